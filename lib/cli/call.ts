@@ -1,0 +1,93 @@
+/**
+ * One call of a command, parsed.
+ *
+ * @module
+ */
+import type { Output } from "../output.ts";
+import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
+import { type NodeDir, nodeDir } from "../state/node_dir.ts";
+import { currentWorkspace, type Workspace } from "../state/workspace.ts";
+import { parseDuration } from "./values.ts";
+
+/** Values of flags, by long name. */
+export interface Flags {
+  /** Whether a switch was given. */
+  has(name: string): boolean;
+  /** The value of a flag; `undefined` if it was not given. */
+  text(name: string): string | undefined;
+  /** The values of a flag that may be given several times. */
+  texts(name: string): string[];
+}
+
+/** Name of the node when none is given. */
+export const DEFAULT_NODE = "node";
+
+/** What a command is called with. */
+export class Call {
+  /** A call from its parsed parts. */
+  constructor(
+    /** Nodes named, validated. */
+    readonly nodes: string[],
+    /** Flags given. */
+    readonly flags: Flags,
+    /** The server's command, as it came after `--`. */
+    readonly serverCommand: string[],
+    /** Where to report. */
+    readonly output: Output,
+  ) {}
+
+  /** Name of the one node that this call is about. */
+  get node(): string {
+    return this.nodes[0] ?? DEFAULT_NODE;
+  }
+
+  /** The workspace that this call is about. */
+  workspace(): Promise<Workspace> {
+    return currentWorkspace(this.flags.text("workspace"));
+  }
+
+  /** The state directory; `null` if there is none yet. */
+  findState(): string | null {
+    return findStateDir(this.#statePath());
+  }
+
+  /** Paths of a node in a state directory that may not exist yet. */
+  async nodeDir(node: string, state: "find" | "ensure"): Promise<NodeDir> {
+    const path = this.#statePath();
+    const root = state === "ensure" ? ensureStateDir(path) : findStateDir(path) ?? path;
+    return nodeDir(root, (await this.workspace()).id, node);
+  }
+
+  /** A duration in milliseconds. */
+  duration(flag: string, otherwise: number): number {
+    const text = this.flags.text(flag);
+    return text === undefined ? otherwise : parseDuration(`--${flag}`, text);
+  }
+
+  /** How long to wait for a lock, in milliseconds. */
+  get lockTimeoutMs(): number {
+    return this.duration("lock-timeout", 30_000);
+  }
+
+  /** What to do with state of another machine. */
+  get foreign(): "refuse" | "force" {
+    return this.flags.has("force") ? "force" : "refuse";
+  }
+
+  #statePath(): string {
+    return stateDirPath(this.flags.text("state-dir"));
+  }
+}
+
+/** What a command has to say. */
+export interface Result {
+  /** Exit code of the process. */
+  exitCode: number;
+  /** The JSON document. */
+  document: unknown;
+  /** The same for people, lines for stdout. */
+  lines: string[];
+}
+
+/** The code of a command. */
+export type Run = (call: Call) => Promise<Result>;

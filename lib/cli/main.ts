@@ -1,0 +1,51 @@
+/**
+ * From the command line to an exit code.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { Output, outputMode } from "../output.ts";
+import { VERSION } from "../version.ts";
+import { Call, type Result } from "./call.ts";
+import { findCommand, parse } from "./parse.ts";
+
+/** Runs the tool with these arguments; resolves to the exit code. Expected errors are printed, never thrown. */
+export async function main(argv: string[]): Promise<number> {
+  const output = new Output(outputMode(argv));
+  try {
+    const result = await run(argv, output);
+    output.result(result.document, result.lines);
+    return result.exitCode;
+  } catch (error) {
+    return output.error(error);
+  }
+}
+
+async function run(argv: string[], output: Output): Promise<Result> {
+  const [name, ...rest] = argv;
+  if (name === "--version" || name === "-V") {
+    return { exitCode: EXIT.ok, document: { version: VERSION }, lines: [`tombstone ${VERSION}`] };
+  }
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    const { generalHelp } = await import("./help.ts");
+    const lines = generalHelp();
+    return { exitCode: name === undefined ? EXIT.usage : EXIT.ok, document: { help: lines.join("\n") }, lines };
+  }
+  const command = await findCommand(name);
+  const beforeCommand = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+  if (beforeCommand.includes("--help") || beforeCommand.includes("-h")) {
+    const { commandHelp } = await import("./help.ts");
+    const lines = commandHelp(command);
+    return { exitCode: EXIT.ok, document: { help: lines.join("\n") }, lines };
+  }
+  const parsed = await parse(command, rest);
+  if (Deno.build.os === "windows") {
+    throw new TombstoneError(`Cannot ${name}: tombstone does not run on Windows yet`, {
+      kind: "unsupported",
+      hint: "use it inside WSL",
+      exitCode: EXIT.failed,
+    });
+  }
+  const { run } = await command.load();
+  return await run(new Call(parsed.nodes, parsed.flags, parsed.serverCommand ?? [], output));
+}

@@ -1,0 +1,106 @@
+/**
+ * The command line.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { usageError } from "../errors.ts";
+import type { Flags } from "./call.ts";
+import { type Command, COMMANDS, COMMON_FLAGS, type Flag } from "./table.ts";
+import { parseName } from "./values.ts";
+
+/** A parsed command line. */
+export interface Parsed {
+  /** Nodes named. */
+  nodes: string[];
+  /** Flags given. */
+  flags: Flags;
+  /** What came after `--`; `null` without one. */
+  serverCommand: string[] | null;
+}
+
+async function nearest(word: string, candidates: string[]): Promise<string> {
+  const { closestString } = await import("@std/text/closest-string");
+  return closestString(word, candidates) ?? candidates[0]!;
+}
+
+/**
+ * The command of this name.
+ *
+ * @throws {TombstoneError} there is none; the hint names the nearest
+ */
+export async function findCommand(name: string): Promise<Command> {
+  const command = COMMANDS.find((command) => command.name === name);
+  if (command !== undefined) return command;
+  const near = await nearest(name, COMMANDS.map((command) => command.name));
+  throw usageError(`Cannot run "${name}": no such command`, `tombstone ${near} --help, or tombstone --help`);
+}
+
+/**
+ * Parses what follows the command's name.
+ *
+ * @throws {TombstoneError} an unknown flag, a missing value, a stray or malformed argument
+ */
+export async function parse(command: Command, argv: string[]): Promise<Parsed> {
+  const flags = [...command.flags, ...COMMON_FLAGS];
+  const withValue = flags.filter((flag) => flag.value !== undefined);
+  const unknown: string[] = [];
+  const parsed = parseArgs(argv, {
+    string: ["_", ...withValue.map((flag) => flag.name)],
+    boolean: flags.filter((flag) => flag.value === undefined).map((flag) => flag.name),
+    alias: Object.fromEntries(flags.flatMap((flag) => flag.short ? [[flag.short, flag.name]] : [])),
+    collect: withValue.map((flag) => flag.name),
+    "--": true,
+    unknown: (arg: string, key?: string) => {
+      if (key !== undefined) unknown.push(arg);
+      return key === undefined;
+    },
+  }) as unknown as Record<string, unknown>;
+  const texts = (name: string) => (parsed[name] ?? []) as string[];
+
+  const usage = `tombstone ${command.name} ${command.synopsis}`;
+  for (const flag of withValue) requireValue(flag, texts(flag.name));
+  if (unknown.length > 0) throw await unknownFlag(command, flags, unknown[0]!);
+  for (const { name, repeat } of withValue) {
+    if (repeat !== true && texts(name).length > 1) throw usageError(`Cannot use --${name} twice`, usage);
+  }
+  const nodes = parsed._ as string[];
+  const most = { none: 0, one: 1, many: Infinity }[command.nodes];
+  const stray = nodes[most];
+  if (stray !== undefined) {
+    const hint = command.takesCommand ? `the server's command comes after --: ${usage}` : usage;
+    throw usageError(
+      `Cannot use the argument "${stray}": ${command.name} takes ${most === 0 ? "none" : "one node"}`,
+      hint,
+    );
+  }
+  const serverCommand = argv.includes("--") ? parsed["--"] as string[] : null;
+  if (serverCommand !== null && !command.takesCommand) {
+    throw usageError(`Cannot use "--": ${command.name} takes no command`, usage);
+  }
+  for (const node of nodes) parseName("node", node);
+  const workspace = texts("workspace")[0];
+  if (workspace !== undefined) parseName("workspace", workspace);
+  return {
+    nodes,
+    serverCommand,
+    flags: {
+      has: (name) => parsed[name] === true,
+      text: (name) => texts(name)[0],
+      texts,
+    },
+  };
+}
+
+function requireValue(flag: Flag, values: string[]): void {
+  if (!values.includes("")) return;
+  throw usageError(`Cannot use --${flag.name}: its value ${flag.value} is missing`, `--${flag.name}=${flag.value}`);
+}
+
+async function unknownFlag(command: Command, flags: Flag[], arg: string) {
+  const given = arg.split("=")[0]!;
+  const name = given.replace(/^-+/, "");
+  const near = await nearest(name, flags.map((flag) => flag.name));
+  const hint = `did you mean --${near}? All flags: tombstone ${command.name} --help`;
+  return usageError(`Cannot use ${given}: ${command.name} has no such flag`, hint);
+}

@@ -1,0 +1,183 @@
+/**
+ * Every command and flag, once: the parser, the help and the README's tables all come from here.
+ *
+ * @module
+ */
+import type { Run } from "./call.ts";
+
+/** One flag. */
+export interface Flag {
+  /** Long name without the dashes. */
+  name: string;
+  /** One-letter form. */
+  short?: string;
+  /** Placeholder of its value; without one the flag is a switch. */
+  value?: string;
+  /** Whether it may be given several times. */
+  repeat?: true;
+  /** One line for the help. */
+  summary: string;
+}
+
+/** One command. */
+export interface Command {
+  /** Its name. */
+  name: string;
+  /** What may follow the name, for the usage line. */
+  synopsis: string;
+  /** One line for the help. */
+  summary: string;
+  /** How many nodes may be named. */
+  nodes: "none" | "one" | "many";
+  /** Whether a server's command follows after `--`. */
+  takesCommand: boolean;
+  /** Its own flags. */
+  flags: Flag[];
+  /** Loads its code, which costs time only when it runs. */
+  load: () => Promise<{ run: Run }>;
+}
+
+/** Flags of every command. */
+export const COMMON_FLAGS: Flag[] = [
+  { name: "state-dir", value: "DIR", summary: "where state is kept (TOMBSTONE_STATE_DIR)" },
+  { name: "workspace", value: "NAME", summary: "workspace to use instead of the project's own" },
+  { name: "json", summary: "one JSON document on stdout" },
+  { name: "quiet", short: "q", summary: "nothing but errors" },
+  { name: "verbose", short: "v", summary: "each step on stderr" },
+  { name: "help", short: "h", summary: "this help" },
+];
+
+const LOCK_TIMEOUT: Flag = {
+  name: "lock-timeout",
+  value: "TIME",
+  summary: "wait this long while another tombstone works on the node (30s)",
+};
+const FORCE: Flag = {
+  name: "force",
+  summary: "also where state was written on another host or in another pid namespace",
+};
+const ENV: Flag = { name: "env", value: "K=V", repeat: true, summary: "set a variable for the server; never recorded" };
+
+/** Every command, in the order of the help. */
+export const COMMANDS: Command[] = [
+  {
+    name: "start",
+    synopsis: "[NODE] [options] -- COMMAND [ARG...]",
+    summary: "start a server detached, wait until it is ready",
+    nodes: "one",
+    takesCommand: true,
+    flags: [
+      {
+        name: "port",
+        value: "N",
+        summary: "ready when the node itself listens on this TCP port; 0 chooses a free one ($PORT, {port})",
+      },
+      { name: "host", value: "HOST", summary: "address to connect to (127.0.0.1)" },
+      { name: "port-file", value: "PATH", summary: "the server writes its port there, and a nonce on the second line" },
+      { name: "any-listener", summary: "accept a listener that is not the node's own (containers)" },
+      { name: "no-probe", summary: "ready when the process has survived --alive-for" },
+      { name: "alive-for", value: "TIME", summary: "ready not before it has run this long (200ms with --no-probe)" },
+      { name: "timeout", value: "TIME", summary: "give up when it is not ready by then (60s)" },
+      LOCK_TIMEOUT,
+      { name: "cwd", value: "DIR", summary: "directory to run the command in (the current one)" },
+      ENV,
+      { name: "clear-env", summary: "keep only PATH, HOME, LANG, LC_*, TERM and TMPDIR of the environment" },
+      { name: "pid-file", value: "PATH", summary: "the server daemonises itself and writes its pid there" },
+      {
+        name: "sweep-file",
+        value: "PATH",
+        repeat: true,
+        summary: "a file that is stale whenever the node does not run",
+      },
+      {
+        name: "spare",
+        value: "NAME",
+        repeat: true,
+        summary: "never end processes of this name (epmd always is spared)",
+      },
+      { name: "stop-signal", value: "SIG", summary: "signal that stops the server (TERM)" },
+      { name: "stop-timeout", value: "TIME", summary: "kill what is left after this time (10s)" },
+      { name: "stop-command", value: "CMD", summary: "shell command that stops the server, instead of the signal" },
+      { name: "replace", summary: "stop the node first if it runs" },
+      FORCE,
+    ],
+    load: () => import("../commands/start.ts"),
+  },
+  {
+    name: "stop",
+    synopsis: "[NODE...] [--all] [options]",
+    summary: "stop and sweep; not running is not an error",
+    nodes: "many",
+    takesCommand: false,
+    flags: [{ name: "all", summary: "every node of this workspace" }, LOCK_TIMEOUT, FORCE],
+    load: () => import("../commands/stop.ts"),
+  },
+  {
+    name: "restart",
+    synopsis: "[NODE] [options]",
+    summary: "stop, then start with the recorded command",
+    nodes: "one",
+    takesCommand: false,
+    flags: [
+      ENV,
+      { name: "timeout", value: "TIME", summary: "give up when it is not ready by then (as recorded)" },
+      LOCK_TIMEOUT,
+      FORCE,
+    ],
+    load: () => import("../commands/restart.ts"),
+  },
+  {
+    name: "status",
+    synopsis: "[NODE] [options]",
+    summary: "one node, or all of this workspace",
+    nodes: "one",
+    takesCommand: false,
+    flags: [],
+    load: () => import("../commands/status.ts"),
+  },
+  {
+    name: "list",
+    synopsis: "[options]",
+    summary: "every node of every workspace",
+    nodes: "none",
+    takesCommand: false,
+    flags: [],
+    load: () => import("../commands/list.ts"),
+  },
+  {
+    name: "logs",
+    synopsis: "[NODE] [-f] [-n N] [--previous]",
+    summary: "the server's output",
+    nodes: "one",
+    takesCommand: false,
+    flags: [
+      { name: "follow", short: "f", summary: "go on as the server writes, until Ctrl-C" },
+      { name: "lines", short: "n", value: "N", summary: "only the last N lines" },
+      { name: "previous", summary: "the log of the start before this one" },
+    ],
+    load: () => import("../commands/logs.ts"),
+  },
+  {
+    name: "wait",
+    synopsis: "[NODE] [--timeout T]",
+    summary: "until a node that someone else starts is ready",
+    nodes: "one",
+    takesCommand: false,
+    flags: [{ name: "timeout", value: "TIME", summary: "give up after this time (60s)" }],
+    load: () => import("../commands/wait.ts"),
+  },
+  {
+    name: "sweep",
+    synopsis: "[NODE] [--all] [--dry-run]",
+    summary: "reap and remove what interrupted starts left",
+    nodes: "one",
+    takesCommand: false,
+    flags: [
+      { name: "all", summary: "every node of every workspace; those at work are passed over" },
+      { name: "dry-run", summary: "only tell what would be ended and removed" },
+      LOCK_TIMEOUT,
+      FORCE,
+    ],
+    load: () => import("../commands/sweep.ts"),
+  },
+];

@@ -1,0 +1,95 @@
+/**
+ * `tombstone restart`.
+ *
+ * @module
+ */
+import type { Call, Result } from "../cli/call.ts";
+import { parseEnv } from "../cli/values.ts";
+import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { reportOfInfo } from "../lifecycle/inspect.ts";
+import { listenToSignals } from "../lifecycle/interrupt.ts";
+import { collectEvidence } from "../lifecycle/judge.ts";
+import { start } from "../lifecycle/start.ts";
+import { requireExecutable } from "../process/resolve_command.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { Settings } from "../state/settings.ts";
+import { pathOf, startResult } from "./start.ts";
+
+/**
+ * Runs the command. It is one start that replaces what runs, so that a restart killed half-way leaves a tombstone
+ * that still knows the command.
+ */
+export async function run(call: Call): Promise<Result> {
+  const given = parseEnv("--env", call.flags.texts("env"));
+  const dir = await call.nodeDir(call.node, "find");
+  const recorded = findSettings(dir);
+  const env = completeEnv(dir, recorded, given);
+  const settings = {
+    ...recorded,
+    timeout_ms: call.duration("timeout", recorded.timeout_ms),
+    env_names: Object.keys(env),
+  };
+  requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: pathOf(env) });
+  using interrupt = listenToSignals("restart", call.node);
+  const started = await start({
+    dir,
+    workspace: await call.workspace(),
+    settings,
+    env,
+    lockTimeoutMs: call.lockTimeoutMs,
+    running: "replace",
+    foreign: call.foreign,
+    abort: interrupt.abort,
+    teller: call.output,
+  });
+  return startResult(reportOfInfo(dir, started.info, "running"), started);
+}
+
+/** What the node was last started with, from its commit record or, if it never came that far, from the tombstone. */
+function findSettings(dir: NodeDir): Settings {
+  const { info, tombstone } = collectEvidence(dir);
+  for (const found of [tombstone, info]) {
+    if (found.kind === "record" && found.record.command.length > 0) return settingsOf(found.record);
+  }
+  throw new TombstoneError(`Cannot restart "${dir.node}": no command is recorded for it`, {
+    kind: "nothing-there",
+    hint: `tombstone start ${dir.node} -- COMMAND [ARG...]`,
+    exitCode: EXIT.nothing,
+    details: { workspace: dir.workspace, node: dir.node },
+  });
+}
+
+/** The settings alone of a record. A probed port that had been chosen is chosen anew. */
+function settingsOf(record: Settings): Settings {
+  const { command, cwd, host, port_request, probes, timeout_ms, stop, sweep_files, pid_file, spare } = record;
+  return {
+    command,
+    cwd,
+    host,
+    port_request,
+    probes,
+    timeout_ms,
+    stop,
+    sweep_files,
+    pid_file,
+    spare,
+    env_names: record.env_names,
+    clear_env: record.clear_env,
+  };
+}
+
+/** Values of variables are never recorded, so those given with `--env` come from this call or its environment. */
+function completeEnv(dir: NodeDir, recorded: Settings, given: Record<string, string>): Record<string, string> {
+  const env: Record<string, string> = { ...given };
+  const missing: string[] = [];
+  for (const name of recorded.env_names) {
+    const value = env[name] ?? Deno.env.get(name);
+    if (value === undefined) missing.push(name);
+    else env[name] = value;
+  }
+  if (missing.length === 0) return env;
+  throw usageError(
+    `Cannot restart "${dir.node}": it was started with --env ${missing.join(", ")}, whose value is not recorded`,
+    `tombstone restart ${dir.node} ${missing.map((name) => `--env ${name}=VALUE`).join(" ")}`,
+  );
+}

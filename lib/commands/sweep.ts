@@ -1,0 +1,54 @@
+/**
+ * `tombstone sweep`.
+ *
+ * @module
+ */
+import type { Call, Result } from "../cli/call.ts";
+import { EXIT, usageError } from "../errors.ts";
+import { foreseeSweep, sweep, type Swept } from "../lifecycle/stop.ts";
+import { describeRecovery } from "../output.ts";
+import { isLocked } from "../state/lock.ts";
+import { allNodes, existsDir, type NodeDir } from "../state/node_dir.ts";
+
+type Done = Omit<Swept, "action"> & { action: Swept["action"] | "locked" };
+
+/** Runs the command. */
+export async function run(call: Call): Promise<Result> {
+  const all = call.flags.has("all");
+  const isDryRun = call.flags.has("dry-run");
+  if (all && call.nodes.length > 0) {
+    throw usageError("Cannot use --all with the name of a node", "tombstone sweep --all");
+  }
+  const state = call.findState();
+  const dirs = all ? (state === null ? [] : allNodes(state)) : [await call.nodeDir(call.node, "find")];
+  const results = [];
+  const lines: string[] = [];
+  for (const dir of dirs) {
+    const done = await sweepOne(call, dir, isDryRun, all);
+    results.push({ workspace: dir.workspace, node: dir.node, dry_run: isDryRun, ...done });
+    lines.push(describe(dir.node, done, isDryRun));
+  }
+  if (lines.length === 0) lines.push("no nodes");
+  return { exitCode: EXIT.ok, document: { nodes: results }, lines };
+}
+
+async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean, all: boolean): Promise<Done> {
+  if (existsDir(dir) === "missing") return { action: "nothing", recovered: null };
+  if (isDryRun) return foreseeSweep(dir);
+  if (all && isLocked(dir)) return { action: "locked", recovered: null };
+  return await sweep(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, teller: call.output });
+}
+
+function describe(node: string, done: Done, isDryRun: boolean): string {
+  switch (done.action) {
+    case "running":
+      return `"${node}" is running, nothing to sweep`;
+    case "locked":
+      return `"${node}" is being worked on, passed over`;
+    case "nothing":
+      return `"${node}" has nothing to sweep`;
+    case "swept":
+      if (done.recovered === null) return `swept "${node}"`;
+      return (isDryRun ? "dry run, nothing is done: would have " : "") + describeRecovery(node, done.recovered);
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * What to tell of a start that failed.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { describeOwner, type Owner } from "../probe/listener.ts";
+import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../process/launcher.ts";
+import { lastLines } from "../state/log.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+
+/** Number of log lines in an error. */
+export const LOG_LINES = 20;
+
+/** Somebody else listens where the node should: exit code 5. */
+export function portInUse(dir: NodeDir, port: number, owner: Owner): TombstoneError {
+  return new TombstoneError(`Cannot start "${dir.node}": port ${port} is in use by ${describeOwner(owner)}`, {
+    kind: "port-in-use",
+    hint: "stop it, or choose a free port with --port 0",
+    exitCode: EXIT.portInUse,
+    details: { port, owner_pid: owner.pid, owner_command: owner.command },
+  });
+}
+
+/** Time is up: exit code 124. */
+export function notReady(node: string, timeoutMs: number, states: string[]): TombstoneError {
+  return new TombstoneError(`Cannot start "${node}": not ready within ${timeoutMs} ms, ${states.join(", ")}`, {
+    kind: "not-ready",
+    hint: `tombstone logs ${node}, or allow more time with --timeout`,
+    exitCode: EXIT.notReady,
+    details: { timeout_ms: timeoutMs, waiting_for: states },
+  });
+}
+
+/** How a server ended before it was ready. */
+export interface EndedServer {
+  /** Program of the command. */
+  command: string;
+  /** Attempt that it belonged to. */
+  attempt: string;
+  /** Its status; `null` if it was a daemon, whose status only its parent learns. */
+  ended: ExitStatus | null;
+  /** Its pid. */
+  pid: number;
+  /** Milliseconds after the spawn. */
+  afterMs: number;
+}
+
+/** The server, or the launcher on the way to it, has ended. */
+export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
+  const { node, log } = dir;
+  const { ended, afterMs } = server;
+  const seeLog = `tombstone logs ${node}`;
+  const failed = (state: string, hint = seeLog, exitCode: number = EXIT.failed) =>
+    new TombstoneError(`Cannot start "${node}": ${state}`, {
+      kind: "server-exited",
+      hint,
+      exitCode,
+      details: { exit_status: ended?.code ?? null, exit_signal: ended?.signal ?? null, after_ms: afterMs },
+    });
+  if (ended === null) return failed(`the daemon, pid ${server.pid}, ended after ${afterMs} ms`);
+  if (ended.signal !== null) return failed(`the server was ended by ${ended.signal} after ${afterMs} ms`);
+  if (!hasRecord(dir, server.attempt)) {
+    if (ended.code === LAUNCHER_EXIT.superseded) {
+      return failed("its state was removed or taken over during the start", `tombstone status ${node}`);
+    }
+    if (ended.code === LAUNCHER_EXIT.recordFailed) {
+      return failed(`its launch could not be recorded in "${dir.path}"`, `df "${dir.path}"`, EXIT.state);
+    }
+  }
+  if ((ended.code === 126 || ended.code === 127) && lastLines(log, 1)[0]?.startsWith(LAUNCHER_NAME)) {
+    return failed(`"${server.command}" could not be executed`, seeLog, ended.code);
+  }
+  const state = `the server exited with code ${ended.code} after ${afterMs} ms`;
+  return ended.code === 0
+    ? failed(state, "if it puts itself into the background, keep it in the foreground or name its --pid-file")
+    : failed(state);
+}
+
+/** The error with the last lines of the log, which mostly tell more. */
+export function withLog(dir: NodeDir, error: unknown): unknown {
+  if (!(error instanceof TombstoneError) || error.kind === "state" || error.kind === "signalled") return error;
+  return new TombstoneError(error.message, {
+    kind: error.kind,
+    hint: error.hint,
+    exitCode: error.exitCode,
+    details: error.details,
+    logTail: lastLines(dir.log, LOG_LINES),
+    cause: error,
+  });
+}

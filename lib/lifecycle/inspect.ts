@@ -1,0 +1,170 @@
+/**
+ * What became of a node, for `status`, `list`, `wait` and as the result of `start`.
+ *
+ * @module
+ */
+import { isReady } from "../probe/wait.ts";
+import { isLocked } from "../state/lock.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { type NodeInfo, readPortFile, type Tombstone } from "../state/records.ts";
+import { subjectOf } from "./join.ts";
+import { collectEvidence, judge } from "./judge.ts";
+import type { Recovered } from "./recover.ts";
+
+/** Where a node stands. */
+export type State =
+  | "running"
+  | "starting"
+  | "interrupted"
+  | "failed"
+  | "died"
+  | "stale"
+  | "stopped"
+  | "unknown";
+
+/** The JSON document of one node; `null` is what is not known. */
+export interface NodeReport {
+  /** Workspace id. */
+  workspace: string;
+  /** Node name. */
+  node: string;
+  /** Where it stands. */
+  state: State;
+  /** Why, where that needs words. */
+  reason: string | null;
+  /** Whether its probes pass now. */
+  ready: boolean;
+  /** Whether this call started it. */
+  started: boolean;
+  /** Main process. */
+  pid: number | null;
+  /** Address that it was reached at. */
+  host: string | null;
+  /** Port. */
+  port: number | null;
+  /** Both as a URL. Its scheme is `tcp`, since nothing more has been shown. */
+  url: string | null;
+  /** Attempt. */
+  attempt: string | null;
+  /** When the attempt began, ISO 8601. */
+  started_at: string | null;
+  /** When it was ready, ISO 8601. */
+  ready_at: string | null;
+  /** Milliseconds from the spawn until ready. */
+  ready_ms: number | null;
+  /** Program and arguments, as given. */
+  command: string[] | null;
+  /** Directory that it runs in. */
+  cwd: string | null;
+  /** Path of the log. */
+  log: string;
+  /** Path of the node's directory. */
+  dir: string;
+  /** What this call found left of an earlier start or server. */
+  recovered: Recovered | null;
+}
+
+function emptyReport(dir: NodeDir, state: State, reason: string | null): NodeReport {
+  return {
+    workspace: dir.workspace,
+    node: dir.node,
+    state,
+    reason,
+    ready: false,
+    started: false,
+    pid: null,
+    host: null,
+    port: null,
+    url: null,
+    attempt: null,
+    started_at: null,
+    ready_at: null,
+    ready_ms: null,
+    command: null,
+    cwd: null,
+    log: dir.log,
+    dir: dir.path,
+    recovered: null,
+  };
+}
+
+/** The report of a node with a commit record. */
+export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason: string | null = null): NodeReport {
+  const port = info.port === 0 ? null : info.port;
+  const host = info.bind_addr ?? info.host;
+  return {
+    ...emptyReport(dir, state, reason),
+    pid: info.pid,
+    host: port === null ? info.bind_addr : host,
+    port,
+    url: port === null ? null : `tcp://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    attempt: info.attempt,
+    started_at: info.started_at,
+    ready_at: info.ready_at,
+    ready_ms: info.ready_ms,
+    command: info.command.length === 0 ? null : info.command,
+    cwd: info.cwd,
+  };
+}
+
+function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, reason: string | null): NodeReport {
+  return {
+    ...emptyReport(dir, state, reason),
+    attempt: tombstone.attempt,
+    started_at: tombstone.begun_at || null,
+    command: tombstone.command.length === 0 ? null : tombstone.command,
+    cwd: tombstone.cwd,
+  };
+}
+
+/** Looks at a node and, if it runs, at its probes. Changes nothing. */
+export async function inspect(dir: NodeDir): Promise<NodeReport> {
+  const evidence = collectEvidence(dir);
+  const judgement = judge(evidence);
+  switch (judgement.kind) {
+    case "stopped":
+      return emptyReport(dir, "stopped", null);
+    case "running": {
+      const { info } = judgement;
+      const stale = findForeignNonce(dir, info);
+      if (stale !== null) return reportOfInfo(dir, info, "stale", stale);
+      const ready = await isReady(info.probes, subjectOf(dir, info));
+      return { ...reportOfInfo(dir, info, "running", ready ? null : "its probes do not pass"), ready };
+    }
+    case "died": {
+      const reason = judgement.rebooted ? "the machine was rebooted" : `pid ${judgement.info.pid} is gone`;
+      return { ...reportOfInfo(dir, judgement.info, "died", reason), pid: null };
+    }
+    case "unfinished": {
+      if (evidence.tombstone.kind !== "record") {
+        const reason = evidence.tombstone.kind === "unreadable" ? `"starting": ${evidence.tombstone.reason}` : null;
+        return emptyReport(dir, isLocked(dir) ? "starting" : "interrupted", reason);
+      }
+      const { record } = evidence.tombstone;
+      switch (judgement.phase) {
+        case "live":
+          return reportOfTombstone(dir, record, "starting", `pid ${record.starter_pid} is at work on it`);
+        case "failed":
+          return reportOfTombstone(dir, record, "failed", record.failed);
+        case "interrupted":
+          return reportOfTombstone(dir, record, "interrupted", `its starter, pid ${record.starter_pid}, is gone`);
+      }
+      break;
+    }
+    case "unreadable":
+      return emptyReport(dir, "unknown", `"node.info": ${judgement.reason}`);
+    case "foreign":
+      return emptyReport(dir, "unknown", judgement.reason);
+  }
+}
+
+/** In words, which port file carries a nonce other than the recorded one; `null` if none does. */
+function findForeignNonce(dir: NodeDir, info: NodeInfo): string | null {
+  if (info.nonce === null) return null;
+  const files = [dir.port, ...info.probes.flatMap((probe) => probe.type === "port-file" ? [probe.path] : [])];
+  const other = files.find((path) => {
+    const nonce = readPortFile(path)?.nonce ?? null;
+    return nonce !== null && nonce !== info.nonce;
+  });
+  return other === undefined ? null : `"${other}" carries the nonce of another server`;
+}

@@ -1,0 +1,88 @@
+/**
+ * A start that finds the node running.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import type { Subject } from "../probe/probe.ts";
+import { untilReady } from "../probe/wait.ts";
+import { lastLines } from "../state/log.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { NodeInfo } from "../state/records.ts";
+import type { Settings } from "../state/settings.ts";
+import { LOG_LINES } from "./failure.ts";
+import { findMain } from "./judge.ts";
+import type { Started, StartRequest } from "./start.ts";
+
+/**
+ * Reports a node that already runs, once its probes pass.
+ *
+ * @throws {TombstoneError} they do not pass in time, or it ends meanwhile
+ */
+export async function joinRunning(request: StartRequest, info: NodeInfo): Promise<Started> {
+  const { dir, settings, teller } = request;
+  const subject = subjectOf(dir, info);
+  const outcome = await untilReady({
+    probes: info.probes.filter((probe) => probe.type !== "alive"),
+    timeoutMs: settings.timeout_ms,
+    subject: () => subject,
+    isGone: () => findMain(info) === null,
+    end: new Promise(() => {}),
+    abort: request.abort,
+  });
+  switch (outcome.kind) {
+    case "ready":
+      break;
+    case "aborted":
+      throw request.abort.reason;
+    case "gone":
+      throw new TombstoneError(`Cannot start "${dir.node}": it was running as pid ${info.pid}, and has just ended`, {
+        kind: "server-exited",
+        hint: `try again with the same command, or see tombstone logs ${dir.node}`,
+        exitCode: EXIT.failed,
+        logTail: lastLines(dir.log, LOG_LINES),
+      });
+    case "timeout":
+    case "foreign": {
+      const states = outcome.kind === "timeout" ? outcome.states : [outcome.verdict.state];
+      throw new TombstoneError(
+        `Cannot start "${dir.node}": it runs as pid ${info.pid}, but is not ready after ${settings.timeout_ms} ms, ` +
+          states.join(", "),
+        {
+          kind: "not-ready",
+          hint: `stop and start it in one go with tombstone start ${dir.node} --replace -- COMMAND`,
+          exitCode: EXIT.notReady,
+          details: { pid: info.pid, waiting_for: states },
+        },
+      );
+    }
+  }
+  const differs = describeDifference(info, settings);
+  if (differs !== null) {
+    teller.warn(
+      `"${dir.node}" already runs with another ${differs}; add --replace to stop that one and start this one`,
+    );
+  }
+  return { started: false, info, recovered: null };
+}
+
+/** What a probe needs to look at a committed node. */
+export function subjectOf(dir: NodeDir, info: NodeInfo): Subject {
+  const attempts = info.attempt === null ? [] : [info.attempt];
+  const processes = [findMain(info) ?? { pid: info.pid, startTime: -1 }];
+  return {
+    mainPid: info.pid,
+    roots: { dir, attempts, processes, spare: info.spare },
+    ageMs: Infinity,
+    known: { host: info.bind_addr ?? info.host, port: info.port, nonce: info.nonce },
+  };
+}
+
+/** In words, what of the request a running node does not meet; `null` if nothing. */
+function describeDifference(info: NodeInfo, settings: Settings): string | null {
+  if (JSON.stringify(info.command) !== JSON.stringify(settings.command)) return `command (${info.command.join(" ")})`;
+  if (info.cwd !== settings.cwd) return `directory (${info.cwd})`;
+  const wanted = settings.port_request;
+  if (wanted !== null && wanted !== 0 && wanted !== info.port) return `port (${info.port})`;
+  return null;
+}

@@ -1,0 +1,173 @@
+/**
+ * What became of a node, read from its files and the process table. Changes nothing, takes no lock.
+ *
+ * @module
+ */
+import { findLive, type Identity, isAlive, isPlausiblePid, platform, type ProcessRow } from "../os/platform.ts";
+import { findDaemon } from "../process/pid_file.ts";
+import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
+import { type LaunchRecord, readLaunchRecord, readLaunchRecords } from "../state/launch_record.ts";
+import { readSmallFile } from "../state/durable.ts";
+import { isLogOf, type NodeDir } from "../state/node_dir.ts";
+import {
+  type Found,
+  here,
+  type NodeInfo,
+  type Origin,
+  readNodeInfo,
+  readTombstone,
+  type Tombstone,
+} from "../state/records.ts";
+
+/** The files of a node, as they were found. */
+export interface Evidence {
+  /** `starting`. */
+  tombstone: Found<Tombstone>;
+  /** `node.info`. */
+  info: Found<NodeInfo>;
+  /** Launchers that have recorded themselves. */
+  launches: LaunchRecord[];
+}
+
+/** What the evidence means: the rows of the recovery table. */
+export type Judgement =
+  /** Nothing runs, nothing is left. */
+  | { kind: "stopped" }
+  /** The process of `node.info` lives. With a tombstone of the same attempt, only its removal is missing. */
+  | { kind: "running"; info: NodeInfo; finish: boolean }
+  /** `node.info` names a process that is gone, or that no longer can be (`rebooted`). */
+  | { kind: "died"; info: NodeInfo; rebooted: boolean }
+  /** A start began and has not finished: it goes on (`live`), was interrupted, or failed and was cleaned up. */
+  | { kind: "unfinished"; phase: "live" | "interrupted" | "failed" }
+  /** A record that cannot be read, without a tombstone to tell more. */
+  | { kind: "unreadable"; reason: string }
+  /** Written on another machine or in another pid namespace: its processes cannot be judged from here. */
+  | { kind: "foreign"; reason: string };
+
+/** Reads the files of a node. */
+export function collectEvidence(dir: NodeDir): Evidence {
+  return { tombstone: readTombstone(dir), info: readNodeInfo(dir), launches: readLaunchRecords(dir) };
+}
+
+/** Where a record stands to this process: same boot, an earlier one, or elsewhere. */
+type Relation = { kind: "same-boot" } | { kind: "earlier-boot" } | { kind: "elsewhere"; reason: string };
+
+function relate(origin: Origin): Relation {
+  const now = here();
+  if (origin.host_id !== null && origin.host_id !== now.host_id) {
+    return { kind: "elsewhere", reason: "it was started on another host" };
+  }
+  if (origin.boot_id !== null && now.boot_id !== null && origin.boot_id !== now.boot_id) {
+    return { kind: "earlier-boot" };
+  }
+  if (origin.pid_namespace !== null && origin.pid_namespace !== now.pid_namespace) {
+    return { kind: "elsewhere", reason: "it was started in another pid namespace (container)" };
+  }
+  return { kind: "same-boot" };
+}
+
+/** Whether start times of this record can be compared: where boots have ids, the record must carry one. */
+function isDated(origin: Origin): boolean {
+  return origin.boot_id !== null || platform.bootId() === null;
+}
+
+/**
+ * The live main process of `node.info`, or `null`. By its start time; where none was recorded, by
+ * its environment.
+ */
+export function findMain(info: NodeInfo): ProcessRow | null {
+  if (relate(info).kind !== "same-boot") return null;
+  if (info.start_time !== null && isDated(info)) return findLive({ pid: info.pid, startTime: info.start_time });
+  const row = platform.read(info.pid);
+  if (row === null || !isAlive(row) || info.attempt === null) return null;
+  return platform.environment(info.pid, ATTEMPT_VARIABLE) === info.attempt ? row : null;
+}
+
+/** What the evidence means. */
+export function judge(evidence: Evidence): Judgement {
+  const { tombstone, info, launches } = evidence;
+  for (const found of [tombstone, info]) {
+    const relation: Relation = found.kind === "record" ? relate(found.record) : { kind: "same-boot" };
+    if (relation.kind === "elsewhere") return { kind: "foreign", reason: relation.reason };
+  }
+  const commit = info.kind === "record" ? info.record : null;
+  const isCommitted = tombstone.kind === "missing" ||
+    (tombstone.kind === "record" && commit !== null && commit.attempt === tombstone.record.attempt);
+  if (!isCommitted) return { kind: "unfinished", phase: phaseOf(tombstone) };
+  if (commit !== null) {
+    if (findMain(commit) !== null) return { kind: "running", info: commit, finish: tombstone.kind !== "missing" };
+    return { kind: "died", info: commit, rebooted: relate(commit).kind === "earlier-boot" };
+  }
+  if (info.kind === "unreadable") return { kind: "unreadable", reason: info.reason };
+  return launches.length > 0 ? { kind: "unfinished", phase: "interrupted" } : { kind: "stopped" };
+}
+
+function phaseOf(tombstone: Found<Tombstone>): "live" | "interrupted" | "failed" {
+  if (tombstone.kind !== "record") return "interrupted";
+  const { starter_pid: pid, starter_start_time: startTime, failed } = tombstone.record;
+  if (failed !== null) return "failed";
+  const isLive = relate(tombstone.record).kind === "same-boot" && isDated(tombstone.record) &&
+    findLive({ pid, startTime }) !== null;
+  return isLive ? "live" : "interrupted";
+}
+
+/**
+ * Where to look for the processes that the evidence tells of. Records of an earlier boot or of elsewhere tell
+ * of none.
+ */
+export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
+  const attempts = new Set<string>();
+  const processes: Identity[] = [];
+  const spare = new Set<string>();
+  const tombstone = evidence.tombstone.kind === "record" ? evidence.tombstone.record : null;
+  const info = evidence.info.kind === "record" ? evidence.info.record : null;
+  for (const record of [tombstone, info]) {
+    if (record === null || relate(record).kind !== "same-boot") continue;
+    for (const name of record.spare) spare.add(name);
+    if (record.attempt !== null) attempts.add(record.attempt);
+  }
+  if (info !== null && relate(info).kind === "same-boot") {
+    processes.push(findMain(info) ?? { pid: info.pid, startTime: UNKNOWN_START });
+    if (info.session_pid !== info.pid) processes.push({ pid: info.session_pid, startTime: UNKNOWN_START });
+  }
+  for (const launch of evidence.launches) {
+    attempts.add(launch.attempt);
+    if (launch.process === null) continue;
+    processes.push(launch.process);
+    if (tombstone?.pid_file == null) continue;
+    const daemon = findDaemon(tombstone.pid_file, launch.attempt, launch.process);
+    if (daemon !== null) processes.push(daemon);
+  }
+  if (evidence.tombstone.kind === "unreadable" || evidence.info.kind === "unreadable") {
+    const orphan = findUnrecorded(dir);
+    if (orphan !== null) processes.push(orphan);
+  }
+  return { dir, attempts: [...attempts], processes, spare: [...spare] };
+}
+
+/** Matches no live process: the number then stands only for the session and group that it led. */
+const UNKNOWN_START = -1;
+
+/**
+ * The server of an unreadable record. The number in `pid` alone proves nothing; that this process leads a session
+ * and writes to this node's log does, for only the launcher brings that about.
+ */
+function findUnrecorded(dir: NodeDir): Identity | null {
+  const content = readSmallFile(dir.pid);
+  const pid = content.kind === "text" && /^\d{1,7}\n?$/.test(content.text) ? Number(content.text) : 0;
+  if (!isPlausiblePid(pid)) return null;
+  const row = platform.read(pid);
+  if (row === null || !isAlive(row) || row.sid !== pid) return null;
+  return platform.writesTo(pid, (path) => isLogOf(dir, path)) ? { pid, startTime: row.startTime } : null;
+}
+
+/** How far an unfinished start came. */
+export function progressOf(dir: NodeDir, evidence: Evidence): "before-spawn" | "spawned" | "committed" {
+  if (evidence.tombstone.kind === "record") {
+    const attempt = evidence.tombstone.record.attempt;
+    if (evidence.info.kind === "record" && evidence.info.record.attempt === attempt) return "committed";
+    return readLaunchRecord(dir, attempt).process === null ? "before-spawn" : "spawned";
+  }
+  if (evidence.launches.some((launch) => launch.process !== null)) return "spawned";
+  return evidence.info.kind === "missing" ? "before-spawn" : "committed";
+}

@@ -1,0 +1,209 @@
+/**
+ * Undoing what a dead start or a dead server left: reap, then sweep. Every caller holds the lock, and
+ * where a launcher may still be on its way, its tombstone has been taken over first.
+ *
+ * @module
+ */
+import { EXIT, stateError, TombstoneError } from "../errors.ts";
+import { platform } from "../os/platform.ts";
+import { reap } from "../process/reap.ts";
+import { findTree, type Roots } from "../process/tree.ts";
+import { isTemporaryName, removeFile } from "../state/durable.ts";
+import { attemptOfEntry, readLaunchRecords } from "../state/launch_record.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { here, type Tombstone, writeTombstone } from "../state/records.ts";
+import { declaredFiles, DEFAULTS, type Settings } from "../state/settings.ts";
+import { type Evidence, type Judgement, progressOf, rootsOf } from "./judge.ts";
+
+/** What a recovery found and did; told to the user and part of the JSON documents. */
+export interface Recovered {
+  /** Why something had to be undone. */
+  reason: "interrupted-start" | "died" | "rebooted" | "unreadable-state";
+  /** Attempt that left it; `null` if unknown. */
+  attempt: string | null;
+  /** Pid of its starter; `null` if unknown. */
+  starter: number | null;
+  /** When it began, ISO 8601; `null` if unknown. */
+  begun_at: string | null;
+  /** How far it came. */
+  progress: "before-spawn" | "spawned" | "committed";
+  /** Processes ended. */
+  pids: number[];
+  /** Files removed: names within the node's directory, full paths of declared ones. */
+  files: string[];
+}
+
+/** A tombstone in the name of this process. */
+export function newTombstone(attempt: string, settings: Settings): Tombstone {
+  const self = platform.read(Deno.pid);
+  return {
+    attempt,
+    starter_pid: Deno.pid,
+    starter_start_time: self?.startTime ?? -1,
+    begun_at: new Date().toISOString(),
+    failed: null,
+    failed_at: null,
+    ...here(),
+    ...settings,
+  };
+}
+
+/** The settings with what older records declare added, so that nothing is forgotten if this process dies too. */
+export function withOlderDeclarations(settings: Settings, evidence: Evidence): Settings {
+  const older = recordsOf(evidence);
+  return {
+    ...settings,
+    sweep_files: [...new Set([...settings.sweep_files, ...older.flatMap(declaredFiles)])],
+    spare: [...new Set([...settings.spare, ...older.flatMap((record) => record.spare)])],
+  };
+}
+
+function recordsOf(evidence: Evidence): Settings[] {
+  return [evidence.tombstone, evidence.info].flatMap((found) => found.kind === "record" ? [found.record] : []);
+}
+
+/** The settings that the newest readable record holds. */
+export function recordedSettings(evidence: Evidence): Settings {
+  return recordsOf(evidence)[0] ?? DEFAULTS;
+}
+
+/**
+ * Takes over the tombstone of a start that somebody else began, on the way to removing what it left.
+ * Its launcher, should it still be on its way, then ends by itself.
+ */
+export function takeOver(dir: NodeDir, evidence: Evidence): void {
+  const settings = withOlderDeclarations(recordedSettings(evidence), evidence);
+  writeTombstone(dir, newTombstone(crypto.randomUUID(), settings));
+}
+
+/** Options of {@linkcode recover}. */
+export interface RecoverOptions {
+  /** Whether recorded processes may be looked for; not when they are those of another machine. */
+  processes: "reap" | "ignore";
+}
+
+/**
+ * Ends the processes and removes the files that the evidence tells of, all but the tombstone.
+ *
+ * @returns what there was to undo, `null` if nothing
+ * @throws {TombstoneError} a process could not be ended, or a file not be removed
+ */
+export async function recover(
+  dir: NodeDir,
+  evidence: Evidence,
+  judgement: Judgement,
+  options: RecoverOptions,
+): Promise<Recovered | null> {
+  const progress = progressOf(dir, evidence);
+  const roots = options.processes === "reap" ? currentRoots(dir, evidence) : null;
+  const pids = roots === null ? [] : await endTree(dir, roots, recordedSettings(evidence));
+  const files = sweepFiles(dir, recordsOf(evidence).flatMap(declaredFiles));
+  if (evidence.tombstone.kind !== "missing") files.push("starting");
+  const reason = reasonOf(judgement);
+  const isClean = judgement.kind === "unfinished" && judgement.phase === "failed" && pids.length === 0;
+  if (reason === null || isClean) return null;
+  return { reason, ...originOf(evidence), progress, pids, files };
+}
+
+/** What a recovery would do, without doing it. */
+export function foresee(dir: NodeDir, evidence: Evidence, judgement: Judgement): Recovered | null {
+  const reason = reasonOf(judgement);
+  if (reason === null) return null;
+  const present = (path: string) => {
+    try {
+      Deno.lstatSync(path);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+      throw stateError("read", path, error);
+    }
+  };
+  return {
+    reason,
+    ...originOf(evidence),
+    progress: progressOf(dir, evidence),
+    pids: findTree(currentRoots(dir, evidence)).map((row) => row.pid),
+    files: [
+      ...runtimeEntries(dir).filter((name) => present(`${dir.path}/${name}`)),
+      ...recordsOf(evidence).flatMap(declaredFiles).filter(present),
+      ...(present(dir.starting) ? ["starting"] : []),
+    ],
+  };
+}
+
+/** Where to look for processes, with launch records that came in after the evidence was collected. */
+function currentRoots(dir: NodeDir, evidence: Evidence): Roots {
+  return rootsOf(dir, { ...evidence, launches: readLaunchRecords(dir) });
+}
+
+async function endTree(dir: NodeDir, roots: Roots, settings: Settings): Promise<number[]> {
+  if (roots.attempts.length === 0 && roots.processes.length === 0) return [];
+  const { pids, left } = await reap(roots, { main: null, signal: "SIGTERM", graceMs: settings.stop.timeout_ms });
+  requireEnded(dir, left);
+  return pids;
+}
+
+/** @throws {TombstoneError} if any process is left */
+export function requireEnded(dir: NodeDir, left: { pid: number; name: string }[]): void {
+  const [first] = left;
+  if (first === undefined) return;
+  throw new TombstoneError(
+    `Cannot stop "${dir.node}": pid ${first.pid} (${first.name}) did not end, not even by SIGKILL`,
+    {
+      kind: "stop-failed",
+      hint: `ps -o pid,stat,wchan,args -p ${first.pid}, then tombstone sweep ${dir.node}`,
+      exitCode: EXIT.failed,
+      details: { pids: left.map((row) => row.pid) },
+    },
+  );
+}
+
+function reasonOf(judgement: Judgement): Recovered["reason"] | null {
+  switch (judgement.kind) {
+    case "unfinished":
+      return "interrupted-start";
+    case "died":
+      return judgement.rebooted ? "rebooted" : "died";
+    case "unreadable":
+    case "foreign":
+      return "unreadable-state";
+    case "running":
+    case "stopped":
+      return null;
+  }
+}
+
+function originOf(evidence: Evidence): Pick<Recovered, "attempt" | "starter" | "begun_at"> {
+  if (evidence.tombstone.kind === "record") {
+    const { attempt, starter_pid, begun_at } = evidence.tombstone.record;
+    return { attempt, starter: starter_pid || null, begun_at: begun_at || null };
+  }
+  const info = evidence.info.kind === "record" ? evidence.info.record : null;
+  const attempt = info?.attempt ?? evidence.launches[0]?.attempt ?? null;
+  return { attempt, starter: null, begun_at: info?.started_at ?? null };
+}
+
+/** Entries of the node's directory that are stale while it does not run, the tombstone not among them. */
+function runtimeEntries(dir: NodeDir): string[] {
+  try {
+    const passing = [...Deno.readDirSync(dir.path)].map((entry) => entry.name)
+      .filter((name) => isTemporaryName(name) || attemptOfEntry(name) !== null);
+    // node.info goes last: as long as it is there, the next command knows which files were declared.
+    return ["port", "pid", ...passing, "node.info"];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw stateError("list", dir.path, error);
+  }
+}
+
+/**
+ * Removes the runtime files of a node that is not running, all but the tombstone.
+ *
+ * @param declared files of the user, full paths
+ * @returns those that were there
+ * @throws {TombstoneError} naming the file that could not be removed
+ */
+export function sweepFiles(dir: NodeDir, declared: string[]): string[] {
+  const swept = [...new Set(declared)].filter((path) => removeFile(path));
+  return [...swept, ...runtimeEntries(dir).filter((name) => removeFile(`${dir.path}/${name}`, "remove"))];
+}

@@ -1,0 +1,143 @@
+/**
+ * The start of a node: the order of its steps up to the spawn is written here, from the spawn to the
+ * commit in attempt.ts, and nowhere else.
+ *
+ * Intent record, work, commit record, clean-up. Between any two statements this process may be killed;
+ * the tombstone then tells the next start that what it finds is not to be trusted.
+ *
+ * @module
+ */
+import { chooseFreePort, findOccupant } from "../probe/listener.ts";
+import { launch } from "../process/launcher.ts";
+import { removeFile, syncDir } from "../state/durable.ts";
+import { acquireLock } from "../state/lock.ts";
+import { rotateLog } from "../state/log.ts";
+import { ensureNodeDir, type NodeDir } from "../state/node_dir.ts";
+import { type NodeInfo, writeTombstone } from "../state/records.ts";
+import { declaredFiles, type Settings } from "../state/settings.ts";
+import type { Workspace } from "../state/workspace.ts";
+import { Attempt, finish } from "./attempt.ts";
+import { portInUse } from "./failure.ts";
+import { joinRunning } from "./join.ts";
+import { collectEvidence, type Evidence, judge } from "./judge.ts";
+import { newTombstone, recover, type Recovered, sweepFiles, withOlderDeclarations } from "./recover.ts";
+import { endGracefully, refuseForeign } from "./stop.ts";
+import { pass } from "./step.ts";
+import type { Teller } from "./teller.ts";
+
+/** What to start, and how. */
+export interface StartRequest {
+  /** The node. */
+  dir: NodeDir;
+  /** Its workspace. */
+  workspace: Workspace;
+  /** What to run; recorded. */
+  settings: Settings;
+  /** Variables for the server; never recorded. */
+  env: Record<string, string>;
+  /** How long to wait for the lock, in milliseconds. */
+  lockTimeoutMs: number;
+  /** What to do when the node already runs. */
+  running: "keep" | "replace";
+  /** What to do with records of another machine or pid namespace. */
+  foreign: "refuse" | "force";
+  /** Aborted when the starter is told to end; the reason is the error to end with. */
+  abort: AbortSignal;
+  /** Where to report. */
+  teller: Teller;
+}
+
+/** A node that is ready. */
+export interface Started {
+  /** Whether this call started it; `false`: it was running. */
+  started: boolean;
+  /** Its commit record. */
+  info: NodeInfo;
+  /** What an earlier start or server had left; `null` if nothing. */
+  recovered: Recovered | null;
+}
+
+/**
+ * Starts a node and waits until it is ready.
+ *
+ * @throws {TombstoneError} it could not be started, or was not ready in time; nothing of it runs then
+ */
+export async function start(request: StartRequest): Promise<Started> {
+  const { dir, teller } = request;
+  ensureNodeDir(dir, request.workspace);
+  using _lock = await acquireLock(dir, {
+    action: "start",
+    timeoutMs: request.lockTimeoutMs,
+    onWait: (holder) => teller.tell(`waiting for ${holder}`),
+    abort: request.abort,
+  });
+
+  pass("locked", teller);
+  const evidence = collectEvidence(dir);
+  const judgement = judge(evidence);
+  refuseForeign(dir, judgement, "start", request.foreign);
+  if (judgement.kind === "running" && request.running === "keep") {
+    if (judgement.finish) finish(dir, judgement.info, teller);
+    return await joinRunning(request, judgement.info);
+  }
+
+  const attempt = crypto.randomUUID();
+  const tombstone = newTombstone(attempt, request.settings);
+  writeTombstone(dir, { ...tombstone, ...withOlderDeclarations(request.settings, evidence) });
+  pass("tombstone-written", teller, attempt);
+
+  if (judgement.kind === "running") await endGracefully(dir, evidence, judgement.info, teller);
+  const recovered = await recover(dir, evidence, judgement, {
+    processes: judgement.kind === "foreign" ? "ignore" : "reap",
+  });
+  if (recovered !== null) teller.recovered(dir.node, recovered);
+  sweepFiles(dir, declaredFiles(request.settings));
+  pass("recovered", teller);
+
+  const port = await beforeSpawn(request, () => preparePort(request, evidence));
+  pass("port-checked", teller, port === null ? "" : String(port));
+  const launchedAt = performance.now();
+  const launched = await beforeSpawn(request, () => {
+    rotateLog(dir);
+    pass("log-rotated", teller);
+    return launch(dir, {
+      attempt,
+      command: request.settings.command.map((word) => port === null ? word : word.replaceAll("{port}", String(port))),
+      cwd: request.settings.cwd,
+      env: request.env,
+      inherit: request.settings.clear_env ? "basics" : "all",
+      port,
+    });
+  });
+  pass("spawned", teller, `pid ${launched.pid}`);
+  const info = await new Attempt(request, tombstone, port, launched, launchedAt).untilCommitted();
+  return { started: true, info, recovered };
+}
+
+/** A failure before anything of the attempt runs leaves nothing: the tombstone goes, too. */
+async function beforeSpawn<T>(request: StartRequest, step: () => T | Promise<T>): Promise<T> {
+  try {
+    request.abort.throwIfAborted();
+    return await step();
+  } catch (error) {
+    removeFile(request.dir.starting, "remove");
+    syncDir(request.dir.path);
+    throw error;
+  }
+}
+
+/** The port for the server: the one asked for, if it is free, or a free one; `null` if none was asked for. */
+async function preparePort(request: StartRequest, evidence: Evidence): Promise<number | null> {
+  const { host, port_request } = request.settings;
+  if (port_request === null) return null;
+  if (port_request === 0) {
+    // The one it had before keeps bookmarks and configurations valid.
+    const before = evidence.info.kind === "record" && evidence.info.record.port_request === 0
+      ? evidence.info.record.port
+      : 0;
+    return await chooseFreePort(host, before);
+  }
+  const owner = await findOccupant(host, port_request);
+  if (owner !== null) throw portInUse(request.dir, port_request, owner);
+  return port_request;
+}

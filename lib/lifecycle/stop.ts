@@ -1,0 +1,233 @@
+/**
+ * Stopping and sweeping a node.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { signal } from "../os/platform.ts";
+import { sleep } from "../os/sleep.ts";
+import { describeOwner, findOccupant, type Owner } from "../probe/listener.ts";
+import { reap } from "../process/reap.ts";
+import { removeFile, syncDir } from "../state/durable.ts";
+import { acquireLock } from "../state/lock.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { NodeInfo } from "../state/records.ts";
+import { declaredFiles } from "../state/settings.ts";
+import { collectEvidence, type Evidence, findMain, judge, type Judgement, rootsOf } from "./judge.ts";
+import { foresee, recover, type Recovered, requireEnded, sweepFiles, takeOver } from "./recover.ts";
+import type { Teller } from "./teller.ts";
+
+/** Options of {@linkcode stop} and {@linkcode sweep}. */
+export interface StopOptions {
+  /** How long to wait for the lock, in milliseconds. */
+  lockTimeoutMs: number;
+  /** What to do with records of another machine or pid namespace. */
+  foreign: "refuse" | "force";
+  /** Where to report. */
+  teller: Teller;
+}
+
+/** What {@linkcode stop} did. */
+export interface Stopped {
+  /** Whether a running node was stopped by this call. */
+  stopped: boolean;
+  /** Processes ended. */
+  pids: number[];
+  /** What a dead start or server had left; `null` if nothing. */
+  recovered: Recovered | null;
+}
+
+/** What {@linkcode sweep} did, or with a dry run would do. */
+export interface Swept {
+  /** `swept`: something was undone; `nothing`: there was nothing; `running`: the node lives and is left alone. */
+  action: "swept" | "nothing" | "running";
+  /** What was undone; `null` if nothing. */
+  recovered: Recovered | null;
+}
+
+/** @throws {TombstoneError} the records are of another machine or pid namespace, and force was not asked for */
+export function refuseForeign(
+  dir: NodeDir,
+  judgement: Judgement,
+  action: string,
+  foreign: "refuse" | "force",
+): void {
+  if (judgement.kind !== "foreign" || foreign === "force") return;
+  throw new TombstoneError(`Cannot ${action} "${dir.node}": ${judgement.reason}, so its processes cannot be judged`, {
+    kind: "foreign-state",
+    hint: `run it where it was started, or forget that node with tombstone ${action} ${dir.node} --force`,
+    exitCode: EXIT.state,
+    details: { workspace: dir.workspace, node: dir.node },
+  });
+}
+
+/**
+ * Stops a node and sweeps it. Not running is no error. Killed half-way, it leaves either a live main process
+ * (still running) or a dead one (died): the next command can judge both.
+ *
+ * @throws {TombstoneError} it could not be stopped, its port is still taken, or the lock or state refuse
+ */
+export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped> {
+  using _lock = await acquireLock(dir, {
+    action: "stop",
+    timeoutMs: options.lockTimeoutMs,
+    onWait: (holder) => options.teller.tell(`waiting for ${holder}`),
+  });
+  const evidence = collectEvidence(dir);
+  const judgement = judge(evidence);
+  refuseForeign(dir, judgement, "stop", options.foreign);
+  if (judgement.kind !== "running") {
+    return { stopped: false, pids: [], recovered: await undo(dir, evidence, judgement) };
+  }
+  const pids = await endGracefully(dir, evidence, judgement.info, options.teller);
+  sweepFiles(dir, declaredFiles(judgement.info));
+  removeFile(dir.starting, "remove");
+  syncDir(dir.path);
+  await requireFreePort(dir, judgement.info);
+  return { stopped: true, pids, recovered: null };
+}
+
+/**
+ * Reaps and removes what interrupted starts and dead servers left. A running node is left alone.
+ *
+ * @throws {TombstoneError} as {@linkcode stop}
+ */
+export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> {
+  using _lock = await acquireLock(dir, {
+    action: "sweep",
+    timeoutMs: options.lockTimeoutMs,
+    onWait: (holder) => options.teller.tell(`waiting for ${holder}`),
+  });
+  const evidence = collectEvidence(dir);
+  const judgement = judge(evidence);
+  refuseForeign(dir, judgement, "sweep", options.foreign);
+  if (judgement.kind === "running") {
+    if (judgement.finish) removeFile(dir.starting, "remove");
+    return { action: "running", recovered: null };
+  }
+  const hadTombstone = evidence.tombstone.kind !== "missing";
+  const recovered = await undo(dir, evidence, judgement);
+  return { action: recovered !== null || hadTombstone ? "swept" : "nothing", recovered };
+}
+
+/** What {@linkcode sweep} would do now. */
+export function foreseeSweep(dir: NodeDir): Swept {
+  const evidence = collectEvidence(dir);
+  const judgement = judge(evidence);
+  if (judgement.kind === "running") return { action: "running", recovered: null };
+  const recovered = foresee(dir, evidence, judgement);
+  return { action: recovered === null ? "nothing" : "swept", recovered };
+}
+
+/** Takes over, reaps, sweeps, and removes the tombstone last: dying here at any point leaves it in place. */
+async function undo(dir: NodeDir, evidence: Evidence, judgement: Judgement): Promise<Recovered | null> {
+  if (judgement.kind === "unfinished") takeOver(dir, evidence);
+  const recovered = await recover(dir, evidence, judgement, {
+    processes: judgement.kind === "foreign" ? "ignore" : "reap",
+  });
+  removeFile(dir.starting, "remove");
+  syncDir(dir.path);
+  return recovered;
+}
+
+/**
+ * Ends a running node as it asks to be: its stop command or signal for the main process, TERM for what
+ * the main process leaves behind, KILL for what is left after the timeout.
+ */
+export async function endGracefully(
+  dir: NodeDir,
+  evidence: Evidence,
+  info: NodeInfo,
+  teller: Teller,
+): Promise<number[]> {
+  const main = findMain(info);
+  using command = info.stop.command === null ? null : new StopCommand(dir, info, info.stop.command);
+  const { pids, left } = await reap(rootsOf(dir, evidence), {
+    main,
+    signal: info.stop.signal,
+    graceMs: info.stop.timeout_ms,
+    ...(command === null ? {} : {
+      ask: async () => {
+        const code = await command.run();
+        if (code === 0 || main === null) return;
+        teller.warn(`the stop command of "${dir.node}" exited with ${code}; sending ${info.stop.signal} instead`);
+        signal(main, info.stop.signal);
+      },
+    }),
+  });
+  requireEnded(dir, left);
+  return pids;
+}
+
+/** The user's own way to stop a server; its output goes to the server's log. */
+class StopCommand implements Disposable {
+  #child: Deno.ChildProcess | null = null;
+  readonly #dir: NodeDir;
+  readonly #info: NodeInfo;
+  readonly #command: string;
+
+  constructor(dir: NodeDir, info: NodeInfo, command: string) {
+    this.#dir = dir;
+    this.#info = info;
+    this.#command = command;
+  }
+
+  /** Runs it; resolves to its exit code. */
+  async run(): Promise<number> {
+    try {
+      this.#child = new Deno.Command("/bin/sh", {
+        args: ["-c", `exec >>"$0" 2>&1\n${this.#command}`, this.#dir.log],
+        cwd: this.#info.cwd,
+        env: {
+          TOMBSTONE_WORKSPACE: this.#dir.workspace,
+          TOMBSTONE_NODE: this.#dir.node,
+          TOMBSTONE_PID: String(this.#info.pid),
+          TOMBSTONE_ATTEMPT: "", // it is not part of the tree that it ends
+          PORT: String(this.#info.port),
+        },
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return 127; // its directory is gone
+      throw error;
+    }
+    return (await this.#child.status).code;
+  }
+
+  /** Ends it, should it outlive the server. */
+  [Symbol.dispose](): void {
+    try {
+      this.#child?.kill("SIGKILL");
+    } catch (error) {
+      if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error; // it has ended
+    }
+  }
+}
+
+/** How long a port may stay taken after the node's last process is gone, in milliseconds. */
+const PORT_GRACE = 1000;
+
+/** @throws {TombstoneError} somebody who is not provably the node's still listens on its port */
+async function requireFreePort(dir: NodeDir, info: NodeInfo): Promise<void> {
+  if (info.port === 0 || info.probes.some((probe) => "any_listener" in probe && probe.any_listener)) return;
+  const deadline = performance.now() + PORT_GRACE;
+  let owner: Owner | null;
+  while ((owner = await findOccupant(info.bind_addr ?? info.host, info.port)) !== null) {
+    if (performance.now() >= deadline) {
+      throw new TombstoneError(
+        `Cannot free port ${info.port} of "${dir.node}": ${
+          describeOwner(owner)
+        } listens on it and is not provably the node's`,
+        {
+          kind: "stop-failed",
+          hint: owner.pid === null ? `ss -ltnp 'sport = :${info.port}'` : `ps -fp ${owner.pid}`,
+          exitCode: EXIT.failed,
+          details: { port: info.port, owner_pid: owner.pid, owner_command: owner.command },
+        },
+      );
+    }
+    await sleep(20);
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * Linux through `/proc` (proc(5)). Reads are synchronous: each takes a few microseconds, far less
+ * than a trip through the thread pool. The socket table is the exception, since the kernel walks
+ * its whole hash of connections for it.
+ *
+ * @module
+ */
+import type { Identity, Listeners, Platform, ProcessRow } from "./platform.ts";
+import { parseListeners } from "./socket_table.ts";
+
+/** `USER_HZ`: start times of `/proc/PID/stat` count in these, on every Linux that Deno runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** Text of a `/proc` file, or `null` when it is gone or not ours to read. */
+function readProc(path: string): string | null {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (isOutOfSight(error)) return null;
+    throw error;
+  }
+}
+
+/**
+ * A process that ended between two reads, or one that belongs to another user. A vanished process is ESRCH, for which
+ * Deno has no class and sets no code: a plain `Error`. What is not from the operating system has a class of its own.
+ */
+function isOutOfSight(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotADirectory || (error instanceof Error && error.constructor === Error);
+}
+
+/**
+ * Parses one line of `/proc/PID/stat`. The name may hold blanks and parentheses, so the fields
+ * are counted from the last `)`.
+ *
+ * @returns `null` if the text is not such a line
+ */
+export function parseStat(text: string): ProcessRow | null {
+  const open = text.indexOf("(");
+  const close = text.lastIndexOf(")");
+  if (open < 1 || close < open) return null;
+  const pid = Number(text.slice(0, open));
+  const fields = text.slice(close + 1).trim().split(" ");
+  // Fields 3, 4, 5, 6 and 22 of proc_pid_stat(5).
+  const [ppid, pgid, sid, startTime] = [fields[1], fields[2], fields[3], fields[19]].map(Number);
+  if (![pid, ppid, pgid, sid, startTime].every(Number.isSafeInteger)) return null;
+  return {
+    pid,
+    ppid: ppid!,
+    pgid: pgid!,
+    sid: sid!,
+    startTime: startTime!,
+    state: fields[0]!,
+    name: text.slice(open + 1, close),
+  };
+}
+
+function read(pid: number): ProcessRow | null {
+  const stat = readProc(`/proc/${pid}/stat`);
+  if (stat === null) return null;
+  // The id of a thread has a directory here too, though no listing shows it.
+  const tgid = /^Tgid:\s*(\d+)$/m.exec(readProc(`/proc/${pid}/status`) ?? "")?.[1];
+  return Number(tgid) === pid ? parseStat(stat) : null;
+}
+
+function list(): ProcessRow[] {
+  const rows: ProcessRow[] = [];
+  for (const entry of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(entry.name)) continue;
+    const row = parseStat(readProc(`/proc/${entry.name}/stat`) ?? "");
+    if (row !== null) rows.push(row);
+  }
+  return rows;
+}
+
+/** Targets of the descriptors of a process, by descriptor; `null` when not ours to see. */
+function descriptors(pid: number): Map<string, string> | null {
+  const found = new Map<string, string>();
+  try {
+    for (const entry of Deno.readDirSync(`/proc/${pid}/fd`)) {
+      try {
+        found.set(entry.name, Deno.readLinkSync(`/proc/${pid}/fd/${entry.name}`));
+      } catch (error) {
+        if (!isOutOfSight(error)) throw error; // closed meanwhile
+      }
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return null;
+    if (!isOutOfSight(error)) throw error;
+  }
+  return found;
+}
+
+function socketsOf(pid: number): Set<number> | null {
+  const targets = descriptors(pid);
+  if (targets === null) return null;
+  const inodes = new Set<number>();
+  for (const target of targets.values()) {
+    const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
+    if (inode !== undefined) inodes.add(Number(inode));
+  }
+  return inodes;
+}
+
+/** `ip_local_port_range` of ip(7), read once. */
+let ephemeral: [number, number] | undefined;
+
+const listeners: Listeners = {
+  async list() {
+    const texts = await Promise.all(["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(async (path) => {
+      try {
+        return await Deno.readTextFile(path);
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return ""; // a kernel without IPv6
+        throw error;
+      }
+    }));
+    return texts.flatMap(parseListeners);
+  },
+  socketsOf,
+  isEphemeral(port) {
+    if (ephemeral === undefined) {
+      const text = readProc("/proc/sys/net/ipv4/ip_local_port_range") ?? "32768 60999";
+      const [low, high] = text.trim().split(/\s+/).map(Number);
+      ephemeral = [low!, high!];
+    }
+    return port >= ephemeral[0] && port <= ephemeral[1];
+  },
+};
+
+function bootId(): string | null {
+  return readProc("/proc/sys/kernel/random/boot_id")?.trim() || null;
+}
+
+function hostId(): string {
+  return readProc("/etc/machine-id")?.trim() || Deno.hostname();
+}
+
+/** Wall-clock milliseconds of the boot, by the clock as it is set now. */
+function bootedAtMs(): number {
+  return Date.now() - Number((readProc("/proc/uptime") ?? "0").split(" ")[0]) * 1000;
+}
+
+/** Signal numbers of signal(7) that the starter listens to. */
+const STARTER_SIGNALS: [Deno.Signal, number][] = [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]];
+
+/** The Linux back end. */
+export const linux: Platform = {
+  name: "linux",
+  bootId,
+  hostId,
+  pidNamespace() {
+    try {
+      return Deno.readLinkSync("/proc/self/ns/pid");
+    } catch (error) {
+      if (isOutOfSight(error)) return null;
+      throw error;
+    }
+  },
+  read,
+  list,
+  sameStart: (a, b) => a === b,
+  startedAtMs: (startTime) => bootedAtMs() + startTime * 1000 / TICKS_PER_SECOND,
+  startPrecisionMs: 50,
+  environment(pid, name) {
+    const text = readProc(`/proc/${pid}/environ`);
+    const entry = text?.split("\0").find((variable) => variable.startsWith(`${name}=`));
+    return entry === undefined ? null : entry.slice(name.length + 1);
+  },
+  writesTo(pid, isFile) {
+    for (const [descriptor, target] of descriptors(pid) ?? []) {
+      if (!isFile(target)) continue;
+      const flags = /^flags:\s*([0-7]+)$/m.exec(readProc(`/proc/${pid}/fdinfo/${descriptor}`) ?? "")?.[1];
+      if (flags !== undefined && (parseInt(flags, 8) & 0o3) !== 0) return true; // O_ACCMODE, not O_RDONLY
+    }
+    return false;
+  },
+  commandLine(pid) {
+    const text = readProc(`/proc/${pid}/cmdline`) ?? "";
+    return text.replaceAll("\0", " ").trim() || parseStat(readProc(`/proc/${pid}/stat`) ?? "")?.name || "";
+  },
+  ignoredSignals() {
+    const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readProc("/proc/self/status") ?? "")?.[1] ?? "0";
+    const bits = BigInt(`0x${mask}`);
+    return STARTER_SIGNALS.filter(([, number]) => (bits >> BigInt(number - 1)) & 1n).map(([name]) => name);
+  },
+  listeners,
+  launchStamp: {
+    script: "IFS= read -r boot </proc/sys/kernel/random/boot_id && IFS= read -r stamp </proc/$$/stat && " +
+      'stamp="$boot $stamp"',
+    parse(line): Identity | null {
+      const space = line.indexOf(" ");
+      const row = parseStat(line.slice(space + 1));
+      return row === null || line.slice(0, space) !== bootId() ? null : { pid: row.pid, startTime: row.startTime };
+    },
+  },
+};

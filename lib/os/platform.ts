@@ -1,0 +1,135 @@
+/**
+ * What the operating system tells about processes and listeners. Every branch on the platform
+ * is decided here; the modules beside this one hold the knowledge.
+ *
+ * @module
+ */
+import { linux } from "./linux.ts";
+import { ps } from "./ps.ts";
+
+/** A process that cannot be confused with a later one of the same pid. */
+export interface Identity {
+  /** Process id, a thread-group leader. */
+  pid: number;
+  /** When the kernel started it: Linux clock ticks since boot; seconds since 1970 through `ps`. */
+  startTime: number;
+}
+
+/** One live or zombie process of a snapshot. */
+export interface ProcessRow extends Identity {
+  /** Parent process id. */
+  ppid: number;
+  /** Process group id. */
+  pgid: number;
+  /** Session id; `null` where the platform does not tell. */
+  sid: number | null;
+  /** One letter: `R`, `S`, `D`, `T`, `Z` (zombie), `X` (dead) … */
+  state: string;
+  /** Short command name, as the kernel keeps it. */
+  name: string;
+}
+
+/** One listening TCP socket. */
+export interface ListenerRow {
+  /** Local address, an IPv4 or IPv6 literal; IPv4-mapped IPv6 appears as IPv4. */
+  address: string;
+  /** Local port. */
+  port: number;
+  /** Inode of the socket, the key to the descriptors of its holders. */
+  inode: number;
+  /** User id of the socket's creator. */
+  uid: number;
+}
+
+/** Where the socket table and the descriptors can be read. */
+export interface Listeners {
+  /** All listening TCP sockets of this network namespace. */
+  list(): Promise<ListenerRow[]>;
+  /** Inodes of the sockets that a process holds; empty when it is gone, `null` when that is not ours to see. */
+  socketsOf(pid: number): Set<number> | null;
+  /** Whether connecting to this port may, by accident, connect to itself. */
+  isEphemeral(port: number): boolean;
+}
+
+/** The operating system, as far as this tool needs it. */
+export interface Platform {
+  /** Back end. */
+  readonly name: "linux" | "ps";
+  /** Id of this boot; a change means that every recorded process is gone. `null`: not known. */
+  bootId(): string | null;
+  /** Id of this machine. */
+  hostId(): string;
+  /** Id of the pid namespace of this process; `null` where there is none. */
+  pidNamespace(): string | null;
+  /** The process with this id, or `null` if there is none or it is the id of a mere thread. */
+  read(pid: number): ProcessRow | null;
+  /** Every process. */
+  list(): ProcessRow[];
+  /** Whether two start times of one pid are the same moment, within the precision of the back end. */
+  sameStart(a: number, b: number): boolean;
+  /** Start time as milliseconds since 1970, for comparison with file times. */
+  startedAtMs(startTime: number): number;
+  /** How far off {@linkcode Platform.startedAtMs} may be, in milliseconds. */
+  readonly startPrecisionMs: number;
+  /** One variable of a process's environment; `null` if not set or not to be seen. */
+  environment(pid: number, name: string): string | null;
+  /** Whether a process holds one of these files open for writing. */
+  writesTo(pid: number, isFile: (path: string) => boolean): boolean;
+  /** Command line for messages; empty if unknown. */
+  commandLine(pid: number): string;
+  /** Signals that this process was started with as ignored (`nohup`, `&` in scripts). */
+  ignoredSignals(): Deno.Signal[];
+  /** The socket table; `null` where the platform offers none. */
+  readonly listeners: Listeners | null;
+  /** How the launcher records itself. */
+  readonly launchStamp: {
+    /** POSIX `sh` that sets `stamp` to one line about the running shell, without a fork where possible. */
+    script: string;
+    /** Reads that line back; `null` for anything else, and for a process of an earlier boot. */
+    parse(line: string): Identity | null;
+  };
+}
+
+/** Largest pid that a Linux kernel hands out (`PID_MAX_LIMIT`, 2^22). */
+const PID_MAX = 4_194_304;
+
+/** Whether this may be the pid of a server: never 0, 1, negative, fractional or too large. */
+export function isPlausiblePid(pid: unknown): pid is number {
+  return typeof pid === "number" && Number.isInteger(pid) && pid > 1 && pid <= PID_MAX;
+}
+
+/** Whether a row of a snapshot stands for a process that still runs; a zombie does not. */
+export function isAlive(row: ProcessRow): boolean {
+  return row.state !== "Z" && row.state !== "X";
+}
+
+/**
+ * The live process that this identity names, or `null`: gone, a zombie, a thread, or a later process
+ * to which the pid was given.
+ */
+export function findLive(identity: Identity): ProcessRow | null {
+  if (!isPlausiblePid(identity.pid)) return null;
+  const row = platform.read(identity.pid);
+  if (row === null || !isAlive(row)) return null;
+  return platform.sameStart(row.startTime, identity.startTime) ? row : null;
+}
+
+/**
+ * Sends a signal to a process if, at this moment, it is still the one that the identity names.
+ *
+ * @returns whether it was sent; `false` when the process is gone or belongs to somebody else
+ */
+export function signal(identity: Identity, name: Deno.Signal): boolean {
+  if (findLive(identity) === null) return false;
+  try {
+    Deno.kill(identity.pid, name);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.PermissionDenied) return false;
+    throw error;
+  }
+}
+
+/** Chosen by the operating system; `TOMBSTONE_PLATFORM=ps` forces the portable back end for tests. */
+export const platform: Platform = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "ps" ? ps : linux;

@@ -1,0 +1,51 @@
+/**
+ * The text of `/proc/net/tcp` and `/proc/net/tcp6` (proc_pid_net(5)).
+ *
+ * @module
+ */
+import type { ListenerRow } from "./platform.ts";
+
+/** `TCP_LISTEN` of the kernel's `include/net/tcp_states.h`. */
+const LISTEN = "0A";
+
+/**
+ * The listening sockets of one table.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseListeners } from "./socket_table.ts";
+ *
+ * const line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1";
+ * assertEquals(parseListeners(line), [{ address: "127.0.0.1", port: 8080, uid: 1000, inode: 4711 }]);
+ * ```
+ */
+export function parseListeners(text: string): ListenerRow[] {
+  const rows: ListenerRow[] = [];
+  for (const line of text.split("\n")) {
+    const fields = line.trim().split(/\s+/);
+    if (fields[3] !== LISTEN) continue;
+    const [address, port] = (fields[1] ?? "").split(":");
+    rows.push({
+      address: decodeAddress(address ?? ""),
+      port: parseInt(port ?? "", 16),
+      uid: Number(fields[7]),
+      inode: Number(fields[9]),
+    });
+  }
+  return rows;
+}
+
+/** The kernel prints each 32-bit word in the byte order of the machine; all that Deno runs on are little-endian. */
+function decodeAddress(hex: string): string {
+  const bytes: number[] = [];
+  for (let word = 0; word + 8 <= hex.length; word += 8) {
+    for (let at = 6; at >= 0; at -= 2) bytes.push(parseInt(hex.slice(word + at, word + at + 2), 16));
+  }
+  if (bytes.length === 4) return bytes.join(".");
+  const isMapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
+  if (isMapped) return bytes.slice(12).join(".");
+  const groups = [];
+  for (let at = 0; at < 16; at += 2) groups.push(((bytes[at]! << 8) | bytes[at + 1]!).toString(16));
+  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+}

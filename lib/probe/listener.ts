@@ -1,0 +1,160 @@
+/**
+ * Who answers on a port.
+ *
+ * @module
+ */
+import { type ListenerRow, platform } from "../os/platform.ts";
+import { expiry } from "../os/sleep.ts";
+import { findTree, type Roots } from "../process/tree.ts";
+
+/** The process behind a listener that is not the node's. */
+export interface Owner {
+  /** Its pid; `null` when it is not to be seen (another user's process, another namespace). */
+  pid: number | null;
+  /** Its command line; empty if unknown. */
+  command: string;
+}
+
+/** In words, for messages. */
+export function describeOwner(owner: Owner): string {
+  return owner.pid === null
+    ? "a process that this user cannot see"
+    : `pid ${owner.pid} (${owner.command || "unknown command"})`;
+}
+
+/** Longest wait for an answer to a connect, in milliseconds; a full backlog gives none. */
+const CONNECT_TIMEOUT = 1000;
+
+/** Addresses to try for a host name. */
+function addressesOf(host: string): string[] {
+  return host === "localhost" ? ["127.0.0.1", "::1"] : [host];
+}
+
+/**
+ * Connects, and closes again.
+ *
+ * @returns the address that accepted, an IP literal; `"refused"` if nobody did; `"silent"` if there was no answer
+ */
+export async function connectTo(host: string, port: number): Promise<{ address: string } | "refused" | "silent"> {
+  let isSilent = false;
+  for (const hostname of addressesOf(host)) {
+    const address = await Promise.race([connectOnce(hostname, port), expiry(CONNECT_TIMEOUT)]);
+    if (address === "expired") isSilent = true;
+    else if (address !== null) return { address };
+  }
+  return isSilent ? "silent" : "refused";
+}
+
+async function connectOnce(hostname: string, port: number): Promise<string | null> {
+  try {
+    using connection = await Deno.connect({ hostname, port });
+    const local = connection.localAddr as Deno.NetAddr;
+    const remote = connection.remoteAddr as Deno.NetAddr;
+    // In the ephemeral range a connect to a free port can meet itself (TCP simultaneous open).
+    return local.port === port && local.hostname === remote.hostname ? null : remote.hostname;
+  } catch (error) {
+    // Refused, unreachable, reset, no such host, permission: each time nobody of use answers.
+    if (error instanceof Error && !(error instanceof TypeError)) return null;
+    throw error;
+  }
+}
+
+/** The listeners that a connection to this address reaches: the most specific ones, as the kernel chooses. */
+export function listenersFor(rows: ListenerRow[], address: string, port: number): ListenerRow[] {
+  const here = rows.filter((row) => row.port === port);
+  for (const candidate of address.includes(":") ? [address, "::"] : [address, "0.0.0.0", "::"]) {
+    const found = here.filter((row) => row.address === candidate);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
+/** Sockets of a node: of its main process alone, or of its whole tree. */
+function socketsOfTree(roots: Roots): Set<number> {
+  const all = new Set<number>();
+  for (const row of findTree(roots)) for (const inode of platform.listeners?.socketsOf(row.pid) ?? []) all.add(inode);
+  return all;
+}
+
+/** What is known about a listener. */
+export type Ownership =
+  | { kind: "ours" }
+  | { kind: "none" }
+  | { kind: "foreign"; rows: ListenerRow[] };
+
+/**
+ * Whether the listener at an address belongs to the node. With several (SO_REUSEPORT), all must.
+ * Where the platform cannot tell, it counts as ours; `doctor` and the README say so.
+ *
+ * @param mainPid process to look at first, which spares the look at all of them
+ */
+export async function judgeListener(address: string, port: number, mainPid: number, roots: Roots): Promise<Ownership> {
+  if (platform.listeners === null) return { kind: "ours" };
+  const rows = listenersFor(await platform.listeners.list(), address, port);
+  if (rows.length === 0) return { kind: "none" };
+  const own = platform.listeners.socketsOf(mainPid);
+  if (rows.every((row) => own?.has(row.inode))) return { kind: "ours" };
+  const tree = socketsOfTree(roots);
+  const foreign = rows.filter((row) => !tree.has(row.inode));
+  return foreign.length === 0 ? { kind: "ours" } : { kind: "foreign", rows: foreign };
+}
+
+/** The first port, by age, that the node's tree listens on. */
+export async function findOwnListener(
+  mainPid: number,
+  roots: Roots,
+  extent: "main" | "tree",
+): Promise<ListenerRow | null> {
+  if (platform.listeners === null) return null;
+  const sockets = extent === "main" ? platform.listeners.socketsOf(mainPid) : socketsOfTree(roots);
+  if (sockets === null || sockets.size === 0) return null;
+  const rows = (await platform.listeners.list()).filter((row) => sockets.has(row.inode));
+  return rows.sort((a, b) => a.inode - b.inode)[0] ?? null;
+}
+
+/** The process that holds one of these listeners, from one look at everybody's descriptors. */
+export function ownerOf(rows: ListenerRow[]): Owner {
+  for (const process of platform.list()) {
+    const sockets = platform.listeners?.socketsOf(process.pid);
+    if (sockets && rows.some((row) => sockets.has(row.inode))) {
+      return { pid: process.pid, command: platform.commandLine(process.pid) };
+    }
+  }
+  return { pid: null, command: "" };
+}
+
+/** Who listens where a start wants to; `null` if the port is free. */
+export async function findOccupant(host: string, port: number): Promise<Owner | null> {
+  const answer = await connectTo(host, port);
+  if (answer === "refused") return null;
+  const address = answer === "silent" ? addressesOf(host)[0]! : answer.address;
+  const rows = listenersFor(await platform.listeners?.list() ?? [], address, port);
+  return answer === "silent" && rows.length === 0 ? null : ownerOf(rows);
+}
+
+/**
+ * A free port for a server. It lies below the range from which the kernel serves outgoing connections,
+ * so none of those can take it before the server binds it, and a probe cannot meet itself there.
+ *
+ * @param preferred tried first; 0: none
+ */
+export async function chooseFreePort(host: string, preferred: number): Promise<number> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const port = attempt === 0 && preferred !== 0 ? preferred : 20_000 + Math.floor(Math.random() * 12_000);
+    if (platform.listeners?.isEphemeral(port) && port !== preferred) continue;
+    if (await connectTo(host, port) === "refused" && canBind(host, port)) return port;
+  }
+  using listener = Deno.listen({ hostname: addressesOf(host)[0]!, port: 0 });
+  return (listener.addr as Deno.NetAddr).port;
+}
+
+function canBind(host: string, port: number): boolean {
+  try {
+    Deno.listen({ hostname: addressesOf(host)[0]!, port }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied) return false;
+    if (error instanceof Deno.errors.AddrNotAvailable) return true; // not an address of this machine
+    throw error;
+  }
+}

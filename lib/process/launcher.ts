@@ -1,0 +1,141 @@
+/**
+ * The launcher: the few lines of POSIX `sh` between the spawn and the server.
+ *
+ * It writes its record, *then* reads the tombstone; a starter that takes over writes the tombstone, *then*
+ * reads the records. Whichever comes second sees the other, so there is no moment in which a server
+ * runs and nobody knows. (Test: "start recovers when its starter is killed …".)
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { platform } from "../os/platform.ts";
+import { launchRecordPath } from "../state/launch_record.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { SCHEMA } from "../state/records.ts";
+
+/** Exit codes of the launcher itself, as of sysexits.h: 74 its record could not be written, 75 not its tombstone. */
+export const LAUNCHER_EXIT = { recordFailed: 74, superseded: 75 } as const;
+
+/** `$0` of the launcher; how the shell signs its own complaints in the log. */
+export const LAUNCHER_NAME = "tombstone-launcher";
+
+// $1 attempt, $2 node directory, $3 beginning of the tombstone; then the command.
+// The caller's descriptors are closed first: a pipe held here would keep the caller from returning.
+const SCRIPT = `
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+${platform.launchStamp.script} || exit ${LAUNCHER_EXIT.recordFailed}
+printf '%s\\n' "$stamp" >"$2/launch.$1" || exit ${LAUNCHER_EXIT.recordFailed}
+line=
+IFS= read -r line <"$2/starting"
+case $line in
+"$3"*) ;;
+*) rm -f "$2/launch.$1"; exit ${LAUNCHER_EXIT.superseded} ;;
+esac
+exec </dev/null >>"$2/server.log" 2>&1
+shift 3
+exec "$@"
+`;
+
+/** Variables that survive `--clear-env`, besides every `LC_*`. */
+const KEPT = ["PATH", "HOME", "LANG", "TERM", "TMPDIR"];
+
+/** What to launch. */
+export interface Launch {
+  /** Attempt that the tombstone names. */
+  attempt: string;
+  /** Program and arguments, ready to run. */
+  command: string[];
+  /** Directory to run it in. */
+  cwd: string;
+  /** Variables on top of the inherited ones. */
+  env: Record<string, string>;
+  /** Whether the server inherits this process's environment or only the harmless part of it. */
+  inherit: "all" | "basics";
+  /** Port for `$PORT`; `null`: none. */
+  port: number | null;
+}
+
+/** How the launched process ended. */
+export interface ExitStatus {
+  /** Exit code; 128 + n after signal n. */
+  code: number;
+  /** Signal that ended it, or `null`. */
+  signal: string | null;
+}
+
+/** The process just spawned: the launcher, and after its `exec` the server. */
+export interface Launched {
+  /** Its pid, at the same time its process group and session. */
+  pid: number;
+  /** How it ended, once it has; `null` while it runs. */
+  ended: ExitStatus | null;
+  /** Resolves when it ends. */
+  readonly end: Promise<void>;
+}
+
+/** The environment that the server gets. */
+export function serverEnv(dir: NodeDir, launch: Launch): Record<string, string> {
+  const basics: Record<string, string> = {};
+  if (launch.inherit === "basics") {
+    for (const [name, value] of Object.entries(Deno.env.toObject())) {
+      if (KEPT.includes(name) || name.startsWith("LC_")) basics[name] = value;
+    }
+  }
+  return {
+    ...basics,
+    ...(launch.port === null ? {} : { PORT: String(launch.port) }),
+    ...launch.env,
+    TOMBSTONE_WORKSPACE: dir.workspace,
+    TOMBSTONE_NODE: dir.node,
+    TOMBSTONE_ATTEMPT: launch.attempt,
+  };
+}
+
+/**
+ * Spawns the launcher detached: its own session, nothing of the caller's terminal or pipes.
+ *
+ * @throws {TombstoneError} the system refuses to run it
+ */
+export function launch(dir: NodeDir, options: Launch): Launched {
+  const tombstoneBegins = JSON.stringify({ schema: SCHEMA, attempt: options.attempt }).slice(0, -1);
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command("/bin/sh", {
+      args: ["-c", SCRIPT, LAUNCHER_NAME, options.attempt, dir.path, tombstoneBegins, ...options.command],
+      cwd: options.cwd,
+      env: serverEnv(dir, options),
+      clearEnv: options.inherit === "basics",
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+      detached: true,
+    }).spawn();
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof TypeError) throw error;
+    throw new TombstoneError(`Cannot start "${dir.node}": ${error.message}`, {
+      kind: "command-not-executable",
+      hint: `check the command and --cwd, then try again with tombstone start ${dir.node}`,
+      exitCode: EXIT.notExecutable,
+      cause: error,
+    });
+  }
+  child.unref();
+  const launched: Launched = {
+    pid: child.pid,
+    ended: null,
+    end: child.status.then((status) => {
+      launched.ended = { code: status.code, signal: status.signal };
+    }),
+  };
+  return launched;
+}
+
+/** Whether the record of this attempt is in place, so that the launcher has come past its check or is about to. */
+export function hasRecord(dir: NodeDir, attempt: string): boolean {
+  try {
+    return Deno.lstatSync(launchRecordPath(dir, attempt)).size > 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

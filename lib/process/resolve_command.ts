@@ -1,0 +1,79 @@
+/**
+ * Whether a command can be executed, known before any state is touched.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError, usageError } from "../errors.ts";
+
+/** Where to look for a command. */
+export interface ResolveOptions {
+  /** Directory that the command will run in. */
+  cwd: string;
+  /** Its `PATH`. */
+  path: string;
+}
+
+type Verdict = "executable" | "not-executable" | "missing";
+
+function judgeFile(path: string): Verdict {
+  try {
+    const info = Deno.statSync(path);
+    return info.isFile && ((info.mode ?? 0o111) & 0o111) !== 0 ? "executable" : "not-executable";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "missing";
+    if (error instanceof Deno.errors.PermissionDenied) return "not-executable";
+    if (error instanceof Error && "code" in error) return "missing"; // a name that no file can have
+    throw error;
+  }
+}
+
+/**
+ * Looks a command up as `exec` will.
+ *
+ * @throws {TombstoneError} not found (127) or not executable (126)
+ */
+export function requireExecutable(program: string, options: ResolveOptions): void {
+  if (program === "") throw usageError('Cannot start "": the command is empty', "tombstone start -- COMMAND [ARG...]");
+  const candidates = program.includes("/")
+    ? [program.startsWith("/") ? program : `${options.cwd}/${program}`]
+    : options.path.split(":").map((dir) =>
+      `${dir === "" ? options.cwd : dir.startsWith("/") ? dir : `${options.cwd}/${dir}`}/${program}`
+    );
+  const verdicts = candidates.map(judgeFile);
+  const at = verdicts.indexOf("executable");
+  if (at >= 0) return requireInterpreter(program, candidates[at]!);
+  if (verdicts.includes("not-executable")) {
+    throw new TombstoneError(`Cannot execute "${program}": it is not an executable file`, {
+      kind: "command-not-executable",
+      hint: `chmod +x "${program}", or name its interpreter: tombstone start -- sh "${program}"`,
+      exitCode: EXIT.notExecutable,
+    });
+  }
+  throw new TombstoneError(
+    `Cannot find "${program}": ${program.includes("/") ? "no such file" : "no such command on PATH"}`,
+    {
+      kind: "command-not-found",
+      hint: "give the full path after --, or set PATH with --env PATH=...",
+      exitCode: EXIT.notFound,
+    },
+  );
+}
+
+/** A script whose `#!` line names a missing interpreter fails in `exec` with a message that blames the script. */
+function requireInterpreter(program: string, path: string): void {
+  const head = new Uint8Array(256);
+  try {
+    using file = Deno.openSync(path);
+    file.readSync(head);
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return; // executable, though not readable
+    throw error;
+  }
+  const interpreter = /^#![ \t]*([^\s\0]+)/.exec(new TextDecoder().decode(head))?.[1];
+  if (interpreter === undefined || judgeFile(interpreter) === "executable") return;
+  throw new TombstoneError(`Cannot execute "${program}": its interpreter "${interpreter}" is missing`, {
+    kind: "command-not-found",
+    hint: `install ${interpreter}, or correct the first line of "${path}"`,
+    exitCode: EXIT.notFound,
+  });
+}

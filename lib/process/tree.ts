@@ -1,0 +1,88 @@
+/**
+ * Which processes belong to a node: its session and group, its descendants, and every process whose
+ * environment names one of its attempts.
+ *
+ * @module
+ */
+import { findLive, type Identity, isAlive, platform, type ProcessRow } from "../os/platform.ts";
+import { isLogOf, type NodeDir } from "../state/node_dir.ts";
+
+/** What is known of the node's processes. */
+export interface Roots {
+  /** The node, whose log tells members of a leaderless session. */
+  dir: NodeDir;
+  /** Attempts whose processes are meant. */
+  attempts: string[];
+  /** Recorded processes: launchers (leaders of their session), main processes, daemons. Dead ones count too. */
+  processes: Identity[];
+  /** Names of processes to leave alone, besides `epmd`. */
+  spare: string[];
+}
+
+/** epmd(1) is shared by every BEAM node of the user, though the first node starts it. */
+const ALWAYS_SPARED = ["epmd"];
+
+/** Variable by which a process shows to which attempt it belongs. */
+export const ATTEMPT_VARIABLE = "TOMBSTONE_ATTEMPT";
+
+/**
+ * The live processes of a node, from one look at the process table. The caller's own process is never
+ * among them, nor a node that was started from inside this one.
+ */
+export function findTree(roots: Roots): ProcessRow[] {
+  const rows = platform.list().filter((row) => isAlive(row) && row.pid !== Deno.pid && row.pid > 1);
+  const attemptOf = new Map<number, string | null>();
+  const attempt = (pid: number) => {
+    if (!attemptOf.has(pid)) attemptOf.set(pid, platform.environment(pid, ATTEMPT_VARIABLE));
+    return attemptOf.get(pid)!;
+  };
+  const holdsOurs = (row: ProcessRow) => roots.attempts.includes(attempt(row.pid) ?? "");
+  const isExcluded = (row: ProcessRow) => {
+    const other = attempt(row.pid);
+    return ALWAYS_SPARED.includes(row.name) || roots.spare.includes(row.name) ||
+      (other !== null && !roots.attempts.includes(other));
+  };
+
+  const members = new Map<number, ProcessRow>();
+  const add = (row: ProcessRow) => {
+    if (!members.has(row.pid) && !isExcluded(row)) members.set(row.pid, row);
+  };
+  for (const row of rows) if (holdsOurs(row)) add(row);
+  for (const identity of roots.processes) {
+    const live = findLive(identity);
+    if (live !== null && live.pid !== Deno.pid) add(live);
+    else for (const row of leaderless(rows, identity, roots, holdsOurs)) add(row);
+  }
+
+  // Descendants of members, and whoever is in a session or group that a member leads.
+  for (let before = -1; before !== members.size;) {
+    before = members.size;
+    for (const row of rows) {
+      if (members.has(row.ppid) || (row.sid !== null && members.has(row.sid)) || members.has(row.pgid)) add(row);
+    }
+  }
+  return [...members.values()];
+}
+
+/**
+ * Members of the session and group that a dead process led. As long as a member lives, the kernel does not give
+ * the number to a new process; but it may have done so before they were born. So the session counts as ours only
+ * if a member proves it: by its environment, or by writing to this node's log, which the launcher
+ * opened for it.
+ */
+function leaderless(
+  rows: ProcessRow[],
+  leader: Identity,
+  roots: Roots,
+  holdsOurs: (row: ProcessRow) => boolean,
+): ProcessRow[] {
+  const inSession = rows.filter((row) => (row.sid === leader.pid || row.pgid === leader.pid) && row.pid !== leader.pid);
+  // Somebody else is the leader now: the number was recycled.
+  if (rows.some((row) => row.pid === leader.pid)) return [];
+  const isLog = (path: string) => isLogOf(roots.dir, path);
+  // While its zombie is there, the number is certainly still the leader's.
+  const zombie = platform.read(leader.pid);
+  const isZombie = zombie !== null && platform.sameStart(zombie.startTime, leader.startTime);
+  const isProven = isZombie || inSession.some((row) => holdsOurs(row) || platform.writesTo(row.pid, isLog));
+  return isProven ? inSession : [];
+}

@@ -1,0 +1,100 @@
+/**
+ * Writing and removing state files so that a crash at any moment leaves the old content or the new.
+ *
+ * @module
+ */
+import { basename } from "@std/path/posix/basename";
+import { dirname } from "@std/path/posix/dirname";
+import { stateError } from "../errors.ts";
+
+/** Whether a directory entry is what an interrupted {@linkcode replaceFile} left. */
+export function isTemporaryName(name: string): boolean {
+  return /^\..+\.tmp$/.test(name);
+}
+
+/** Makes the entries of a directory durable (fsync of the directory). */
+export function syncDir(path: string): void {
+  try {
+    using dir = Deno.openSync(path);
+    dir.syncSync();
+  } catch (error) {
+    throw stateError("sync", path, error);
+  }
+}
+
+/**
+ * Replaces a file whole: temporary file, fsync, rename. Follow it with {@linkcode syncDir} where the
+ * entry itself must survive a power loss. A symbolic link at `path` is replaced, never written through;
+ * a directory there is removed, since state files are this tool's own.
+ *
+ * @throws {TombstoneError} the disk refuses; what was there before is unchanged
+ */
+export function replaceFile(path: string, text: string): void {
+  const temporary = `${dirname(path)}/.${basename(path)}.${crypto.randomUUID()}.tmp`;
+  try {
+    {
+      using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
+      const bytes = new TextEncoder().encode(text);
+      for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+      file.syncSync();
+    }
+    try {
+      Deno.renameSync(temporary, path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.IsADirectory)) throw error;
+      Deno.removeSync(path, { recursive: true });
+      Deno.renameSync(temporary, path);
+    }
+  } catch (error) {
+    removeFile(temporary);
+    throw stateError("write", path, error);
+  }
+}
+
+/**
+ * Removes a file. A missing one is not an error.
+ *
+ * @param directories what to do with a directory in the file's place: state files are this tool's own and go
+ * whole (`"remove"`), a user's directory is never removed (`"refuse"`)
+ * @returns whether there was anything to remove
+ * @throws {TombstoneError} any other failure, naming the file
+ */
+export function removeFile(path: string, directories: "remove" | "refuse" = "refuse"): boolean {
+  try {
+    Deno.removeSync(path, { recursive: directories === "remove" });
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw stateError("remove", path, error);
+  }
+}
+
+/** What a reader found in a file's place. */
+export type FileContent =
+  | { kind: "missing" }
+  | { kind: "text"; text: string }
+  | { kind: "unreadable"; reason: string };
+
+/** Larger than any state file that this tool writes; what is larger was not written by it. */
+const SIZE_LIMIT = 1024 * 1024;
+
+/**
+ * Reads a small text file, whatever is in its place: never blocks on a FIFO, never follows a symbolic link,
+ * never reads a huge file whole.
+ */
+export function readSmallFile(path: string): FileContent {
+  try {
+    // Opening a FIFO would block for ever, so look first; the directory is ours alone (0700).
+    const info = Deno.lstatSync(path);
+    if (info.isDirectory) return { kind: "unreadable", reason: "it is a directory" };
+    if (!info.isFile) return { kind: "unreadable", reason: "it is not a regular file" };
+    if (info.size > SIZE_LIMIT) return { kind: "unreadable", reason: `it is ${info.size} bytes long` };
+    return { kind: "text", text: Deno.readTextFileSync(path) };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return { kind: "missing" };
+    }
+    if (error instanceof Deno.errors.PermissionDenied) return { kind: "unreadable", reason: "permission denied" };
+    throw stateError("read", path, error);
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * What a launcher leaves in the node's directory before anything of the user's runs: who it is.
+ * Each attempt has a file of its own, so that a late launcher of a dead attempt cannot overwrite
+ * the record of a living one.
+ *
+ * @module
+ */
+import { type Identity, isPlausiblePid, platform } from "../os/platform.ts";
+import { stateError } from "../errors.ts";
+import { readSmallFile } from "./durable.ts";
+import type { NodeDir } from "./node_dir.ts";
+import { asAttempt } from "./settings.ts";
+
+/** One launcher, as it recorded itself. */
+export interface LaunchRecord {
+  /** Attempt that it belongs to. */
+  attempt: string;
+  /** The launcher's process, which becomes the server's; `null` while the record is not written. */
+  process: Identity | null;
+}
+
+/** Path of the record of an attempt. */
+export function launchRecordPath(dir: NodeDir, attempt: string): string {
+  return `${dir.path}/launch.${attempt}`;
+}
+
+/** The attempt that a directory entry is the launch record of, or `null`. */
+export function attemptOfEntry(name: string): string | null {
+  return name.startsWith("launch.") ? asAttempt(name.slice("launch.".length)) : null;
+}
+
+/** The record of one attempt. */
+export function readLaunchRecord(dir: NodeDir, attempt: string): LaunchRecord {
+  const content = readSmallFile(launchRecordPath(dir, attempt));
+  const process = content.kind === "text" ? platform.launchStamp.parse(content.text.trim()) : null;
+  return { attempt, process: process !== null && isPlausiblePid(process.pid) ? process : null };
+}
+
+/** Every launch record of a node. */
+export function readLaunchRecords(dir: NodeDir): LaunchRecord[] {
+  try {
+    return [...Deno.readDirSync(dir.path)]
+      .map((entry) => attemptOfEntry(entry.name))
+      .filter((attempt) => attempt !== null)
+      .map((attempt) => readLaunchRecord(dir, attempt));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+    throw stateError("list", dir.path, error);
+  }
+}

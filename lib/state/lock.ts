@@ -1,0 +1,126 @@
+/**
+ * The node's lock: flock(2), so the kernel releases it on any death of the holder. That it is held is the
+ * truth; what is written in the file only names the holder for people.
+ *
+ * @module
+ */
+import { sleep } from "../os/sleep.ts";
+import { EXIT, stateError, TombstoneError } from "../errors.ts";
+import { readSmallFile, removeFile } from "./durable.ts";
+import type { NodeDir } from "./node_dir.ts";
+
+/** How to wait for a lock. */
+export interface LockOptions {
+  /** What the holder does with it, for the message that others see. */
+  action: "start" | "stop" | "sweep" | "restart";
+  /** How long to wait, in milliseconds. */
+  timeoutMs: number;
+  /** Called once if somebody else holds the lock, with words that name the holder. */
+  onWait?: (holder: string) => void;
+  /** Ends the wait early. */
+  abort?: AbortSignal;
+}
+
+/** Longest pause between two tries, in milliseconds. */
+const LONGEST_PAUSE = 20;
+
+/** A look at the lock by `status` holds it for an instant; waiting is worth a word only after this many milliseconds. */
+const WORTH_A_WORD = 100;
+
+/**
+ * Takes the lock of a node whose directory exists, and gives it back when disposed.
+ *
+ * @throws {TombstoneError} held by somebody else for the whole time (exit code 6), or the file cannot be opened
+ */
+export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<Disposable> {
+  const begun = performance.now();
+  let told = false;
+  for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    const file = tryLock(dir);
+    if (file !== null) {
+      signHolder(file, options.action);
+      return { [Symbol.dispose]: () => file.close() };
+    }
+    options.abort?.throwIfAborted();
+    const waited = performance.now() - begun;
+    if (!told && waited > WORTH_A_WORD) {
+      options.onWait?.(describeHolder(dir));
+      told = true;
+    }
+    if (waited >= options.timeoutMs) {
+      throw new TombstoneError(
+        `Cannot lock "${dir.node}": ${describeHolder(dir)} still holds it after ${options.timeoutMs} ms`,
+        {
+          kind: "lock-timeout",
+          hint: `tombstone wait ${dir.node}, or wait longer with --lock-timeout`,
+          exitCode: EXIT.lockTimeout,
+          details: { workspace: dir.workspace, node: dir.node },
+        },
+      );
+    }
+    await sleep(pause);
+  }
+}
+
+/** Takes the lock if it is free now; `null` when it is held. */
+function tryLock(dir: NodeDir): Deno.FsFile | null {
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(dir.lock, { read: true, write: true, create: true, mode: 0o600 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.IsADirectory)) throw stateError("open", dir.lock, error);
+    removeFile(dir.lock, "remove");
+    return null;
+  }
+  if (isStillLinked(file, dir.lock) && file.tryLockSync(true) && isStillLinked(file, dir.lock)) return file;
+  file.close();
+  return null;
+}
+
+/**
+ * Whether the open file is the one that others find under its name. The state directory may have been deleted
+ * meanwhile: then this lock guards nothing. A symbolic link is removed, so that what it points to is never written.
+ */
+function isStillLinked(file: Deno.FsFile, path: string): boolean {
+  try {
+    const entry = Deno.lstatSync(path);
+    if (entry.isSymlink) removeFile(path);
+    return file.statSync().ino === entry.ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw stateError("open", path, error);
+  }
+}
+
+function signHolder(file: Deno.FsFile, action: string): void {
+  const text = JSON.stringify({ pid: Deno.pid, action, since: new Date().toISOString() }) + "\n";
+  try {
+    file.truncateSync(0);
+    file.writeSync(new TextEncoder().encode(text));
+  } catch (error) {
+    // A full disk must not keep anybody from stopping a server; the signature is only for people.
+    if (!(stateError("sign", "lock", error) instanceof TombstoneError)) throw error;
+  }
+}
+
+function describeHolder(dir: NodeDir): string {
+  const content = readSmallFile(dir.lock);
+  try {
+    const holder = JSON.parse(content.kind === "text" ? content.text : "");
+    return `pid ${Number(holder.pid)} (tombstone ${String(holder.action)}, since ${String(holder.since)})`;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return "another tombstone process";
+    throw error;
+  }
+}
+
+/** Whether somebody starts, stops or sweeps this node at this moment. Creates nothing. */
+export function isLocked(dir: NodeDir): boolean {
+  try {
+    using file = Deno.openSync(dir.lock, { read: true });
+    return !file.tryLockSync(false);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw stateError("open", dir.lock, error);
+  }
+}

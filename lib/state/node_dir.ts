@@ -1,0 +1,104 @@
+/**
+ * The directory of one node: names of its files, and how to make and find it.
+ *
+ * @module
+ */
+import { dirname } from "@std/path/posix/dirname";
+import { stateError } from "../errors.ts";
+import { readSmallFile, replaceFile } from "./durable.ts";
+import type { Workspace } from "./workspace.ts";
+
+/** Names of workspaces and nodes; no path separator, no leading dot. */
+export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** Paths of one node's files. */
+export interface NodeDir {
+  /** Workspace id. */
+  readonly workspace: string;
+  /** Node name. */
+  readonly node: string;
+  /** The directory itself. */
+  readonly path: string;
+  /** Lock file (flock, exclusive). */
+  readonly lock: string;
+  /** The tombstone. */
+  readonly starting: string;
+  /** Process id alone. */
+  readonly pid: string;
+  /** Port, and the nonce on a second line. */
+  readonly port: string;
+  /** The commit record. */
+  readonly info: string;
+  /** Output of the server. */
+  readonly log: string;
+}
+
+/** The paths of a node; touches nothing. */
+export function nodeDir(stateDir: string, workspace: string, node: string): NodeDir {
+  const path = `${stateDir}/${workspace}/${node}`;
+  return {
+    workspace,
+    node,
+    path,
+    lock: `${path}/lock`,
+    starting: `${path}/starting`,
+    pid: `${path}/pid`,
+    port: `${path}/port`,
+    info: `${path}/node.info`,
+    log: `${path}/server.log`,
+  };
+}
+
+/** Whether this is the path of the node's log, current or of an earlier start. */
+export function isLogOf(dir: NodeDir, path: string): boolean {
+  return path === dir.log || path.startsWith(`${dir.log}.`);
+}
+
+/** Makes the node's directory (0700) and its workspace's record where they are missing. */
+export function ensureNodeDir(dir: NodeDir, workspace: Workspace): void {
+  try {
+    Deno.mkdirSync(dir.path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw stateError("make the directory", dir.path, error);
+  }
+  const record = `${dirname(dir.path)}/workspace.json`;
+  if (readSmallFile(record).kind !== "missing") return;
+  const created = new Date().toISOString();
+  replaceFile(
+    record,
+    JSON.stringify({ schema: 1, workspace: workspace.id, project: workspace.project, created_at: created }) + "\n",
+  );
+}
+
+/** Whether a node has a directory, that is, was ever started. */
+export function existsDir(dir: NodeDir): "present" | "missing" {
+  try {
+    Deno.lstatSync(dir.path);
+    return "present";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "missing";
+    throw stateError("read", dir.path, error);
+  }
+}
+
+function directoriesIn(path: string): string[] {
+  try {
+    return [...Deno.readDirSync(path)]
+      .filter((entry) => entry.isDirectory && NAME.test(entry.name))
+      .map((entry) => entry.name)
+      .sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+    throw stateError("list", path, error);
+  }
+}
+
+/** Every node of a workspace, by name. */
+export function nodesOfWorkspace(stateDir: string, workspace: string): NodeDir[] {
+  return directoriesIn(`${stateDir}/${workspace}`).map((node) => nodeDir(stateDir, workspace, node));
+}
+
+/** Every node of every workspace, by workspace and name. */
+export function allNodes(stateDir: string): NodeDir[] {
+  return directoriesIn(stateDir).flatMap((workspace) => nodesOfWorkspace(stateDir, workspace));
+}

@@ -1,0 +1,191 @@
+/**
+ * The two durable records of a start: the tombstone (intent) and `node.info` (commit). This module owns
+ * their form; the readers accept anything and never throw for what a file holds.
+ *
+ * @module
+ */
+import { platform } from "../os/platform.ts";
+import { readSmallFile, replaceFile, syncDir } from "./durable.ts";
+import type { NodeDir } from "./node_dir.ts";
+import { asAttempt, asNumber, asString, type Fields, parseObject, readSettings, type Settings } from "./settings.ts";
+
+/** Version of both formats. */
+export const SCHEMA = 1;
+
+/** Where and in which boot a record was written. */
+export interface Origin {
+  /** Boot id; `null` if the platform has none. */
+  boot_id: string | null;
+  /** Machine id; `null` if the writer recorded none. */
+  host_id: string | null;
+  /** Pid namespace; `null` where there is none. */
+  pid_namespace: string | null;
+}
+
+/** The file `starting`: "this attempt has begun and has not finished". */
+export interface Tombstone extends Origin, Settings {
+  /** Random UUID of the attempt. */
+  attempt: string;
+  /** Process that performs it. */
+  starter_pid: number;
+  /** Its kernel start time. */
+  starter_start_time: number;
+  /** When it began, ISO 8601. */
+  begun_at: string;
+  /** Why it failed; `null` while it runs or when it was interrupted. */
+  failed: string | null;
+  /** When it failed, ISO 8601. */
+  failed_at: string | null;
+}
+
+/** The file `node.info`: "this attempt has succeeded". */
+export interface NodeInfo extends Origin, Settings {
+  /** Node name. */
+  node_name: string;
+  /** Workspace id. */
+  workspace: string;
+  /** Attempt that started it; `null` in a file of another tool. */
+  attempt: string | null;
+  /** Port that the node listens on; 0: none. */
+  port: number;
+  /** Main process of the node. */
+  pid: number;
+  /** Its kernel start time; `null` in a file of another tool. */
+  start_time: number | null;
+  /** Process that the launcher became: leader of the node's session. Differs from `pid` for self-made daemons. */
+  session_pid: number;
+  /** Nonce of the server's port file. */
+  nonce: string | null;
+  /** Address that the probes reached it at. */
+  bind_addr: string | null;
+  /** When the attempt began, ISO 8601. */
+  started_at: string | null;
+  /** When it was ready, ISO 8601. */
+  ready_at: string | null;
+  /** Milliseconds from the spawn until ready. */
+  ready_ms: number | null;
+}
+
+/** What stands in a record's place. */
+export type Found<T> =
+  | { kind: "missing" }
+  | { kind: "unreadable"; reason: string }
+  | { kind: "record"; record: T };
+
+/** The origin of records that this process writes. */
+export function here(): Origin {
+  return { boot_id: platform.bootId(), host_id: platform.hostId(), pid_namespace: platform.pidNamespace() };
+}
+
+function read<T>(path: string, form: (fields: Fields) => T | null): Found<T> {
+  const content = readSmallFile(path);
+  if (content.kind !== "text") return content;
+  if (content.text.trim() === "") return { kind: "unreadable", reason: "it is empty" };
+  const fields = parseObject(content.text);
+  if (fields === null) return { kind: "unreadable", reason: "it is not a JSON object" };
+  const schema = fields.schema ?? SCHEMA;
+  if (typeof schema === "number" && schema > SCHEMA) {
+    return { kind: "unreadable", reason: `it has schema ${schema}, of a newer version` };
+  }
+  const record = schema === SCHEMA ? form(fields) : null;
+  return record === null ? { kind: "unreadable", reason: "fields are missing or invalid" } : { kind: "record", record };
+}
+
+function origin(fields: Fields): Origin {
+  return {
+    boot_id: asString(fields.boot_id),
+    host_id: asString(fields.host_id),
+    pid_namespace: asString(fields.pid_namespace),
+  };
+}
+
+/** Reads the tombstone, whatever is in its place. */
+export function readTombstone(dir: NodeDir): Found<Tombstone> {
+  return read(dir.starting, (fields) => {
+    const attempt = asAttempt(fields.attempt);
+    if (attempt === null) return null;
+    return {
+      attempt,
+      starter_pid: asNumber(fields.starter_pid, 0, 2 ** 31) ?? 0,
+      starter_start_time: asNumber(fields.starter_start_time, 0, Number.MAX_SAFE_INTEGER) ?? -1,
+      begun_at: asString(fields.begun_at) ?? "",
+      failed: asString(fields.failed),
+      failed_at: asString(fields.failed_at),
+      ...origin(fields),
+      ...readSettings(fields),
+    };
+  });
+}
+
+/**
+ * Puts the tombstone in place, durably. Replacing an older one takes it over: the launcher of that
+ * attempt finds another name in it and ends.
+ *
+ * @throws {TombstoneError} the disk refuses; nothing has changed then
+ */
+export function writeTombstone(dir: NodeDir, tombstone: Tombstone): void {
+  // The launcher compares the beginning of the line (see process/launcher.ts).
+  const { attempt, ...rest } = tombstone;
+  replaceFile(dir.starting, JSON.stringify({ schema: SCHEMA, attempt, ...rest }) + "\n");
+  syncDir(dir.path);
+}
+
+/** Reads `node.info`, whatever is in its place. */
+export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
+  return read(dir.info, (fields) => {
+    const pid = asNumber(fields.pid, 2, 2 ** 22);
+    if (pid === null || !Number.isInteger(pid)) return null;
+    return {
+      node_name: asString(fields.node_name) ?? dir.node,
+      workspace: asString(fields.workspace) ?? dir.workspace,
+      attempt: asAttempt(fields.attempt),
+      port: asNumber(fields.port, 0, 65535) ?? 0,
+      pid,
+      start_time: asNumber(fields.start_time, 0, Number.MAX_SAFE_INTEGER),
+      session_pid: asNumber(fields.session_pid, 2, 2 ** 22) ?? pid,
+      nonce: asString(fields.nonce),
+      bind_addr: asString(fields.bind_addr),
+      started_at: asString(fields.started_at),
+      ready_at: asString(fields.ready_at),
+      ready_ms: asNumber(fields.ready_ms, 0, Number.MAX_SAFE_INTEGER),
+      ...origin(fields),
+      ...readSettings(fields),
+    };
+  });
+}
+
+/** Commits: from the rename on, the attempt has succeeded. */
+export function writeNodeInfo(dir: NodeDir, info: NodeInfo): void {
+  const { nonce, bind_addr, ...rest } = info;
+  const optional = { ...(nonce === null ? {} : { nonce }), ...(bind_addr === null ? {} : { bind_addr }) };
+  replaceFile(dir.info, JSON.stringify({ schema: SCHEMA, ...rest, ...optional }, null, 2) + "\n");
+  syncDir(dir.path);
+}
+
+/** Writes `port`: the number, and the server's nonce on a second line. */
+export function writePort(dir: NodeDir, port: number, nonce: string | null): void {
+  replaceFile(dir.port, nonce === null ? `${port}\n` : `${port}\n${nonce}\n`);
+}
+
+/** Writes `pid`: the number alone, so that `kill $(cat pid)` is right. */
+export function writePid(dir: NodeDir, pid: number): void {
+  replaceFile(dir.pid, `${pid}\n`);
+}
+
+/** A port file of a server: its port, and its nonce where it wrote one. */
+export interface PortFile {
+  /** 1 to 65535. */
+  port: number;
+  /** Second line. */
+  nonce: string | null;
+}
+
+/** Parses a port file; `null` while it is missing, incomplete or no port file. */
+export function readPortFile(path: string): PortFile | null {
+  const content = readSmallFile(path);
+  if (content.kind !== "text") return null;
+  const [first, second] = content.text.split("\n").map((line) => line.trim());
+  const port = /^\d{1,5}$/.test(first ?? "") ? Number(first) : 0;
+  if (port < 1 || port > 65535) return null;
+  return { port, nonce: second ? second : null };
+}

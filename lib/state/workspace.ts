@@ -1,0 +1,51 @@
+/**
+ * Which workspace a command is about.
+ *
+ * @module
+ */
+import { basename } from "@std/path/posix/basename";
+import { dirname } from "@std/path/posix/dirname";
+
+/** A project directory and the id that its state is kept under. */
+export interface Workspace {
+  /** `<basename>-<first 12 hex of SHA-256 of the real path>`, or the name that the user gave. */
+  id: string;
+  /** Real path of the project directory. */
+  project: string;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return false;
+    throw error;
+  }
+}
+
+/** The nearest ancestor of `from` (itself included) with `tombstone.json` or `.git`; without one, `from`. */
+export function findProject(from: string): string {
+  for (let dir = from;; dir = dirname(dir)) {
+    if (exists(`${dir}/tombstone.json`) || exists(`${dir}/.git`)) return dir;
+    if (dir === dirname(dir)) return from;
+  }
+}
+
+/** Makes a directory's name fit for ids: what is no letter, digit, dot, dash or underscore becomes a dash. */
+function slug(name: string): string {
+  return name.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[._-]+/, "").slice(0, 48) || "workspace";
+}
+
+/**
+ * The workspace of the current directory.
+ *
+ * @param name an id to use instead of the computed one, already validated
+ */
+export async function currentWorkspace(name: string | undefined): Promise<Workspace> {
+  const project = findProject(Deno.realPathSync(Deno.cwd()));
+  if (name !== undefined) return { id: name, project };
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(project)));
+  const hex = [...digest.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return { id: `${slug(basename(project))}-${hex}`, project };
+}
