@@ -143,7 +143,11 @@ async function endTree(dir: NodeDir, roots: Roots, settings: Settings): Promise<
   return pids;
 }
 
-/** @throws {TombstoneError} if any process is left */
+/**
+ * Insists that nobody is left.
+ *
+ * @throws {TombstoneError} if any process is
+ */
 export function requireEnded(dir: NodeDir, left: { pid: number; name: string }[]): void {
   const [first] = left;
   if (first === undefined) return;

@@ -45,7 +45,11 @@ export interface Swept {
   recovered: Recovered | null;
 }
 
-/** @throws {TombstoneError} the records are of another machine or pid namespace, and force was not asked for */
+/**
+ * Insists on records of this machine and pid namespace.
+ *
+ * @throws {TombstoneError} they are of another, and force was not asked for
+ */
 export function refuseForeign(
   dir: NodeDir,
   judgement: Judgement,

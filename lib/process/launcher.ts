@@ -20,7 +20,8 @@ export const LAUNCHER_EXIT = { recordFailed: 74, superseded: 75 } as const;
 export const LAUNCHER_NAME = "tombstone-launcher";
 
 // $1 attempt, $2 node directory, $3 beginning of the tombstone; then the command.
-// The caller's descriptors are closed first: a pipe held here would keep the caller from returning.
+// The caller's descriptors are closed: a pipe held by the server would keep the caller from returning. POSIX sh
+// can name only those up to 9; should there be others, bash closes them on the way.
 const SCRIPT = `
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 ${platform.launchStamp.script} || exit ${LAUNCHER_EXIT.recordFailed}
@@ -33,6 +34,14 @@ case $line in
 esac
 exec </dev/null >>"$2/server.log" 2>&1
 shift 3
+close=
+for fd in /dev/fd/*; do
+case \${fd##*/} in
+[0-9] | '*') ;;
+*) close="$close \${fd##*/}>&-" ;;
+esac
+done
+if [ -n "$close" ] && command -v bash >/dev/null; then exec bash -c "exec$close"'; exec "$@"' ${LAUNCHER_NAME} "$@"; fi
 exec "$@"
 `;
 

@@ -165,7 +165,7 @@ const STOP_SIGNALS = [
 ] as const;
 
 /** Whether this is the full name of a signal that can stop a server. */
-export function isSignal(name: string): name is (typeof STOP_SIGNALS)[number] {
+export function isSignal(name: string): name is Deno.Signal {
   return (STOP_SIGNALS as readonly string[]).includes(name);
 }
 

@@ -1,0 +1,114 @@
+/**
+ * The tasks of `deno.json`. Run them as `deno task NAME`.
+ *
+ * @module
+ */
+import { findStandardLibrary, ROOT } from "./standard_library.ts";
+
+const SOURCES = ["main.ts", "lib", "tests", "tools"];
+const BUNDLE = `${ROOT}/dist/tombstone.js`;
+const BINARY = `${ROOT}/dist/tombstone`;
+
+const [task, ...rest] = Deno.args;
+const library = await findStandardLibrary();
+console.error(library.message);
+
+/** Runs Deno; resolves to its exit code. */
+async function deno(args: string[], env: Record<string, string> = {}): Promise<number> {
+  const command = new Deno.Command(Deno.execPath(), { args, env, cwd: ROOT });
+  return (await command.spawn().status).code;
+}
+
+/** Runs a module of this project, with the standard library found. */
+function run(module: string, args: string[]): Promise<number> {
+  return deno(["run", "--quiet", "-A", ...library.flags, module, ...args], commandUnderTest());
+}
+
+/** The command that black-box tests and benchmarks run, unless `TOMBSTONE_CMD` names another. */
+function commandUnderTest(): Record<string, string> {
+  const own = [Deno.execPath(), "run", "--quiet", "-A", ...library.flags, `${ROOT}/main.ts`].join(" ");
+  return { TOMBSTONE_CMD: Deno.env.get("TOMBSTONE_CMD") ?? own };
+}
+
+/** Runs the tests, and ends with one line that counts them. */
+async function test(args: string[]): Promise<number> {
+  const paths = args.some((arg) => !arg.startsWith("-")) ? [] : ["lib", "tests"];
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", "-A", "--parallel", "--doc", ...library.flags, ...args, ...paths],
+    cwd: ROOT,
+    env: commandUnderTest(),
+    stdout: "piped",
+  }).spawn();
+  let output = "";
+  const decoder = new TextDecoder();
+  for await (const bytes of child.stdout) {
+    Deno.stdout.writeSync(bytes);
+    output += decoder.decode(bytes, { stream: true });
+  }
+  const { code } = await child.status;
+  // deno-lint-ignore no-control-regex
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  const summary = /(\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed(?: \(\d+ steps?\))?(?: \| (\d+) ignored)?/.exec(
+    plain,
+  );
+  if (summary !== null) {
+    console.log(`${summary[1]} passed, ${summary[2]} failed` + (summary[3] ? `, ${summary[3]} skipped` : ""));
+  }
+  return code;
+}
+
+function bundle(): Promise<number> {
+  return deno(["bundle", "--quiet", ...library.flags, "-o", BUNDLE, "main.ts"]);
+}
+
+/** The binary is made from the bundle, so that it needs nothing from any registry. */
+async function compile(args: string[]): Promise<number> {
+  const code = await bundle();
+  if (code !== 0) return code;
+  const compiled = await deno(["compile", "-A", ...args, "-o", BINARY, BUNDLE]);
+  if (compiled === 0) return 0;
+  console.error("deno compile failed. It needs Deno's runtime (denort), which it downloads from Deno's own host;");
+  console.error(
+    "hint: where that cannot be reached, name a copy of the same version: DENORT_BIN=/path/to/denort deno task compile",
+  );
+  return compiled;
+}
+
+/** Everything that must hold before a change lands. */
+async function ok(): Promise<number> {
+  const steps: [string, () => Promise<number>][] = [
+    ["format", () => deno(["fmt", "--check", "--quiet"])],
+    ["lint", () => deno(["lint", "--quiet"])],
+    ["types", () => deno(["check", "--quiet", ...library.flags, ...SOURCES])],
+    ["documentation", () => deno(["doc", "--quiet", "--lint", ...library.flags, "main.ts", ...libModules()])],
+    ["tests", () => test([])],
+  ];
+  for (const [name, step] of steps) {
+    const code = await step();
+    console.error(`${code === 0 ? "ok" : "FAILED"}: ${name}`);
+    if (code !== 0) return code;
+  }
+  return 0;
+}
+
+function libModules(path = "lib"): string[] {
+  return [...Deno.readDirSync(`${ROOT}/${path}`)].flatMap((entry) =>
+    entry.isDirectory ? libModules(`${path}/${entry.name}`) : [`${path}/${entry.name}`]
+  );
+}
+
+const TASKS: Record<string, () => Promise<number>> = {
+  ok,
+  bundle,
+  test: () => test(rest),
+  compile: () => compile(rest),
+  demo: () => run("tools/demo.ts", rest),
+  bench: () => run("tools/bench.ts", rest),
+};
+
+const chosen = TASKS[task ?? ""];
+if (chosen === undefined) {
+  console.error(`Cannot run task "${task}": expected one of ${Object.keys(TASKS).join(", ")}`);
+  Deno.exit(2);
+}
+Deno.exit(await chosen());
