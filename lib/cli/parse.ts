@@ -20,6 +20,8 @@ export interface Parsed {
 }
 
 async function nearest(word: string, candidates: string[]): Promise<string> {
+  const beginning = candidates.find((candidate) => candidate.startsWith(word));
+  if (beginning !== undefined) return beginning;
   const { closestString } = await import("@std/text/closest-string");
   return closestString(word, candidates) ?? candidates[0]!;
 }

@@ -8,6 +8,7 @@ import { findDaemon } from "../process/pid_file.ts";
 import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
 import { type LaunchRecord, readLaunchRecord, readLaunchRecords } from "../state/launch_record.ts";
 import { readSmallFile } from "../state/durable.ts";
+import { asAttempt } from "../state/settings.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
 import {
   type Found,
@@ -140,7 +141,9 @@ export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
   }
   if (evidence.tombstone.kind === "unreadable" || evidence.info.kind === "unreadable") {
     const orphan = findUnrecorded(dir);
+    const attempt = orphan === null ? null : asAttempt(platform.environment(orphan.pid, ATTEMPT_VARIABLE));
     if (orphan !== null) processes.push(orphan);
+    if (attempt !== null) attempts.add(attempt);
   }
   return { dir, attempts: [...attempts], processes, spare: [...spare] };
 }

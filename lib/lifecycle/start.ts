@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { platform } from "../os/platform.ts";
 import { chooseFreePort, findOccupant } from "../probe/listener.ts";
 import { launch } from "../process/launcher.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
@@ -72,6 +73,7 @@ export async function start(request: StartRequest): Promise<Started> {
     abort: request.abort,
   });
 
+  for (const limit of platform.limits) teller.step(`this platform ${limit}`);
   pass("locked", teller);
   const evidence = collectEvidence(dir);
   const judgement = judge(evidence);

@@ -148,6 +148,7 @@ const STARTER_SIGNALS: [Deno.Signal, number][] = [["SIGHUP", 1], ["SIGINT", 2], 
 /** The Linux back end. */
 export const linux: Platform = {
   name: "linux",
+  limits: [],
   bootId,
   hostId,
   pidNamespace() {

@@ -55,6 +55,8 @@ export interface Listeners {
 export interface Platform {
   /** Back end. */
   readonly name: "linux" | "ps";
+  /** What it cannot do, each completing "this platform ". */
+  readonly limits: string[];
   /** Id of this boot; a change means that every recorded process is gone. `null`: not known. */
   bootId(): string | null;
   /** Id of this machine. */

@@ -57,6 +57,10 @@ function parseStart(text: string): number | null {
 /** The `ps` back end. */
 export const ps: Platform = {
   name: "ps",
+  limits: [
+    "cannot prove that the listener is the node's own",
+    "cannot find processes by their environment or session, only by group and descent",
+  ],
   bootId: () => run("sysctl", ["-n", "kern.bootsessionuuid"])?.trim() || null,
   hostId: () =>
     /"IOPlatformUUID" = "([^"]+)"/.exec(run("ioreg", ["-rd1", "-c", "IOPlatformExpertDevice"]) ?? "")?.[1] ??

@@ -15,9 +15,11 @@ export interface ResolveOptions {
 
 type Verdict = "executable" | "not-executable" | "missing";
 
-function judgeFile(path: string): Verdict {
+/** @param directory what a directory in the file's place is; on PATH it is passed over */
+function judgeFile(path: string, directory: Verdict): Verdict {
   try {
     const info = Deno.statSync(path);
+    if (info.isDirectory) return directory;
     return info.isFile && ((info.mode ?? 0o111) & 0o111) !== 0 ? "executable" : "not-executable";
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "missing";
@@ -39,7 +41,7 @@ export function requireExecutable(program: string, options: ResolveOptions): voi
     : options.path.split(":").map((dir) =>
       `${dir === "" ? options.cwd : dir.startsWith("/") ? dir : `${options.cwd}/${dir}`}/${program}`
     );
-  const verdicts = candidates.map(judgeFile);
+  const verdicts = candidates.map((path) => judgeFile(path, program.includes("/") ? "not-executable" : "missing"));
   const at = verdicts.indexOf("executable");
   if (at >= 0) return requireInterpreter(program, candidates[at]!);
   if (verdicts.includes("not-executable")) {
@@ -70,7 +72,7 @@ function requireInterpreter(program: string, path: string): void {
     throw error;
   }
   const interpreter = /^#![ \t]*([^\s\0]+)/.exec(new TextDecoder().decode(head))?.[1];
-  if (interpreter === undefined || judgeFile(interpreter) === "executable") return;
+  if (interpreter === undefined || judgeFile(interpreter, "missing") === "executable") return;
   throw new TombstoneError(`Cannot execute "${program}": its interpreter "${interpreter}" is missing`, {
     kind: "command-not-found",
     hint: `install ${interpreter}, or correct the first line of "${path}"`,

@@ -1,0 +1,202 @@
+/** Bad input: a clear error, the right exit code, and nothing lost. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fixture, isRunning, Sandbox } from "./support/sandbox.ts";
+
+/** Wrong calls: arguments, exit code, part of the message, part of the hint. */
+const WRONG: [string[], number, string, string][] = [
+  [["start", "web"], 2, 'Cannot start "web": no command after --', "tombstone start web -- COMMAND"],
+  [["start", "web", "--"], 2, 'Cannot start "web": no command after --', "tombstone start web -- COMMAND"],
+  [["start", "--", ""], 2, "the command is empty", "-- COMMAND"],
+  [["start", "--", "no-such-command"], 127, 'Cannot find "no-such-command": no such command on PATH', "--env PATH="],
+  [["start", "--", "./no/such"], 127, 'Cannot find "./no/such": no such file', "full path"],
+  [["start", "--", "./plain.txt"], 126, 'Cannot execute "./plain.txt": it is not an executable file', "chmod +x"],
+  [["start", "--", "."], 127, "Cannot find", "full path"],
+  [["start", "--", "./"], 126, 'Cannot execute "./"', "chmod +x"],
+  [["start", "--", "./orphan.sh"], 127, 'its interpreter "/no/such/interpreter" is missing', "first line"],
+  [["start", "--cwd", "missing", "--", "true"], 2, "for --cwd: no such directory", "existing directory"],
+  [["start", "--cwd", "plain.txt", "--", "true"], 2, "for --cwd: no such directory", "existing directory"],
+  [
+    ["start", "--port", "65536", "--", "true"],
+    2,
+    'Cannot use "65536" for --port: expected a port from 0 to 65535',
+    "--port 3000",
+  ],
+  [["start", "--port=-1", "--", "true"], 2, 'Cannot use "-1" for --port', "--port 3000"],
+  [["start", "--port", "80a", "--", "true"], 2, 'Cannot use "80a" for --port', "--port 3000"],
+  [["start", "--port", "--", "true"], 2, "Cannot use --port: its value N is missing", "--port=N"],
+  [["start", "--port", "1", "--port", "2", "--", "true"], 2, "Cannot use --port twice", "tombstone start"],
+  [["start", "a/b", "--", "true"], 2, 'Cannot use "a/b" as the name of a node', "letter or digit"],
+  [["start", "..", "--", "true"], 2, 'Cannot use ".." as the name of a node', "letter or digit"],
+  [["start", ".hidden", "--", "true"], 2, 'Cannot use ".hidden" as the name of a node', "letter or digit"],
+  [["start", "x".repeat(65), "--", "true"], 2, "as the name of a node", "letter or digit"],
+  [["start", "--workspace", "../up", "--", "true"], 2, 'Cannot use "../up" as the name of a workspace', "--workspace"],
+  [["start", "a", "b", "--", "true"], 2, 'Cannot use the argument "b"', "the server's command comes after --"],
+  [["start", "--prot", "1", "--", "true"], 2, "Cannot use --prot: start has no such flag", "did you mean --port?"],
+  [["start", "-x", "--", "true"], 2, "Cannot use -x: start has no such flag", "tombstone start --help"],
+  [
+    ["start", "--timeout", "soon", "--", "true"],
+    2,
+    'Cannot use "soon" for --timeout: expected a duration',
+    "--timeout 30s",
+  ],
+  [["start", "--timeout", "5d", "--", "true"], 2, 'Cannot use "5d" for --timeout', "30s"],
+  [["start", "--lock-timeout", "1e9999", "--", "true"], 2, "for --lock-timeout", "30s"],
+  [
+    ["start", "--env", "NOVALUE", "--", "true"],
+    2,
+    'Cannot use "NOVALUE" for --env: expected NAME=VALUE',
+    "--env NODE_ENV=test",
+  ],
+  [["start", "--env", "1X=2", "--", "true"], 2, "expected NAME=VALUE", "--env"],
+  [["start", "--stop-signal", "NOPE", "--", "true"], 2, 'Cannot use "NOPE" for --stop-signal', "--stop-signal INT"],
+  [["start", "--sweep-file", ".", "--", "true"], 2, "for --sweep-file: it is a directory", "--sweep-file FILE"],
+  [
+    ["start", "--port-file", "large.txt", "--", "true"],
+    2,
+    "for --port-file: it exists and is 5000 bytes long",
+    "--port-file",
+  ],
+  [["start", "--no-probe", "--port-file", "p", "--", "true"], 2, "--no-probe with --port-file", "leave one"],
+  [["stop", "--", "x"], 2, 'Cannot use "--": stop takes no command', "tombstone stop"],
+  [["stop", "web", "--all"], 2, "--all with names", "stop --all"],
+  [["status", "a", "b"], 2, 'Cannot use the argument "b"', "tombstone status"],
+  [["list", "x"], 2, 'Cannot use the argument "x"', "tombstone list"],
+  [["logs", "-n", "many"], 2, 'Cannot use "many" for --lines', "20"],
+  [["logs", "-f", "--previous"], 2, "--follow with --previous", "--previous"],
+  [["sweep", "--dry"], 2, "sweep has no such flag", "did you mean --dry-run?"],
+  [["strat"], 2, 'Cannot run "strat": no such command', "tombstone start --help"],
+];
+
+Deno.test("wrong calls: one line that names the thing, one hint, the right exit code, and no state", async () => {
+  await using sandbox = await Sandbox.create();
+  Deno.writeTextFileSync(`${sandbox.project}/plain.txt`, "text");
+  Deno.writeTextFileSync(`${sandbox.project}/large.txt`, "x".repeat(5000));
+  Deno.writeTextFileSync(`${sandbox.project}/orphan.sh`, "#!/no/such/interpreter\n", { mode: 0o755 });
+  await Promise.all(WRONG.map(async ([args, code, message, hint]) => {
+    const ran = await sandbox.run(args);
+    const what = args.join(" ");
+    assertEquals(ran.code, code, `${what}: ${ran.stderr}`);
+    assertEquals(ran.stdout, "", what);
+    const lines = ran.stderr.split("\n");
+    assertEquals(lines.length, 3, `${what}: ${ran.stderr}`);
+    assertMatch(lines[0]!, /^Cannot /);
+    assertStringIncludes(lines[0]!, message, what);
+    assert(!lines[0]!.endsWith("."));
+    assertMatch(lines[1]!, /^hint: /);
+    assertStringIncludes(lines[0]! + lines[1], hint, what);
+  }));
+  assertEquals([...Deno.readDirSync(sandbox.root)].map((entry) => entry.name), ["project"]);
+});
+
+Deno.test("with --json an error is one document on stdout, with the same exit code", async () => {
+  await using sandbox = await Sandbox.create();
+  const ran = await sandbox.run(["start", "web", "--json", "--port", "x", "--", "true"]);
+  assertEquals(ran.code, 2);
+  assertEquals(JSON.parse(ran.stdout).error, {
+    kind: "usage",
+    message: 'Cannot use "x" for --port: expected a port from 0 to 65535 (0: a free one is chosen)',
+    hint: "--port 3000",
+    exit_code: 2,
+  });
+});
+
+Deno.test("a server's own arguments are never parsed", async () => {
+  await using sandbox = await Sandbox.create();
+  const odd = ["--json", "--port", "x", "--", "--help", "-q", "a b", "007", "$HOME", "*", "", "new\nline", "'\""];
+  await sandbox.json([
+    "start",
+    "web",
+    "--no-probe",
+    "--",
+    "sh",
+    "-c",
+    'printf "<%s>\\n" "$@"; exec sleep 600',
+    "sh",
+    ...odd,
+  ]);
+  const { lines } = await sandbox.json(["logs", "web"]);
+  assertEquals(lines.join("\n"), odd.map((word) => `<${word}>`).join("\n"));
+});
+
+Deno.test("a command that only exec finds fault with exits 126", async () => {
+  await using sandbox = await Sandbox.create();
+  Deno.writeFileSync(`${sandbox.project}/broken`, new TextEncoder().encode("\x7fELF broken"), { mode: 0o755 });
+  const ran = await sandbox.run(["start", "web", "--no-probe", "--", "./broken"]);
+  assert(ran.code === 126 || ran.code === 127 || ran.code === 1, String(ran.code));
+  assertMatch(ran.stderr, /^Cannot start "web": /);
+  assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("an unsafe or unusable state directory is refused with exit 4, and nothing in it changes", async () => {
+  await using sandbox = await Sandbox.create();
+  const start = (dir: string) => sandbox.run(["start", "--no-probe", "--state-dir", dir, "--", "sleep", "600"]);
+  const file = `${sandbox.root}/file`;
+  Deno.writeTextFileSync(file, "");
+  const world = `${sandbox.root}/world`;
+  Deno.mkdirSync(world);
+  Deno.chmodSync(world, 0o777);
+  const cases: [string, string][] = [
+    [file, "it is not a directory"],
+    [`${file}/below`, "a part of the path is not a directory"],
+    [world, "it is writable by others (mode 0777)"],
+    ["/proc/tombstone", "no such file or directory"],
+  ];
+  if (Deno.uid() === 0) {
+    const other = `${sandbox.root}/other`;
+    Deno.mkdirSync(other);
+    Deno.chownSync(other, 65534, 65534);
+    cases.push([other, "it belongs to user 65534, not to you (0)"]);
+  }
+  for (const [dir, message] of cases) {
+    for (const command of [await start(dir), await sandbox.run(["status", "node", "--state-dir", dir])]) {
+      if (command.code === 3) continue; // no directory at all: stopped
+      assertEquals(command.code, 4, command.stderr);
+      assertStringIncludes(command.stderr, message);
+      assertStringIncludes(command.stderr, "\nhint: ");
+    }
+    assertEquals((await start(dir)).code, 4);
+  }
+  assertEquals([...Deno.readDirSync(world)], []);
+  assertEquals(sandbox.processes(), []);
+});
+
+/** What may stand in a runtime file's place. */
+const DAMAGE: [string, (path: string) => void][] = [
+  ["empty", (path) => Deno.writeTextFileSync(path, "")],
+  ["truncated", (path) => Deno.writeTextFileSync(path, '{"schema":1,"attem')],
+  ["binary", (path) => Deno.writeFileSync(path, new Uint8Array([0, 255, 254, 10, 0, 128]))],
+  ["of a newer schema", (path) => Deno.writeTextFileSync(path, '{"schema":99,"pid":1}\n')],
+  ["of wrong types", (path) => Deno.writeTextFileSync(path, '{"schema":1,"attempt":[],"pid":"1","boot_id":7}\n')],
+  ["null", (path) => Deno.writeTextFileSync(path, "null\n")],
+  ["a directory", (path) => Deno.mkdirSync(`${path}/full`, { recursive: true })],
+  ["a dangling symlink", (path) => Deno.symlinkSync("/no/such/file", path)],
+  ["without rights", (path) => Deno.writeTextFileSync(path, "", { mode: 0o000 })],
+];
+
+for (const name of ["starting", "pid", "port", "node.info"]) {
+  Deno.test(`damaged ${name}: no stack trace, no innocent process touched, and the next start works`, async () => {
+    for (const isRunningBefore of [true, false]) {
+      await using sandbox = await Sandbox.create();
+      sandbox.bystander();
+      for (const [form, damage] of DAMAGE) {
+        const what = `${name} ${form}, node ${isRunningBefore ? "running" : "stopped"}`;
+        const args = ["start", "web", "--port", "0", "--", ...fixture()];
+        const before = await sandbox.json(args);
+        if (!isRunningBefore) await sandbox.json(["stop", "web"]);
+        const path = `${before.dir}/${name}`;
+        if (isRunningBefore && name !== "starting") Deno.removeSync(path);
+        damage(path);
+        const status = await sandbox.run(["status", "web"]);
+        assert(!status.stderr.includes("    at "), what);
+        const started = await sandbox.json(args);
+        // Only where the record itself still is valid may the server have gone on.
+        if (isRunningBefore && (name === "pid" || name === "port")) assertEquals(started.pid, before.pid, what);
+        else assertEquals(isRunning(before.pid) && before.pid !== started.pid, false, what);
+        assertEquals(sandbox.serversOf("web"), [started.pid], what);
+        sandbox.assertBystanders();
+        await sandbox.json(["stop", "web"]);
+        assertEquals(sandbox.runtimeFiles("web"), [], what);
+      }
+    }
+  });
+}

@@ -1,0 +1,129 @@
+/** The project's own promises: the bundle, the help and the README. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { emptyDir } from "@std/fs";
+import { commandHelp, flagRows, generalHelp } from "../lib/cli/help.ts";
+import { COMMANDS, COMMON_FLAGS } from "../lib/cli/table.ts";
+import { fixture, ROOT, Sandbox } from "./support/sandbox.ts";
+
+/** Runs the bundle task into the project's dist directory, once. */
+let bundled: Promise<string> | undefined;
+function bundle(): Promise<string> {
+  return bundled ??= (async () => {
+    await emptyDir(`${ROOT}/dist`);
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", `${ROOT}/tools/task.ts`, "bundle"],
+      stderr: "piped",
+    }).output();
+    assertEquals(code, 0, new TextDecoder().decode(stderr));
+    return `${ROOT}/dist/tombstone.js`;
+  })();
+}
+
+Deno.test("the bundle is one file without imports, and deno run takes it from disk and by URL", async () => {
+  const path = await bundle();
+  const text = Deno.readTextFileSync(path);
+  const imports = text.split("\n").filter((line) =>
+    /^\s*(import\b(?!\.meta)|export .* from)|\b(import|require)\(/.test(line)
+  );
+  assertEquals(imports.filter((line) => !line.trimStart().startsWith("*") && !line.trimStart().startsWith("//")), []);
+
+  await using sandbox = await Sandbox.create();
+  const empty = { DENO_DIR: `${sandbox.root}/deno` };
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    () => new Response(Deno.readTextFileSync(path), { headers: { "content-type": "text/javascript" } }),
+  );
+  const url = `http://127.0.0.1:${server.addr.port}/tombstone.js`;
+  for (const source of [path, url]) {
+    const run = async (...args: string[]) => {
+      const output = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--quiet", source, ...args],
+        cwd: sandbox.project,
+        env: sandbox.env(empty),
+      }).output();
+      return {
+        code: output.code,
+        text: new TextDecoder().decode(output.stdout) + new TextDecoder().decode(output.stderr),
+      };
+    };
+    assertEquals(await run("--version"), { code: 0, text: "tombstone 0.1.0\n" });
+    const started = await run("start", "web", "--port", "0", "--", ...fixture());
+    assertEquals(started.code, 0, started.text);
+    assertStringIncludes((await run("status", "web")).text, "web: running");
+    assertEquals((await run("stop", "web")).code, 0);
+    const wrong = await run("start", "--prot", "1", "--", "true");
+    assertStringIncludes(wrong.text, "did you mean --port?");
+  }
+  await server.shutdown();
+});
+
+Deno.test("deno compile makes a binary that starts, tells and stops", async () => {
+  await using sandbox = await Sandbox.create();
+  const compiled = await new Deno.Command(Deno.execPath(), {
+    args: ["compile", "-A", "--quiet", "-o", `${sandbox.root}/tombstone`, await bundle()],
+    stderr: "piped",
+  }).output();
+  if (!compiled.success) {
+    const reason = new TextDecoder().decode(compiled.stderr).split("Stack backtrace")[0]!.replace(/\s+/g, " ").trim();
+    return console.log(`skipped: deno compile needs Deno's runtime, which could not be had (${reason})`);
+  }
+  const run = (...args: string[]) =>
+    new Deno.Command(`${sandbox.root}/tombstone`, { args, cwd: sandbox.project, env: sandbox.env() }).output();
+  assertEquals((await run("start", "web", "--port", "0", "--", ...fixture())).code, 0);
+  assertEquals((await run("status", "web")).code, 0);
+  assertEquals((await run("stop", "web")).code, 0);
+});
+
+Deno.test("every command has help, which costs no state; --version and an empty call", async () => {
+  await using sandbox = await Sandbox.create();
+  const general = await sandbox.run(["--help"]);
+  assertEquals([general.code, general.stdout], [0, generalHelp().join("\n") + "\n"]);
+  const empty = await sandbox.run([]);
+  assertEquals([empty.code, empty.stdout], [2, general.stdout]);
+  await Promise.all(COMMANDS.map(async (command) => {
+    const ran = await sandbox.run([command.name, "--help"]);
+    assertEquals([ran.code, ran.stdout], [0, commandHelp(command).join("\n") + "\n"]);
+    assert(ran.stdout.split("\n").every((line) => line.length <= 120), command.name);
+  }));
+  assertEquals((await sandbox.run(["--version"])).stdout, "tombstone 0.1.0\n");
+  assertEquals([...Deno.readDirSync(sandbox.root)].map((entry) => entry.name), ["project"]);
+});
+
+Deno.test("the tables of the README are those of the help", () => {
+  const readme = Deno.readTextFileSync(`${ROOT}/README.md`);
+  const cell = (text: string) => text.replaceAll("|", "\\|");
+  for (const command of COMMANDS) {
+    assertStringIncludes(
+      readme,
+      `| \`${cell(command.name)}\` | \`${cell(command.synopsis)}\` | ${cell(command.summary)} |`,
+    );
+  }
+  const start = COMMANDS.find((command) => command.name === "start")!;
+  for (const [left, right] of [...flagRows(start.flags), ...flagRows(COMMON_FLAGS)]) {
+    assertStringIncludes(readme, `| \`${cell(left)}\` | ${cell(right)} |`);
+  }
+});
+
+Deno.test("imports in lib point one way: commands, lifecycle, then the rooms below, the platform last", () => {
+  const height: Record<string, number> = { cli: 5, commands: 5, lifecycle: 4, probe: 3, process: 2, state: 1, os: 0 };
+  for (const room of Object.keys(height)) {
+    for (const entry of Deno.readDirSync(`${ROOT}/lib/${room}`)) {
+      const text = Deno.readTextFileSync(`${ROOT}/lib/${room}/${entry.name}`);
+      for (const [, other] of text.matchAll(/from "\.\.\/(\w+)\//g)) {
+        assert(height[other!]! <= height[room]!, `${room}/${entry.name} imports ${other}`);
+      }
+    }
+  }
+});
+
+Deno.test("only main.ts exits, only the output module prints", () => {
+  const walk = (dir: string): string[] =>
+    [...Deno.readDirSync(dir)].flatMap((entry) =>
+      entry.isDirectory ? walk(`${dir}/${entry.name}`) : [`${dir}/${entry.name}`]
+    );
+  for (const path of walk(`${ROOT}/lib`)) {
+    const text = Deno.readTextFileSync(path);
+    assert(!text.includes("Deno.exit("), path);
+    if (!path.endsWith("/output.ts")) assert(!/console\.|Deno\.std(out|err)/.test(text), path);
+  }
+});

@@ -1,0 +1,164 @@
+/** The parts that can be tested without a process. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/cli/values.ts";
+import { duration, statusTable } from "../lib/commands/render.ts";
+import { EXIT, TombstoneError } from "../lib/errors.ts";
+import { parseStat } from "../lib/os/linux.ts";
+import { parseListeners } from "../lib/os/socket_table.ts";
+import { listenersFor } from "../lib/probe/listener.ts";
+import { linesFrom } from "../lib/state/log.ts";
+import { readSettings } from "../lib/state/settings.ts";
+import { findProject } from "../lib/state/workspace.ts";
+import { exitCodeOf } from "../lib/commands/status.ts";
+import { VERSION } from "../lib/version.ts";
+import { ROOT } from "./support/sandbox.ts";
+
+Deno.test("exit codes are those that scripts rely on", () => {
+  assertEquals(EXIT, {
+    ok: 0,
+    failed: 1,
+    usage: 2,
+    nothing: 3,
+    state: 4,
+    portInUse: 5,
+    lockTimeout: 6,
+    notReady: 124,
+    notExecutable: 126,
+    notFound: 127,
+  });
+  const codes = ["running", "starting", "interrupted", "failed", "died", "stale", "stopped", "unknown"] as const;
+  assertEquals(codes.map(exitCodeOf), [0, 3, 1, 1, 1, 1, 3, 4]);
+});
+
+Deno.test("the version is that of deno.json", () => {
+  assertEquals(VERSION, JSON.parse(Deno.readTextFileSync(`${ROOT}/deno.json`)).version);
+});
+
+Deno.test("parseStat() counts the fields from the last parenthesis", () => {
+  const rest = "S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 123456 1000 1";
+  for (const name of ["sh", "a) R 1 (b", "new\nline", ")))", "("]) {
+    assertEquals(parseStat(`42 (${name}) ${rest}`), {
+      pid: 42,
+      ppid: 1,
+      pgid: 42,
+      sid: 42,
+      startTime: 123456,
+      state: "S",
+      name,
+    });
+  }
+  for (const text of ["", "42", "42 (sh", "42 (sh) S 1", "x (sh) " + rest]) assertEquals(parseStat(text), null);
+});
+
+Deno.test("parseListeners() decodes IPv4, IPv6 and IPv4-mapped addresses and keeps listeners only", () => {
+  const row = (address: string, state = "0A") =>
+    `   0: ${address}:0BB8 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000  1000        0 77 1`;
+  const text = [
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
+    row("0100007F"),
+    row("00000000"),
+    row("00000000000000000000000001000000"),
+    row("00000000000000000000000000000000"),
+    row("0000000000000000FFFF00000100007F"),
+    row("B80D0120000000000000000001000000"),
+    row("0100007F", "01"),
+    "",
+  ].join("\n");
+  assertEquals(parseListeners(text).map((row) => row.address), [
+    "127.0.0.1",
+    "0.0.0.0",
+    "::1",
+    "::",
+    "127.0.0.1",
+    "2001:db8::1",
+  ]);
+  assertEquals(parseListeners(text)[0], { address: "127.0.0.1", port: 3000, inode: 77, uid: 1000 });
+});
+
+Deno.test("listenersFor() takes the most specific listeners, as the kernel does", () => {
+  const row = (address: string, inode: number, port = 80) => ({ address, inode, port, uid: 0 });
+  const rows = [row("::", 1), row("0.0.0.0", 2), row("127.0.0.1", 3), row("::1", 4), row("127.0.0.1", 5, 81)];
+  const inodes = (address: string, from = rows) => listenersFor(from, address, 80).map(({ inode }) => inode);
+  assertEquals(inodes("127.0.0.1"), [3]);
+  assertEquals(inodes("127.0.0.2"), [2]);
+  assertEquals(inodes("127.0.0.2", rows.filter(({ inode }) => inode !== 2)), [1]);
+  assertEquals(inodes("::1"), [4]);
+  assertEquals(inodes("fe80::1"), [1]);
+  assertEquals(inodes("127.0.0.1", [...rows, row("127.0.0.1", 6)]), [3, 6]);
+});
+
+Deno.test("durations, ports, counts, variables and signals", () => {
+  assertEquals(["250ms", "30s", "5m", "4h", "2", "0", "1.5s"].map((text) => parseDuration("--t", text)), [
+    250,
+    30_000,
+    300_000,
+    14_400_000,
+    2000,
+    0,
+    1500,
+  ]);
+  assertEquals(["0", "65535"].map((text) => parsePort("--port", text)), [0, 65535]);
+  assertEquals(parseCount("-n", "0"), 0);
+  assertEquals(parseEnv("--env", ["A=1", "B=", "C=x=y", "A=2"]), { A: "2", B: "", C: "x=y" });
+  assertEquals(["TERM", "SIGINT", "quit"].map((text) => parseSignal("--s", text)), ["SIGTERM", "SIGINT", "SIGQUIT"]);
+  const wrong = [
+    ...["", "s", "-1s", "1 s", "1d", "1e3", "∞", "9999h99"].map((text) => () => parseDuration("--t", text)),
+    ...["", "65536", "1.0", "0x50", "１"].map((text) => () => parsePort("--port", text)),
+    () => parseSignal("--s", "SIGSTOP"),
+    () => parseEnv("--env", ["=x"]),
+  ];
+  for (const call of wrong) assertEquals((assertThrows(call, TombstoneError) as TombstoneError).exitCode, 2);
+});
+
+Deno.test("recorded settings are read whatever they are", () => {
+  const defaults = readSettings({});
+  for (const odd of [null, 1, "x", [], [1], {}, { type: "tcp" }, [{ type: "tcp", port: 99999 }], [null], true]) {
+    const fields = Object.fromEntries(Object.keys(defaults).map((name) => [name, odd]));
+    const settings = readSettings(fields);
+    assertEquals(settings.probes.length, 1);
+    assertEquals(settings.stop, defaults.stop);
+    assertEquals(settings.sweep_files, []);
+  }
+  assertEquals(readSettings({ sweep_files: ["relative", "/absolute", "/with\0nul"] }).sweep_files, []);
+  assertEquals(readSettings({ sweep_files: ["relative", "/absolute"] }).sweep_files, ["/absolute"]);
+  assertEquals(readSettings({ stop: { signal: "SIGSTOP" } }).stop.signal, "SIGTERM");
+});
+
+Deno.test("the project is the nearest ancestor with tombstone.json or .git", () => {
+  const root = Deno.realPathSync(Deno.makeTempDirSync());
+  try {
+    Deno.mkdirSync(`${root}/a/b/c`, { recursive: true });
+    assertEquals(findProject(`${root}/a/b/c`), `${root}/a/b/c`);
+    Deno.mkdirSync(`${root}/a/.git`);
+    assertEquals(findProject(`${root}/a/b/c`), `${root}/a`);
+    Deno.writeTextFileSync(`${root}/a/b/tombstone.json`, "{}");
+    assertEquals(findProject(`${root}/a/b/c`), `${root}/a/b`);
+    assertEquals(findProject(`${root}/a/b`), `${root}/a/b`);
+  } finally {
+    Deno.removeSync(root, { recursive: true });
+  }
+});
+
+Deno.test("linesFrom() finds the last lines across the pieces that it reads", () => {
+  const path = Deno.makeTempFileSync();
+  try {
+    const lines = Array.from({ length: 20_000 }, (_, number) => `line ${number}`);
+    for (const end of ["", "\n"]) {
+      const text = lines.join("\n") + end;
+      Deno.writeTextFileSync(path, text);
+      using file = Deno.openSync(path);
+      for (const count of [1, 2, 7000, 19_999, 20_000, 99_999]) {
+        const expected = lines.slice(-count).join("\n") + end;
+        assertEquals(text.slice(linesFrom(file, count)), expected);
+      }
+      assertEquals(linesFrom(file, 0), text.length);
+    }
+  } finally {
+    Deno.removeSync(path);
+  }
+});
+
+Deno.test("durations for people, and tables that line up", () => {
+  assertEquals([0, 59_000, 60_000, 3_600_000, 90_000_000].map(duration), ["0s", "59s", "1m 0s", "1h 0m", "1d 1h"]);
+  assertEquals(statusTable([], "node"), ["NODE  STATE  PID  ADDRESS  UPTIME"]);
+});
