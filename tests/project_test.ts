@@ -1,33 +1,29 @@
 /** The project's own promises: the bundle, the help and the README. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { emptyDir } from "@std/fs";
 import { commandHelp, flagRows, generalHelp } from "../lib/cli/help.ts";
 import { COMMANDS, COMMON_FLAGS } from "../lib/cli/table.ts";
 import { fixture, ROOT, Sandbox } from "./support/sandbox.ts";
 
-/** Runs the bundle task into the project's dist directory, once. */
-let bundled: Promise<string> | undefined;
-function bundle(): Promise<string> {
-  return bundled ??= (async () => {
-    await emptyDir(`${ROOT}/dist`);
-    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", `${ROOT}/tools/task.ts`, "bundle"],
-      stderr: "piped",
-    }).output();
-    assertEquals(code, 0, new TextDecoder().decode(stderr));
-    return `${ROOT}/dist/tombstone.js`;
-  })();
+/** Makes a bundle in a sandbox. */
+async function bundle(sandbox: Sandbox): Promise<string> {
+  const path = `${sandbox.root}/dist/tombstone.js`;
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", `${ROOT}/tools/task.ts`, "bundle", path],
+    stderr: "piped",
+  }).output();
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
+  return path;
 }
 
 Deno.test("the bundle is one file without imports, and deno run takes it from disk and by URL", async () => {
-  const path = await bundle();
+  await using sandbox = await Sandbox.create();
+  const path = await bundle(sandbox);
   const text = Deno.readTextFileSync(path);
   const imports = text.split("\n").filter((line) =>
     /^\s*(import\b(?!\.meta)|export .* from)|\b(import|require)\(/.test(line)
   );
   assertEquals(imports.filter((line) => !line.trimStart().startsWith("*") && !line.trimStart().startsWith("//")), []);
 
-  await using sandbox = await Sandbox.create();
   const empty = { DENO_DIR: `${sandbox.root}/deno` };
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
@@ -60,7 +56,7 @@ Deno.test("the bundle is one file without imports, and deno run takes it from di
 Deno.test("deno compile makes a binary that starts, tells and stops", async () => {
   await using sandbox = await Sandbox.create();
   const compiled = await new Deno.Command(Deno.execPath(), {
-    args: ["compile", "-A", "--quiet", "-o", `${sandbox.root}/tombstone`, await bundle()],
+    args: ["compile", "-A", "--quiet", "-o", `${sandbox.root}/tombstone`, await bundle(sandbox)],
     stderr: "piped",
   }).output();
   if (!compiled.success) {

@@ -3,7 +3,8 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/cli/values.ts";
 import { duration, statusTable } from "../lib/commands/render.ts";
 import { EXIT, TombstoneError } from "../lib/errors.ts";
-import { parseStat } from "../lib/os/linux.ts";
+import { parseStat, readListeners } from "../lib/os/linux.ts";
+import { queryListeners } from "../lib/os/sock_diag.ts";
 import { parseListeners } from "../lib/os/socket_table.ts";
 import { listenersFor } from "../lib/probe/listener.ts";
 import { linesFrom } from "../lib/state/log.ts";
@@ -73,6 +74,27 @@ Deno.test("parseListeners() decodes IPv4, IPv6 and IPv4-mapped addresses and kee
     "2001:db8::1",
   ]);
   assertEquals(parseListeners(text)[0], { address: "127.0.0.1", port: 3000, inode: 77, uid: 1000 });
+});
+
+Deno.test("netlink and /proc/net tell the same of listeners", async () => {
+  const held = [
+    Deno.listen({ hostname: "127.0.0.1", port: 0 }),
+    Deno.listen({ hostname: "::1", port: 0 }),
+    Deno.listen({ hostname: "0.0.0.0", port: 0 }),
+    Deno.listen({ hostname: "::", port: 0 }),
+  ];
+  try {
+    const ports = held.map((listener) => (listener.addr as Deno.NetAddr).port);
+    const ours = (rows: { port: number; inode: number }[]) =>
+      rows.filter(({ port }) => ports.includes(port)).toSorted((a, b) => a.inode - b.inode);
+    const queried = queryListeners();
+    if (queried === null) return console.log("skipped: this kernel or C library offers no sock_diag");
+    const read = ours(await readListeners());
+    assertEquals(read.length, 4);
+    assertEquals(ours(queried), read);
+  } finally {
+    for (const listener of held) listener.close();
+  }
 });
 
 Deno.test("listenersFor() takes the most specific listeners, as the kernel does", () => {

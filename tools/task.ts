@@ -57,8 +57,8 @@ async function test(args: string[]): Promise<number> {
   return code;
 }
 
-function bundle(): Promise<number> {
-  return deno(["bundle", "--quiet", ...library.flags, "-o", BUNDLE, "main.ts"]);
+function bundle(path = BUNDLE): Promise<number> {
+  return deno(["bundle", "--quiet", ...library.flags, "-o", path, "main.ts"]);
 }
 
 /** The binary is made from the bundle, so that it needs nothing from any registry. */
@@ -99,7 +99,7 @@ function libModules(path = "lib"): string[] {
 
 const TASKS: Record<string, () => Promise<number>> = {
   ok,
-  bundle,
+  bundle: () => bundle(rest[0]),
   test: () => test(rest),
   compile: () => compile(rest),
   demo: () => run("tools/demo.ts", rest),

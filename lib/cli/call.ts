@@ -43,8 +43,10 @@ export class Call {
 
   /** The workspace that this call is about. */
   workspace(): Promise<Workspace> {
-    return currentWorkspace(this.flags.text("workspace"));
+    return this.#workspace ??= currentWorkspace(this.flags.text("workspace"));
   }
+
+  #workspace: Promise<Workspace> | undefined;
 
   /** The state directory; `null` if there is none yet. */
   findState(): string | null {

@@ -18,10 +18,10 @@ import type { NodeDir } from "../state/node_dir.ts";
 import {
   here,
   type NodeInfo,
+  preparePort,
   type Tombstone,
   writeNodeInfo,
   writePid,
-  writePort,
   writeTombstone,
 } from "../state/records.ts";
 import { declaredFiles, type Settings } from "../state/settings.ts";
@@ -44,6 +44,8 @@ export class Attempt {
   readonly #leader: Identity;
   /** The process that the node stands and falls with; `null` until a daemon has shown itself. */
   #main: Identity | null = null;
+  /** Puts the prepared file `port` in place; `null` where the port is not known beforehand. */
+  #putPort: (() => void) | null = null;
 
   /** Follows a process that was just launched under this tombstone. */
   constructor(
@@ -81,8 +83,9 @@ export class Attempt {
   }
 
   async #untilReady(): Promise<Outcome> {
-    // Recorded early, in the shadow of the server's own boot; a daemon's is not known yet.
+    // Written early, in the shadow of the server's own boot; a daemon's pid is not known yet.
     if (this.#settings.pid_file === null) writePid(this.#dir, this.#launched.pid);
+    if (this.#port !== null) this.#putPort = preparePort(this.#dir, this.#port, null);
     return await untilReady({
       probes: this.#settings.probes,
       timeoutMs: this.#settings.timeout_ms,
@@ -135,7 +138,9 @@ export class Attempt {
       ...this.#settings,
     };
     if (main !== this.#leader) writePid(this.#dir, main.pid);
-    if (info.port !== 0) writePort(this.#dir, info.port, info.nonce);
+    const isPrepared = info.port === this.#port && info.nonce === null;
+    if (isPrepared) this.#putPort?.();
+    else if (info.port !== 0) preparePort(this.#dir, info.port, info.nonce)();
     pass("port-written", this.#request.teller);
     writeNodeInfo(this.#dir, info);
     pass("committed", this.#request.teller);

@@ -1,11 +1,11 @@
 /**
  * Linux through `/proc` (proc(5)). Reads are synchronous: each takes a few microseconds, far less
- * than a trip through the thread pool. The socket table is the exception, since the kernel walks
- * its whole hash of connections for it.
+ * than a trip through the thread pool. The socket table is the exception: see sock_diag.ts.
  *
  * @module
  */
-import type { Identity, Listeners, Platform, ProcessRow } from "./platform.ts";
+import type { Identity, ListenerRow, Listeners, Platform, ProcessRow } from "./platform.ts";
+import { queryListeners } from "./sock_diag.ts";
 import { parseListeners } from "./socket_table.ts";
 
 /** `USER_HZ`: start times of `/proc/PID/stat` count in these, on every Linux that Deno runs on. */
@@ -64,11 +64,17 @@ function read(pid: number): ProcessRow | null {
   return Number(tgid) === pid ? parseStat(stat) : null;
 }
 
+/** `PF_KTHREAD` of the kernel's `include/linux/sched.h`, in field 9 of proc_pid_stat(5). */
+const KERNEL_THREAD = 0x0020_0000;
+
+/** Every process but the kernel's own threads, of which nothing is anybody's server. */
 function list(): ProcessRow[] {
   const rows: ProcessRow[] = [];
   for (const entry of Deno.readDirSync("/proc")) {
     if (!/^\d+$/.test(entry.name)) continue;
-    const row = parseStat(readProc(`/proc/${entry.name}/stat`) ?? "");
+    const stat = readProc(`/proc/${entry.name}/stat`) ?? "";
+    const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ", 7)[6]);
+    const row = (flags & KERNEL_THREAD) === 0 ? parseStat(stat) : null;
     if (row !== null) rows.push(row);
   }
   return rows;
@@ -106,18 +112,21 @@ function socketsOf(pid: number): Set<number> | null {
 /** `ip_local_port_range` of ip(7), read once. */
 let ephemeral: [number, number] | undefined;
 
+/** What `/proc/self/net` says, for kernels and C libraries that {@linkcode queryListeners} does not know. */
+export async function readListeners(): Promise<ListenerRow[]> {
+  const texts = await Promise.all(["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(async (path) => {
+    try {
+      return await Deno.readTextFile(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return ""; // a kernel without IPv6
+      throw error;
+    }
+  }));
+  return texts.flatMap(parseListeners);
+}
+
 const listeners: Listeners = {
-  async list() {
-    const texts = await Promise.all(["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(async (path) => {
-      try {
-        return await Deno.readTextFile(path);
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return ""; // a kernel without IPv6
-        throw error;
-      }
-    }));
-    return texts.flatMap(parseListeners);
-  },
+  list: async () => queryListeners() ?? await readListeners(),
   socketsOf,
   isEphemeral(port) {
     if (ephemeral === undefined) {
@@ -129,8 +138,11 @@ const listeners: Listeners = {
   },
 };
 
+let boot: string | null | undefined;
+
 function bootId(): string | null {
-  return readProc("/proc/sys/kernel/random/boot_id")?.trim() || null;
+  if (boot === undefined) boot = readProc("/proc/sys/kernel/random/boot_id")?.trim() || null;
+  return boot;
 }
 
 function hostId(): string {

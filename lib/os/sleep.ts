@@ -17,3 +17,14 @@ export function expiry(ms: number): Promise<"expired"> {
   const signal = AbortSignal.timeout(ms);
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve("expired"), { once: true }));
 }
+
+const cell = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * A pause of exactly a millisecond, in which nothing else of this process runs; pending events are then taken
+ * in. For the few seconds in which every millisecond counts: a timer of 1 ms takes 2.2, the first one 6.
+ */
+export async function nap(): Promise<void> {
+  Atomics.wait(cell, 0, 0, 1);
+  await Deno.lstat("/"); // any operation of the event loop will do; this one always succeeds
+}

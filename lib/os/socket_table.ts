@@ -42,6 +42,11 @@ function decodeAddress(hex: string): string {
   for (let word = 0; word + 8 <= hex.length; word += 8) {
     for (let at = 6; at >= 0; at -= 2) bytes.push(parseInt(hex.slice(word + at, word + at + 2), 16));
   }
+  return canonicalAddress(bytes);
+}
+
+/** The text of an address of 4 or 16 bytes, in network order; IPv4-mapped IPv6 as IPv4. */
+export function canonicalAddress(bytes: number[]): string {
   if (bytes.length === 4) return bytes.join(".");
   const isMapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
   if (isMapped) return bytes.slice(12).join(".");

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { sleep } from "../os/sleep.ts";
+import { nap, sleep } from "../os/sleep.ts";
 import type { Probe } from "../state/settings.ts";
 import { check, type Subject, type Verdict } from "./probe.ts";
 
@@ -34,9 +34,9 @@ export type Outcome =
 /** A listener that is not the node's, seen for this long, will not become it; in milliseconds. */
 const FOREIGN_FOR = 250;
 
-/** Pause between two looks, in milliseconds: short while a start is young, easier on the machine later. */
-function pauseAt(elapsedMs: number): number {
-  return elapsedMs < 3000 ? 1 : elapsedMs < 15_000 ? 5 : 20;
+/** Pauses between two looks: short while the wait is young, easier on the machine later. */
+function pauseAt(elapsedMs: number): Promise<void> {
+  return elapsedMs < 3000 ? nap() : sleep(elapsedMs < 15_000 ? 5 : 20);
 }
 
 /** Looks until every probe has passed, the node is gone, time is up, or the wait is aborted. */
@@ -78,7 +78,7 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     if (elapsed >= wait.timeoutMs) {
       return foreign === null ? { kind: "timeout", states } : { kind: "foreign", verdict: foreign };
     }
-    const pause = sleep(foreign === null ? pauseAt(elapsed) : 20);
+    const pause = foreign === null ? pauseAt(elapsed) : sleep(20);
     await (ended ? pause : Promise.race([pause, end]));
   }
 }

@@ -30,21 +30,39 @@ export function syncDir(path: string): void {
  * @throws {TombstoneError} the disk refuses; what was there before is unchanged
  */
 export function replaceFile(path: string, text: string): void {
+  prepareFile(path, text)();
+}
+
+/**
+ * The first half of {@linkcode replaceFile}, for content that is known before it holds: writes and syncs the
+ * temporary file.
+ *
+ * @returns the second half, which puts it in place
+ * @throws {TombstoneError} the disk refuses
+ */
+export function prepareFile(path: string, text: string): () => void {
   const temporary = `${dirname(path)}/.${basename(path)}.${crypto.randomUUID()}.tmp`;
+  attempt(path, temporary, () => {
+    using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
+    const bytes = new TextEncoder().encode(text);
+    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+    file.syncSync();
+  });
+  return () =>
+    attempt(path, temporary, () => {
+      try {
+        Deno.renameSync(temporary, path);
+      } catch (error) {
+        if (!(error instanceof Deno.errors.IsADirectory)) throw error;
+        Deno.removeSync(path, { recursive: true });
+        Deno.renameSync(temporary, path);
+      }
+    });
+}
+
+function attempt(path: string, temporary: string, step: () => void): void {
   try {
-    {
-      using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
-      const bytes = new TextEncoder().encode(text);
-      for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-      file.syncSync();
-    }
-    try {
-      Deno.renameSync(temporary, path);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.IsADirectory)) throw error;
-      Deno.removeSync(path, { recursive: true });
-      Deno.renameSync(temporary, path);
-    }
+    step();
   } catch (error) {
     removeFile(temporary);
     throw stateError("write", path, error);

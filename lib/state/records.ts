@@ -5,7 +5,7 @@
  * @module
  */
 import { platform } from "../os/platform.ts";
-import { readSmallFile, replaceFile, syncDir } from "./durable.ts";
+import { prepareFile, readSmallFile, replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 import { asAttempt, asNumber, asString, type Fields, parseObject, readSettings, type Settings } from "./settings.ts";
 
@@ -72,9 +72,11 @@ export type Found<T> =
   | { kind: "unreadable"; reason: string }
   | { kind: "record"; record: T };
 
-/** The origin of records that this process writes. */
+let origin: Origin | undefined;
+
+/** The origin of records that this process writes; it cannot change while it runs. */
 export function here(): Origin {
-  return { boot_id: platform.bootId(), host_id: platform.hostId(), pid_namespace: platform.pidNamespace() };
+  return origin ??= { boot_id: platform.bootId(), host_id: platform.hostId(), pid_namespace: platform.pidNamespace() };
 }
 
 function read<T>(path: string, form: (fields: Fields) => T | null): Found<T> {
@@ -91,7 +93,7 @@ function read<T>(path: string, form: (fields: Fields) => T | null): Found<T> {
   return record === null ? { kind: "unreadable", reason: "fields are missing or invalid" } : { kind: "record", record };
 }
 
-function origin(fields: Fields): Origin {
+function readOrigin(fields: Fields): Origin {
   return {
     boot_id: asString(fields.boot_id),
     host_id: asString(fields.host_id),
@@ -111,7 +113,7 @@ export function readTombstone(dir: NodeDir): Found<Tombstone> {
       begun_at: asString(fields.begun_at) ?? "",
       failed: asString(fields.failed),
       failed_at: asString(fields.failed_at),
-      ...origin(fields),
+      ...readOrigin(fields),
       ...readSettings(fields),
     };
   });
@@ -148,7 +150,7 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
       started_at: asString(fields.started_at),
       ready_at: asString(fields.ready_at),
       ready_ms: asNumber(fields.ready_ms, 0, Number.MAX_SAFE_INTEGER),
-      ...origin(fields),
+      ...readOrigin(fields),
       ...readSettings(fields),
     };
   });
@@ -162,9 +164,13 @@ export function writeNodeInfo(dir: NodeDir, info: NodeInfo): void {
   syncDir(dir.path);
 }
 
-/** Writes `port`: the number, and the server's nonce on a second line. */
-export function writePort(dir: NodeDir, port: number, nonce: string | null): void {
-  replaceFile(dir.port, nonce === null ? `${port}\n` : `${port}\n${nonce}\n`);
+/**
+ * Prepares `port`: the number, and the server's nonce on a second line.
+ *
+ * @returns what puts it in place
+ */
+export function preparePort(dir: NodeDir, port: number, nonce: string | null): () => void {
+  return prepareFile(dir.port, nonce === null ? `${port}\n` : `${port}\n${nonce}\n`);
 }
 
 /** Writes `pid`: the number alone, so that `kill $(cat pid)` is right. */

@@ -8,11 +8,11 @@ import { EXIT, stateError, TombstoneError } from "../errors.ts";
 
 /** The state directory named by flag, environment or platform, absolute; it may not exist yet. */
 export function stateDirPath(flag: string | undefined): string {
-  if (flag !== undefined) return resolve(flag);
+  if (flag !== undefined) return resolve(Deno.cwd(), flag);
   const own = Deno.env.get("TOMBSTONE_STATE_DIR");
-  if (own) return resolve(own);
+  if (own) return resolve(Deno.cwd(), own);
   const xdg = Deno.env.get("XDG_STATE_HOME");
-  if (xdg) return resolve(xdg, "tombstone");
+  if (xdg) return resolve(Deno.cwd(), xdg, "tombstone");
   const home = Deno.env.get("HOME");
   if (!home) {
     throw new TombstoneError("Cannot find the state directory: HOME is not set", {
