@@ -26,6 +26,12 @@ const WRONG: [string[], number, string, string][] = [
   [["start", "--port", "--", "true"], 2, "Cannot use --port: its value N is missing", "--port=N"],
   [["start", "--port", "1", "--port", "2", "--", "true"], 2, "Cannot use --port twice", "tombstone start"],
   [["start", "a/b", "--", "true"], 2, 'Cannot use "a/b" as the name of a node', "letter or digit"],
+  [
+    ["start", "workspace.json", "--", "true"],
+    2,
+    'Cannot use "workspace.json" as the name of a node',
+    "letter or digit",
+  ],
   [["start", "..", "--", "true"], 2, 'Cannot use ".." as the name of a node', "letter or digit"],
   [["start", ".hidden", "--", "true"], 2, 'Cannot use ".hidden" as the name of a node', "letter or digit"],
   [["start", "x".repeat(65), "--", "true"], 2, "as the name of a node", "letter or digit"],

@@ -86,7 +86,7 @@ Deno.test("every command has help, which costs no state; --version and an empty 
 });
 
 Deno.test("the tables of the README are those of the help", () => {
-  const readme = Deno.readTextFileSync(`${ROOT}/README.md`);
+  const readme = Deno.readTextFileSync(`${ROOT}/README.md`).replace(/ +/g, " "); // deno fmt aligns the columns
   const cell = (text: string) => text.replaceAll("|", "\\|");
   for (const command of COMMANDS) {
     assertStringIncludes(

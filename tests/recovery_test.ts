@@ -410,6 +410,8 @@ Deno.test("state of another host or pid namespace is refused with exit 4, and --
       assertStringIncludes(error.hint, "--force");
     }
     assertEquals((await sandbox.json(["status", "web"], { code: 4 })).state, "unknown");
+    const all = await sandbox.json(["sweep", "--all"], { code: 4 });
+    assertEquals(all.nodes[0].action, "refused");
     await sandbox.json([...args, "--force", "--", ...fixture()]);
     await sandbox.assertOneServer("web");
   }

@@ -17,8 +17,17 @@ export async function main(argv: string[]): Promise<number> {
     output.result(result.document, result.lines);
     return result.exitCode;
   } catch (error) {
-    return output.error(error);
+    return output.error(error instanceof Deno.errors.NotCapable ? notPermitted(error) : error);
   }
+}
+
+function notPermitted(error: Error): TombstoneError {
+  return new TombstoneError(`Cannot work without Deno's permissions: ${error.message.split(",")[0]}`, {
+    kind: "unsupported",
+    hint: "run it with deno run -A",
+    exitCode: EXIT.failed,
+    cause: error,
+  });
 }
 
 async function run(argv: string[], output: Output): Promise<Result> {

@@ -49,9 +49,9 @@ export function parseCount(flag: string, value: string): number {
   return Number(value);
 }
 
-/** Names of nodes and workspaces. */
+/** Names of nodes and workspaces. A node's directory stands beside the workspace's record, so it cannot have its name. */
 export function parseName(what: "node" | "workspace", value: string): string {
-  if (NAME.test(value)) return value;
+  if (NAME.test(value) && value !== "workspace.json") return value;
   throw usageError(
     `Cannot use "${value}" as the name of a ${what}: ` +
       "expected 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit",

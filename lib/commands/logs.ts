@@ -63,6 +63,7 @@ export async function run(call: Call): Promise<Result> {
 
 function open(path: string): Deno.FsFile | null {
   try {
+    if (!Deno.lstatSync(path).isFile) return null; // opening a FIFO would block
     return Deno.openSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;

@@ -4,15 +4,15 @@
  * @module
  */
 import type { Call, Result } from "../cli/call.ts";
-import { EXIT, usageError } from "../errors.ts";
+import { EXIT, TombstoneError, usageError } from "../errors.ts";
 import { foreseeSweep, sweep, type Swept } from "../lifecycle/stop.ts";
 import { describeRecovery } from "../output.ts";
 import { isLocked } from "../state/lock.ts";
 import { allNodes, existsDir, type NodeDir } from "../state/node_dir.ts";
 
-type Done = Omit<Swept, "action"> & { action: Swept["action"] | "locked" };
+type Done = Omit<Swept, "action"> & { action: Swept["action"] | "locked" | "refused" };
 
-/** Runs the command. */
+/** Runs the command. With `--all`, what refuses to be swept is told and passed over, and counts in the exit code. */
 export async function run(call: Call): Promise<Result> {
   const all = call.flags.has("all");
   const isDryRun = call.flags.has("dry-run");
@@ -23,13 +23,22 @@ export async function run(call: Call): Promise<Result> {
   const dirs = all ? (state === null ? [] : allNodes(state)) : [await call.nodeDir(call.node, "find")];
   const results = [];
   const lines: string[] = [];
+  let exitCode: number = EXIT.ok;
   for (const dir of dirs) {
-    const done = await sweepOne(call, dir, isDryRun, all);
+    let done: Done;
+    try {
+      done = await sweepOne(call, dir, isDryRun, all);
+    } catch (error) {
+      if (!all || !(error instanceof TombstoneError)) throw error;
+      call.output.warn(`${error.message} (${error.hint})`);
+      exitCode = exitCode === EXIT.ok ? error.exitCode : exitCode;
+      done = { action: "refused", recovered: null };
+    }
     results.push({ workspace: dir.workspace, node: dir.node, dry_run: isDryRun, ...done });
     lines.push(describe(dir.node, done, isDryRun));
   }
   if (lines.length === 0) lines.push("no nodes");
-  return { exitCode: EXIT.ok, document: { nodes: results }, lines };
+  return { exitCode, document: { nodes: results }, lines };
 }
 
 async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean, all: boolean): Promise<Done> {
@@ -45,6 +54,8 @@ function describe(node: string, done: Done, isDryRun: boolean): string {
       return `"${node}" is running, nothing to sweep`;
     case "locked":
       return `"${node}" is being worked on, passed over`;
+    case "refused":
+      return `"${node}" could not be swept`;
     case "nothing":
       return `"${node}" has nothing to sweep`;
     case "swept":

@@ -19,13 +19,14 @@ import {
   here,
   type NodeInfo,
   preparePort,
+  readTombstone,
   type Tombstone,
   writeNodeInfo,
   writePid,
   writeTombstone,
 } from "../state/records.ts";
 import { declaredFiles, type Settings } from "../state/settings.ts";
-import { notReady, portInUse, serverEnded, withLog } from "./failure.ts";
+import { notReady, portInUse, serverEnded, stateRemoved, withLog } from "./failure.ts";
 import { requireEnded, sweepFiles } from "./recover.ts";
 import { pass } from "./step.ts";
 import type { StartRequest } from "./start.ts";
@@ -97,7 +98,10 @@ export class Attempt {
   }
 
   #subject(): Subject | null {
-    if (this.#main === null && hasRecord(this.#dir, this.#tombstone.attempt)) {
+    if (this.#main === null && !hasRecord(this.#dir, this.#tombstone.attempt)) {
+      // The launcher records itself before anything else, so it is either not there yet or the state is gone.
+      if (readTombstone(this.#dir).kind === "missing") throw stateRemoved(this.#dir);
+    } else if (this.#main === null) {
       const { pid_file } = this.#settings;
       this.#main = pid_file === null ? this.#leader : findDaemon(pid_file, this.#tombstone.attempt, this.#leader);
       if (this.#main !== null) pass("waiting", this.#request.teller, `for pid ${this.#main.pid}`);

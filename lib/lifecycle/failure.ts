@@ -32,6 +32,16 @@ export function notReady(node: string, timeoutMs: number, states: string[]): Tom
   });
 }
 
+/** Somebody has removed the node's directory or tombstone: exit code 4. */
+export function stateRemoved(dir: NodeDir): TombstoneError {
+  return new TombstoneError(`Cannot start "${dir.node}": its state in "${dir.path}" was removed during the start`, {
+    kind: "state",
+    hint: `find out who removes it, then try again with tombstone start ${dir.node}`,
+    exitCode: EXIT.state,
+    details: { path: dir.path },
+  });
+}
+
 /** How a server ended before it was ready. */
 export interface EndedServer {
   /** Program of the command. */
@@ -61,9 +71,7 @@ export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
   if (ended === null) return failed(`the daemon, pid ${server.pid}, ended after ${afterMs} ms`);
   if (ended.signal !== null) return failed(`the server was ended by ${ended.signal} after ${afterMs} ms`);
   if (!hasRecord(dir, server.attempt)) {
-    if (ended.code === LAUNCHER_EXIT.superseded) {
-      return failed("its state was removed or taken over during the start", `tombstone status ${node}`);
-    }
+    if (ended.code === LAUNCHER_EXIT.superseded) return stateRemoved(dir);
     if (ended.code === LAUNCHER_EXIT.recordFailed) {
       return failed(`its launch could not be recorded in "${dir.path}"`, `df "${dir.path}"`, EXIT.state);
     }

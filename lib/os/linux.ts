@@ -200,8 +200,8 @@ export const linux: Platform = {
   },
   listeners,
   launchStamp: {
-    script: "IFS= read -r boot </proc/sys/kernel/random/boot_id && IFS= read -r stamp </proc/$$/stat && " +
-      'stamp="$boot $stamp"',
+    script: "IFS= read -r _tombstone_boot </proc/sys/kernel/random/boot_id && " +
+      'IFS= read -r _tombstone_stamp </proc/$$/stat && _tombstone_stamp="$_tombstone_boot $_tombstone_stamp"',
     parse(line): Identity | null {
       const space = line.indexOf(" ");
       const row = parseStat(line.slice(space + 1));

@@ -85,7 +85,7 @@ export interface Platform {
   readonly listeners: Listeners | null;
   /** How the launcher records itself. */
   readonly launchStamp: {
-    /** POSIX `sh` that sets `stamp` to one line about the running shell, without a fork where possible. */
+    /** POSIX `sh` that sets `_tombstone_stamp` to one line about the running shell, without a fork where possible. */
     script: string;
     /** Reads that line back; `null` for anything else, and for a process of an earlier boot. */
     parse(line: string): Identity | null;

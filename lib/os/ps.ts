@@ -81,7 +81,7 @@ export const ps: Platform = {
   ignoredSignals: () => [],
   listeners: null,
   launchStamp: {
-    script: 'stamp="$$ $(LC_ALL=C TZ=UTC0 ps -o lstart= -p $$)"',
+    script: '_tombstone_stamp="$$ $(LC_ALL=C TZ=UTC0 ps -o lstart= -p $$)"',
     parse(line): Identity | null {
       const form = /^(\d+)\s+(.+)$/.exec(line.trim());
       const startTime = parseStart(form?.[2] ?? "");

@@ -21,27 +21,30 @@ export const LAUNCHER_NAME = "tombstone-launcher";
 
 // $1 attempt, $2 node directory, $3 beginning of the tombstone; then the command.
 // The caller's descriptors are closed: a pipe held by the server would keep the caller from returning. POSIX sh
-// can name only those up to 9; should there be others, bash closes them on the way.
+// can name only those up to 9; should there be others, bash closes them on the way. The names of its variables are
+// its own, since one that the environment has is exported with its new value.
 const SCRIPT = `
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 ${platform.launchStamp.script} || exit ${LAUNCHER_EXIT.recordFailed}
-printf '%s\\n' "$stamp" >"$2/launch.$1" || exit ${LAUNCHER_EXIT.recordFailed}
-line=
-IFS= read -r line <"$2/starting"
-case $line in
+printf '%s\\n' "$_tombstone_stamp" >"$2/launch.$1" || exit ${LAUNCHER_EXIT.recordFailed}
+_tombstone_line=
+IFS= read -r _tombstone_line <"$2/starting"
+case $_tombstone_line in
 "$3"*) ;;
 *) rm -f "$2/launch.$1"; exit ${LAUNCHER_EXIT.superseded} ;;
 esac
 exec </dev/null >>"$2/server.log" 2>&1
 shift 3
-close=
-for fd in /dev/fd/*; do
-case \${fd##*/} in
+_tombstone_close=
+for _tombstone_fd in /dev/fd/*; do
+case \${_tombstone_fd##*/} in
 [0-9] | '*') ;;
-*) close="$close \${fd##*/}>&-" ;;
+*) _tombstone_close="$_tombstone_close \${_tombstone_fd##*/}>&-" ;;
 esac
 done
-if [ -n "$close" ] && command -v bash >/dev/null; then exec bash -c "exec$close"'; exec "$@"' ${LAUNCHER_NAME} "$@"; fi
+if [ -n "$_tombstone_close" ] && command -v bash >/dev/null; then
+exec bash -c "exec$_tombstone_close"'; exec "$@"' ${LAUNCHER_NAME} "$@"
+fi
 exec "$@"
 `;
 

@@ -5,7 +5,7 @@
  */
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
-import { stateError } from "../errors.ts";
+import { errnoOf, stateError } from "../errors.ts";
 
 /** Whether a directory entry is what an interrupted {@linkcode replaceFile} left. */
 export function isTemporaryName(name: string): boolean {
@@ -48,16 +48,20 @@ export function prepareFile(path: string, text: string): () => void {
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
     file.syncSync();
   });
-  return () =>
-    attempt(path, temporary, () => {
-      try {
-        Deno.renameSync(temporary, path);
-      } catch (error) {
-        if (!(error instanceof Deno.errors.IsADirectory)) throw error;
-        Deno.removeSync(path, { recursive: true });
-        Deno.renameSync(temporary, path);
-      }
-    });
+  return () => attempt(path, temporary, () => moveOver(temporary, path));
+}
+
+/** Renames over whatever is in the target's place, a directory included: the target is this tool's own. */
+export function moveOver(from: string, to: string): void {
+  try {
+    Deno.renameSync(from, to);
+  } catch (error) {
+    const isInTheWay = error instanceof Deno.errors.IsADirectory || error instanceof Deno.errors.NotADirectory ||
+      errnoOf(error) === "ENOTEMPTY";
+    if (!isInTheWay) throw error;
+    Deno.removeSync(to, { recursive: true });
+    Deno.renameSync(from, to);
+  }
 }
 
 function attempt(path: string, temporary: string, step: () => void): void {

@@ -4,7 +4,7 @@
  * @module
  */
 import { stateError } from "../errors.ts";
-import { removeFile } from "./durable.ts";
+import { moveOver, removeFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 
 /** How many logs of earlier starts are kept. */
@@ -23,12 +23,12 @@ export function rotateLog(dir: NodeDir): void {
     for (let number = KEEP; number > 0; number--) {
       const from = number === 1 ? dir.log : `${dir.log}.${number - 1}`;
       try {
-        Deno.renameSync(from, `${dir.log}.${number}`);
+        moveOver(from, `${dir.log}.${number}`);
       } catch (error) {
         if (!(error instanceof Deno.errors.NotFound)) throw error;
       }
     }
-    Deno.renameSync(fresh, dir.log);
+    moveOver(fresh, dir.log);
   } catch (error) {
     removeFile(fresh);
     throw stateError("write", dir.log, error);
@@ -41,6 +41,7 @@ const TAIL_LIMIT = 64 * 1024;
 /** The last lines of a log, at most `count`; empty if there is none. Control characters are shown as `?`. */
 export function lastLines(path: string, count: number): string[] {
   try {
+    if (!Deno.lstatSync(path).isFile) return []; // opening a FIFO would block
     using file = Deno.openSync(path);
     const size = file.statSync().size;
     const start = Math.max(0, size - TAIL_LIMIT);
