@@ -174,7 +174,7 @@ Deno.test("status says starting while a start is at work, and wait returns when 
 
 Deno.test("wait does not wait for what nobody will bring up", async () => {
   await using sandbox = await Sandbox.create();
-  await sandbox.json(["start", "web", "--no-probe", "--", ...fixture("exit=1")], { code: 1 });
+  await sandbox.json(["start", "web", "--no-probe", "--alive-for", "30s", "--", ...fixture("exit=1")], { code: 1 });
   const failed = await sandbox.json(["wait", "web"], { code: 1 });
   assertStringIncludes(failed.error.message, "it is failed");
   assertStringIncludes(failed.error.message, "exited with code 1");

@@ -129,7 +129,7 @@ Deno.test("--no-probe is ready when the process has survived --alive-for", async
   const started = await sandbox.json(["start", "job", "--no-probe", "--alive-for", "300ms", "--", "sleep", "600"]);
   assert(started.ready_ms >= 300);
   assertEquals(started.port, null);
-  const failed = await sandbox.run(["start", "short", "--no-probe", "--", ...fixture("exit=4")]);
+  const failed = await sandbox.run(["start", "short", "--no-probe", "--alive-for", "30s", "--", ...fixture("exit=4")]);
   assertEquals(failed.code, 1);
   assertStringIncludes(failed.stderr, "exited with code 4");
 });
@@ -144,7 +144,9 @@ Deno.test("a server that exits at once is reported with its code and its last 20
   assertStringIncludes(failed.stderr, "  | to stderr\n");
   assert(!failed.stderr.includes("line 11\n"));
   assertMatch(failed.stderr, /\nhint: tombstone logs web\n$/);
-  const error = (await sandbox.json(["start", "web", "--no-probe", "--", "sh", "-c", script], { code: 1 })).error;
+  const error =
+    (await sandbox.json(["start", "web", "--no-probe", "--alive-for", "30s", "--", "sh", "-c", script], { code: 1 }))
+      .error;
   assertEquals(error.kind, "server-exited");
   assertEquals(error.exit_status, 7);
   assertEquals(error.log_tail.length, 20);
