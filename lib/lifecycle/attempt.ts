@@ -86,7 +86,8 @@ export class Attempt {
   async #untilReady(): Promise<Outcome> {
     // Written early, in the shadow of the server's own boot; a daemon's pid is not known yet.
     if (this.#settings.pid_file === null) writePid(this.#dir, this.#launched.pid);
-    if (this.#port !== null) this.#putPort = preparePort(this.#dir, this.#port, null);
+    const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
+    if (this.#port !== null && !mayHaveNonce) this.#putPort = preparePort(this.#dir, this.#port, null);
     return await untilReady({
       probes: this.#settings.probes,
       timeoutMs: this.#settings.timeout_ms,
@@ -102,13 +103,17 @@ export class Attempt {
       // The launcher records itself before anything else, so it is either not there yet or the state is gone.
       if (readTombstone(this.#dir).kind === "missing") throw stateRemoved(this.#dir);
     } else if (this.#main === null) {
-      const { pid_file } = this.#settings;
-      this.#main = pid_file === null ? this.#leader : findDaemon(pid_file, this.#tombstone.attempt, this.#leader);
+      this.#main = this.#findMain();
       if (this.#main !== null) pass("waiting", this.#request.teller, `for pid ${this.#main.pid}`);
     }
     if (this.#main === null) return null;
     const ageMs = performance.now() - this.#launchedAt;
     return { mainPid: this.#main.pid, roots: this.#roots(), ageMs, known: null };
+  }
+
+  #findMain(): Identity | null {
+    const { pid_file } = this.#settings;
+    return pid_file === null ? this.#leader : findDaemon(pid_file, this.#tombstone.attempt, this.#leader);
   }
 
   #isGone(): boolean {
@@ -119,7 +124,8 @@ export class Attempt {
   }
 
   #roots(): Roots {
-    const processes = this.#main === null || this.#main === this.#leader ? [this.#leader] : [this.#leader, this.#main];
+    const main = this.#main ?? this.#findMain();
+    const processes = main === null || main === this.#leader ? [this.#leader] : [this.#leader, main];
     return { dir: this.#dir, attempts: [this.#tombstone.attempt], processes, spare: this.#settings.spare };
   }
 
@@ -142,8 +148,7 @@ export class Attempt {
       ...this.#settings,
     };
     if (main !== this.#leader) writePid(this.#dir, main.pid);
-    const isPrepared = info.port === this.#port && info.nonce === null;
-    if (isPrepared) this.#putPort?.();
+    if (this.#putPort !== null) this.#putPort();
     else if (info.port !== 0) preparePort(this.#dir, info.port, info.nonce)();
     pass("port-written", this.#request.teller);
     writeNodeInfo(this.#dir, info);
