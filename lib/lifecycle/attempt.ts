@@ -4,7 +4,8 @@
  * @module
  */
 import { TombstoneError } from "../errors.ts";
-import { findLive, type Identity, platform } from "../os/platform.ts";
+import { findLive, platform } from "../os/platform.ts";
+import type { Identity } from "../os/types.ts";
 import { findOccupant, type Owner, ownerOf } from "../probe/listener.ts";
 import type { Subject } from "../probe/probe.ts";
 import { type Outcome, untilReady } from "../probe/wait.ts";
@@ -29,7 +30,7 @@ import { declaredFiles, type Settings } from "../state/settings.ts";
 import { notReady, portInUse, serverEnded, stateRemoved, withLog } from "./failure.ts";
 import { requireEnded, sweepFiles } from "./recover.ts";
 import { pass } from "./step.ts";
-import type { StartRequest } from "./start.ts";
+import type { StartRequest } from "./request.ts";
 import type { Teller } from "./teller.ts";
 
 /** A spawned attempt. */

@@ -12,7 +12,7 @@ import type { NodeInfo } from "../state/records.ts";
 import type { Settings } from "../state/settings.ts";
 import { LOG_LINES } from "./failure.ts";
 import { findMain } from "./judge.ts";
-import type { Started, StartRequest } from "./start.ts";
+import type { Started, StartRequest } from "./request.ts";
 
 /**
  * Reports a node that already runs, once its probes pass.

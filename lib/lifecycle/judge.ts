@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { findLive, type Identity, isAlive, isPlausiblePid, platform, type ProcessRow } from "../os/platform.ts";
+import { findLive, isAlive, isPlausiblePid, platform } from "../os/platform.ts";
+import type { Identity, ProcessRow } from "../os/types.ts";
 import { findDaemon } from "../process/pid_file.ts";
 import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
 import { type LaunchRecord, readLaunchRecord, readLaunchRecords } from "../state/launch_record.ts";

@@ -13,50 +13,17 @@ import { launch } from "../process/launcher.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock } from "../state/lock.ts";
 import { rotateLog } from "../state/log.ts";
-import { ensureNodeDir, type NodeDir } from "../state/node_dir.ts";
-import { type NodeInfo, writeTombstone } from "../state/records.ts";
-import { declaredFiles, type Settings } from "../state/settings.ts";
-import type { Workspace } from "../state/workspace.ts";
+import { ensureNodeDir } from "../state/node_dir.ts";
+import { writeTombstone } from "../state/records.ts";
+import { declaredFiles } from "../state/settings.ts";
 import { Attempt, finish } from "./attempt.ts";
 import { portInUse } from "./failure.ts";
 import { joinRunning } from "./join.ts";
 import { collectEvidence, type Evidence, judge } from "./judge.ts";
-import { newTombstone, recover, type Recovered, sweepFiles, withOlderDeclarations } from "./recover.ts";
+import { newTombstone, recover, sweepFiles, withOlderDeclarations } from "./recover.ts";
 import { endGracefully, refuseForeign } from "./stop.ts";
 import { pass } from "./step.ts";
-import type { Teller } from "./teller.ts";
-
-/** What to start, and how. */
-export interface StartRequest {
-  /** The node. */
-  dir: NodeDir;
-  /** Its workspace. */
-  workspace: Workspace;
-  /** What to run; recorded. */
-  settings: Settings;
-  /** Variables for the server; never recorded. */
-  env: Record<string, string>;
-  /** How long to wait for the lock, in milliseconds. */
-  lockTimeoutMs: number;
-  /** What to do when the node already runs. */
-  running: "keep" | "replace";
-  /** What to do with records of another machine or pid namespace. */
-  foreign: "refuse" | "force";
-  /** Aborted when the starter is told to end; the reason is the error to end with. */
-  abort: AbortSignal;
-  /** Where to report. */
-  teller: Teller;
-}
-
-/** A node that is ready. */
-export interface Started {
-  /** Whether this call started it; `false`: it was running. */
-  started: boolean;
-  /** Its commit record. */
-  info: NodeInfo;
-  /** What an earlier start or server had left; `null` if nothing. */
-  recovered: Recovered | null;
-}
+import type { Started, StartRequest } from "./request.ts";
 
 /**
  * Starts a node and waits until it is ready.

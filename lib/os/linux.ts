@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Identity, ListenerRow, Listeners, Platform, ProcessRow } from "./platform.ts";
+import type { Identity, ListenerRow, Listeners, Platform, ProcessRow } from "./types.ts";
 import { queryListeners } from "./sock_diag.ts";
 import { parseListeners } from "./socket_table.ts";
 

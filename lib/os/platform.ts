@@ -1,96 +1,12 @@
 /**
- * What the operating system tells about processes and listeners. Every branch on the platform
+ * The operating system as the rest of the tool sees it: identity, liveness and signals. Every branch on the platform
  * is decided here; the modules beside this one hold the knowledge.
  *
  * @module
  */
 import { linux } from "./linux.ts";
 import { ps } from "./ps.ts";
-
-/** A process that cannot be confused with a later one of the same pid. */
-export interface Identity {
-  /** Process id, a thread-group leader. */
-  pid: number;
-  /** When the kernel started it: Linux clock ticks since boot; seconds since 1970 through `ps`. */
-  startTime: number;
-}
-
-/** One live or zombie process of a snapshot. */
-export interface ProcessRow extends Identity {
-  /** Parent process id. */
-  ppid: number;
-  /** Process group id. */
-  pgid: number;
-  /** Session id; `null` where the platform does not tell. */
-  sid: number | null;
-  /** One letter: `R`, `S`, `D`, `T`, `Z` (zombie), `X` (dead) … */
-  state: string;
-  /** Short command name, as the kernel keeps it. */
-  name: string;
-}
-
-/** One listening TCP socket. */
-export interface ListenerRow {
-  /** Local address, an IPv4 or IPv6 literal; IPv4-mapped IPv6 appears as IPv4. */
-  address: string;
-  /** Local port. */
-  port: number;
-  /** Inode of the socket, the key to the descriptors of its holders. */
-  inode: number;
-  /** User id of the socket's creator. */
-  uid: number;
-}
-
-/** Where the socket table and the descriptors can be read. */
-export interface Listeners {
-  /** All listening TCP sockets of this network namespace. */
-  list(): Promise<ListenerRow[]>;
-  /** Inodes of the sockets that a process holds; empty when it is gone, `null` when that is not ours to see. */
-  socketsOf(pid: number): Set<number> | null;
-  /** Whether connecting to this port may, by accident, connect to itself. */
-  isEphemeral(port: number): boolean;
-}
-
-/** The operating system, as far as this tool needs it. */
-export interface Platform {
-  /** Back end. */
-  readonly name: "linux" | "ps";
-  /** What it cannot do, each completing "this platform ". */
-  readonly limits: string[];
-  /** Id of this boot; a change means that every recorded process is gone. `null`: not known. */
-  bootId(): string | null;
-  /** Id of this machine. */
-  hostId(): string;
-  /** Id of the pid namespace of this process; `null` where there is none. */
-  pidNamespace(): string | null;
-  /** The process with this id, or `null` if there is none or it is the id of a mere thread. */
-  read(pid: number): ProcessRow | null;
-  /** Every process. */
-  list(): ProcessRow[];
-  /** Whether two start times of one pid are the same moment, within the precision of the back end. */
-  sameStart(a: number, b: number): boolean;
-  /** Start time as milliseconds since 1970, for comparison with file times. */
-  startedAtMs(startTime: number): number;
-  /** How far off {@linkcode Platform.startedAtMs} may be, in milliseconds. */
-  readonly startPrecisionMs: number;
-  /** One variable of a process's environment; `null` if not set or not to be seen. */
-  environment(pid: number, name: string): string | null;
-  /** Whether a process holds one of these files open for writing. */
-  writesTo(pid: number, isFile: (path: string) => boolean): boolean;
-  /** Command line for messages; empty if unknown. */
-  commandLine(pid: number): string;
-  /** Signals that this process was started with as ignored (`nohup`, `&` in scripts). */
-  ignoredSignals(): Deno.Signal[];
-  /** The socket table; `null` where the platform offers none. */
-  readonly listeners: Listeners | null;
-  /** How the launcher records itself. */
-  readonly launchStamp: {
-    /** POSIX `sh` that sets `_tombstone_stamp` to one line about the running shell, without a fork where possible. */
-    script: string;
-    /** Reads that line back; `null` for anything else, and for a process of an earlier boot. */
-    parse(line: string): Identity | null;
-  };
-}
+import type { Identity, Platform, ProcessRow } from "./types.ts";
 
 /** Largest pid that a Linux kernel hands out (`PID_MAX_LIMIT`, 2^22). */
 const PID_MAX = 4_194_304;

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Identity, Platform, ProcessRow } from "./platform.ts";
+import type { Identity, Platform, ProcessRow } from "./types.ts";
 
 const COLUMNS = "pid=,ppid=,pgid=,stat=,lstart=,comm=";
 

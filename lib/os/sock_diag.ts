@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ListenerRow } from "./platform.ts";
+import type { ListenerRow } from "./types.ts";
 import { canonicalAddress } from "./socket_table.ts";
 
 // Numbers of <linux/netlink.h>, <linux/sock_diag.h>, <linux/inet_diag.h> and <sys/socket.h>.

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ListenerRow } from "./platform.ts";
+import type { ListenerRow } from "./types.ts";
 
 /** `TCP_LISTEN` of the kernel's `include/net/tcp_states.h`. */
 const LISTEN = "0A";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type ListenerRow, platform } from "../os/platform.ts";
+import { platform } from "../os/platform.ts";
+import type { ListenerRow } from "../os/types.ts";
 import { expiry } from "../os/sleep.ts";
 import { findTree, type Roots } from "../process/tree.ts";
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Identity, isAlive, isPlausiblePid, platform } from "../os/platform.ts";
+import { isAlive, isPlausiblePid, platform } from "../os/platform.ts";
+import type { Identity } from "../os/types.ts";
 import { readSmallFile } from "../state/durable.ts";
 import { stateError } from "../errors.ts";
 import { ATTEMPT_VARIABLE } from "./tree.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { findLive, type Identity, type ProcessRow, signal } from "../os/platform.ts";
+import { findLive, signal } from "../os/platform.ts";
+import type { Identity, ProcessRow } from "../os/types.ts";
 import { sleep } from "../os/sleep.ts";
 import { findTree, type Roots } from "./tree.ts";
 

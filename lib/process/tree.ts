@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { findLive, type Identity, isAlive, platform, type ProcessRow } from "../os/platform.ts";
+import { findLive, isAlive, platform } from "../os/platform.ts";
+import type { Identity, ProcessRow } from "../os/types.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
 
 /** What is known of the node's processes. */

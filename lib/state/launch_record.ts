@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { type Identity, isPlausiblePid, platform } from "../os/platform.ts";
+import { isPlausiblePid, platform } from "../os/platform.ts";
+import type { Identity } from "../os/types.ts";
 import { stateError } from "../errors.ts";
 import { readSmallFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";

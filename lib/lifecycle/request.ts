@@ -1,0 +1,43 @@
+/**
+ * What a start is asked for, and what comes of it.
+ *
+ * @module
+ */
+import type { NodeDir } from "../state/node_dir.ts";
+import type { NodeInfo } from "../state/records.ts";
+import type { Settings } from "../state/settings.ts";
+import type { Workspace } from "../state/workspace.ts";
+import type { Recovered } from "./recover.ts";
+import type { Teller } from "./teller.ts";
+
+/** What to start, and how. */
+export interface StartRequest {
+  /** The node. */
+  dir: NodeDir;
+  /** Its workspace. */
+  workspace: Workspace;
+  /** What to run; recorded. */
+  settings: Settings;
+  /** Variables for the server; never recorded. */
+  env: Record<string, string>;
+  /** How long to wait for the lock, in milliseconds. */
+  lockTimeoutMs: number;
+  /** What to do when the node already runs. */
+  running: "keep" | "replace";
+  /** What to do with records of another machine or pid namespace. */
+  foreign: "refuse" | "force";
+  /** Aborted when the starter is told to end; the reason is the error to end with. */
+  abort: AbortSignal;
+  /** Where to report. */
+  teller: Teller;
+}
+
+/** A node that is ready. */
+export interface Started {
+  /** Whether this call started it; `false`: it was running. */
+  started: boolean;
+  /** Its commit record. */
+  info: NodeInfo;
+  /** What an earlier start or server had left; `null` if nothing. */
+  recovered: Recovered | null;
+}
