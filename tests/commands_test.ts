@@ -162,7 +162,8 @@ Deno.test("status says starting while a start is at work, and wait returns when 
   assertEquals(during.state, "starting");
   assertStringIncludes(during.reason, `pid ${starter.pid}`);
   const locked = await sandbox.json(["stop", "web", "--lock-timeout", "150ms"], { code: 6 });
-  assertStringIncludes(locked.error.message, `pid ${starter.pid} (tombstone start, since `);
+  assertStringIncludes(locked.error.message, `pid ${starter.pid} (`);
+  assertStringIncludes(locked.error.message, "start web --port 0");
   const early = await sandbox.json(["wait", "web", "--timeout", "100ms"], { code: 124 });
   assertStringIncludes(early.error.message, "it is starting");
   const waiting = sandbox.json(["wait", "web"]);

@@ -89,6 +89,8 @@ export interface Result {
   document: unknown;
   /** The same for people, lines for stdout. */
   lines: string[];
+  /** Whether it has been printed already. */
+  isTold?: true;
 }
 
 /** The code of a command. */

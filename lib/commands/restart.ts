@@ -6,14 +6,11 @@
 import type { Call, Result } from "../cli/call.ts";
 import { parseEnv } from "../cli/values.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
-import { reportOfInfo } from "../lifecycle/inspect.ts";
-import { listenToSignals } from "../lifecycle/interrupt.ts";
 import { collectEvidence } from "../lifecycle/judge.ts";
-import { start } from "../lifecycle/start.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Settings } from "../state/settings.ts";
-import { pathOf, startResult } from "./start.ts";
+import { pathOf, startAndTell } from "./start.ts";
 
 /**
  * Runs the command. It is one start that replaces what runs, so that a restart killed half-way leaves a tombstone
@@ -30,19 +27,7 @@ export async function run(call: Call): Promise<Result> {
     env_names: Object.keys(env),
   };
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: pathOf(env) });
-  using interrupt = listenToSignals("restart", call.node);
-  const started = await start({
-    dir,
-    workspace: await call.workspace(),
-    settings,
-    env,
-    lockTimeoutMs: call.lockTimeoutMs,
-    running: "replace",
-    foreign: call.foreign,
-    abort: interrupt.abort,
-    teller: call.output,
-  });
-  return startResult(reportOfInfo(dir, started.info, "running"), started);
+  return await startAndTell(call, { dir, settings, env, running: "replace", lockTimeoutMs: call.lockTimeoutMs });
 }
 
 /** What the node was last started with, from its commit record or, if it never came that far, from the tombstone. */

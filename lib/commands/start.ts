@@ -7,12 +7,13 @@ import { resolve } from "@std/path/posix/resolve";
 import type { Call, Result } from "../cli/call.ts";
 import { parseEnv, parsePort, parseSignal } from "../cli/values.ts";
 import { EXIT, usageError } from "../errors.ts";
-import { type NodeReport, reportOfInfo } from "../lifecycle/inspect.ts";
+import { reportOfInfo } from "../lifecycle/inspect.ts";
 import { listenToSignals } from "../lifecycle/interrupt.ts";
-import type { Started } from "../lifecycle/request.ts";
+import type { Started, StartRequest } from "../lifecycle/request.ts";
 import { start } from "../lifecycle/start.ts";
 import { platform } from "../os/platform.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
+import type { NodeDir } from "../state/node_dir.ts";
 import { DEFAULTS, type Probe, type Settings } from "../state/settings.ts";
 import { address } from "./render.ts";
 
@@ -21,36 +22,42 @@ export async function run(call: Call): Promise<Result> {
   const settings = readFlags(call);
   const env = parseEnv("--env", call.flags.texts("env"));
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: pathOf(env) });
-  const lockTimeoutMs = call.lockTimeoutMs;
-
+  const { lockTimeoutMs } = call;
+  const running = call.flags.has("replace") ? "replace" : "keep";
+  // The last mistake that a command line can hold is known by now; from here on there is state.
   const dir = await call.nodeDir(call.node, "ensure");
-  using interrupt = listenToSignals("start", call.node);
-  const started = await start({
-    dir,
-    workspace: await call.workspace(),
-    settings,
-    env,
-    lockTimeoutMs,
-    running: call.flags.has("replace") ? "replace" : "keep",
-    foreign: call.foreign,
-    abort: interrupt.abort,
-    teller: call.output,
-  });
-  return startResult(reportOfInfo(dir, started.info, "running"), started);
+  return await startAndTell(call, { dir, settings, env, running, lockTimeoutMs });
 }
 
-/** The result of a start. */
-export function startResult(report: NodeReport, started: Started): Result {
-  const { node, pid } = report;
+/** Starts, and tells of it at the moment of the commit: what remains then is only clean-up. */
+export async function startAndTell(
+  call: Call,
+  request: Pick<StartRequest, "dir" | "settings" | "env" | "running" | "lockTimeoutMs">,
+): Promise<Result> {
+  const { foreign, output: teller } = call;
+  using interrupt = listenToSignals("start", call.node);
+  let told: Result | null = null;
+  const started = await start({
+    ...request,
+    workspace: await call.workspace(),
+    foreign,
+    teller,
+    abort: interrupt.abort,
+    onCommit: (started) => {
+      told = { ...resultOf(request.dir, started), isTold: true };
+      call.output.result(told.document, told.lines);
+    },
+  });
+  return told ?? resultOf(request.dir, started);
+}
+
+function resultOf(dir: NodeDir, { started, info, recovered }: Started): Result {
+  const report = reportOfInfo(dir, info, "running");
   const where = address(report) === null ? "" : ` on ${address(report)}`;
-  const line = started.started
-    ? `started "${node}" (pid ${pid})${where} in ${report.ready_ms} ms`
-    : `"${node}" is already running (pid ${pid})${where}`;
-  return {
-    exitCode: EXIT.ok,
-    document: { ...report, ready: true, started: started.started, recovered: started.recovered },
-    lines: [line],
-  };
+  const line = started
+    ? `started "${dir.node}" (pid ${info.pid})${where} in ${info.ready_ms} ms`
+    : `"${dir.node}" is already running (pid ${info.pid})${where}`;
+  return { exitCode: EXIT.ok, document: { ...report, ready: true, started, recovered }, lines: [line] };
 }
 
 /** The `PATH` that the server's command is looked up on. */

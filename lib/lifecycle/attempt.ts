@@ -71,17 +71,23 @@ export class Attempt {
   /**
    * Waits until the node is ready, and commits.
    *
+   * @param onCommit called at the commit, before the clean-up
    * @throws {TombstoneError} it will never be; nothing of it runs then
    */
-  async untilCommitted(): Promise<NodeInfo> {
+  async untilCommitted(onCommit: (info: NodeInfo) => void): Promise<NodeInfo> {
+    let info: NodeInfo;
     try {
       const outcome = await this.#untilReady();
       if (outcome.kind !== "ready") throw await this.#explain(outcome);
-      return this.#commit(outcome);
+      info = this.#commit(outcome);
     } catch (error) {
       await this.#abandon(error);
       throw withLog(this.#dir, error);
     }
+    pass("committed", this.#request.teller);
+    onCommit(info);
+    finish(this.#dir, info, this.#request.teller);
+    return info;
   }
 
   async #untilReady(): Promise<Outcome> {
@@ -153,8 +159,6 @@ export class Attempt {
     else if (info.port !== 0) preparePort(this.#dir, info.port, info.nonce)();
     pass("port-written", this.#request.teller);
     writeNodeInfo(this.#dir, info);
-    pass("committed", this.#request.teller);
-    finish(this.#dir, info, this.#request.teller);
     return info;
   }
 

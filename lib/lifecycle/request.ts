@@ -30,6 +30,8 @@ export interface StartRequest {
   abort: AbortSignal;
   /** Where to report. */
   teller: Teller;
+  /** Called when a node that was started here is committed; what remains then is clean-up. */
+  onCommit?: (started: Started) => void;
 }
 
 /** A node that is ready. */

@@ -14,7 +14,7 @@ import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock } from "../state/lock.ts";
 import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
-import { writeTombstone } from "../state/records.ts";
+import { type NodeInfo, writeTombstone } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
 import { Attempt, finish } from "./attempt.ts";
 import { portInUse } from "./failure.ts";
@@ -34,7 +34,6 @@ export async function start(request: StartRequest): Promise<Started> {
   const { dir, teller } = request;
   ensureNodeDir(dir, request.workspace);
   using _lock = await acquireLock(dir, {
-    action: "start",
     timeoutMs: request.lockTimeoutMs,
     onWait: (holder) => teller.tell(`waiting for ${holder}`),
     abort: request.abort,
@@ -79,8 +78,9 @@ export async function start(request: StartRequest): Promise<Started> {
     });
   });
   pass("spawned", teller, `pid ${launched.pid}`);
-  const info = await new Attempt(request, tombstone, port, launched, launchedAt).untilCommitted();
-  return { started: true, info, recovered };
+  const started = (info: NodeInfo): Started => ({ started: true, info, recovered });
+  const attempted = new Attempt(request, tombstone, port, launched, launchedAt);
+  return started(await attempted.untilCommitted((info) => request.onCommit?.(started(info))));
 }
 
 /** A failure before anything of the attempt runs leaves nothing: the tombstone goes, too. */

@@ -73,7 +73,6 @@ export function refuseForeign(
  */
 export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped> {
   using _lock = await acquireLock(dir, {
-    action: "stop",
     timeoutMs: options.lockTimeoutMs,
     onWait: (holder) => options.teller.tell(`waiting for ${holder}`),
   });
@@ -98,7 +97,6 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
  */
 export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> {
   using _lock = await acquireLock(dir, {
-    action: "sweep",
     timeoutMs: options.lockTimeoutMs,
     onWait: (holder) => options.teller.tell(`waiting for ${holder}`),
   });

@@ -78,6 +78,8 @@ export const ps: Platform = {
   environment: () => null,
   writesTo: () => false,
   commandLine: (pid) => run("ps", ["-o", "args=", "-p", String(pid)])?.trim() ?? "",
+  lockHolder: (path) =>
+    Number(run("lsof", ["-t", "--", path])?.split("\n").find((pid) => Number(pid) !== Deno.pid)) || null,
   ignoredSignals: () => [],
   listeners: null,
   launchStamp: {

@@ -76,6 +76,8 @@ export interface Platform {
   writesTo(pid: number, isFile: (path: string) => boolean): boolean;
   /** Command line for messages; empty if unknown. */
   commandLine(pid: number): string;
+  /** Who holds the flock(2) on a file, for messages; `null` if nobody does or it cannot be told. */
+  lockHolder(path: string): number | null;
   /** Signals that this process was started with as ignored (`nohup`, `&` in scripts). */
   ignoredSignals(): Deno.Signal[];
   /** The socket table; `null` where the platform offers none. */

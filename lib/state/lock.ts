@@ -1,18 +1,17 @@
 /**
  * The node's lock: flock(2), so the kernel releases it on any death of the holder. That it is held is the
- * truth; what is written in the file only names the holder for people.
+ * whole truth: the file stays empty.
  *
  * @module
  */
+import { platform } from "../os/platform.ts";
 import { sleep } from "../os/sleep.ts";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
-import { readSmallFile, removeFile } from "./durable.ts";
+import { removeFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 
 /** How to wait for a lock. */
 export interface LockOptions {
-  /** What the holder does with it, for the message that others see. */
-  action: "start" | "stop" | "sweep" | "restart";
   /** How long to wait, in milliseconds. */
   timeoutMs: number;
   /** Called once if somebody else holds the lock, with words that name the holder. */
@@ -37,10 +36,7 @@ export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<D
   let told = false;
   for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
     const file = tryLock(dir);
-    if (file !== null) {
-      signHolder(file, options.action);
-      return { [Symbol.dispose]: () => file.close() };
-    }
+    if (file !== null) return { [Symbol.dispose]: () => file.close() };
     options.abort?.throwIfAborted();
     const waited = performance.now() - begun;
     if (!told && waited > WORTH_A_WORD) {
@@ -92,26 +88,9 @@ function isStillLinked(file: Deno.FsFile, path: string): boolean {
   }
 }
 
-function signHolder(file: Deno.FsFile, action: string): void {
-  const text = JSON.stringify({ pid: Deno.pid, action, since: new Date().toISOString() }) + "\n";
-  try {
-    file.truncateSync(0);
-    file.writeSync(new TextEncoder().encode(text));
-  } catch (error) {
-    // A full disk must not keep anybody from stopping a server; the signature is only for people.
-    if (!(stateError("sign", "lock", error) instanceof TombstoneError)) throw error;
-  }
-}
-
 function describeHolder(dir: NodeDir): string {
-  const content = readSmallFile(dir.lock);
-  try {
-    const holder = JSON.parse(content.kind === "text" ? content.text : "");
-    return `pid ${Number(holder.pid)} (tombstone ${String(holder.action)}, since ${String(holder.since)})`;
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TypeError) return "another tombstone process";
-    throw error;
-  }
+  const pid = platform.lockHolder(dir.lock);
+  return pid === null ? "another tombstone process" : `pid ${pid} (${platform.commandLine(pid)})`;
 }
 
 /** Whether somebody starts, stops or sweeps this node at this moment. Creates nothing. */
