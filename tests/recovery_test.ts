@@ -240,6 +240,18 @@ Deno.test("a launcher whose tombstone was taken over ends before anything of the
   assert(Deno.statSync(evidence).isFile);
 });
 
+Deno.test("a replacement that died before its tombstone was in place leaves nothing beside the running node", async () => {
+  await using sandbox = await Sandbox.create();
+  const args = ["start", "web", "--port", "0", "--", ...fixture()];
+  const started = await sandbox.json(args);
+  for (const command of [args, ["sweep", "web"]]) {
+    Deno.writeTextFileSync(`${started.dir}/.starting.${crypto.randomUUID()}.tmp`, '{"schema":1,"att');
+    Deno.writeTextFileSync(`${started.dir}/launch.${crypto.randomUUID()}`, "");
+    await sandbox.json(command);
+    assertEquals((await sandbox.assertOneServer("web")).pid, started.pid);
+  }
+});
+
 Deno.test("two starts at once run one server", async () => {
   await using sandbox = await Sandbox.create();
   const args = ["start", "web", "--port", "0", "--", ...fixture("delay=50")];
@@ -382,6 +394,53 @@ Deno.test("a server that died is swept, its orphans included", async () => {
     /^recovered "web" from a server that died \(attempt .*committed\): ended pid \d+; removed port, pid, node.info\n$/,
   );
   assertEquals(isRunning(orphans[0]!), false);
+});
+
+Deno.test("a starter that died between commit and clean-up, and its server after it: swept as died", async () => {
+  await using sandbox = await Sandbox.create();
+  const args = ["start", "web", "--port", "0", "--", ...fixture()];
+  await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "committed" } }).output();
+  const { pid } = await sandbox.json(["status", "web"]);
+  Deno.kill(pid, "SIGKILL");
+  await until("the server is gone", () => !isRunning(pid));
+  assertEquals((await sandbox.json(["status", "web"], { code: 1 })).state, "died");
+  const started = await sandbox.json(args);
+  assertEquals([started.recovered.reason, started.recovered.progress], ["died", "committed"]);
+  assert(started.recovered.files.includes("starting"));
+  await sandbox.assertOneServer("web");
+});
+
+Deno.test("a server that exits later is told as died, with its last words in the log", async () => {
+  await using sandbox = await Sandbox.create();
+  const args = ["start", "web", "--port", "0", "--", ...fixture("after=200", "exit=9", "say=bye")];
+  const started = await sandbox.json(args);
+  await until("it has exited", () => !isRunning(started.pid));
+  const status = await sandbox.run(["status", "web"]);
+  assertEquals([status.code, status.stdout], [1, `web: died, pid ${started.pid} is gone\n`]);
+  assertEquals((await sandbox.json(["logs", "web"])).lines, ["bye"]);
+  assertEquals((await sandbox.json(["stop", "web"])).nodes[0].recovered.reason, "died");
+});
+
+Deno.test("links and directories in the place of lock and log are replaced, never written through", async () => {
+  await using sandbox = await Sandbox.create();
+  const args = ["start", "web", "--port", "0", "--", ...fixture("say=hello")];
+  const { dir } = await sandbox.json(args);
+  await sandbox.json(["stop", "web"]);
+  const precious = `${sandbox.project}/precious`;
+  Deno.writeTextFileSync(precious, "do not touch");
+  for (const name of ["lock", "server.log", "server.log.1", "starting", "pid", "port", "node.info"]) {
+    Deno.removeSync(dir, { recursive: true });
+    Deno.mkdirSync(dir, { mode: 0o700 });
+    Deno.symlinkSync(precious, `${dir}/${name}`);
+    await sandbox.json(args);
+    await sandbox.assertOneServer("web");
+    await sandbox.json(["stop", "web"]);
+    assertEquals(Deno.readTextFileSync(precious), "do not touch", name);
+    removeFile(`${dir}/${name}`);
+    Deno.mkdirSync(`${dir}/${name}/full`, { recursive: true });
+    await sandbox.json(args);
+    await sandbox.json(["stop", "web"]);
+  }
 });
 
 Deno.test("a double-forked grandchild in its own session is found by its environment; a cleared one is left alone", async () => {

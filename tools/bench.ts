@@ -53,7 +53,7 @@ async function run(command: string[]): Promise<{ begun: number; told: number; en
 const figures = new Map<string, number[]>();
 const record = (name: string, value: number) => figures.set(name, [...figures.get(name) ?? [], value]);
 
-/** Starts a server under observation; false if the observer came too late to see it. */
+/** Takes every figure once, of one server. */
 async function once(name: string, server: string[], port: number): Promise<void> {
   const stamp = `${dir}/stamp`;
   const observer = new Deno.Command(Deno.execPath(), {
@@ -62,6 +62,9 @@ async function once(name: string, server: string[], port: number): Promise<void>
   }).spawn();
   const reader = observer.stdout.pipeThrough(new TextDecoderStream()).getReader();
   await reader.read();
+  // Under the eyes of the same observer, which takes some of a core.
+  const empty = await run([Deno.execPath(), "run", "-A", `${dir}/empty.ts`]);
+  record("empty script", empty.ended - empty.begun);
   // bash has the time without a fork, so the stamp costs the server next to nothing.
   const stamped = ["bash", "-c", 'printf %s "$EPOCHREALTIME" >"$0"; exec "$@"', stamp, ...server];
   const started = await run([...COMMAND, "start", "bench", "--port", String(port), "--", ...stamped]);
@@ -100,8 +103,6 @@ try {
   let port = 21_000 + Math.floor(Math.random() * 8000);
   for (let round = 0; round <= RUNS; round++) {
     for (const [name, server] of Object.entries(SERVERS)) {
-      const empty = await run([Deno.execPath(), "run", "-A", `${dir}/empty.ts`]);
-      record("empty script", empty.ended - empty.begun);
       port++;
       await once(name, server.map((word) => word.replace("{port}", String(port))), port);
     }

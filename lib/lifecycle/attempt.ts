@@ -223,7 +223,7 @@ function withPort(settings: Settings, port: number | null): Settings {
 }
 
 /** Clears away what marks the attempt as unfinished. The start has succeeded already, so a failure only delays this. */
-export function finish(dir: NodeDir, info: NodeInfo, teller: Teller): void {
+function finish(dir: NodeDir, info: NodeInfo, teller: Teller): void {
   try {
     if (info.attempt !== null) removeFile(launchRecordPath(dir, info.attempt));
     pass("launch-removed", teller);

@@ -35,8 +35,8 @@ export interface Evidence {
 export type Judgement =
   /** Nothing runs, nothing is left. */
   | { kind: "stopped" }
-  /** The process of `node.info` lives. With a tombstone of the same attempt, only its removal is missing. */
-  | { kind: "running"; info: NodeInfo; finish: boolean }
+  /** The process of `node.info` lives. If there is a tombstone of the same attempt, only its removal is missing. */
+  | { kind: "running"; info: NodeInfo }
   /** `node.info` names a process that is gone, or that no longer can be (`rebooted`). */
   | { kind: "died"; info: NodeInfo; rebooted: boolean }
   /** A start began and has not finished: it goes on (`live`), was interrupted, or failed and was cleaned up. */
@@ -97,7 +97,7 @@ export function judge(evidence: Evidence): Judgement {
     (tombstone.kind === "record" && commit !== null && commit.attempt === tombstone.record.attempt);
   if (!isCommitted) return { kind: "unfinished", phase: phaseOf(tombstone) };
   if (commit !== null) {
-    if (findMain(commit) !== null) return { kind: "running", info: commit, finish: tombstone.kind !== "missing" };
+    if (findMain(commit) !== null) return { kind: "running", info: commit };
     return { kind: "died", info: commit, rebooted: relate(commit).kind === "earlier-boot" };
   }
   if (info.kind === "unreadable") return { kind: "unreadable", reason: info.reason };

@@ -8,7 +8,7 @@ import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { reap } from "../process/reap.ts";
 import { findTree, type Roots } from "../process/tree.ts";
-import { isTemporaryName, removeFile } from "../state/durable.ts";
+import { isTemporaryName, removeFile, syncDir } from "../state/durable.ts";
 import { attemptOfEntry, readLaunchRecords } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { here, type Tombstone, writeTombstone } from "../state/records.ts";
@@ -187,17 +187,30 @@ function originOf(evidence: Evidence): Pick<Recovered, "attempt" | "starter" | "
   return { attempt, starter: null, begun_at: info?.started_at ?? null };
 }
 
-/** Entries of the node's directory that are stale while it does not run, the tombstone not among them. */
-function runtimeEntries(dir: NodeDir): string[] {
+/** What interrupted commands leave in the node's directory: temporary files and launch records. */
+function passingEntries(dir: NodeDir): string[] {
   try {
-    const passing = [...Deno.readDirSync(dir.path)].map((entry) => entry.name)
+    return [...Deno.readDirSync(dir.path)].map((entry) => entry.name)
       .filter((name) => isTemporaryName(name) || attemptOfEntry(name) !== null);
-    // node.info goes last: as long as it is there, the next command knows which files were declared.
-    return ["port", "pid", ...passing, "node.info"];
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw stateError("list", dir.path, error);
   }
+}
+
+/** Entries of the node's directory that are stale while it does not run, the tombstone not among them. */
+function runtimeEntries(dir: NodeDir): string[] {
+  // node.info goes last: as long as it is there, the next command knows which files were declared.
+  return ["port", "pid", ...passingEntries(dir), "node.info"];
+}
+
+/**
+ * Removes what an interrupted command left beside a node that runs: the marks of its own unfinished clean-up, and the
+ * temporary file of a replacement that died before its tombstone was in place.
+ */
+export function tidy(dir: NodeDir): void {
+  for (const name of passingEntries(dir)) removeFile(`${dir.path}/${name}`, "remove");
+  if (removeFile(dir.starting, "remove")) syncDir(dir.path);
 }
 
 /**

@@ -16,11 +16,11 @@ import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, writeTombstone } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
-import { Attempt, finish } from "./attempt.ts";
+import { Attempt } from "./attempt.ts";
 import { portInUse } from "./failure.ts";
 import { joinRunning } from "./join.ts";
 import { collectEvidence, type Evidence, judge } from "./judge.ts";
-import { newTombstone, recover, sweepFiles, withOlderDeclarations } from "./recover.ts";
+import { newTombstone, recover, sweepFiles, tidy, withOlderDeclarations } from "./recover.ts";
 import { endGracefully, refuseForeign } from "./stop.ts";
 import { pass } from "./step.ts";
 import type { Started, StartRequest } from "./request.ts";
@@ -45,7 +45,7 @@ export async function start(request: StartRequest): Promise<Started> {
   const judgement = judge(evidence);
   refuseForeign(dir, judgement, "start", request.foreign);
   if (judgement.kind === "running" && request.running === "keep") {
-    if (judgement.finish) finish(dir, judgement.info, teller);
+    tidy(dir);
     return await joinRunning(request, judgement.info);
   }
 

@@ -14,7 +14,7 @@ import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
 import { collectEvidence, type Evidence, findMain, judge, type Judgement, rootsOf } from "./judge.ts";
-import { foresee, recover, type Recovered, requireEnded, sweepFiles, takeOver } from "./recover.ts";
+import { foresee, recover, type Recovered, requireEnded, sweepFiles, takeOver, tidy } from "./recover.ts";
 import type { Teller } from "./teller.ts";
 
 /** Options of {@linkcode stop} and {@linkcode sweep}. */
@@ -104,7 +104,7 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
   const judgement = judge(evidence);
   refuseForeign(dir, judgement, "sweep", options.foreign);
   if (judgement.kind === "running") {
-    if (judgement.finish) removeFile(dir.starting, "remove");
+    tidy(dir);
     return { action: "running", recovered: null };
   }
   const hadTombstone = evidence.tombstone.kind !== "missing";
