@@ -14,13 +14,14 @@ export interface Owner {
   pid: number | null;
   /** Its command line; empty if unknown. */
   command: string;
+  /** User who opened the listener; `null` if unknown. */
+  uid: number | null;
 }
 
 /** In words, for messages. */
 export function describeOwner(owner: Owner): string {
-  return owner.pid === null
-    ? "a process that this user cannot see"
-    : `pid ${owner.pid} (${owner.command || "unknown command"})`;
+  if (owner.pid !== null) return `pid ${owner.pid} (${owner.command || "unknown command"})`;
+  return owner.uid === null ? "an unknown process" : `a process of user ${owner.uid} that this user cannot see`;
 }
 
 /** Longest wait for an answer to a connect, in milliseconds; a full backlog gives none. */
@@ -118,10 +119,10 @@ export function ownerOf(rows: ListenerRow[]): Owner {
   for (const process of platform.list()) {
     const sockets = platform.listeners?.socketsOf(process.pid);
     if (sockets && rows.some((row) => sockets.has(row.inode))) {
-      return { pid: process.pid, command: platform.commandLine(process.pid) };
+      return { pid: process.pid, command: platform.commandLine(process.pid), uid: rows[0]?.uid ?? null };
     }
   }
-  return { pid: null, command: "" };
+  return { pid: null, command: "", uid: rows[0]?.uid ?? null };
 }
 
 /** Who listens where a start wants to; `null` if the port is free. */
