@@ -15,15 +15,15 @@ export interface ResolveOptions {
 
 type Verdict = "executable" | "not-executable" | "missing";
 
-/** @param directory what a directory in the file's place is; on PATH it is passed over */
-function judgeFile(path: string, directory: Verdict): Verdict {
+/** @param otherwise what a directory, or what cannot be seen, counts as; on PATH it is passed over */
+function judgeFile(path: string, otherwise: Verdict): Verdict {
   try {
     const info = Deno.statSync(path);
-    if (info.isDirectory) return directory;
+    if (info.isDirectory) return otherwise;
     return info.isFile && ((info.mode ?? 0o111) & 0o111) !== 0 ? "executable" : "not-executable";
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "missing";
-    if (error instanceof Deno.errors.PermissionDenied) return "not-executable";
+    if (error instanceof Deno.errors.PermissionDenied) return otherwise;
     if (error instanceof Error && "code" in error) return "missing"; // a name that no file can have
     throw error;
   }
