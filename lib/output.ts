@@ -39,9 +39,6 @@ function write(stream: { writeSync(bytes: Uint8Array): number }, text: string | 
   }
 }
 
-/** Where people find the way to report bugs. */
-const ISSUES = "https://jsr.io/@tombstone/tombstone";
-
 /** Prints for one run of the tool. */
 export class Output implements Teller {
   /** Prints in this mode. */
@@ -63,7 +60,8 @@ export class Output implements Teller {
     const expected = error instanceof TombstoneError ? error : null;
     const exitCode = expected?.exitCode ?? EXIT.failed;
     const message = error instanceof Error ? error.message : String(error);
-    const hint = expected?.hint ?? `this is a bug, please report it with the stack above: ${ISSUES}`;
+    const hint = expected?.hint ??
+      "this is a bug in tombstone, please report it in its issue tracker with the stack above";
     if (this.mode.form === "json") {
       const document = {
         error: {

@@ -13,28 +13,30 @@ export interface StandardLibrary {
   message: string;
 }
 
-const PROBE = "https://jsr.io/@std/path/meta.json";
-
 /** Root of the checkout. */
 export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
-/** Finds out, in at most three seconds; `TOMBSTONE_STD=jsr` or `npm` decides beforehand. */
-export async function findStandardLibrary(): Promise<StandardLibrary> {
-  const npm = (why: string) => ({
-    flags: ["--import-map", `${ROOT}/npm_imports.json`],
-    message: `${why}: @std comes from the npm registry (npm_imports.json)`,
+/** Longest wait for JSR, in milliseconds. */
+const PATIENCE = 5000;
+
+/** Whether Deno gets a module from JSR, wherever `JSR_URL` and its cache say that is. */
+async function canReachJsr(): Promise<boolean> {
+  const attempt = new Deno.Command(Deno.execPath(), {
+    args: ["cache", "--quiet", "--no-config", "jsr:@std/path@^1/posix/basename"],
+    stdout: "null",
+    stderr: "null",
+    signal: AbortSignal.timeout(PATIENCE),
   });
-  const jsr = (why: string) => ({ flags: [], message: `${why}: @std comes from there (deno.json)` });
+  return (await attempt.output()).success;
+}
+
+/** Finds out; `TOMBSTONE_STD=jsr` or `npm` decides beforehand. */
+export async function findStandardLibrary(): Promise<StandardLibrary> {
   const wanted = Deno.env.get("TOMBSTONE_STD");
-  if (wanted === "npm") return npm("TOMBSTONE_STD=npm");
-  if (wanted === "jsr") return jsr("TOMBSTONE_STD=jsr");
-  try {
-    const response = await fetch(PROBE, { signal: AbortSignal.timeout(3000) });
-    await response.body?.cancel();
-    return response.ok ? jsr("JSR can be reached") : npm(`JSR answers with status ${response.status}`);
-  } catch (error) {
-    const isNetwork = error instanceof TypeError || error instanceof DOMException;
-    if (!isNetwork) throw error;
-    return npm("JSR cannot be reached");
-  }
+  const npm = ["--import-map", `${ROOT}/npm_imports.json`];
+  if (wanted === "npm") return { flags: npm, message: "TOMBSTONE_STD=npm: @std from the npm registry" };
+  if (wanted === "jsr") return { flags: [], message: "TOMBSTONE_STD=jsr: @std from JSR" };
+  return await canReachJsr()
+    ? { flags: [], message: "JSR can be reached: @std from there (deno.json)" }
+    : { flags: npm, message: "JSR cannot be reached: @std from the npm registry (npm_imports.json)" };
 }

@@ -86,7 +86,7 @@ export type Ownership =
 
 /**
  * Whether the listener at an address belongs to the node. With several (SO_REUSEPORT), all must.
- * Where the platform cannot tell, it counts as ours; `doctor` and the README say so.
+ * Where the platform cannot tell, it counts as ours; `--verbose` and the README say so.
  *
  * @param mainPid process to look at first, which spares the look at all of them
  */
