@@ -10,8 +10,8 @@ const BUNDLE = `${ROOT}/dist/tombstone.js`;
 const BINARY = `${ROOT}/dist/tombstone`;
 
 const [task, ...rest] = Deno.args;
-const library = await findStandardLibrary();
-console.error(library.message);
+const std = await findStandardLibrary();
+console.error(std.message);
 
 /** Runs Deno; resolves to its exit code. */
 async function deno(args: string[], env: Record<string, string> = {}): Promise<number> {
@@ -21,12 +21,12 @@ async function deno(args: string[], env: Record<string, string> = {}): Promise<n
 
 /** Runs a module of this project, with the standard library found. */
 function run(module: string, args: string[]): Promise<number> {
-  return deno(["run", "--quiet", "-A", ...library.flags, module, ...args], commandUnderTest());
+  return deno(["run", "--quiet", "-A", ...std.flags, module, ...args], commandUnderTest());
 }
 
 /** The command that black-box tests and benchmarks run, unless `TOMBSTONE_CMD` names another. */
 function commandUnderTest(): Record<string, string> {
-  const own = [Deno.execPath(), "run", "--quiet", "-A", ...library.flags, `${ROOT}/main.ts`].join(" ");
+  const own = [Deno.execPath(), "run", "--quiet", "-A", ...std.flags, `${ROOT}/main.ts`].join(" ");
   return { TOMBSTONE_CMD: Deno.env.get("TOMBSTONE_CMD") ?? own };
 }
 
@@ -34,7 +34,7 @@ function commandUnderTest(): Record<string, string> {
 async function test(args: string[]): Promise<number> {
   const paths = args.some((arg) => !arg.startsWith("-")) ? [] : ["lib", "tests"];
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--parallel", "--doc", ...library.flags, ...args, ...paths],
+    args: ["test", "-A", "--parallel", "--doc", ...std.flags, ...args, ...paths],
     cwd: ROOT,
     env: commandUnderTest(),
     stdout: "piped",
@@ -58,7 +58,7 @@ async function test(args: string[]): Promise<number> {
 }
 
 function bundle(path = BUNDLE): Promise<number> {
-  return deno(["bundle", "--quiet", ...library.flags, "-o", path, "main.ts"]);
+  return deno(["bundle", "--quiet", ...std.flags, "-o", path, "main.ts"]);
 }
 
 /** The binary is made from the bundle, so that it needs nothing from any registry. */
@@ -79,8 +79,8 @@ async function ok(): Promise<number> {
   const steps: [string, () => Promise<number>][] = [
     ["format", () => deno(["fmt", "--check", "--quiet"])],
     ["lint", () => deno(["lint", "--quiet"])],
-    ["types", () => deno(["check", "--quiet", ...library.flags, ...SOURCES])],
-    ["documentation", () => deno(["doc", "--quiet", "--lint", ...library.flags, "main.ts", ...libModules()])],
+    ["types", () => deno(["check", "--quiet", ...std.flags, ...SOURCES])],
+    ["documentation", () => deno(["doc", "--quiet", "--lint", ...std.flags, "main.ts", ...libModules()])],
     ["tests", () => test([])],
   ];
   for (const [name, step] of steps) {
