@@ -6,7 +6,7 @@
 import { TombstoneError } from "../errors.ts";
 import { findLive, platform } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
-import { findOccupant, type Owner, ownerOf } from "../probe/listener.ts";
+import { findOccupant, findOwnListener, type Owner, ownerOf } from "../probe/listener.ts";
 import type { Subject } from "../probe/probe.ts";
 import { type Outcome, untilReady } from "../probe/wait.ts";
 import { hasRecord, type Launched } from "../process/launcher.ts";
@@ -189,7 +189,10 @@ export class Attempt {
       case "foreign":
         return portInUse(this.#dir, outcome.verdict.port, ownerOf(outcome.verdict.rows));
       case "timeout":
-        return notReady(this.#dir.node, this.#settings.timeout_ms, outcome.states);
+        return notReady(this.#dir.node, this.#settings.timeout_ms, [
+          ...outcome.states,
+          ...await this.#strayPort(),
+        ]);
       case "gone": {
         // A server whose port somebody else took meanwhile mostly just exits; say who it was.
         const owner = this.#port === null ? null : await this.#stranger(this.#port);
@@ -204,6 +207,13 @@ export class Attempt {
         });
       }
     }
+  }
+
+  /** In words, where a node listens that was asked to listen elsewhere. */
+  async #strayPort(): Promise<string[]> {
+    if (this.#port === null || this.#main === null) return [];
+    const own = await findOwnListener(this.#main.pid, this.#roots(), "tree");
+    return own === null || own.port === this.#port ? [] : [`it listens on port ${own.port} instead`];
   }
 
   async #stranger(port: number): Promise<Owner | null> {

@@ -50,12 +50,21 @@ async function checkTcp(host: string, port: number, anyListener: boolean, subjec
   const wait: Verdict = { kind: "wait", state: `nothing accepts connections on ${host}:${port}` };
   // A connect before anybody listens costs the server's log a line at best; in the ephemeral range it can even meet
   // itself, and then keeps the port from the server.
+  let elsewhere: string[] = [];
   if (!anyListener && platform.listeners !== null) {
-    const rows = await platform.listeners.list();
-    if (!rows.some((row) => row.port === port)) return wait;
+    const rows = (await platform.listeners.list()).filter((row) => row.port === port);
+    if (rows.length === 0) return wait;
+    elsewhere = rows.map((row) => row.address);
   }
   const answer = await connectTo(host, port);
-  if (typeof answer === "string") return wait;
+  if (typeof answer === "string") {
+    if (elsewhere.length === 0) return wait;
+    // What "localhost" means to a server is often ::1 alone.
+    return {
+      kind: "wait",
+      state: `port ${port} is open on ${elsewhere.join(" and ")}, but not on ${host} (see --host)`,
+    };
+  }
   if (anyListener) return { kind: "pass", host, port };
   const ownership = await judgeListener(answer.address, port, subject.mainPid, subject.roots);
   switch (ownership.kind) {
