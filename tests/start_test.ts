@@ -187,7 +187,7 @@ Deno.test("a server on another port than asked for is not ready", async () => {
   await using sandbox = await Sandbox.create();
   const [asked, other] = [freePort(), freePort()];
   const ran = await sandbox.run(
-    ["start", "web", "--port", String(asked), "--timeout", "1s", "--", ...fixture(`port=${other}`)],
+    ["start", "web", "--port", String(asked), "--timeout", "2s", "--", ...fixture(`port=${other}`)],
   );
   assertEquals(ran.code, 124);
   assertStringIncludes(
@@ -224,7 +224,7 @@ Deno.test("IPv6: --host ::1 and localhost", async () => {
 Deno.test("a server on another address than asked for is told of with --host", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
-  const args = ["start", "web", "--port", String(port), "--timeout", "600ms", "--", ...fixture("host=::1")];
+  const args = ["start", "web", "--port", String(port), "--timeout", "2s", "--", ...fixture("host=::1")];
   const ran = await sandbox.run(args);
   assertEquals(ran.code, 124);
   assertStringIncludes(ran.stderr, `port ${port} is open on ::1, but not on 127.0.0.1 (see --host)`);
