@@ -74,6 +74,10 @@ Deno.test("--spare leaves processes of that name alone", async () => {
   assertEquals(spared.length, 1);
   await sandbox.json(["stop", "web"]);
   assertEquals(sandbox.serversOf("web"), spared);
+  // The node itself is not spared, whatever its name.
+  const sleeper = await sandbox.json(["start", "sleeper", "--no-probe", "--spare", "sleep", "--", "sleep", "600"]);
+  await sandbox.json(["stop", "sleeper"]);
+  assertEquals(isRunning(sleeper.pid), false);
 });
 
 Deno.test("a node started from inside another one outlives it", async () => {

@@ -51,7 +51,8 @@ export function findTree(roots: Roots): ProcessRow[] {
   for (const row of rows) if (holdsOurs(row)) add(row);
   for (const identity of roots.processes) {
     const live = findLive(identity);
-    if (live !== null && live.pid !== Deno.pid) add(live);
+    // A recorded process is the node itself, whatever its name.
+    if (live !== null && live.pid !== Deno.pid) members.set(live.pid, live);
     else for (const row of leaderless(rows, identity, roots, holdsOurs)) add(row);
   }
 
