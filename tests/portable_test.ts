@@ -14,9 +14,9 @@ Deno.test("parsePs() reads the columns of Linux and macOS and passes over the re
 garbage
 `;
   assertEquals(parsePs(text), [
-    { pid: 1, ppid: 0, pgid: 1, sid: null, state: "S", startTime: 1793606696, name: "launchd" },
-    { pid: 4312, ppid: 4300, pgid: 4312, sid: null, state: "S", startTime: 1795334696, name: "my server" },
-    { pid: 977, ppid: 1, pgid: 977, sid: null, state: "Z", startTime: 1767657599, name: "(sleep)" },
+    { pid: 1, ppid: 0, pgid: 1, sid: null, state: "S", startTime: 1793606696, threads: 1, name: "launchd" },
+    { pid: 4312, ppid: 4300, pgid: 4312, sid: null, state: "S", startTime: 1795334696, threads: 1, name: "my server" },
+    { pid: 977, ppid: 1, pgid: 977, sid: null, state: "Z", startTime: 1767657599, threads: 1, name: "(sleep)" },
   ]);
   assertEquals(new Date(1795334696 * 1000).toISOString(), "2026-11-22T08:04:56.000Z");
 });

@@ -5,6 +5,7 @@ import { duration, statusTable } from "../lib/commands/render.ts";
 import { EXIT, TombstoneError } from "../lib/errors.ts";
 import { parseStat, readListeners } from "../lib/os/linux.ts";
 import { queryListeners } from "../lib/os/sock_diag.ts";
+import { isAlive } from "../lib/os/platform.ts";
 import { parseListeners } from "../lib/os/socket_table.ts";
 import { listenersFor } from "../lib/probe/listener.ts";
 import { linesFrom } from "../lib/state/log.ts";
@@ -44,11 +45,25 @@ Deno.test("parseStat() counts the fields from the last parenthesis", () => {
       pgid: 42,
       sid: 42,
       startTime: 123456,
+      threads: 1,
       state: "S",
       name,
     });
   }
   for (const text of ["", "42", "42 (sh", "42 (sh) S 1", "x (sh) " + rest]) assertEquals(parseStat(text), null);
+});
+
+Deno.test("a zombie is dead once its last thread is", () => {
+  const row = (state: string, threads: number) =>
+    parseStat(`42 (node) ${state} 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 ${threads} 0 123456 1000 1`)!;
+  assertEquals([row("Z", 1), row("Z", 0), row("X", 1), row("Z", 11), row("S", 1), row("T", 1)].map(isAlive), [
+    false,
+    false,
+    false,
+    true,
+    true,
+    true,
+  ]);
 });
 
 Deno.test("parseListeners() decodes IPv4, IPv6 and IPv4-mapped addresses and keeps listeners only", () => {

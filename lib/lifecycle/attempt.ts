@@ -218,7 +218,9 @@ export class Attempt {
 
   async #stranger(port: number): Promise<Owner | null> {
     const owner = await findOccupant(this.#settings.host, port);
-    if (owner === null || owner.pid === null) return owner;
+    if (owner === null) return null;
+    // Of this user's own processes, only one that is just ending cannot be seen; it is no stranger.
+    if (owner.pid === null) return owner.uid === null || owner.uid === Deno.uid() ? null : owner;
     return findTree(this.#roots()).some((row) => row.pid === owner.pid) ? null : owner;
   }
 }

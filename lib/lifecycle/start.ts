@@ -8,7 +8,8 @@
  * @module
  */
 import { platform } from "../os/platform.ts";
-import { chooseFreePort, findOccupant } from "../probe/listener.ts";
+import { sleep } from "../os/sleep.ts";
+import { chooseFreePort, findOccupant, type Owner } from "../probe/listener.ts";
 import { launch } from "../process/launcher.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock } from "../state/lock.ts";
@@ -106,7 +107,15 @@ async function preparePort(request: StartRequest, evidence: Evidence): Promise<n
       : 0;
     return await chooseFreePort(host, before);
   }
-  const owner = await findOccupant(host, port_request);
-  if (owner !== null) throw portInUse(request.dir, port_request, owner);
+  // A process that was just ended may hold its port for a moment without being there any more.
+  const deadline = performance.now() + LINGER;
+  let owner: Owner | null;
+  while ((owner = await findOccupant(host, port_request)) !== null) {
+    if (owner.pid !== null || performance.now() >= deadline) throw portInUse(request.dir, port_request, owner);
+    await sleep(10);
+  }
   return port_request;
 }
+
+/** How long a port without a visible owner is waited for, in milliseconds. */
+const LINGER = 1000;

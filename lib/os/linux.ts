@@ -42,15 +42,16 @@ export function parseStat(text: string): ProcessRow | null {
   if (open < 1 || close < open) return null;
   const pid = Number(text.slice(0, open));
   const fields = text.slice(close + 1).trim().split(" ");
-  // Fields 3, 4, 5, 6 and 22 of proc_pid_stat(5).
-  const [ppid, pgid, sid, startTime] = [fields[1], fields[2], fields[3], fields[19]].map(Number);
-  if (![pid, ppid, pgid, sid, startTime].every(Number.isSafeInteger)) return null;
+  // Fields 3, 4, 5, 6, 20 and 22 of proc_pid_stat(5).
+  const [ppid, pgid, sid, threads, startTime] = [1, 2, 3, 17, 19].map((index) => Number(fields[index]));
+  if (![pid, ppid, pgid, sid, threads, startTime].every(Number.isSafeInteger)) return null;
   return {
     pid,
     ppid: ppid!,
     pgid: pgid!,
     sid: sid!,
     startTime: startTime!,
+    threads: threads!,
     state: fields[0]!,
     name: text.slice(open + 1, close),
   };

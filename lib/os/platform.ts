@@ -16,9 +16,12 @@ export function isPlausiblePid(pid: unknown): pid is number {
   return typeof pid === "number" && Number.isInteger(pid) && pid > 1 && pid <= PID_MAX;
 }
 
-/** Whether a row of a snapshot stands for a process that still runs; a zombie does not. */
+/**
+ * Whether a row of a snapshot stands for a process that still runs. A zombie does not; but as long as it has other
+ * threads, only its first one has ended, and what it holds, its port for one, is still held.
+ */
 export function isAlive(row: ProcessRow): boolean {
-  return row.state !== "Z" && row.state !== "X";
+  return row.state === "Z" ? row.threads > 1 : row.state !== "X";
 }
 
 /**

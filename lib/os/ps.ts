@@ -39,6 +39,7 @@ export function parsePs(text: string): ProcessRow[] {
       pgid: Number(fields[3]),
       sid: null,
       startTime,
+      threads: 1,
       state: fields[4]!.charAt(0),
       name: fields[6]!.trim().split("/").at(-1)!,
     });

@@ -22,6 +22,8 @@ export interface ProcessRow extends Identity {
   sid: number | null;
   /** One letter: `R`, `S`, `D`, `T`, `Z` (zombie), `X` (dead) … */
   state: string;
+  /** Number of its threads; 1 where the platform does not tell. */
+  threads: number;
   /** Short command name, as the kernel keeps it. */
   name: string;
 }
