@@ -213,6 +213,9 @@ Deno.test({
     assertEquals(killed.signal, "SIGKILL");
     const orphan = Number(Deno.readTextFileSync(pidFile));
     assert(isRunning(orphan));
+    // A start of something else, without a pid file, takes over and dies before it has recovered anything.
+    const other = ["start", "nginx", "--no-probe", "--", "sleep", "600"];
+    await sandbox.spawn(other, { env: { TOMBSTONE_KILL_AT: "tombstone-written" } }).output();
     const started = await sandbox.json(args);
     assert(started.recovered.pids.includes(orphan), "master and workers of the dead attempt are ended");
     assertEquals(isRunning(orphan), false);

@@ -136,9 +136,10 @@ export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
     attempts.add(launch.attempt);
     if (launch.process === null) continue;
     processes.push(launch.process);
-    if (tombstone?.pid_file == null) continue;
-    const daemon = findDaemon(tombstone.pid_file, launch.attempt, launch.process);
-    if (daemon !== null) processes.push(daemon);
+    for (const path of tombstone === null ? [] : [tombstone.pid_file, ...tombstone.older_pid_files]) {
+      const daemon = path === null ? null : findDaemon(path, launch.attempt, launch.process);
+      if (daemon !== null) processes.push(daemon);
+    }
   }
   if (evidence.tombstone.kind === "unreadable" || evidence.info.kind === "unreadable") {
     const orphan = findUnrecorded(dir);

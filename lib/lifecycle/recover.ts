@@ -33,8 +33,11 @@ export interface Recovered {
   files: string[];
 }
 
+/** Settings for a tombstone, with what it must remember of attempts that are not recovered yet. */
+export type Declarations = Settings & Pick<Tombstone, "older_pid_files">;
+
 /** A tombstone in the name of this process. */
-export function newTombstone(attempt: string, settings: Settings): Tombstone {
+export function newTombstone(attempt: string, settings: Declarations): Tombstone {
   const self = platform.read(Deno.pid);
   return {
     attempt,
@@ -49,12 +52,15 @@ export function newTombstone(attempt: string, settings: Settings): Tombstone {
 }
 
 /** The settings with what older records declare added, so that nothing is forgotten if this process dies too. */
-export function withOlderDeclarations(settings: Settings, evidence: Evidence): Settings {
+export function withOlderDeclarations(settings: Settings, evidence: Evidence): Declarations {
   const older = recordsOf(evidence);
+  const before = evidence.tombstone.kind === "record" ? evidence.tombstone.record : null;
+  const pidFiles = [before?.pid_file ?? null, ...before?.older_pid_files ?? []].filter((path) => path !== null);
   return {
     ...settings,
     sweep_files: [...new Set([...settings.sweep_files, ...older.flatMap(declaredFiles)])],
     spare: [...new Set([...settings.spare, ...older.flatMap((record) => record.spare)])],
+    older_pid_files: [...new Set(pidFiles)],
   };
 }
 

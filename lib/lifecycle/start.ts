@@ -51,7 +51,7 @@ export async function start(request: StartRequest): Promise<Started> {
   }
 
   const attempt = crypto.randomUUID();
-  const tombstone = newTombstone(attempt, request.settings);
+  const tombstone = newTombstone(attempt, { ...request.settings, older_pid_files: [] });
   writeTombstone(dir, { ...tombstone, ...withOlderDeclarations(request.settings, evidence) });
   pass("tombstone-written", teller, attempt);
 

@@ -7,7 +7,16 @@
 import { platform } from "../os/platform.ts";
 import { prepareFile, readSmallFile, replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
-import { asAttempt, asNumber, asString, type Fields, parseObject, readSettings, type Settings } from "./settings.ts";
+import {
+  asAttempt,
+  asNumber,
+  asString,
+  asStrings,
+  type Fields,
+  parseObject,
+  readSettings,
+  type Settings,
+} from "./settings.ts";
 
 /** Version of both formats. */
 export const SCHEMA = 1;
@@ -36,6 +45,8 @@ export interface Tombstone extends Origin, Settings {
   failed: string | null;
   /** When it failed, ISO 8601. */
   failed_at: string | null;
+  /** Pid files of older attempts that have not been recovered yet, absolute. */
+  older_pid_files: string[];
 }
 
 /** The file `node.info`: "this attempt has succeeded". */
@@ -113,6 +124,7 @@ export function readTombstone(dir: NodeDir): Found<Tombstone> {
       begun_at: asString(fields.begun_at) ?? "",
       failed: asString(fields.failed),
       failed_at: asString(fields.failed_at),
+      older_pid_files: asStrings(fields.older_pid_files),
       ...readOrigin(fields),
       ...readSettings(fields),
     };
