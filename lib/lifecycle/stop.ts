@@ -193,6 +193,7 @@ class StopCommand implements Disposable {
       }).spawn();
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return 127; // its directory is gone
+      if (error instanceof Deno.errors.PermissionDenied) return 126; // its directory is closed to this user
       throw error;
     }
     return (await this.#child.status).code;

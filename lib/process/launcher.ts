@@ -86,7 +86,7 @@ export interface Launched {
 }
 
 /** The environment that the server gets. */
-export function serverEnv(dir: NodeDir, launch: Launch): Record<string, string> {
+function serverEnv(dir: NodeDir, launch: Launch): Record<string, string> {
   const basics: Record<string, string> = {};
   if (launch.inherit === "basics") {
     for (const [name, value] of Object.entries(Deno.env.toObject())) {
