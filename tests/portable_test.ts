@@ -1,7 +1,8 @@
 /** The back end through ps, forced on Linux: identity, liveness, groups and descendants without /proc. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parsePs } from "../lib/os/ps.ts";
-import { fixture, freePort, installed, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { installed } from "./support/servers.ts";
 
 const ps = { TOMBSTONE_PLATFORM: "ps" };
 const ignore = !installed("ps", "procps");

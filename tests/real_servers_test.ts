@@ -1,16 +1,7 @@
 /** The servers that people run: a BEAM node, redis, nginx, PostgreSQL, Node's http. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  accepts,
-  allPids,
-  freePort,
-  installed,
-  isRunning,
-  readProcess,
-  ROOT,
-  Sandbox,
-  until,
-} from "./support/sandbox.ts";
+import { accepts, allPids, freePort, isRunning, readProcess, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import { installed } from "./support/servers.ts";
 
 const BEAM = `
   {ok, Listen} = gen_tcp:listen(0, [{ip, {127,0,0,1}}, {active, false}, {reuseaddr, true}]),

@@ -16,18 +16,6 @@ import {
   until,
 } from "./support/sandbox.ts";
 
-/** Forges the files of a node that ran as `pid`, as if it had been started by the tool. */
-async function forgeNode(sandbox: Sandbox, node: string, pid: number, startTime: number): Promise<Document> {
-  const started = await sandbox.json(["start", node, "--port", "0", "--", ...fixture()]);
-  const info = JSON.parse(Deno.readTextFileSync(`${started.dir}/node.info`));
-  const forged = { ...info, pid, session_pid: pid, start_time: startTime };
-  await sandbox.json(["stop", node]);
-  Deno.writeTextFileSync(`${started.dir}/node.info`, JSON.stringify(forged));
-  Deno.writeTextFileSync(`${started.dir}/pid`, `${pid}\n`);
-  Deno.writeTextFileSync(`${started.dir}/port`, `${info.port}\n`);
-  return started;
-}
-
 Deno.test("sweep removes node.info, port, pid and starting", async () => {
   await using sandbox = await Sandbox.create();
   const started = await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("child")]);
@@ -181,34 +169,6 @@ Deno.test(
   },
 );
 
-function killIfRunning(child: Deno.ChildProcess): void {
-  try {
-    child.kill("SIGKILL");
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // it has ended by itself
-  }
-}
-
-Deno.test("start recovers when its starter is killed from outside at random moments", async () => {
-  await using sandbox = await Sandbox.create();
-  sandbox.bystander();
-  const port = String(freePort());
-  const args = ["start", "web", "--port", port, "--", ...fixture("child")];
-  for (let round = 0; round < 12; round++) {
-    const starter = sandbox.spawn(args);
-    const output = starter.output();
-    await Promise.race([output, new Promise((resolve) => setTimeout(resolve, 10 * round))]);
-    killIfRunning(starter);
-    await output;
-    if (round % 3 === 2) await sandbox.json(args);
-  }
-  const started = await sandbox.json(args);
-  await until("only the server and its child are left", () => sandbox.serversOf("web").length === 2);
-  assert(sandbox.serversOf("web").includes(started.pid));
-  assertEquals(sandbox.runtimeFiles("web"), ["node.info", "pid", "port"]);
-  sandbox.assertBystanders();
-});
-
 Deno.test("a launcher whose tombstone was taken over ends before anything of the user's runs", async () => {
   await using sandbox = await Sandbox.create();
   const dir = nodeDir(sandbox.state, "workspace", "web");
@@ -250,130 +210,6 @@ Deno.test("a replacement that died before its tombstone was in place leaves noth
     await sandbox.json(command);
     assertEquals((await sandbox.assertOneServer("web")).pid, started.pid);
   }
-});
-
-Deno.test("two starts at once run one server", async () => {
-  await using sandbox = await Sandbox.create();
-  const args = ["start", "web", "--port", "0", "--", ...fixture("delay=50")];
-  for (let round = 0; round < 3; round++) {
-    const both = await Promise.all([sandbox.json(args), sandbox.json(args)]);
-    assertEquals(both[0].pid, both[1].pid);
-    assertEquals(both.filter((started) => started.started).length, 1);
-    await sandbox.assertOneServer("web");
-    await sandbox.json(["stop", "web"]);
-  }
-});
-
-Deno.test("eight starts at once run one server, and all report it", async () => {
-  await using sandbox = await Sandbox.create();
-  const args = ["start", "web", "--port", "0", "--", ...fixture()];
-  const all = await Promise.all(Array.from({ length: 8 }, () => sandbox.json(args)));
-  assertEquals(new Set(all.map((started) => started.pid)).size, 1);
-  assertEquals(all.filter((started) => started.started).length, 1);
-  await sandbox.assertOneServer("web");
-});
-
-Deno.test("a recycled pid is never signalled", async (test) => {
-  await test.step("node.info and pid name a living stranger with another start time", async () => {
-    await using sandbox = await Sandbox.create();
-    const stranger = sandbox.bystander();
-    const { start } = readProcess(stranger)!;
-    await forgeNode(sandbox, "web", stranger, start - 1);
-    const status = await sandbox.json(["status", "web"], { code: 1 });
-    assertEquals(status.state, "died");
-    assertEquals((await sandbox.json(["sweep", "web"])).nodes[0].recovered.pids, []);
-    sandbox.assertBystanders();
-
-    await forgeNode(sandbox, "web", stranger, start - 1);
-    assertEquals((await sandbox.json(["stop", "web"])).nodes[0].stopped, false);
-    sandbox.assertBystanders();
-
-    await forgeNode(sandbox, "web", stranger, start - 1);
-    const started = await sandbox.json(["start", "web", "--port", "0", "--", ...fixture()]);
-    assertEquals(started.recovered.reason, "died");
-    assertEquals(started.recovered.pids, []);
-    await sandbox.assertOneServer("web");
-  });
-
-  await test.step("the same pid and start time, but of another boot", async () => {
-    await using sandbox = await Sandbox.create();
-    const stranger = sandbox.bystander();
-    const { dir } = await forgeNode(sandbox, "web", stranger, readProcess(stranger)!.start);
-    const info = JSON.parse(Deno.readTextFileSync(`${dir}/node.info`));
-    Deno.writeTextFileSync(`${dir}/node.info`, JSON.stringify({ ...info, boot_id: crypto.randomUUID() }));
-    const started = await sandbox.json(["start", "web", "--port", "0", "--", ...fixture()]);
-    assertEquals(started.recovered.reason, "rebooted");
-    await sandbox.assertOneServer("web");
-  });
-
-  await test.step("the launch record of an interrupted start names a living stranger", async () => {
-    await using sandbox = await Sandbox.create();
-    const stranger = sandbox.bystander();
-    const args = ["start", "web", "--port", "0", "--", ...fixture()];
-    await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
-    const dir = sandbox.nodeDir("web");
-    const { attempt } = JSON.parse(Deno.readTextFileSync(`${dir}/starting`));
-    for (const pid of sandbox.serversOf("web")) Deno.kill(pid, "SIGKILL");
-    await until("the server is gone", () => sandbox.serversOf("web").length === 0);
-    const stat = Deno.readTextFileSync(`/proc/${stranger}/stat`).trim();
-    const boot = Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
-    const fields = stat.split(" ");
-    const recycled = [...fields.slice(0, 21), Number(fields[21]) - 1, ...fields.slice(22)].join(" ");
-    for (const record of [`${boot} ${recycled}\n`, `${crypto.randomUUID()} ${stat}\n`, `${stranger}\n`, "", "\0\xff"]) {
-      for (const command of [["sweep", "web"], ["stop", "web"], args]) {
-        Deno.writeTextFileSync(`${dir}/starting`, JSON.stringify({ schema: 1, attempt }) + "\n");
-        Deno.writeTextFileSync(`${dir}/launch.${attempt}`, record);
-        await sandbox.json(command);
-        sandbox.assertBystanders();
-      }
-      await sandbox.assertOneServer("web");
-      await sandbox.json(["stop", "web"]);
-    }
-  });
-
-  await test.step("the pid file of a daemon names a process that is older than the launcher or younger than the file", async () => {
-    await using sandbox = await Sandbox.create();
-    const older = sandbox.bystander();
-    const pidFile = `${sandbox.project}/server.pid`;
-    const args = ["start", "web", "--no-probe", "--timeout", "300ms", "--pid-file", pidFile, "--"];
-    const ran = await sandbox.run([...args, "sh", "-c", `echo ${older} > ${pidFile}`]);
-    assertEquals(ran.code, 124);
-    assertStringIncludes(ran.stderr, "its process is not known yet");
-    sandbox.assertBystanders();
-
-    const killed = sandbox.spawn([...args, ...fixture(`daemon=${pidFile}`)], { env: { TOMBSTONE_KILL_AT: "waiting" } });
-    await killed.output();
-    const daemon = Number(Deno.readTextFileSync(pidFile));
-    Deno.kill(daemon, "SIGKILL");
-    await until("the daemon is gone", () => !isRunning(daemon));
-    const younger = sandbox.bystander();
-    const before = Deno.statSync(pidFile).mtime!;
-    Deno.writeTextFileSync(pidFile, `${younger}\n`);
-    // As if the pid had come round: the file is as old as it was, the process is not.
-    Deno.utimeSync(pidFile, before, new Date(before.getTime() - 1000));
-    const swept = await sandbox.json(["sweep", "web"]);
-    assertEquals(swept.nodes[0].recovered.pids, []);
-    sandbox.assertBystanders();
-  });
-
-  await test.step("the id of a thread, 1, own parent, and nonsense", async () => {
-    await using sandbox = await Sandbox.create();
-    const stranger = sandbox.bystander(["node", "-e", "setInterval(() => {}, 1e9)"]);
-    await until("it has threads", () => [...Deno.readDirSync(`/proc/${stranger}/task`)].length > 1);
-    const thread = [...Deno.readDirSync(`/proc/${stranger}/task`)].map(({ name }) => Number(name)).find((id) =>
-      id !== stranger
-    )!;
-    const stat = Deno.readTextFileSync(`/proc/${stranger}/task/${thread}/stat`);
-    const threadStart = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]);
-    for (
-      const [pid, start] of [[thread, threadStart], [1, 0], [0, 0], [-1, 0], [2 ** 31, 0], [Deno.pid, 0], [1.5, 0]]
-    ) {
-      await forgeNode(sandbox, "web", pid!, start!);
-      const swept = await sandbox.json(["sweep", "web"]);
-      assertEquals(swept.nodes[0].recovered.pids, [], String(pid));
-      sandbox.assertBystanders();
-    }
-  });
 });
 
 Deno.test("a server that died is swept, its orphans included", async () => {
@@ -419,61 +255,6 @@ Deno.test("a server that exits later is told as died, with its last words in the
   assertEquals([status.code, status.stdout], [1, `web: died, pid ${started.pid} is gone\n`]);
   assertEquals((await sandbox.json(["logs", "web"])).lines, ["bye"]);
   assertEquals((await sandbox.json(["stop", "web"])).nodes[0].recovered.reason, "died");
-});
-
-Deno.test("links and directories in the place of lock and log are replaced, never written through", async () => {
-  await using sandbox = await Sandbox.create();
-  const args = ["start", "web", "--port", "0", "--", ...fixture("say=hello")];
-  const { dir } = await sandbox.json(args);
-  await sandbox.json(["stop", "web"]);
-  const precious = `${sandbox.project}/precious`;
-  Deno.writeTextFileSync(precious, "do not touch");
-  for (const name of ["lock", "server.log", "server.log.1", "starting", "pid", "port", "node.info"]) {
-    Deno.removeSync(dir, { recursive: true });
-    Deno.mkdirSync(dir, { mode: 0o700 });
-    Deno.symlinkSync(precious, `${dir}/${name}`);
-    await sandbox.json(args);
-    await sandbox.assertOneServer("web");
-    await sandbox.json(["stop", "web"]);
-    assertEquals(Deno.readTextFileSync(precious), "do not touch", name);
-    removeFile(`${dir}/${name}`);
-    Deno.mkdirSync(`${dir}/${name}/full`, { recursive: true });
-    await sandbox.json(args);
-    await sandbox.json(["stop", "web"]);
-  }
-});
-
-Deno.test("a double-forked grandchild in its own session is found by its environment; a cleared one is left alone", async () => {
-  await using sandbox = await Sandbox.create();
-  const started = await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("child", "clean-child")]);
-  const clean = allPids().find((pid) => readProcess(pid)?.ppid === started.pid && !sandbox.processes().includes(pid))!;
-  Deno.kill(started.pid, "SIGKILL");
-  await until("the server is gone", () => !isRunning(started.pid));
-  await sandbox.json(["sweep", "web"]);
-  assertEquals(sandbox.processes(), []);
-  assert(isRunning(clean), "a process without any proof was ended");
-  Deno.kill(clean, "SIGKILL");
-});
-
-Deno.test("state of another host or pid namespace is refused with exit 4, and --force forgets it", async () => {
-  for (const change of [{ host_id: "another" }, { pid_namespace: "pid:[1]" }]) {
-    await using sandbox = await Sandbox.create();
-    const stranger = sandbox.bystander();
-    const { dir } = await forgeNode(sandbox, "web", stranger, readProcess(stranger)!.start);
-    const info = JSON.parse(Deno.readTextFileSync(`${dir}/node.info`));
-    Deno.writeTextFileSync(`${dir}/node.info`, JSON.stringify({ ...info, ...change }));
-    const args = ["start", "web", "--port", "0"];
-    for (const command of [["stop", "web"], ["sweep", "web"], [...args, "--", ...fixture()]]) {
-      const { error } = await sandbox.json(command, { code: 4 });
-      assertEquals(error.kind, "foreign-state");
-      assertStringIncludes(error.hint, "--force");
-    }
-    assertEquals((await sandbox.json(["status", "web"], { code: 4 })).state, "unknown");
-    const all = await sandbox.json(["sweep", "--all"], { code: 4 });
-    assertEquals(all.nodes[0].action, "refused");
-    await sandbox.json([...args, "--force", "--", ...fixture()]);
-    await sandbox.assertOneServer("web");
-  }
 });
 
 Deno.test("a state directory deleted while the server runs does not lead to a second one on its port", async () => {

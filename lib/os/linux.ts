@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Identity, ListenerRow, Listeners, Platform, ProcessRow } from "./types.ts";
+import type { Identity, ListenerRow, Listeners, Platform, ProcessRow, ProcessWithVariable } from "./types.ts";
 import { queryListeners } from "./sock_diag.ts";
 import { parseListeners } from "./socket_table.ts";
 
@@ -68,17 +68,35 @@ function read(pid: number): ProcessRow | null {
 /** `PF_KTHREAD` of the kernel's `include/linux/sched.h`, in field 9 of proc_pid_stat(5). */
 const KERNEL_THREAD = 0x0020_0000;
 
-/** Every process but the kernel's own threads, of which nothing is anybody's server. */
-function list(): ProcessRow[] {
-  const rows: ProcessRow[] = [];
-  for (const entry of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(entry.name)) continue;
-    const stat = readProc(`/proc/${entry.name}/stat`) ?? "";
-    const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ", 7)[6]);
-    const row = (flags & KERNEL_THREAD) === 0 ? parseStat(stat) : null;
-    if (row !== null) rows.push(row);
+/** Most listings of `/proc` for one look at the process table. */
+const MOST_LISTINGS = 10;
+
+/**
+ * Every process but the kernel's own threads, of which nothing is anybody's server. A process that forks and exits may
+ * be gone before it is read, with its child too late for the listing, so new entries are read until a
+ * listing shows none. (Test: "a process that becomes another one … is caught".)
+ */
+function list(variable: string): ProcessWithVariable[] {
+  const rows: ProcessWithVariable[] = [];
+  const seen = new Set<string>();
+  for (let before = -1, listing = 0; before !== seen.size && listing < MOST_LISTINGS; listing++) {
+    before = seen.size;
+    for (const { name } of Deno.readDirSync("/proc")) {
+      if (seen.has(name) || !/^\d+$/.test(name)) continue;
+      seen.add(name);
+      const stat = readProc(`/proc/${name}/stat`) ?? "";
+      const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ", 7)[6]);
+      const row = (flags & KERNEL_THREAD) === 0 ? parseStat(stat) : null;
+      if (row !== null) rows.push({ ...row, value: row.state === "Z" ? null : environment(row.pid, variable) });
+    }
   }
   return rows;
+}
+
+function environment(pid: number, name: string): string | null {
+  const text = readProc(`/proc/${pid}/environ`);
+  const entry = text?.split("\0").find((variable) => variable.startsWith(`${name}=`));
+  return entry === undefined ? null : entry.slice(name.length + 1);
 }
 
 /** Targets of the descriptors of a process, by descriptor; `null` when not ours to see. */
@@ -177,11 +195,7 @@ export const linux: Platform = {
   sameStart: (a, b) => a === b,
   startedAtMs: (startTime) => bootedAtMs() + startTime * 1000 / TICKS_PER_SECOND,
   startPrecisionMs: 50,
-  environment(pid, name) {
-    const text = readProc(`/proc/${pid}/environ`);
-    const entry = text?.split("\0").find((variable) => variable.startsWith(`${name}=`));
-    return entry === undefined ? null : entry.slice(name.length + 1);
-  },
+  environment,
   writesTo(pid, isFile) {
     for (const [descriptor, target] of descriptors(pid) ?? []) {
       if (!isFile(target)) continue;

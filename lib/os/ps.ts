@@ -71,7 +71,7 @@ export const ps: Platform = {
     const row = parsePs(run("ps", ["-o", COLUMNS, "-p", String(pid)]) ?? "")[0];
     return row?.pid === pid ? row : null;
   },
-  list: () => parsePs(run("ps", ["-A", "-o", COLUMNS]) ?? ""),
+  list: () => parsePs(run("ps", ["-A", "-o", COLUMNS]) ?? "").map((row) => ({ ...row, value: null })),
   // procps computes lstart from the uptime, so it wavers by a second; a pid does not come round in one.
   sameStart: (a, b) => Math.abs(a - b) <= 1,
   startedAtMs: (startTime) => startTime * 1000,

@@ -28,6 +28,12 @@ export interface ProcessRow extends Identity {
   name: string;
 }
 
+/** A process with what its environment says. */
+export interface ProcessWithVariable extends ProcessRow {
+  /** Value of the variable that was asked for; `null` if not set or not to be seen. */
+  value: string | null;
+}
+
 /** One listening TCP socket. */
 export interface ListenerRow {
   /** Local address, an IPv4 or IPv6 literal; IPv4-mapped IPv6 appears as IPv4. */
@@ -64,8 +70,11 @@ export interface Platform {
   pidNamespace(): string | null;
   /** The process with this id, or `null` if there is none or it is the id of a mere thread. */
   read(pid: number): ProcessRow | null;
-  /** Every process. */
-  list(): ProcessRow[];
+  /**
+   * Every process, each with a variable of its environment. The two are read together, since a process that keeps
+   * replacing itself would be gone if all environments were read after all rows.
+   */
+  list(variable: string): ProcessWithVariable[];
   /** Whether two start times of one pid are the same moment, within the precision of the back end. */
   sameStart(a: number, b: number): boolean;
   /** Start time as milliseconds since 1970, for comparison with file times. */

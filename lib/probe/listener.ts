@@ -6,7 +6,7 @@
 import { platform } from "../os/platform.ts";
 import type { ListenerRow } from "../os/types.ts";
 import { expiry } from "../os/sleep.ts";
-import { findTree, type Roots } from "../process/tree.ts";
+import { ATTEMPT_VARIABLE, findTree, type Roots } from "../process/tree.ts";
 
 /** The process behind a listener that is not the node's. */
 export interface Owner {
@@ -116,7 +116,7 @@ export async function findOwnListener(
 
 /** The process that holds one of these listeners, from one look at everybody's descriptors. */
 export function ownerOf(rows: ListenerRow[]): Owner {
-  for (const process of platform.list()) {
+  for (const process of platform.list(ATTEMPT_VARIABLE)) {
     const sockets = platform.listeners?.socketsOf(process.pid);
     if (sockets && rows.some((row) => sockets.has(row.inode))) {
       return { pid: process.pid, command: platform.commandLine(process.pid), uid: rows[0]?.uid ?? null };

@@ -5,7 +5,7 @@
  * @module
  */
 import { findLive, isAlive, platform } from "../os/platform.ts";
-import type { Identity, ProcessRow } from "../os/types.ts";
+import type { Identity, ProcessRow, ProcessWithVariable } from "../os/types.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
 
 /** What is known of the node's processes. */
@@ -31,21 +31,14 @@ export const ATTEMPT_VARIABLE = "TOMBSTONE_ATTEMPT";
  * among them, nor a node that was started from inside this one.
  */
 export function findTree(roots: Roots): ProcessRow[] {
-  const rows = platform.list().filter((row) => isAlive(row) && row.pid !== Deno.pid && row.pid > 1);
-  const attemptOf = new Map<number, string | null>();
-  const attempt = (pid: number) => {
-    if (!attemptOf.has(pid)) attemptOf.set(pid, platform.environment(pid, ATTEMPT_VARIABLE));
-    return attemptOf.get(pid)!;
-  };
-  const holdsOurs = (row: ProcessRow) => roots.attempts.includes(attempt(row.pid) ?? "");
-  const isExcluded = (row: ProcessRow) => {
-    const other = attempt(row.pid);
-    return ALWAYS_SPARED.includes(row.name) || roots.spare.includes(row.name) ||
-      (other !== null && !roots.attempts.includes(other));
-  };
+  const rows = platform.list(ATTEMPT_VARIABLE)
+    .filter((row) => isAlive(row) && row.pid !== Deno.pid && row.pid > 1);
+  const holdsOurs = ({ value }: ProcessWithVariable) => value !== null && roots.attempts.includes(value);
+  const isExcluded = (row: ProcessWithVariable) =>
+    ALWAYS_SPARED.includes(row.name) || roots.spare.includes(row.name) || (row.value !== null && !holdsOurs(row));
 
   const members = new Map<number, ProcessRow>();
-  const add = (row: ProcessRow) => {
+  const add = (row: ProcessWithVariable) => {
     if (!members.has(row.pid) && !isExcluded(row)) members.set(row.pid, row);
   };
   for (const row of rows) if (holdsOurs(row)) add(row);
@@ -73,11 +66,11 @@ export function findTree(roots: Roots): ProcessRow[] {
  * opened for it.
  */
 function leaderless(
-  rows: ProcessRow[],
+  rows: ProcessWithVariable[],
   leader: Identity,
   roots: Roots,
-  holdsOurs: (row: ProcessRow) => boolean,
-): ProcessRow[] {
+  holdsOurs: (row: ProcessWithVariable) => boolean,
+): ProcessWithVariable[] {
   const inSession = rows.filter((row) => (row.sid === leader.pid || row.pgid === leader.pid) && row.pid !== leader.pid);
   // Somebody else is the leader now: the number was recycled.
   if (rows.some((row) => row.pid === leader.pid)) return [];

@@ -38,6 +38,7 @@ export interface Process {
   state: string;
   ppid: number;
   sid: number;
+  threads: number;
   start: number;
   name: string;
 }
@@ -52,6 +53,7 @@ export function readProcess(pid: number): Process | null {
       state: fields[0]!,
       ppid: Number(fields[1]),
       sid: Number(fields[3]),
+      threads: Number(fields[17]),
       start: Number(fields[19]),
       name: text.slice(text.indexOf("(") + 1, text.lastIndexOf(")")),
     };
@@ -81,16 +83,55 @@ function environHas(pid: number, entry: string): boolean {
   }
 }
 
-/** Waits until a condition holds; fails after ten seconds. */
+function worksIn(pid: number, dir: string): boolean {
+  try {
+    const cwd = Deno.readLinkSync(`/proc/${pid}/cwd`);
+    return cwd === dir || cwd.startsWith(`${dir}/`);
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof TypeError)) return false;
+    throw error;
+  }
+}
+
+/** A process in words, for a failed assertion. */
+function describe(pid: number): string {
+  try {
+    return `${JSON.stringify(readProcess(pid))} ${Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " ")}`;
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof TypeError)) return `${pid}, gone`;
+    throw error;
+  }
+}
+
+/** Waits until a condition holds; fails after `timeoutMs` milliseconds, with `details` in the message. */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
   timeoutMs = 10_000,
+  details: () => string[] = () => [],
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {
-    assert(performance.now() < deadline, `in vain waited until ${what}`);
+    assert(performance.now() < deadline, [`in vain waited until ${what}`, ...details()].join("\n"));
     await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Sends a signal to a child, unless it has ended already. */
+export function kill(child: Deno.ChildProcess, signal: Deno.Signal = "SIGKILL"): void {
+  try {
+    child.kill(signal);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it has ended by itself
+  }
+}
+
+/** Kills a process, unless it has ended already. */
+export function killPid(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
@@ -210,11 +251,15 @@ export class Sandbox implements AsyncDisposable {
     }
   }
 
-  /** Processes of this test, by the mark in their environment, the test's own bystanders left out. */
+  /**
+   * Processes of this test, its own bystanders left out: by the mark in their environment, or, since nginx and redis
+   * overwrite theirs, by their working directory.
+   */
   processes(): number[] {
     const bystanders = this.#bystanders.map(({ child }) => child.pid);
     return allPids().filter((pid) =>
-      isRunning(pid) && !bystanders.includes(pid) && environHas(pid, `${MARK}=${this.mark}`)
+      !bystanders.includes(pid) && isRunning(pid) &&
+      (environHas(pid, `${MARK}=${this.mark}`) || worksIn(pid, this.root))
     );
   }
 
@@ -223,16 +268,22 @@ export class Sandbox implements AsyncDisposable {
     return this.processes().filter((pid) => environHas(pid, `TOMBSTONE_NODE=${node}`));
   }
 
-  /** What every scenario must end in: one server, which `status` names and which answers, and no leftover. */
+  /**
+   * What every scenario must end in: one server, which `status` names and which answers; no leftover, neither file
+   * nor process; every bystander untouched.
+   */
   async assertOneServer(node: string): Promise<Document> {
     const status = await this.json(["status", node]);
-    assertEquals(status.state, "running");
-    assertEquals(status.ready, true);
-    assertEquals(this.serversOf(node), [status.pid]);
-    assert(await accepts(status.port));
-    const files = this.runtimeFiles(node);
-    assertEquals(files, ["node.info", "pid", "port"]);
+    assertEquals([status.state, status.ready], ["running", true], JSON.stringify(status));
+    assert(isRunning(status.pid), `pid ${status.pid} does not run`);
+    assert(await accepts(status.port, status.host));
+    assertEquals(this.runtimeFiles(node), ["node.info", "pid", "port"]);
     assertEquals(Deno.readTextFileSync(`${this.nodeDir(node)}/pid`), `${status.pid}\n`);
+    const isOurs = (pid: number) =>
+      readProcess(pid)?.sid === status.pid || environHas(pid, `TOMBSTONE_ATTEMPT=${status.attempt}`);
+    // A launcher of a dead attempt that has not run yet ends by itself as soon as it does.
+    const others = () => this.processes().filter((pid) => !isOurs(pid));
+    await until("nothing of a dead attempt is left", () => others().length === 0, 2000, () => others().map(describe));
     this.assertBystanders();
     return status;
   }
@@ -244,14 +295,11 @@ export class Sandbox implements AsyncDisposable {
       if (isRunning(child.pid)) child.kill("SIGKILL");
       await child.status;
     }
-    for (const pid of this.processes()) {
-      try {
-        Deno.kill(pid, "SIGKILL");
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    }
-    await until("everything the test started is gone", () => this.processes().length === 0);
+    await until("everything the test started is gone", () => {
+      const left = this.processes();
+      left.forEach(killPid);
+      return left.length === 0;
+    });
     await Deno.remove(this.root, { recursive: true });
   }
 
@@ -279,17 +327,19 @@ function insertBeforeCommand(args: string[], flag: string): string[] {
   return at < 0 ? [...args, flag] : [...args.slice(0, at), flag, ...args.slice(at)];
 }
 
-/** Whether a program is installed; otherwise says how to get it, once per test file. */
-export function installed(program: string, debianPackage: string): boolean {
-  const paths = (Deno.env.get("PATH") ?? "").split(":");
-  const isThere = paths.some((path) => {
-    try {
-      return Deno.statSync(`${path}/${program}`).isFile;
-    } catch (error) {
-      if (error instanceof Error && "code" in error) return false;
-      throw error;
-    }
-  });
-  if (!isThere) console.log(`skipped: ${program} is not installed (apt-get install ${debianPackage})`);
-  return isThere;
+/** Forges the files of a node that ran as `pid`, as if it had been started by the tool. */
+export async function forgeNode(
+  sandbox: Sandbox,
+  node: string,
+  pid: number,
+  startTime: number | null,
+): Promise<Document> {
+  const started = await sandbox.json(["start", node, "--port", "0", "--", ...fixture()]);
+  const info = JSON.parse(Deno.readTextFileSync(`${started.dir}/node.info`));
+  const forged = { ...info, pid, session_pid: pid, start_time: startTime };
+  await sandbox.json(["stop", node]);
+  Deno.writeTextFileSync(`${started.dir}/node.info`, JSON.stringify(forged));
+  Deno.writeTextFileSync(`${started.dir}/pid`, `${pid}\n`);
+  Deno.writeTextFileSync(`${started.dir}/port`, `${info.port}\n`);
+  return started;
 }
