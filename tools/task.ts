@@ -104,6 +104,8 @@ const TASKS: Record<string, () => Promise<number>> = {
   compile: () => compile(rest),
   demo: () => run("tools/demo.ts", rest),
   bench: () => run("tools/bench.ts", rest),
+  crash: () => run("tools/crash.ts", rest),
+  soak: () => run("tools/soak.ts", rest),
 };
 
 const chosen = TASKS[task ?? ""];

@@ -1,0 +1,247 @@
+/**
+ * Killing the tool at every system call: what a command does is recorded once under strace(1), then the command is
+ * run again for each recorded call with SIGKILL injected at it, and the next start must make everything good.
+ *
+ * @module
+ */
+import { assert } from "@std/assert";
+import { COMMAND, freePort, kill, readProcess, Sandbox } from "./sandbox.ts";
+import { isInstalled, type Server } from "./servers.ts";
+
+/**
+ * Calls that change processes, files or locks, and calls that look at files. Of the latter only those
+ * are points that concern the test's own directories: a look into /proc changes nothing that a crash could leave.
+ * strace counts them for each thread and each call, so a point is a name and a number; where two
+ * threads reach it, the first one decides.
+ */
+const CHANGES = [
+  ...["mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "fsync", "ftruncate"],
+  ...["clone", "clone3", "fork", "vfork", "execve", "setsid", "chdir", "dup2", "dup3", "umask"],
+  ...["kill", "wait4", "waitid", "flock", "exit_group"],
+];
+const LOOKS = ["openat", "read", "write", "close", "lseek", "statx", "newfstatat", "access", "readlink", "getdents64"];
+
+/** A moment at which a command can be killed. */
+export interface Point {
+  /** System call, or `"step"` for a named step of the protocol. */
+  call: string;
+  /** Which of the calls of that name in one thread, from 1; for a step, its name. */
+  at: number | string;
+}
+
+/** A command to kill, and what must be there before it. */
+export interface Scenario {
+  name: string;
+  /** The state that the command meets: nothing, a server, or the leftovers of a start that was killed. */
+  before: "stopped" | "running" | "interrupted";
+  /** The command; `start` stands for the whole start of the server. */
+  command: "start" | string[];
+  /** Named steps that it passes, for machines without strace. */
+  steps: string[];
+}
+
+const STARTING = ["locked", "tombstone-written", "recovered", "port-checked", "log-rotated", "spawned", "waiting"];
+const COMMITTING = ["port-written", "committed", "launch-removed", "tombstone-removed"];
+
+/** Every command that writes. */
+export const SCENARIOS: Scenario[] = [
+  { name: "start", before: "stopped", command: "start", steps: [...STARTING, ...COMMITTING] },
+  { name: "recovering start", before: "interrupted", command: "start", steps: [...STARTING, ...COMMITTING] },
+  { name: "stop", before: "running", command: ["stop", "web"], steps: ["locked", "ended", "swept"] },
+  { name: "restart", before: "running", command: ["restart", "web"], steps: [...STARTING, ...COMMITTING] },
+  {
+    name: "sweep",
+    before: "interrupted",
+    command: ["sweep", "web"],
+    steps: ["locked", "tombstone-written", "recovered", "tombstone-removed"],
+  },
+];
+
+/** Whether this machine has strace(1). */
+export const HAS_STRACE = isInstalled("strace");
+
+/** How one point came out. */
+export interface Outcome {
+  /** Whether the command was killed there; a call that this run did not make lets it finish. */
+  hit: "killed" | "finished";
+  /** What was wrong afterwards; `null` if nothing was. */
+  failure: string | null;
+}
+
+/** A node, and a place to kill its commands. */
+export class CrashSite implements AsyncDisposable {
+  readonly #sandbox: Sandbox;
+  readonly #start: string[];
+  readonly #port: number;
+
+  private constructor(sandbox: Sandbox, server: Server) {
+    this.#sandbox = sandbox;
+    this.#port = freePort();
+    this.#start = ["start", "web", "--port", String(this.#port), "--", ...server.command(sandbox, this.#port)];
+  }
+
+  /** A new one, with two bystanders that nobody may touch. */
+  static async create(server: Server): Promise<CrashSite> {
+    const sandbox = await Sandbox.create();
+    sandbox.bystander();
+    sandbox.bystander(["sleep", "601"]);
+    return new CrashSite(sandbox, server);
+  }
+
+  /** The points of a scenario, in the order in which its command passes them. */
+  async points(scenario: Scenario): Promise<Point[]> {
+    if (!HAS_STRACE) return scenario.steps.map((name) => ({ call: "step", at: name }));
+    await this.#prepare(scenario);
+    const trace = await this.#strace(scenario, [
+      "-y",
+      "-e",
+      `trace=${[...CHANGES, ...LOOKS].map((name) => `?${name}`).join(",")}`,
+    ]);
+    return readPoints(trace, this.#sandbox.state);
+  }
+
+  /** Kills the scenario's command at a point, and asks the oracle. */
+  async tryPoint(scenario: Scenario, point: Point): Promise<Outcome> {
+    let hit: Outcome["hit"] = "finished";
+    try {
+      await this.#prepare(scenario);
+      hit = await this.#killAt(scenario, point);
+      await this.#askOracle();
+      return { hit, failure: null };
+    } catch (error) {
+      // Whatever it was, an assertion or an error of the test's own, this point has not come out well.
+      return { hit, failure: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  async #prepare({ before }: Scenario): Promise<void> {
+    const sandbox = this.#sandbox;
+    if (before === "running") return void await sandbox.json(this.#start);
+    await sandbox.run(["stop", "web"]);
+    if (before === "stopped") return;
+    const killed = await sandbox.spawn(this.#start, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
+    assert(killed.signal === "SIGKILL", "the start that was to be interrupted was not");
+  }
+
+  #command({ command }: Scenario): string[] {
+    return command === "start" ? this.#start : command;
+  }
+
+  async #killAt(scenario: Scenario, point: Point): Promise<Outcome["hit"]> {
+    if (point.call === "step") {
+      const env = { TOMBSTONE_KILL_AT: String(point.at) };
+      const { signal } = await this.#sandbox.spawn(this.#command(scenario), { env }).output();
+      return signal === "SIGKILL" ? "killed" : "finished";
+    }
+    const inject = `inject=${point.call}:signal=KILL:when=${point.at}`;
+    const trace = await this.#strace(scenario, ["-e", `trace=${point.call}`, "-e", inject]);
+    return trace.includes("killed by SIGKILL") ? "killed" : "finished";
+  }
+
+  /**
+   * Runs the command under strace and resolves to the trace, once the command has ended. strace follows the detached
+   * server too, so it is ended then; that lets the server go.
+   */
+  async #strace(scenario: Scenario, flags: string[]): Promise<string> {
+    const log = `${this.#sandbox.root}/trace`;
+    const child = new Deno.Command("strace", {
+      args: ["-f", "-q", "-I", "2", "-s", "16", "-o", log, ...flags, ...COMMAND, ...this.#command(scenario)],
+      cwd: this.#sandbox.project,
+      env: this.#sandbox.env(),
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    let ended = false;
+    const end = child.status.then(() => ended = true);
+    while (!ended && isTracing(child.pid)) await new Promise((resolve) => setTimeout(resolve, 3));
+    kill(child, "SIGTERM");
+    // Now and then strace waits for ever for a thread that died while it let go.
+    const impatience = setTimeout(() => kill(child), 1000);
+    await end;
+    clearTimeout(impatience);
+    return await Deno.readTextFile(log);
+  }
+
+  /** What every scenario must end in. */
+  async #askOracle(): Promise<void> {
+    await this.#sandbox.json(this.#start);
+    await this.#sandbox.assertOneServer("web");
+  }
+
+  /** Ends everything. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sandbox[Symbol.asyncDispose]();
+  }
+}
+
+/** Whether the command that strace started still runs, or has not begun yet. */
+function isTracing(strace: number): boolean {
+  let children: string;
+  try {
+    children = Deno.readTextFileSync(`/proc/${strace}/task/${strace}/children`);
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof TypeError)) return false;
+    throw error;
+  }
+  const command = children.split(" ").map((pid) => readProcess(Number(pid))).find((process) => process !== null);
+  // Before it runs the command, strace tries out on children of its own what the kernel can do.
+  if (!command || command.name === "strace") return !hasBegun.has(strace);
+  hasBegun.add(strace);
+  return command.state !== "Z" || command.threads > 1;
+}
+
+/** Those strace processes whose command has been seen. */
+const hasBegun = new Set<number>();
+
+/** The points in a trace: the calls of the starter and of its launcher, from the first look at the state directory. */
+export function readPoints(trace: string, stateDir: string): Point[] {
+  const lines = trace.split("\n");
+  const { threads, launchers } = findTasks(lines);
+  const counts = new Map<string, number>();
+  const seen = new Set<string>();
+  const looks = new Set<string>(); // since the last change
+  const points: Point[] = [];
+  let hasBegun = false;
+  for (const line of lines) {
+    const [, task, call] = /^(\d+) +(\w+)\(/.exec(line) ?? [];
+    if (task === undefined || !threads.has(task) && !launchers.has(task)) continue;
+    const at = (counts.get(`${task} ${call}`) ?? 0) + 1;
+    counts.set(`${task} ${call}`, at);
+    hasBegun ||= line.includes(stateDir) && call !== "execve";
+    if (CHANGES.includes(call!)) looks.clear();
+    const look = `${call} ${new RegExp(`${stateDir}[^">]*`).exec(line)?.[0]}`;
+    const key = `${call} ${at}`;
+    if (hasBegun && !seen.has(key) && (CHANGES.includes(call!) || line.includes(stateDir) && !looks.has(look))) {
+      points.push({ call: call!, at });
+    }
+    seen.add(key);
+    looks.add(look);
+    // The second exec that succeeds makes a server of the launcher.
+    if (launchers.has(task) && call === "execve" && line.endsWith(" = 0") && at > 1) launchers.delete(task);
+  }
+  return points;
+}
+
+/** The starter's threads, and what it forked without sharing its memory for good: launchers. */
+function findTasks(lines: string[]): { threads: Set<string>; launchers: Set<string> } {
+  const threads = new Set<string>();
+  const launchers = new Set<string>();
+  const flags = new Map<string, string>(); // of the last fork that a task began
+  for (const line of lines) {
+    const [, task] = /^(\d+) /.exec(line) ?? [];
+    if (task === undefined) continue;
+    if (threads.size === 0) threads.add(task);
+    if (/^\d+ +(?:clone3?|v?fork)\(/.test(line)) flags.set(task, line);
+    const child = /^\d+ +(?:<\.\.\. )?(?:clone3?|v?fork)[( ].* = (\d+)(?: |$)/.exec(line)?.[1];
+    if (child === undefined || !threads.has(task)) continue;
+    (flags.get(task)!.includes("CLONE_THREAD") ? threads : launchers).add(child);
+  }
+  return { threads, launchers };
+}
+
+/** `count` of the points, spread evenly over the whole. */
+export function spread(points: Point[], count: number): Point[] {
+  if (points.length <= count) return points;
+  return Array.from({ length: count }, (_, index) => points[Math.floor((index + 0.5) * points.length / count)]!);
+}
