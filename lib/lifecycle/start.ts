@@ -9,7 +9,7 @@
  */
 import { platform } from "../os/platform.ts";
 import { sleep } from "../os/sleep.ts";
-import { chooseFreePort, findOccupant, type Owner } from "../probe/listener.ts";
+import { chooseFreePort, type ChosenPort, findOccupant, type Owner } from "../probe/listener.ts";
 import { launch } from "../process/launcher.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock } from "../state/lock.ts";
@@ -63,7 +63,8 @@ export async function start(request: StartRequest): Promise<Started> {
   sweepFiles(dir, declaredFiles(request.settings));
   pass("recovered", teller);
 
-  const port = await beforeSpawn(request, () => preparePort(request, evidence));
+  using chosen = await beforeSpawn(request, () => preparePort(request, evidence));
+  const port = chosen?.port ?? null;
   pass("port-checked", teller, port === null ? "" : String(port));
   const launchedAt = performance.now();
   const launched = await beforeSpawn(request, () => {
@@ -97,7 +98,7 @@ async function beforeSpawn<T>(request: StartRequest, step: () => T | Promise<T>)
 }
 
 /** The port for the server: the one asked for, if it is free, or a free one; `null` if none was asked for. */
-async function preparePort(request: StartRequest, evidence: Evidence): Promise<number | null> {
+async function preparePort(request: StartRequest, evidence: Evidence): Promise<ChosenPort | null> {
   const { host, port_request } = request.settings;
   if (port_request === null) return null;
   if (port_request === 0) {
@@ -114,7 +115,7 @@ async function preparePort(request: StartRequest, evidence: Evidence): Promise<n
     if (owner.pid !== null || performance.now() >= deadline) throw portInUse(request.dir, port_request, owner);
     await sleep(10);
   }
-  return port_request;
+  return { port: port_request, [Symbol.dispose]() {} };
 }
 
 /** How long a port without a visible owner is waited for, in milliseconds. */

@@ -224,6 +224,16 @@ export const linux: Platform = {
     const bits = BigInt(`0x${mask}`);
     return STARTER_SIGNALS.filter(([, number]) => (bits >> BigInt(number - 1)) & 1n).map(([name]) => name);
   },
+  claim(name) {
+    try {
+      // The abstract names of unix(7) leave nothing on the disk.
+      return Deno.listen({ transport: "unix", path: `\0${name}` });
+    } catch (error) {
+      if (error instanceof Deno.errors.AddrInUse) return null;
+      if (error instanceof Deno.errors.PermissionDenied) return { [Symbol.dispose]() {} }; // a sandbox without them
+      throw error;
+    }
+  },
   listeners,
   launchStamp: {
     script: "IFS= read -r _tombstone_boot </proc/sys/kernel/random/boot_id && " +

@@ -82,6 +82,7 @@ export const ps: Platform = {
   lockHolder: (path) =>
     Number(run("lsof", ["-t", "--", path])?.split("\n").find((pid) => Number(pid) !== Deno.pid)) || null,
   ignoredSignals: () => [],
+  claim: () => ({ [Symbol.dispose]() {} }),
   listeners: null,
   launchStamp: {
     script: '_tombstone_stamp="$$ $(LC_ALL=C TZ=UTC0 ps -o lstart= -p $$)"',

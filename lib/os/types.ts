@@ -91,6 +91,11 @@ export interface Platform {
   lockHolder(path: string): number | null;
   /** Signals that this process was started with as ignored (`nohup`, `&` in scripts). */
   ignoredSignals(): Deno.Signal[];
+  /**
+   * Takes a name that only one process of the machine can hold, until it is disposed or the process ends, however that
+   * may be; `null`: somebody else has it. Where the platform knows no such names, everybody gets it.
+   */
+  claim(name: string): Disposable | null;
   /** The socket table; `null` where the platform offers none. */
   readonly listeners: Listeners | null;
   /** How the launcher records itself. */

@@ -1,0 +1,105 @@
+/** Many starters at once: one server, and everybody tells the same. */
+import { assert, assertEquals } from "@std/assert";
+import { type Document, fixture, freePort, killPid, Sandbox, until } from "./support/sandbox.ts";
+import { chooseServer } from "./support/servers.ts";
+import { randomFrom } from "./support/soak.ts";
+
+const server = chooseServer();
+
+/** What a starter came to. */
+interface Told {
+  code: number;
+  signal: Deno.Signal | null;
+  document: Document;
+}
+
+async function told(child: Deno.ChildProcess): Promise<Told> {
+  const { code, signal, stdout, stderr } = await child.output();
+  const text = new TextDecoder().decode(stdout);
+  if (signal !== null) return { code, signal, document: null };
+  try {
+    return { code, signal, document: JSON.parse(text) };
+  } catch (error) {
+    throw new Error(`exit ${code}, stdout "${text}", stderr "${new TextDecoder().decode(stderr)}"`, { cause: error });
+  }
+}
+
+/** The process that holds a lock, as `/proc/locks` has it; `null` if nobody does. */
+function holderOf(path: string): number | null {
+  try {
+    const { ino } = Deno.statSync(path);
+    const line = Deno.readTextFileSync("/proc/locks").split("\n").find((each) => each.includes(`:${ino} `));
+    return line === undefined || line.includes("->") ? null : Number(line.split(/\s+/)[4]);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+Deno.test("twenty starters at once, fifty times, the lock's holder killed at a random moment: one server", async () => {
+  const seed = Math.floor(Math.random() * 1e9);
+  const random = randomFrom(seed);
+  await using sandbox = await Sandbox.create();
+  sandbox.bystander();
+  const port = freePort();
+  const args = ["start", "web", "--port", String(port), "--json", "--", ...server.command(sandbox, port)];
+  await sandbox.run(args);
+  const lock = `${sandbox.nodeDir("web")}/lock`;
+  let killed = 0;
+  for (let round = 0; round < 50; round++) {
+    await sandbox.run(["stop", "web"]);
+    const all = Array.from({ length: 20 }, () => told(sandbox.spawn(args)));
+    const chance = random();
+    const outcome = Promise.all(all);
+    let isOver = false;
+    const over = outcome.then(() => isOver = true);
+    // Each look kills whom it finds, by a chance of its own for each round, until one is hit or all have ended.
+    await until("a holder is killed, or all have ended", () => {
+      const holder = holderOf(lock);
+      const isHit = holder !== null && random() < 0.02 + chance / 2;
+      if (isHit) killPid(holder);
+      return isHit || isOver;
+    });
+    const ended = await outcome;
+    await over;
+    killed += ended.filter(({ signal }) => signal === "SIGKILL").length;
+    const survivors = ended.filter(({ signal }) => signal === null);
+    const { pid } = await sandbox.assertOneServer("web");
+    assertEquals(
+      new Set(survivors.map(({ code, document }) => `${code} ${document.pid}`)),
+      new Set([`0 ${pid}`]),
+      `seed ${seed}, round ${round}`,
+    );
+    assert(survivors.filter(({ document }) => document.started).length <= 1);
+  }
+  assert(killed > 10, `only ${killed} holders were killed`);
+});
+
+Deno.test("two hundred starters at once: one server, and all report it", async () => {
+  await using sandbox = await Sandbox.create();
+  const port = freePort();
+  const args = ["start", "web", "--port", String(port), "--lock-timeout", "60s", "--json", "--"];
+  const all = Array.from({ length: 200 }, () => told(sandbox.spawn([...args, ...server.command(sandbox, port)])));
+  const ended = await Promise.all(all);
+  const { pid } = await sandbox.assertOneServer("web");
+  assertEquals(new Set(ended.map(({ code, document }) => `${code} ${document.pid}`)), new Set([`0 ${pid}`]));
+  assertEquals(ended.filter(({ document }) => document.started).length, 1);
+});
+
+Deno.test("fifty nodes at once: fifty servers, no record lost", async () => {
+  await using sandbox = await Sandbox.create();
+  const names = Array.from({ length: 50 }, (_, number) => `node${number}`);
+  const args = (node: string) => ["start", node, "--port", "0", "--json", "--", ...fixture()];
+  const ended = await Promise.all(names.map((node) => told(sandbox.spawn(args(node)))));
+  assertEquals(ended.map(({ code }) => code), names.map(() => 0));
+  assertEquals(new Set(ended.map(({ document }) => document.port)).size, 50);
+  const { nodes } = await sandbox.json(["list"]);
+  const running = nodes.filter(({ state }: Document) => state === "running");
+  assertEquals(
+    running.map(({ node, pid }: Document) => `${node} ${pid}`).toSorted(),
+    ended.map(({ document }) => `${document.node} ${document.pid}`).toSorted(),
+  );
+  assertEquals(new Set(running.map(({ pid }: Document) => pid)).size, 50);
+  await sandbox.json(["stop", "--all"]);
+  assertEquals(sandbox.processes(), []);
+});
