@@ -48,7 +48,21 @@ export type Judgement =
 
 /** Reads the files of a node. */
 export function collectEvidence(dir: NodeDir): Evidence {
+  const evidence = readEvidence(dir);
+  if (!isBare(evidence) || readSmallFile(dir.pid).kind === "missing") return evidence;
+  // A sweep removes node.info last, so a pid without it tells of a record that somebody else has removed; or of a start
+  // that has begun since the first look, which the second look then sees.
+  const again = readEvidence(dir);
+  if (!isBare(again)) return again;
+  return { ...again, info: { kind: "unreadable", reason: "it is missing, though pid is there" } };
+}
+
+function readEvidence(dir: NodeDir): Evidence {
   return { tombstone: readTombstone(dir), info: readNodeInfo(dir), launches: readLaunchRecords(dir) };
+}
+
+function isBare({ tombstone, info }: Evidence): boolean {
+  return tombstone.kind === "missing" && info.kind === "missing";
 }
 
 /** Where a record stands to this process: same boot, an earlier one, or elsewhere. */

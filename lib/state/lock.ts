@@ -58,15 +58,14 @@ export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<D
   }
 }
 
-/** Takes the lock if it is free now; `null` when it is held. */
+/** Takes the lock if it is free now; `null` when it is held, or when something that was in its place has been removed. */
 function tryLock(dir: NodeDir): Deno.FsFile | null {
   let file: Deno.FsFile;
   try {
+    if (clearPlace(dir.lock) === "removed") return null;
     file = Deno.openSync(dir.lock, { read: true, write: true, create: true, mode: 0o600 });
   } catch (error) {
-    if (!(error instanceof Deno.errors.IsADirectory)) throw stateError("open", dir.lock, error);
-    removeFile(dir.lock, "remove");
-    return null;
+    throw stateError("open", dir.lock, error);
   }
   if (isStillLinked(file, dir.lock) && file.tryLockSync(true) && isStillLinked(file, dir.lock)) return file;
   file.close();
@@ -74,14 +73,28 @@ function tryLock(dir: NodeDir): Deno.FsFile | null {
 }
 
 /**
+ * Makes sure that opening the lock opens a file of ours: what else is in its place is removed, so that no link is
+ * followed and no FIFO waited for, and a file without rights gets them back. The directory is ours alone (0700).
+ */
+function clearPlace(path: string): "kept" | "removed" {
+  try {
+    const { isFile, mode } = Deno.lstatSync(path);
+    if (!isFile) return removeFile(path, "remove") ? "removed" : "kept";
+    if (mode !== null && (mode & 0o600) !== 0o600) Deno.chmodSync(path, 0o600);
+    return "kept";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "kept"; // it is about to be made
+    throw error;
+  }
+}
+
+/**
  * Whether the open file is the one that others find under its name. The state directory may have been deleted
- * meanwhile: then this lock guards nothing. A symbolic link is removed, so that what it points to is never written.
+ * meanwhile: then this lock guards nothing.
  */
 function isStillLinked(file: Deno.FsFile, path: string): boolean {
   try {
-    const entry = Deno.lstatSync(path);
-    if (entry.isSymlink) removeFile(path);
-    return file.statSync().ino === entry.ino;
+    return file.statSync().ino === Deno.lstatSync(path).ino;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw stateError("open", path, error);
@@ -96,10 +109,12 @@ function describeHolder(dir: NodeDir): string {
 /** Whether somebody starts, stops or sweeps this node at this moment. Creates nothing. */
 export function isLocked(dir: NodeDir): boolean {
   try {
+    if (!Deno.lstatSync(dir.lock).isFile) return false; // opening a FIFO would block
     using file = Deno.openSync(dir.lock, { read: true });
     return !file.tryLockSync(false);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    if (error instanceof Deno.errors.PermissionDenied) return false; // without rights nobody can have taken it
     throw stateError("open", dir.lock, error);
   }
 }
