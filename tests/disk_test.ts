@@ -1,7 +1,12 @@
 /** A full disk, on a small tmpfs: before the spawn nothing changes, after it nothing is left running. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ensureDir } from "@std/fs";
-import { fixture, Sandbox } from "./support/sandbox.ts";
+import { CrashSite, HAS_STRACE, SCENARIOS, spread, WRITES } from "./support/crash_points.ts";
+import { COMMAND, fixture, Sandbox } from "./support/sandbox.ts";
+import { chooseServer } from "./support/servers.ts";
+
+/** Flags of setpriv(1) by which root is bound to the rights of files like everybody. */
+const WITHOUT_OVERRIDE = ["--bounding-set=-dac_override,-dac_read_search"];
 
 async function succeeds(program: string, ...args: string[]): Promise<boolean> {
   return (await new Deno.Command(program, { args, stderr: "null" }).output()).success;
@@ -72,32 +77,152 @@ Deno.test({
   },
 });
 
+/** Makes files until the disk takes no more; those that are given back are free for the tool. */
+function exhaust(dir: string, size: number): string[] {
+  const made: string[] = [];
+  for (;;) {
+    const path = `${dir}/filler${made.length}`;
+    try {
+      Deno.writeFileSync(path, new Uint8Array(size), { createNew: true });
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENOSPC") throw error;
+      if (size > 0) Deno.removeSync(path);
+      return made;
+    }
+    made.push(path);
+  }
+}
+
+for (
+  const [what, options, size] of [["pages", "size=256k", 4096], ["inodes", "size=1m,nr_inodes=48", 0]] as const
+) {
+  Deno.test({
+    name: `a few free ${what} less than a start takes: exit 4 wherever it runs out, and nothing is left running`,
+    ignore,
+    async fn() {
+      await using sandbox = await Sandbox.create();
+      await using _tmpfs = await mountTmpfs(sandbox.state, options);
+      const args = ["start", "web", "--port", "0", "--", ...fixture("say=first", "child")];
+      const first = await sandbox.json(args);
+      await sandbox.json(["stop", "web"]);
+      let before = snapshot(first.dir);
+      const fillers = exhaust(sandbox.state, size);
+      const messages = new Set<string>();
+      // One more is free each time, so that each write in turn is the one that fails.
+      for (let code = 4; code !== 0;) {
+        assert(fillers.length > 0, "a start takes more than there is");
+        Deno.removeSync(fillers.pop()!);
+        const ran = await sandbox.run(args);
+        code = ran.code;
+        if (code === 0) break;
+        assertEquals(code, 4, ran.stderr);
+        messages.add(/Cannot [^\n]*/.exec(ran.stderr.replaceAll(sandbox.state, ""))?.[0] ?? ran.stderr);
+        assertEquals(sandbox.processes(), [], ran.stderr);
+        // The log of the start before is there as it was, under this number or the next.
+        const now = snapshot(first.dir);
+        assert([now["server.log"], now["server.log.1"]].includes(before["server.log"]));
+        before = now;
+        assertEquals(Object.keys(now).filter((name) => name.endsWith(".tmp")), [], "a temporary file is left");
+      }
+      assert(messages.size >= 3, [...messages].join("\n"));
+      await sandbox.assertOneServer("web");
+      await sandbox.json(["stop", "web"]);
+    },
+  });
+}
+
 Deno.test({
-  name: "no inode left for the log: exit 4, and nothing has changed",
+  name: "a disk that turns read-only between the tombstone and the commit: the server is gone again",
   ignore,
   async fn() {
     await using sandbox = await Sandbox.create();
-    await using _tmpfs = await mountTmpfs(sandbox.state, "size=1m,nr_inodes=32");
-    const args = ["start", "web", "--port", "0", "--", ...fixture("say=first")];
-    const first = await sandbox.json(args);
+    const args = ["start", "web", "--port", "0", "--"];
+    const first = await sandbox.json([...args, ...fixture("say=first")]);
     await sandbox.json(["stop", "web"]);
-    const before = snapshot(first.dir);
-    for (let number = 0;; number++) {
-      try {
-        Deno.writeTextFileSync(`${sandbox.state}/inode${number}`, "", { createNew: true });
-      } catch (error) {
-        if ((error as { code?: string }).code !== "ENOSPC") throw error;
-        break;
-      }
+    const readOnly = `mount --bind ${sandbox.state} ${sandbox.state} && mount -o remount,bind,ro ${sandbox.state}`;
+    const server = ["sh", "-c", `${readOnly} && exec ${fixture("child").join(" ")}`];
+    try {
+      const { error } = await sandbox.json([...args, ...server], { code: 4 });
+      assertStringIncludes(error.message, "read-only");
+      assertEquals(sandbox.processes(), []);
+      const again = await sandbox.json([...args, ...fixture()], { code: 4 });
+      assertStringIncludes(again.error.message, "read-only");
+      assertEquals((await sandbox.json(["status", "web"], { code: 1 })).state, "interrupted");
+      assertEquals(snapshot(first.dir)["server.log.1"], "first\n");
+    } finally {
+      assert(await succeeds("umount", "-l", sandbox.state));
     }
-    Deno.removeSync(`${sandbox.state}/inode0`); // enough for the tombstone, but not for the log as well
-    const { error } = await sandbox.json(args, { code: 4 });
-    assertStringIncludes(error.message, 'server.log": no space left on the device');
-    assertEquals(snapshot(first.dir), before);
-    assertEquals(sandbox.processes(), []);
-    assertEquals((await sandbox.json(["status", "web"], { code: 3 })).state, "stopped");
+    assertEquals((await sandbox.json([...args, ...fixture()])).recovered.reason, "interrupted-start");
+    await sandbox.assertOneServer("web");
   },
 });
+
+Deno.test({
+  name: "directories without the right to write: exit 4, nothing changed, nothing running",
+  ignore: ignore || !await succeeds("setpriv", ...WITHOUT_OVERRIDE, "true"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const args = ["start", "web", "--port", "0", "--json", "--", ...fixture("say=first")];
+    const run = async () => {
+      const { code, stdout, stderr } = await new Deno.Command("setpriv", {
+        args: [...WITHOUT_OVERRIDE, ...COMMAND, ...args],
+        cwd: sandbox.project,
+        env: sandbox.env(),
+      }).output();
+      return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
+    };
+    assertEquals((await run()).code, 0);
+    const dir = sandbox.nodeDir("web");
+    await sandbox.json(["stop", "web"]);
+    let before = snapshot(dir);
+    for (const path of [dir, dir.slice(0, dir.lastIndexOf("/")), sandbox.state]) {
+      for (const mode of [0o555, 0o000]) {
+        Deno.chmodSync(path, mode);
+        const isAbove = path !== dir && mode === 0o555; // what is below can still be written
+        const { code, text } = await run();
+        assertEquals(code, isAbove ? 0 : 4, text);
+        if (!isAbove) assertStringIncludes(text, "permission denied");
+        Deno.chmodSync(path, 0o700);
+        if (isAbove) await sandbox.json(["stop", "web"]);
+        else assertEquals(snapshot(dir), before);
+        assertEquals(sandbox.processes(), []);
+        before = snapshot(dir);
+      }
+    }
+    assertEquals((await run()).code, 0);
+    await sandbox.assertOneServer("web");
+  },
+});
+
+Deno.test("a state directory behind a symbolic link is one place, by whatever path", async () => {
+  await using sandbox = await Sandbox.create();
+  const real = `${sandbox.root}/elsewhere/real`;
+  Deno.mkdirSync(real, { recursive: true, mode: 0o700 });
+  Deno.symlinkSync(real, sandbox.state);
+  const args = ["start", "web", "--port", "0", "--", ...fixture()];
+  await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
+  const started = await sandbox.json(args);
+  assertEquals(started.recovered.pids.length, 1);
+  await sandbox.assertOneServer("web");
+  assertEquals((await sandbox.json(args, { env: { TOMBSTONE_STATE_DIR: real } })).pid, started.pid);
+  // Proof by the log's path holds behind the link, too.
+  Deno.writeTextFileSync(`${started.dir}/node.info`, "");
+  assertEquals((await sandbox.json(["stop", "web"])).nodes[0].recovered.pids, [started.pid]);
+});
+
+for (const error of ["ENOSPC", "EIO"]) {
+  Deno.test({
+    name: `${error} at each write of a start: told without a stack, nothing left running, and the next start works`,
+    ignore: !HAS_STRACE,
+    async fn() {
+      await using site = await CrashSite.create(chooseServer());
+      const points = (await site.points(SCENARIOS[0]!)).filter(({ call }) => WRITES.includes(call));
+      for (const point of spread(points, 12)) {
+        assertEquals(await site.tryFault(point, error), null, `${point.call} ${point.at}`);
+      }
+    },
+  });
+}
 
 Deno.test({
   name: "no space left after the spawn: the server is gone again, and the next start with space works",

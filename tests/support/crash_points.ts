@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { COMMAND, freePort, kill, readProcess, Sandbox } from "./sandbox.ts";
 import { isInstalled, type Server } from "./servers.ts";
 
@@ -20,6 +20,9 @@ const CHANGES = [
   ...["kill", "wait4", "waitid", "flock", "exit_group"],
 ];
 const LOOKS = ["openat", "read", "write", "close", "lseek", "statx", "newfstatat", "access", "readlink", "getdents64"];
+
+/** Calls at which a disk can refuse. */
+export const WRITES = ["openat", "mkdir", "write", "fsync", "ftruncate", "rename", "unlink"];
 
 /** A moment at which a command can be killed. */
 export interface Point {
@@ -114,6 +117,28 @@ export class CrashSite implements AsyncDisposable {
     }
   }
 
+  /**
+   * Lets one call of a start fail as a full or broken disk would.
+   *
+   * @returns what was wrong then or afterwards; `null` if nothing was
+   */
+  async tryFault(point: Point, errno: string): Promise<string | null> {
+    const [scenario] = SCENARIOS;
+    try {
+      await this.#prepare(scenario!);
+      const inject = `inject=${point.call}:error=${errno}:when=${point.at}`;
+      await this.#strace(scenario!, ["-e", `trace=${point.call}`, "-e", inject]);
+      const messages = await Deno.readTextFile(`${this.#sandbox.root}/stderr`);
+      assert(!messages.includes("    at "), messages);
+      const { state } = JSON.parse((await this.#sandbox.run(["status", "web", "--json"])).stdout);
+      if (state !== "running") assertEquals(this.#sandbox.processes(), [], messages);
+      await this.#askOracle();
+      return null;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
   async #prepare({ before }: Scenario): Promise<void> {
     const sandbox = this.#sandbox;
     if (before === "running") return void await sandbox.json(this.#start);
@@ -144,8 +169,10 @@ export class CrashSite implements AsyncDisposable {
    */
   async #strace(scenario: Scenario, flags: string[]): Promise<string> {
     const log = `${this.#sandbox.root}/trace`;
-    const child = new Deno.Command("strace", {
-      args: ["-f", "-q", "-I", "2", "-s", "16", "-o", log, ...flags, ...COMMAND, ...this.#command(scenario)],
+    const messages = `${this.#sandbox.root}/stderr`;
+    const command = ["strace", "-f", "-q", "-I", "2", "-s", "16", "-o", log, ...flags, ...COMMAND];
+    const child = new Deno.Command("sh", {
+      args: ["-c", 'exec "$@" 2>"$0"', messages, ...command, ...this.#command(scenario)],
       cwd: this.#sandbox.project,
       env: this.#sandbox.env(),
       stdin: "null",

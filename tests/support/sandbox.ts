@@ -74,13 +74,17 @@ export function allPids(): number[] {
   return [...Deno.readDirSync("/proc")].map((entry) => Number(entry.name)).filter(Number.isInteger);
 }
 
-function environHas(pid: number, entry: string): boolean {
+function environ(pid: number): string[] {
   try {
-    return Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0").includes(entry);
+    return Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0");
   } catch (error) {
-    if (error instanceof Error && !(error instanceof TypeError)) return false;
+    if (error instanceof Error && !(error instanceof TypeError)) return [];
     throw error;
   }
+}
+
+function environHas(pid: number, entry: string): boolean {
+  return environ(pid).includes(entry);
 }
 
 function worksIn(pid: number, dir: string): boolean {
@@ -280,7 +284,8 @@ export class Sandbox implements AsyncDisposable {
     assertEquals(this.runtimeFiles(node), ["node.info", "pid", "port"]);
     assertEquals(Deno.readTextFileSync(`${this.nodeDir(node)}/pid`), `${status.pid}\n`);
     const isOurs = (pid: number) =>
-      readProcess(pid)?.sid === status.pid || environHas(pid, `TOMBSTONE_ATTEMPT=${status.attempt}`);
+      readProcess(pid)?.sid === status.pid || environHas(pid, `TOMBSTONE_ATTEMPT=${status.attempt}`) ||
+      environ(pid).some((entry) => entry.startsWith("TOMBSTONE_NODE=") && entry !== `TOMBSTONE_NODE=${node}`);
     // A launcher of a dead attempt that has not run yet ends by itself as soon as it does.
     const others = () => this.processes().filter((pid) => !isOurs(pid));
     await until("nothing of a dead attempt is left", () => others().length === 0, 2000, () => others().map(describe));
