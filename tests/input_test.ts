@@ -1,6 +1,6 @@
 /** Bad input: a clear error, the right exit code, and nothing lost. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fixture, isRunning, Sandbox } from "./support/sandbox.ts";
+import { Sandbox } from "./support/sandbox.ts";
 
 /** Wrong calls: arguments, exit code, part of the message, part of the hint. */
 const WRONG: [string[], number, string, string][] = [

@@ -4,17 +4,7 @@ import { launch, LAUNCHER_EXIT } from "../lib/process/launcher.ts";
 import { removeFile } from "../lib/state/durable.ts";
 import { nodeDir } from "../lib/state/node_dir.ts";
 import { TombstoneError } from "../lib/errors.ts";
-import {
-  accepts,
-  allPids,
-  type Document,
-  fixture,
-  freePort,
-  isRunning,
-  readProcess,
-  Sandbox,
-  until,
-} from "./support/sandbox.ts";
+import { accepts, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
 
 Deno.test("sweep removes node.info, port, pid and starting", async () => {
   await using sandbox = await Sandbox.create();

@@ -1,11 +1,20 @@
 /**
- * Kills every command at every one of its system calls and asks each time whether the next start makes it good:
+ * Kills every command at every one of its system calls, and lets every write of a start fail; asks each time whether
+ * the next start makes it good:
  * `deno task crash [--server nginx|redis|node] [--jobs N] [SCENARIO...]`.
  *
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { CrashSite, HAS_STRACE, type Point, type Scenario, SCENARIOS } from "../tests/support/crash_points.ts";
+import {
+  CrashSite,
+  HAS_STRACE,
+  type Outcome,
+  type Point,
+  type Scenario,
+  SCENARIOS,
+  WRITES,
+} from "../tests/support/crash_points.ts";
 import { chooseServer } from "../tests/support/servers.ts";
 
 const flags = parseArgs(Deno.args, { string: ["server", "jobs", "_"], default: { jobs: "2" } });
@@ -15,46 +24,58 @@ const chosen = SCENARIOS.filter(({ name }) => flags._.length === 0 || flags._.in
 /** Counts of one scenario. */
 interface Tally {
   points: number;
-  killed: number;
+  hit: number;
   failures: string[];
 }
 
-async function tryAll(scenario: Scenario): Promise<Tally> {
-  const tally: Tally = { points: 0, killed: 0, failures: [] };
+/** Tries every point of a scenario, several at a time. */
+async function tryAll(
+  scenario: Scenario,
+  isMeant: (point: Point) => boolean,
+  attempt: (site: CrashSite, point: Point) => Promise<Outcome>,
+): Promise<Tally> {
+  const tally: Tally = { points: 0, hit: 0, failures: [] };
   const queue: Point[] = [];
   {
     await using site = await CrashSite.create(server);
-    queue.push(...await site.points(scenario));
+    queue.push(...(await site.points(scenario)).filter(isMeant));
   }
   const work = async () => {
     await using site = await CrashSite.create(server);
     for (let point: Point | undefined; (point = queue.shift()) !== undefined;) {
-      const { hit, failure } = await site.tryPoint(scenario, point);
+      const { hit, failure } = await attempt(site, point);
       tally.points++;
-      if (hit === "killed") tally.killed++;
-      if (failure !== null) {
-        tally.failures.push(`${scenario.name}, ${point.call} ${point.at}`);
-        console.log(`FAILED: ${scenario.name}, killed at ${point.call} ${point.at} (${hit}): ${failure}`);
-      }
+      if (hit !== "finished") tally.hit++;
+      if (failure !== null) tally.failures.push(`${point.call} ${point.at} (${hit}): ${failure}`);
     }
   };
   await Promise.all(Array.from({ length: Number(flags.jobs) }, work));
   return tally;
 }
 
+/** Errors that a disk gives at a write. */
+const ERRORS = ["ENOSPC", "EIO", "EROFS"];
+
 console.log(`killing ${server.name}'s commands ${HAS_STRACE ? "at every system call" : "at named steps (no strace)"}`);
 const begun = performance.now();
 const seconds = () => Math.round((performance.now() - begun) / 1000);
-const total: Tally = { points: 0, killed: 0, failures: [] };
-for (const scenario of chosen) {
-  const { points, killed, failures } = await tryAll(scenario);
-  console.log(`${scenario.name}: ${points} points, killed at ${killed}, ${failures.length} failed (${seconds()} s)`);
+const total: Tally = { points: 0, hit: 0, failures: [] };
+
+function report(name: string, { points, hit, failures }: Tally): void {
+  console.log(`${name}: ${points} points, hit ${hit}, ${failures.length} failed (${seconds()} s)`);
+  for (const failure of failures) console.log(`FAILED: ${name}, ${failure}`);
   total.points += points;
-  total.killed += killed;
+  total.hit += hit;
   total.failures.push(...failures);
 }
-console.log(
-  `${total.points} points, killed at ${total.killed}, ${total.failures.length} failed, ${seconds()} s` +
-    total.failures.map((failure) => `\n  ${failure}`).join(""),
-);
+
+for (const scenario of chosen) {
+  report(scenario.name, await tryAll(scenario, () => true, (site, point) => site.tryPoint(scenario, point)));
+}
+for (const error of HAS_STRACE && flags._.length === 0 ? ERRORS : []) {
+  const isWrite = (point: Point) => WRITES.includes(point.call);
+  const [start] = SCENARIOS;
+  report(`start with ${error}`, await tryAll(start!, isWrite, (site, point) => site.tryFault(point, error)));
+}
+console.log(`${total.points} points, hit ${total.hit}, ${total.failures.length} failed, ${seconds()} s`);
 Deno.exitCode = total.failures.length === 0 ? 0 : 1;

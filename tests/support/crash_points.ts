@@ -65,8 +65,8 @@ export const HAS_STRACE = isInstalled("strace");
 
 /** How one point came out. */
 export interface Outcome {
-  /** Whether the command was killed there; a call that this run did not make lets it finish. */
-  hit: "killed" | "finished";
+  /** What became of the command there; a call that this run did not make lets it finish. */
+  hit: "killed" | "refused" | "finished";
   /** What was wrong afterwards; `null` if nothing was. */
   failure: string | null;
 }
@@ -120,22 +120,24 @@ export class CrashSite implements AsyncDisposable {
   /**
    * Lets one call of a start fail as a full or broken disk would.
    *
-   * @returns what was wrong then or afterwards; `null` if nothing was
+   * @param errno name of an error, as of errno(3)
    */
-  async tryFault(point: Point, errno: string): Promise<string | null> {
+  async tryFault(point: Point, errno: string): Promise<Outcome> {
     const [scenario] = SCENARIOS;
+    let hit: Outcome["hit"] = "finished";
     try {
       await this.#prepare(scenario!);
       const inject = `inject=${point.call}:error=${errno}:when=${point.at}`;
-      await this.#strace(scenario!, ["-e", `trace=${point.call}`, "-e", inject]);
+      const trace = await this.#strace(scenario!, ["-e", `trace=${point.call}`, "-e", inject]);
+      if (trace.includes("(INJECTED)")) hit = "refused";
       const messages = await Deno.readTextFile(`${this.#sandbox.root}/stderr`);
       assert(!messages.includes("    at "), messages);
       const { state } = JSON.parse((await this.#sandbox.run(["status", "web", "--json"])).stdout);
       if (state !== "running") assertEquals(this.#sandbox.processes(), [], messages);
       await this.#askOracle();
-      return null;
+      return { hit, failure: null };
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return { hit, failure: error instanceof Error ? error.message : String(error) };
     }
   }
 
