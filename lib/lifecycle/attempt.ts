@@ -14,7 +14,7 @@ import { findDaemon } from "../process/pid_file.ts";
 import { reap } from "../process/reap.ts";
 import { findTree, type Roots } from "../process/tree.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
-import { launchRecordPath } from "../state/launch_record.ts";
+import { launchRecordPath, readLaunchRecord } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import {
   here,
@@ -120,7 +120,8 @@ export class Attempt {
 
   #findMain(): Identity | null {
     const { pid_file } = this.#settings;
-    return pid_file === null ? this.#leader : findDaemon(pid_file, this.#tombstone.attempt, this.#leader);
+    if (pid_file === null) return this.#leader;
+    return findDaemon(pid_file, readLaunchRecord(this.#dir, this.#tombstone.attempt));
   }
 
   #isGone(): boolean {

@@ -151,7 +151,7 @@ export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
     if (launch.process === null) continue;
     processes.push(launch.process);
     for (const path of tombstone === null ? [] : [tombstone.pid_file, ...tombstone.older_pid_files]) {
-      const daemon = path === null ? null : findDaemon(path, launch.attempt, launch.process);
+      const daemon = path === null ? null : findDaemon(path, launch);
       if (daemon !== null) processes.push(daemon);
     }
   }

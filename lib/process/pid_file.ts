@@ -5,38 +5,38 @@
  */
 import { isAlive, isPlausiblePid, platform } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
-import { readSmallFile } from "../state/durable.ts";
-import { stateError } from "../errors.ts";
+import { modifiedAtMs, readSmallFile } from "../state/durable.ts";
+import type { LaunchRecord } from "../state/launch_record.ts";
 import { ATTEMPT_VARIABLE } from "./tree.ts";
 
 /**
- * The daemon of an attempt. Its pid alone proves nothing, but the order of three moments does: it was started
- * after the launcher and before the file was last written. Whoever has the pid now and was alive then is
- * the process that the file means; a later owner of a recycled pid is younger than the file.
+ * The daemon of an attempt. Its pid alone proves nothing, but its environment does, or the order of three
+ * moments: it was started after the launcher and before the file was last written. Whoever has the pid now and was
+ * alive then is the process that the file means; a later owner of a recycled pid is younger than the file.
+ *
+ * Processes are dated by the kernel's ticks and files by the wall clock. Two clocks that are set apart meanwhile would
+ * hide the daemon, so the offset between them is taken twice: now, and at the writing of the launch record.
+ * (Test: "the clock set a year back or forth".)
  *
  * @param path the pid file, removed by the tool before the launcher was spawned
- * @param launcher the launcher of the attempt
+ * @param launch the launcher of the attempt
  */
-export function findDaemon(path: string, attempt: string, launcher: Identity): Identity | null {
+export function findDaemon(path: string, launch: LaunchRecord): Identity | null {
+  const launcher = launch.process;
   const content = readSmallFile(path);
   const pid = content.kind === "text" && /^\s*\d{1,7}\s*$/.test(content.text) ? Number(content.text) : 0;
-  if (!isPlausiblePid(pid) || pid === launcher.pid) return null;
+  if (launcher === null || !isPlausiblePid(pid) || pid === launcher.pid) return null;
   const row = platform.read(pid);
-  if (row === null || !isAlive(row)) return null;
+  if (row === null || !isAlive(row) || row.startTime < launcher.startTime) return null;
+  const daemon: Identity = { pid, startTime: row.startTime };
   const named = platform.environment(pid, ATTEMPT_VARIABLE);
-  if (named !== null && named !== attempt) return null;
-  if (row.startTime < launcher.startTime) return null;
+  if (named !== null) return named === launch.attempt ? daemon : null;
   const written = modifiedAtMs(path);
   if (written === null) return null;
   const started = platform.startedAtMs(row.startTime);
-  return started <= written + platform.startPrecisionMs ? { pid, startTime: row.startTime } : null;
-}
-
-function modifiedAtMs(path: string): number | null {
-  try {
-    return Deno.statSync(path).mtime?.getTime() ?? null;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw stateError("read", path, error);
-  }
+  const age = started - platform.startedAtMs(launcher.startTime); // at its start, since the launcher's
+  const recorded = launch.recordedAtMs;
+  const isOlder = started <= written + platform.startPrecisionMs ||
+    (recorded !== null && recorded + age <= written + platform.startPrecisionMs);
+  return isOlder ? daemon : null;
 }

@@ -120,3 +120,13 @@ export function readSmallFile(path: string): FileContent {
     throw stateError("read", path, error);
   }
 }
+
+/** When a file was last written, in milliseconds since 1970 by the clock as it was set then; `null` if there is none. */
+export function modifiedAtMs(path: string): number | null {
+  try {
+    return Deno.statSync(path).mtime?.getTime() ?? null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw stateError("read", path, error);
+  }
+}

@@ -8,7 +8,7 @@
 import { isPlausiblePid, platform } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
 import { stateError } from "../errors.ts";
-import { readSmallFile } from "./durable.ts";
+import { modifiedAtMs, readSmallFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 import { asAttempt } from "./settings.ts";
 
@@ -18,6 +18,8 @@ export interface LaunchRecord {
   attempt: string;
   /** The launcher's process, which becomes the server's; `null` while the record is not written. */
   process: Identity | null;
+  /** When it was written, in milliseconds since 1970 by the clock as it was set then; `null` if it is not there. */
+  recordedAtMs: number | null;
 }
 
 /** Path of the record of an attempt. */
@@ -34,7 +36,11 @@ export function attemptOfEntry(name: string): string | null {
 export function readLaunchRecord(dir: NodeDir, attempt: string): LaunchRecord {
   const content = readSmallFile(launchRecordPath(dir, attempt));
   const process = content.kind === "text" ? platform.launchStamp.parse(content.text.trim()) : null;
-  return { attempt, process: process !== null && isPlausiblePid(process.pid) ? process : null };
+  return {
+    attempt,
+    process: process !== null && isPlausiblePid(process.pid) ? process : null,
+    recordedAtMs: content.kind === "text" ? modifiedAtMs(launchRecordPath(dir, attempt)) : null,
+  };
 }
 
 /** Every launch record of a node. */
