@@ -124,6 +124,26 @@ Deno.test({
 const hasRedis = installed("redis-server", "redis-server");
 
 Deno.test({
+  name: "a BEAM node's name is free again before the next start, after restart, stop and SIGKILL",
+  ignore: !hasErlang,
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const beam = new BeamNode(sandbox);
+    let node = await sandbox.json(beam.startArgs, { env: beam.env });
+    for (const end of ["restart", "stop", "kill", "restart", "stop", "kill"]) {
+      const before = node.pid;
+      if (end === "restart") node = await sandbox.json(["restart", "beam"], { env: beam.env });
+      if (end === "stop") await sandbox.json(["stop", "beam"]);
+      if (end === "kill") Deno.kill(before, "SIGKILL");
+      if (end !== "restart") node = await sandbox.json(beam.startArgs, { env: beam.env });
+      assert(node.started && node.pid !== before, end);
+      assertEquals(await greeting(node.port), `${beam.name}@localhost`);
+      assertEquals(await beam.registered(), [beam.name]);
+    }
+  },
+});
+
+Deno.test({
   name: "redis: started, killed with its starter, recovered although it overwrites its environment, stopped",
   ignore: !hasRedis,
   async fn() {

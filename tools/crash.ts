@@ -13,6 +13,7 @@ import {
   type Point,
   type Scenario,
   SCENARIOS,
+  stepsOf,
   WRITES,
 } from "../tests/support/crash_points.ts";
 import { chooseServer } from "../tests/support/servers.ts";
@@ -35,8 +36,8 @@ async function tryAll(
   attempt: (site: CrashSite, point: Point) => Promise<Outcome>,
 ): Promise<Tally> {
   const tally: Tally = { points: 0, hit: 0, failures: [] };
-  const queue: Point[] = [];
-  {
+  const queue = stepsOf(scenario).filter(isMeant);
+  if (HAS_STRACE) {
     await using site = await CrashSite.create(server);
     queue.push(...(await site.points(scenario)).filter(isMeant));
   }
@@ -56,7 +57,11 @@ async function tryAll(
 /** Errors that a disk gives at a write. */
 const ERRORS = ["ENOSPC", "EIO", "EROFS"];
 
-console.log(`killing ${server.name}'s commands ${HAS_STRACE ? "at every system call" : "at named steps (no strace)"}`);
+console.log(
+  `killing ${server.name}'s commands ${
+    HAS_STRACE ? "at every system call" : "at named steps, since there is no strace"
+  }`,
+);
 const begun = performance.now();
 const seconds = () => Math.round((performance.now() - begun) / 1000);
 const total: Tally = { points: 0, hit: 0, failures: [] };

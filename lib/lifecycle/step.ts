@@ -5,9 +5,11 @@
  */
 import type { Teller } from "./teller.ts";
 
-/** A point that a start passes; each marks that what its name says has just been done. */
+/** A point that a command passes; each marks that what its name says has just been done. */
 export type Step =
   | "locked"
+  | "ended"
+  | "swept"
   | "tombstone-written"
   | "recovered"
   | "port-checked"

@@ -15,6 +15,7 @@ import type { NodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
 import { collectEvidence, type Evidence, findMain, judge, type Judgement, rootsOf } from "./judge.ts";
 import { foresee, recover, type Recovered, requireEnded, sweepFiles, takeOver, tidy } from "./recover.ts";
+import { pass } from "./step.ts";
 import type { Teller } from "./teller.ts";
 
 /** Options of {@linkcode stop} and {@linkcode sweep}. */
@@ -76,14 +77,17 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
     timeoutMs: options.lockTimeoutMs,
     onWait: (holder) => options.teller.tell(`waiting for ${holder}`),
   });
+  pass("locked", options.teller);
   const evidence = collectEvidence(dir);
   const judgement = judge(evidence);
   refuseForeign(dir, judgement, "stop", options.foreign);
   if (judgement.kind !== "running") {
-    return { stopped: false, pids: [], recovered: await undo(dir, evidence, judgement) };
+    return { stopped: false, pids: [], recovered: await undo(dir, evidence, judgement, options.teller) };
   }
   const pids = await endGracefully(dir, evidence, judgement.info, options.teller);
+  pass("ended", options.teller);
   sweepFiles(dir, declaredFiles(judgement.info));
+  pass("swept", options.teller);
   removeFile(dir.starting, "remove");
   syncDir(dir.path);
   await requireFreePort(dir, judgement.info);
@@ -100,6 +104,7 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
     timeoutMs: options.lockTimeoutMs,
     onWait: (holder) => options.teller.tell(`waiting for ${holder}`),
   });
+  pass("locked", options.teller);
   const evidence = collectEvidence(dir);
   const judgement = judge(evidence);
   refuseForeign(dir, judgement, "sweep", options.foreign);
@@ -108,7 +113,7 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
     return { action: "running", recovered: null };
   }
   const hadTombstone = evidence.tombstone.kind !== "missing";
-  const recovered = await undo(dir, evidence, judgement);
+  const recovered = await undo(dir, evidence, judgement, options.teller);
   return { action: recovered !== null || hadTombstone ? "swept" : "nothing", recovered };
 }
 
@@ -122,13 +127,23 @@ export function foreseeSweep(dir: NodeDir): Swept {
 }
 
 /** Takes over, reaps, sweeps, and removes the tombstone last: dying here at any point leaves it in place. */
-async function undo(dir: NodeDir, evidence: Evidence, judgement: Judgement): Promise<Recovered | null> {
-  if (judgement.kind === "unfinished") takeOver(dir, evidence);
+async function undo(
+  dir: NodeDir,
+  evidence: Evidence,
+  judgement: Judgement,
+  teller: Teller,
+): Promise<Recovered | null> {
+  if (judgement.kind === "unfinished") {
+    takeOver(dir, evidence);
+    pass("tombstone-written", teller);
+  }
   const recovered = await recover(dir, evidence, judgement, {
     processes: judgement.kind === "foreign" ? "ignore" : "reap",
   });
+  pass("recovered", teller);
   removeFile(dir.starting, "remove");
   syncDir(dir.path);
+  pass("tombstone-removed", teller);
   return recovered;
 }
 

@@ -1,0 +1,98 @@
+/** Commands for one node that meet: whoever comes second waits, and the end is as if they had come one by one. */
+import { assert, assertEquals } from "@std/assert";
+import { type Document, fixture, freePort, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
+
+/** A server that takes its time to go. */
+const leisurely = (milliseconds: number) => [
+  "sh",
+  "-c",
+  `trap 'sleep ${milliseconds / 1000}; exit 0' TERM; ${fixture().join(" ")} & while :; do sleep 0.02; done`,
+];
+
+/** Whether a process was called with exactly these words, each ended by NUL. */
+function runs(pid: number, words: string): boolean {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`) === words;
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof TypeError)) return false;
+    throw error;
+  }
+}
+
+Deno.test("stop during a start waits for it, and stops what it started", async () => {
+  await using sandbox = await Sandbox.create();
+  const gate = `${sandbox.project}/go`;
+  const script = `while [ ! -e ${gate} ]; do sleep 0.02; done; exec ${fixture().join(" ")}`;
+  const starting = sandbox.json(["start", "web", "--port", "0", "--", "sh", "-c", script]);
+  await until("the server runs", () => sandbox.serversOf("web").length > 0);
+  const stopping = sandbox.run(["stop", "web"]);
+  await until("stop waits", () => sandbox.processes().length > 2);
+  Deno.writeTextFileSync(gate, "");
+  const started: Document = await starting;
+  const { code, stdout, stderr } = await stopping;
+  assertEquals([started.started, code], [true, 0]);
+  assert(stdout.includes(`stopped "web"`), stdout + stderr);
+  assertEquals(sandbox.processes(), []);
+  assertEquals(sandbox.runtimeFiles("web"), []);
+});
+
+Deno.test("a start during a stop waits until the old server and its port are gone", async () => {
+  await using sandbox = await Sandbox.create();
+  const args = ["start", "web", "--port", String(freePort()), "--", ...leisurely(400)];
+  const first = await sandbox.json(args);
+  const stopping = sandbox.json(["stop", "web"]);
+  await until("stop has asked", () => sandbox.processes().some((pid) => runs(pid, "sleep\x000.4\0")));
+  const second = await sandbox.json(args);
+  assertEquals((await stopping).nodes[0].stopped, true);
+  assertEquals([second.started, isRunning(first.pid)], [true, false]);
+  await sandbox.assertOneServer("web");
+});
+
+Deno.test("stops at once: one stops it, the others find it stopped", async () => {
+  await using sandbox = await Sandbox.create();
+  for (let round = 0; round < 5; round++) {
+    await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("child")]);
+    const all = await Promise.all(Array.from({ length: 4 }, () => sandbox.json(["stop", "web"])));
+    assertEquals(all.filter(({ nodes }: Document) => nodes[0].stopped).length, 1);
+    assertEquals(sandbox.processes(), []);
+  }
+});
+
+Deno.test("starts, stops, restarts and sweeps at once: no error, and one server or none", async () => {
+  await using sandbox = await Sandbox.create();
+  sandbox.bystander();
+  const start = ["start", "web", "--port", String(freePort()), "--", ...fixture()];
+  await sandbox.json(start);
+  for (let round = 0; round < 5; round++) {
+    const commands = [start, ["stop", "web"], ["restart", "web"], ["sweep", "web"], start, ["status", "web"]];
+    const all = await Promise.all(commands.map((command) => sandbox.run(command)));
+    for (const [index, { code, stderr }] of all.entries()) {
+      const [name] = commands[index]!;
+      // A restart after a stop has nothing to go by; a status tells what it meets.
+      const codes = name === "restart" ? [0, 3] : name === "status" ? [0, 1, 3] : [0];
+      assert(codes.includes(code), `${name} exited with ${code}: ${stderr}`);
+    }
+    const { state } = JSON.parse((await sandbox.run(["status", "web", "--json"])).stdout);
+    if (state === "running") await sandbox.assertOneServer("web");
+    else assertEquals([state, sandbox.processes()], ["stopped", []]);
+    await sandbox.json(start);
+  }
+});
+
+Deno.test("a stop that is killed half-way: the next stop or start goes on from there", async () => {
+  await using sandbox = await Sandbox.create();
+  const args = ["start", "web", "--port", String(freePort()), "--stop-timeout", "2s", "--", ...leisurely(300)];
+  for (const next of [["stop", "web"], args, ["restart", "web"], ["sweep", "web"]]) {
+    const { pid } = await sandbox.json(args);
+    const stop = sandbox.spawn(["stop", "web"]);
+    const output = stop.output();
+    await until("the server was asked to go", () => sandbox.processes().some((each) => runs(each, "sleep\x000.3\0")));
+    kill(stop);
+    await output;
+    await sandbox.json(next);
+    await sandbox.json(args);
+    await sandbox.assertOneServer("web");
+    await sandbox.json(["stop", "web"]);
+    assertEquals(sandbox.processes(), []);
+  }
+});
