@@ -1,6 +1,6 @@
 /** Commands for one node that meet: whoever comes second waits, and the end is as if they had come one by one. */
 import { assert, assertEquals } from "@std/assert";
-import { type Document, fixture, freePort, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
+import { accepts, type Document, fixture, freePort, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
 
 /** A server that takes its time to go. */
 const leisurely = (milliseconds: number) => [
@@ -83,16 +83,32 @@ Deno.test("a stop that is killed half-way: the next stop or start goes on from t
   await using sandbox = await Sandbox.create();
   const args = ["start", "web", "--port", String(freePort()), "--stop-timeout", "2s", "--", ...leisurely(300)];
   for (const next of [["stop", "web"], args, ["restart", "web"], ["sweep", "web"]]) {
-    const { pid } = await sandbox.json(args);
+    await sandbox.json(args);
     const stop = sandbox.spawn(["stop", "web"]);
     const output = stop.output();
     await until("the server was asked to go", () => sandbox.processes().some((each) => runs(each, "sleep\x000.3\0")));
     kill(stop);
     await output;
+    const status = await sandbox.json(["status", "web"]);
+    assertEquals([status.state, status.reason], ["running", "a stop of it was interrupted"]);
     await sandbox.json(next);
     await sandbox.json(args);
     await sandbox.assertOneServer("web");
     await sandbox.json(["stop", "web"]);
     assertEquals(sandbox.processes(), []);
   }
+});
+
+Deno.test("a running server that ends while a start waits for its probes is started anew", async () => {
+  await using sandbox = await Sandbox.create();
+  const gate = `${sandbox.project}/gone`;
+  const wait = `while [ ! -e ${gate} ]; do sleep 0.02; done`;
+  const script = `[ -e ${gate} ] && exec ${fixture().join(" ")}; ${fixture().join(" ")} & ${wait}; kill $!; sleep 0.5`;
+  const start = ["start", "web", "--port", String(freePort()), "--", "sh", "-c", script];
+  const first = await sandbox.json(start);
+  Deno.writeTextFileSync(gate, "");
+  await until("it listens no more", async () => !(await accepts(first.port)));
+  const second = await sandbox.json(start);
+  assertEquals([second.started, second.recovered.reason], [true, "died"]);
+  await sandbox.assertOneServer("web");
 });

@@ -152,6 +152,7 @@ export class Attempt {
       started_at: this.#tombstone.begun_at,
       ready_at: new Date().toISOString(),
       ready_ms: Math.round(performance.now() - this.#launchedAt),
+      stop_began_at: null,
       ...here(),
       ...this.#settings,
     };

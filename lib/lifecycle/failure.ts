@@ -10,7 +10,7 @@ import { lastLines } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 
 /** Number of log lines in an error. */
-export const LOG_LINES = 20;
+const LOG_LINES = 20;
 
 /** Somebody else listens where the node should: exit code 5. */
 export function portInUse(dir: NodeDir, port: number, owner: Owner): TombstoneError {

@@ -129,7 +129,7 @@ export async function inspect(dir: NodeDir): Promise<NodeReport> {
       const stale = findForeignNonce(dir, info);
       if (stale !== null) return reportOfInfo(dir, info, "stale", stale);
       const ready = await isReady(info.probes, subjectOf(dir, info));
-      return { ...reportOfInfo(dir, info, "running", ready ? null : "its probes do not pass"), ready };
+      return { ...reportOfInfo(dir, info, "running", describeRunning(dir, info, ready)), ready };
     }
     case "died": {
       const reason = judgement.rebooted ? "the machine was rebooted" : `pid ${judgement.info.pid} is gone`;
@@ -156,6 +156,12 @@ export async function inspect(dir: NodeDir): Promise<NodeReport> {
     case "foreign":
       return emptyReport(dir, "unknown", judgement.reason);
   }
+}
+
+/** In words, what keeps a running node from being all right; `null` if nothing does. */
+function describeRunning(dir: NodeDir, info: NodeInfo, ready: boolean): string | null {
+  if (info.stop_began_at !== null) return isLocked(dir) ? "it is being stopped" : "a stop of it was interrupted";
+  return ready ? null : "its probes do not pass";
 }
 
 /** In words, which port file carries a nonce other than the recorded one; `null` if none does. */

@@ -6,20 +6,19 @@
 import { EXIT, TombstoneError } from "../errors.ts";
 import type { Subject } from "../probe/probe.ts";
 import { untilReady } from "../probe/wait.ts";
-import { lastLines } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/records.ts";
 import type { Settings } from "../state/settings.ts";
-import { LOG_LINES } from "./failure.ts";
 import { findMain } from "./judge.ts";
 import type { Started, StartRequest } from "./request.ts";
 
 /**
  * Reports a node that already runs, once its probes pass.
  *
- * @throws {TombstoneError} they do not pass in time, or it ends meanwhile
+ * @returns `null` if it ends meanwhile
+ * @throws {TombstoneError} its probes do not pass in time
  */
-export async function joinRunning(request: StartRequest, info: NodeInfo): Promise<Started> {
+export async function joinRunning(request: StartRequest, info: NodeInfo): Promise<Started | null> {
   const { dir, settings, teller } = request;
   const subject = subjectOf(dir, info);
   const outcome = await untilReady({
@@ -36,12 +35,7 @@ export async function joinRunning(request: StartRequest, info: NodeInfo): Promis
     case "aborted":
       throw request.abort.reason;
     case "gone":
-      throw new TombstoneError(`Cannot start "${dir.node}": it was running as pid ${info.pid}, and has just ended`, {
-        kind: "server-exited",
-        hint: `try again with the same command, or see tombstone logs ${dir.node}`,
-        exitCode: EXIT.failed,
-        logTail: lastLines(dir.log, LOG_LINES),
-      });
+      return null;
     case "timeout":
     case "foreign": {
       const states = outcome.kind === "timeout" ? outcome.states : [outcome.verdict.state];

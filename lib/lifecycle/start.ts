@@ -42,12 +42,16 @@ export async function start(request: StartRequest): Promise<Started> {
 
   for (const limit of platform.limits) teller.step(`this platform ${limit}`);
   pass("locked", teller);
-  const evidence = collectEvidence(dir);
-  const judgement = judge(evidence);
+  let evidence = collectEvidence(dir);
+  let judgement = judge(evidence);
   refuseForeign(dir, judgement, "start", request.foreign);
-  if (judgement.kind === "running" && request.running === "keep") {
+  if (judgement.kind === "running" && request.running === "keep" && judgement.info.stop_began_at === null) {
     tidy(dir);
-    return await joinRunning(request, judgement.info);
+    const joined = await joinRunning(request, judgement.info);
+    if (joined !== null) return joined;
+    // It has ended meanwhile, so this is a start after a death like any other.
+    evidence = collectEvidence(dir);
+    judgement = judge(evidence);
   }
 
   const attempt = crypto.randomUUID();

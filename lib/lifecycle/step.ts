@@ -8,6 +8,7 @@ import type { Teller } from "./teller.ts";
 /** A point that a command passes; each marks that what its name says has just been done. */
 export type Step =
   | "locked"
+  | "marked"
   | "ended"
   | "swept"
   | "tombstone-written"

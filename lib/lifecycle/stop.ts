@@ -11,7 +11,7 @@ import { reap } from "../process/reap.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { NodeInfo } from "../state/records.ts";
+import { type NodeInfo, writeNodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
 import { collectEvidence, type Evidence, findMain, judge, type Judgement, rootsOf } from "./judge.ts";
 import { foresee, recover, type Recovered, requireEnded, sweepFiles, takeOver, tidy } from "./recover.ts";
@@ -84,6 +84,8 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   if (judgement.kind !== "running") {
     return { stopped: false, pids: [], recovered: await undo(dir, evidence, judgement, options.teller) };
   }
+  markStopping(dir, judgement.info);
+  pass("marked", options.teller);
   const pids = await endGracefully(dir, evidence, judgement.info, options.teller);
   pass("ended", options.teller);
   sweepFiles(dir, declaredFiles(judgement.info));
@@ -92,6 +94,18 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   syncDir(dir.path);
   await requireFreePort(dir, judgement.info);
   return { stopped: true, pids, recovered: null };
+}
+
+/**
+ * Notes in the commit record that the node is about to be asked to go: should this process be killed meanwhile, the next
+ * start does not take a server on its way out for one that runs. (Test: "a stop that is killed half-way".)
+ */
+function markStopping(dir: NodeDir, info: NodeInfo): void {
+  try {
+    writeNodeInfo(dir, { ...info, stop_began_at: new Date().toISOString() });
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error; // a full disk keeps nobody from stopping a server
+  }
 }
 
 /**

@@ -75,6 +75,8 @@ export interface NodeInfo extends Origin, Settings {
   ready_at: string | null;
   /** Milliseconds from the spawn until ready. */
   ready_ms: number | null;
+  /** When a stop of it began, ISO 8601; should that be interrupted, nobody joins a server on its way out. */
+  stop_began_at: string | null;
 }
 
 /** What stands in a record's place. */
@@ -162,6 +164,7 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
       started_at: asString(fields.started_at),
       ready_at: asString(fields.ready_at),
       ready_ms: asNumber(fields.ready_ms, 0, Number.MAX_SAFE_INTEGER),
+      stop_began_at: asString(fields.stop_began_at),
       ...readOrigin(fields),
       ...readSettings(fields),
     };
@@ -170,8 +173,12 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
 
 /** Commits: from the rename on, the attempt has succeeded. */
 export function writeNodeInfo(dir: NodeDir, info: NodeInfo): void {
-  const { nonce, bind_addr, ...rest } = info;
-  const optional = { ...(nonce === null ? {} : { nonce }), ...(bind_addr === null ? {} : { bind_addr }) };
+  const { nonce, bind_addr, stop_began_at, ...rest } = info;
+  const optional = {
+    ...(nonce === null ? {} : { nonce }),
+    ...(bind_addr === null ? {} : { bind_addr }),
+    ...(stop_began_at === null ? {} : { stop_began_at }),
+  };
   replaceFile(dir.info, JSON.stringify({ schema: SCHEMA, ...rest, ...optional }, null, 2) + "\n");
   syncDir(dir.path);
 }

@@ -50,7 +50,7 @@ const COMMITTING = ["port-written", "committed", "launch-removed", "tombstone-re
 export const SCENARIOS: Scenario[] = [
   { name: "start", before: "stopped", command: "start", steps: [...STARTING, ...COMMITTING] },
   { name: "recovering start", before: "interrupted", command: "start", steps: [...STARTING, ...COMMITTING] },
-  { name: "stop", before: "running", command: ["stop", "web"], steps: ["locked", "ended", "swept"] },
+  { name: "stop", before: "running", command: ["stop", "web"], steps: ["locked", "marked", "ended", "swept"] },
   { name: "restart", before: "running", command: ["restart", "web"], steps: [...STARTING, ...COMMITTING] },
   {
     name: "sweep",
