@@ -9,13 +9,14 @@ import {
   spread,
   stepsOf,
 } from "./support/crash_points.ts";
-import { chooseServer } from "./support/servers.ts";
+import { chooseServer, installed } from "./support/servers.ts";
 import { soak } from "./support/soak.ts";
 
 /** System calls of each scenario that are tried here; all of them together are more than 60. */
 const POINTS = 13;
 
 const server = chooseServer();
+const hasStrace = installed("strace", "strace");
 
 /** Kills at each of the points; a call that another run does not make lets the command finish. */
 async function killAtAll(site: CrashSite, scenario: Scenario, points: Point[]): Promise<number> {
@@ -37,7 +38,7 @@ for (const scenario of SCENARIOS) {
 
   Deno.test({
     name: `${scenario.name}, killed at system calls: the next start makes it good`,
-    ignore: !HAS_STRACE,
+    ignore: !hasStrace,
     async fn() {
       await using site = await CrashSite.create(server);
       const points = spread(await site.points(scenario), POINTS);

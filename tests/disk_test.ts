@@ -1,9 +1,9 @@
 /** A full disk, on a small tmpfs: before the spawn nothing changes, after it nothing is left running. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ensureDir } from "@std/fs";
-import { CrashSite, HAS_STRACE, SCENARIOS, spread, WRITES } from "./support/crash_points.ts";
+import { CrashSite, SCENARIOS, spread, WRITES } from "./support/crash_points.ts";
 import { COMMAND, fixture, Sandbox } from "./support/sandbox.ts";
-import { chooseServer } from "./support/servers.ts";
+import { chooseServer, installed } from "./support/servers.ts";
 
 /** Flags of setpriv(1) by which root is bound to the rights of files like everybody. */
 const WITHOUT_OVERRIDE = ["--bounding-set=-dac_override,-dac_read_search"];
@@ -213,7 +213,7 @@ Deno.test("a state directory behind a symbolic link is one place, by whatever pa
 for (const error of ["ENOSPC", "EIO"]) {
   Deno.test({
     name: `${error} at each write of a start: told without a stack, nothing left running, and the next start works`,
-    ignore: !HAS_STRACE,
+    ignore: !installed("strace", "strace"),
     async fn() {
       await using site = await CrashSite.create(chooseServer());
       const points = (await site.points(SCENARIOS[0]!)).filter(({ call }) => WRITES.includes(call));

@@ -77,12 +77,21 @@ export class PidNamespace implements AsyncDisposable {
     return JSON.parse(ran.stdout);
   }
 
-  /** State and start time of a process by its pid in the namespace, as `/proc/PID/stat` there says; `null` if none. */
-  async process(pid: number): Promise<{ state: string; start: number } | null> {
+  /** The fields of `/proc/PID/stat` from the state on, by a pid of the namespace; `null` if there is no such process. */
+  async #stat(pid: number): Promise<string[] | null> {
     const { stdout } = await this.run(["cat", `/proc/${pid}/stat`]);
-    if (stdout === "") return null;
-    const fields = stdout.slice(stdout.lastIndexOf(")") + 2).split(" ");
-    return { state: fields[0]!, start: Number(fields[19]) };
+    return stdout === "" ? null : stdout.slice(stdout.lastIndexOf(")") + 2).split(" ");
+  }
+
+  /** State of a process, one letter. */
+  async stateOf(pid: number): Promise<string | null> {
+    return (await this.#stat(pid))?.[0] ?? null;
+  }
+
+  /** Start time of a process that lives, in clock ticks. */
+  async startOf(pid: number): Promise<number | null> {
+    const stat = await this.#stat(pid);
+    return stat === null || stat[0] === "Z" ? null : Number(stat[19]);
   }
 
   /** Starts a stranger under exactly this pid, which must be free. */
