@@ -1,14 +1,6 @@
 /** A spread of what `deno task crash` and `deno task soak` do in full. */
 import { assert, assertEquals } from "@std/assert";
-import {
-  CrashSite,
-  HAS_STRACE,
-  type Point,
-  type Scenario,
-  SCENARIOS,
-  spread,
-  stepsOf,
-} from "./support/crash_points.ts";
+import { CrashSite, type Point, type Scenario, SCENARIOS, spread, stepsOf } from "./support/crash_points.ts";
 import { chooseServer, installed } from "./support/servers.ts";
 import { soak } from "./support/soak.ts";
 

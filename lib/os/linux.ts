@@ -5,29 +5,54 @@
  * @module
  */
 import type { Identity, ListenerRow, Listeners, Platform, ProcessRow, ProcessWithVariable } from "./types.ts";
+import { errnoOf, stateError } from "../errors.ts";
 import { queryListeners } from "./sock_diag.ts";
 import { parseListeners } from "./socket_table.ts";
 
 /** `USER_HZ`: start times of `/proc/PID/stat` count in these, on every Linux that Deno runs on. */
 const TICKS_PER_SECOND = 100;
 
-/** Text of a `/proc` file, or `null` when it is gone or not ours to read. */
+/**
+ * Text of a `/proc` file, or `null` when it is gone or not ours to read.
+ *
+ * @throws {TombstoneError} any other failure, such as too many open files: a process that cannot be read must not be
+ * taken for a dead one
+ */
 function readProc(path: string): string | null {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
     if (isOutOfSight(error)) return null;
-    throw error;
+    throw stateError("read", path, error);
+  }
+}
+
+/**
+ * Text of a file that says which machine or boot this is, or `null` where there is none. Any other failure is one:
+ * records with a wrong id would be taken for those of another machine.
+ *
+ * @throws {TombstoneError} it is there, but cannot be read
+ */
+function readId(path: string): string | null {
+  try {
+    return Deno.readTextFileSync(path).trim() || null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw stateError("read", path, error);
   }
 }
 
 /**
  * A process that ended between two reads, or one that belongs to another user. A vanished process is ESRCH, for which
- * Deno has no class and sets no code: a plain `Error`. What is not from the operating system has a class of its own.
+ * Deno has no class and sets no code: a plain `Error`. The memory of one that is just ending or becoming another program
+ * gives EIO.
  */
 function isOutOfSight(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
-    error instanceof Deno.errors.NotADirectory || (error instanceof Error && error.constructor === Error);
+  if (
+    error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotADirectory
+  ) return true;
+  return error instanceof Error && error.constructor === Error && [null, "ESRCH", "EIO"].includes(errnoOf(error));
 }
 
 /**
@@ -160,12 +185,12 @@ const listeners: Listeners = {
 let boot: string | null | undefined;
 
 function bootId(): string | null {
-  if (boot === undefined) boot = readProc("/proc/sys/kernel/random/boot_id")?.trim() || null;
+  if (boot === undefined) boot = readId("/proc/sys/kernel/random/boot_id");
   return boot;
 }
 
 function hostId(): string {
-  return readProc("/etc/machine-id")?.trim() || Deno.hostname();
+  return readId("/etc/machine-id") ?? Deno.hostname();
 }
 
 /** Wall-clock milliseconds of the boot, by the clock as it is set now. */
