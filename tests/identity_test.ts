@@ -1,6 +1,7 @@
 /** Who is who: recycled pids, thread ids, forged records, zombies. Nothing that is not proven ours is signalled. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { COMMAND, fixture, forgeNode, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
+import { installed } from "./support/servers.ts";
 import { canUnshare, PidNamespace } from "./support/namespace.ts";
 
 Deno.test("a recycled pid is never signalled", async (test) => {
@@ -224,4 +225,29 @@ Deno.test("a server that replaces itself by exec stays the node", async () => {
   assertEquals((await sandbox.json(args)).started, false);
   assertEquals((await sandbox.json(["stop", "web"])).nodes[0].stopped, true);
   assertEquals(sandbox.processes(), []);
+});
+
+Deno.test({
+  name: "a process that cannot be read is not taken for dead: exit 4, and no second server",
+  ignore: !installed("strace", "strace"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const start = ["start", "web", "--port", "0", "--", ...fixture()];
+    const { pid } = await sandbox.json(start);
+    for (const command of [start, ["status", "web"], ["stop", "web"], ["sweep", "web"]]) {
+      // As if this process had too many files open, each time that it looks at the server.
+      const inject = ["-P", `/proc/${pid}/stat`, "-e", "trace=openat", "-e", "inject=openat:error=EMFILE"];
+      const strace = ["strace", "-f", "-q", "-I", "2", "-o", `${sandbox.root}/trace`, ...inject];
+      // strace would follow a second server for ever.
+      const { code, stderr } = await new Deno.Command("timeout", {
+        args: ["20", ...strace, ...COMMAND, ...command],
+        cwd: sandbox.project,
+        env: sandbox.env(),
+      }).output();
+      const message = new TextDecoder().decode(stderr);
+      assertEquals(code, 4, `${command.join(" ")}: ${message}`);
+      assertStringIncludes(message, `Cannot read "/proc/${pid}/stat"`);
+      assertEquals((await sandbox.assertOneServer("web")).pid, pid);
+    }
+  },
 });

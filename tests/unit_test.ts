@@ -7,13 +7,13 @@ import { parseStat, readListeners } from "../lib/os/linux.ts";
 import { queryListeners } from "../lib/os/sock_diag.ts";
 import { isAlive } from "../lib/os/platform.ts";
 import { parseListeners } from "../lib/os/socket_table.ts";
-import { listenersFor } from "../lib/probe/listener.ts";
+import { chooseFreePort, listenersFor } from "../lib/probe/listener.ts";
 import { linesFrom } from "../lib/state/log.ts";
 import { readSettings } from "../lib/state/settings.ts";
 import { findProject } from "../lib/state/workspace.ts";
 import { exitCodeOf } from "../lib/commands/status.ts";
 import { VERSION } from "../lib/version.ts";
-import { ROOT } from "./support/sandbox.ts";
+import { freePort, ROOT } from "./support/sandbox.ts";
 
 Deno.test("exit codes are those that scripts rely on", () => {
   assertEquals(EXIT, {
@@ -122,6 +122,17 @@ Deno.test("listenersFor() takes the most specific listeners, as the kernel does"
   assertEquals(inodes("::1"), [4]);
   assertEquals(inodes("fe80::1"), [1]);
   assertEquals(inodes("127.0.0.1", [...rows, row("127.0.0.1", 6)]), [3, 6]);
+});
+
+Deno.test("chooseFreePort() gives a port to one starter at a time", async () => {
+  const port = freePort();
+  {
+    using first = await chooseFreePort("127.0.0.1", port);
+    using second = await chooseFreePort("127.0.0.1", port);
+    assertEquals([first.port, second.port === port], [port, false]);
+  }
+  using third = await chooseFreePort("127.0.0.1", port);
+  assertEquals(third.port, port);
 });
 
 Deno.test("durations, ports, counts, variables and signals", () => {
