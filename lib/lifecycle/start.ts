@@ -22,7 +22,8 @@ import { portInUse } from "./failure.ts";
 import { joinRunning } from "./join.ts";
 import { collectEvidence, type Evidence, judge } from "./judge.ts";
 import { newTombstone, recover, sweepFiles, tidy, withOlderDeclarations } from "./recover.ts";
-import { endGracefully, refuseForeign } from "./stop.ts";
+import { endGracefully } from "./end.ts";
+import { refuseForeign } from "./stop.ts";
 import { pass } from "./step.ts";
 import type { Started, StartRequest } from "./request.ts";
 

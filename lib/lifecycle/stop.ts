@@ -4,17 +4,16 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { signal } from "../os/platform.ts";
 import { sleep } from "../os/sleep.ts";
 import { describeOwner, findOccupant, type Owner } from "../probe/listener.ts";
-import { reap } from "../process/reap.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, writeNodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
-import { collectEvidence, type Evidence, findMain, judge, type Judgement, rootsOf } from "./judge.ts";
-import { foresee, recover, type Recovered, requireEnded, sweepFiles, takeOver, tidy } from "./recover.ts";
+import { endGracefully } from "./end.ts";
+import { collectEvidence, type Evidence, judge, type Judgement } from "./judge.ts";
+import { foresee, recover, type Recovered, sweepFiles, takeOver, tidy } from "./recover.ts";
 import { pass } from "./step.ts";
 import type { Teller } from "./teller.ts";
 
@@ -159,83 +158,6 @@ async function undo(
   syncDir(dir.path);
   pass("tombstone-removed", teller);
   return recovered;
-}
-
-/**
- * Ends a running node as it asks to be: its stop command or signal for the main process, TERM for what
- * the main process leaves behind, KILL for what is left after the timeout.
- */
-export async function endGracefully(
-  dir: NodeDir,
-  evidence: Evidence,
-  info: NodeInfo,
-  teller: Teller,
-): Promise<number[]> {
-  const main = findMain(info);
-  using command = info.stop.command === null ? null : new StopCommand(dir, info, info.stop.command);
-  const { pids, left } = await reap(rootsOf(dir, evidence), {
-    main,
-    signal: info.stop.signal,
-    graceMs: info.stop.timeout_ms,
-    ...(command === null ? {} : {
-      ask: async () => {
-        const code = await command.run();
-        if (code === 0 || main === null) return;
-        teller.warn(`the stop command of "${dir.node}" exited with ${code}; sending ${info.stop.signal} instead`);
-        signal(main, info.stop.signal);
-      },
-    }),
-  });
-  requireEnded(dir, left);
-  return pids;
-}
-
-/** The user's own way to stop a server; its output goes to the server's log. */
-class StopCommand implements Disposable {
-  #child: Deno.ChildProcess | null = null;
-  readonly #dir: NodeDir;
-  readonly #info: NodeInfo;
-  readonly #command: string;
-
-  constructor(dir: NodeDir, info: NodeInfo, command: string) {
-    this.#dir = dir;
-    this.#info = info;
-    this.#command = command;
-  }
-
-  /** Runs it; resolves to its exit code. */
-  async run(): Promise<number> {
-    try {
-      this.#child = new Deno.Command("/bin/sh", {
-        args: ["-c", `exec >>"$0" 2>&1\n${this.#command}`, this.#dir.log],
-        cwd: this.#info.cwd,
-        env: {
-          TOMBSTONE_WORKSPACE: this.#dir.workspace,
-          TOMBSTONE_NODE: this.#dir.node,
-          TOMBSTONE_PID: String(this.#info.pid),
-          TOMBSTONE_ATTEMPT: "", // it is not part of the tree that it ends
-          PORT: String(this.#info.port),
-        },
-        stdin: "null",
-        stdout: "null",
-        stderr: "null",
-      }).spawn();
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return 127; // its directory is gone
-      if (error instanceof Deno.errors.PermissionDenied) return 126; // its directory is closed to this user
-      throw error;
-    }
-    return (await this.#child.status).code;
-  }
-
-  /** Ends it, should it outlive the server. */
-  [Symbol.dispose](): void {
-    try {
-      this.#child?.kill("SIGKILL");
-    } catch (error) {
-      if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error; // it has ended
-    }
-  }
 }
 
 /** How long a port may stay taken after the node's last process is gone, in milliseconds. */
