@@ -78,9 +78,12 @@ Deno.test("twenty starters at once, fifty times, the lock's holder killed at a r
 Deno.test("two hundred starters at once: one server, and all report it", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
-  const args = ["start", "web", "--port", String(port), "--lock-timeout", "60s", "--json", "--"];
-  const all = Array.from({ length: 200 }, () => told(sandbox.spawn([...args, ...server.command(sandbox, port)])));
+  const command = server.command(sandbox, port); // once, since it writes the server's configuration
+  const args = ["start", "web", "--port", String(port), "--lock-timeout", "60s", "--json", "--", ...command];
+  const all = Array.from({ length: 200 }, () => told(sandbox.spawn(args)));
   const ended = await Promise.all(all);
+  const failed = ended.find(({ code }) => code !== 0);
+  assertEquals(failed, undefined, JSON.stringify(failed?.document));
   const { pid } = await sandbox.assertOneServer("web");
   assertEquals(new Set(ended.map(({ code, document }) => `${code} ${document.pid}`)), new Set([`0 ${pid}`]));
   assertEquals(ended.filter(({ document }) => document.started).length, 1);
