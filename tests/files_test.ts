@@ -121,7 +121,9 @@ function remove(path: string): void {
 }
 
 function contentOf(path: string): Uint8Array {
-  return exists(path) && Deno.lstatSync(path).isFile ? Deno.readFileSync(path) : encoder.encode('{"schema":1}\n');
+  if (!exists(path) || !Deno.lstatSync(path).isFile) return encoder.encode('{"schema":1}\n');
+  Deno.chmodSync(path, 0o600); // the form before may have taken the rights away
+  return Deno.readFileSync(path);
 }
 
 /** The attempt that the tombstone names, or a new one. */
