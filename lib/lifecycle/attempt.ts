@@ -26,7 +26,7 @@ import {
   writePid,
   writeTombstone,
 } from "../state/records.ts";
-import { declaredFiles, type Settings } from "../state/settings.ts";
+import { declaredFiles, type Settings, withPort } from "../state/settings.ts";
 import { notReady, portInUse, serverEnded, stateRemoved, withLog } from "./failure.ts";
 import { requireEnded, sweepFiles } from "./recover.ts";
 import { pass } from "./step.ts";
@@ -225,15 +225,6 @@ export class Attempt {
     if (owner.pid === null) return owner.uid === null || owner.uid === Deno.uid() ? null : owner;
     return findTree(this.#roots()).some((row) => row.pid === owner.pid) ? null : owner;
   }
-}
-
-/** The settings with the port that was chosen for them. */
-function withPort(settings: Settings, port: number | null): Settings {
-  if (port === null) return settings;
-  return {
-    ...settings,
-    probes: settings.probes.map((probe) => probe.type === "tcp" ? { ...probe, port } : probe),
-  };
 }
 
 /** Clears away what marks the attempt as unfinished. The start has succeeded already, so a failure only delays this. */

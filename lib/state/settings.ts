@@ -175,3 +175,12 @@ export function declaredFiles(settings: Settings): string[] {
   const pidFile = settings.pid_file === null ? [] : [settings.pid_file];
   return [...new Set([...settings.sweep_files, ...written, ...pidFile])];
 }
+
+/** The settings with the port that was chosen for them. */
+export function withPort(settings: Settings, port: number | null): Settings {
+  if (port === null) return settings;
+  return {
+    ...settings,
+    probes: settings.probes.map((probe) => probe.type === "tcp" ? { ...probe, port } : probe),
+  };
+}
