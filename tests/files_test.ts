@@ -81,14 +81,12 @@ for (const file of FILES) {
         remove(path);
         await put(path, valid, foreign);
 
-        // A reader that blocks is found by the time limit of the whole; see also the median in RELIABILITY.md.
         const status = await sandbox.run(["status", "web", "--json"]);
         assert(!`${status.stdout}${status.stderr}`.includes("    at "), `${what}: ${status.stderr}`);
         const { state } = JSON.parse(status.stdout);
         const isCopy = !["starting", "node.info"].includes(file);
-        if (isCopy && situation === "running") {
-          assertEquals([state, file === "launch"], ["running", file === "launch"], what);
-        } else assert(["stale", "interrupted", "died", "unknown", "running"].includes(state), `${what}: ${state}`);
+        if (isCopy && situation === "running") assertEquals(state, "running", what);
+        else assert(["stale", "interrupted", "died", "unknown", "running"].includes(state), `${what}: ${state}`);
         if (situation !== "running") assert(state !== "running", `${what}: nothing runs, but status says ${state}`);
 
         const before = node;

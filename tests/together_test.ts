@@ -106,3 +106,19 @@ Deno.test("fifty nodes at once: fifty servers, no record lost", async () => {
   await sandbox.json(["stop", "--all"]);
   assertEquals(sandbox.processes(), []);
 });
+
+Deno.test("eight starters that find something else in the lock's place: one of them removes it, one server", async () => {
+  await using sandbox = await Sandbox.create();
+  const args = ["start", "web", "--no-probe", "--alive-for", "0", "--json", "--", "sleep", "600"];
+  const { dir } = await sandbox.json(args.filter((word) => word !== "--json"));
+  for (let round = 0; round < 10; round++) {
+    await sandbox.run(["stop", "web"]);
+    Deno.removeSync(`${dir}/lock`, { recursive: true });
+    if (round % 2 === 0) Deno.symlinkSync("/dev/null", `${dir}/lock`);
+    else Deno.mkdirSync(`${dir}/lock/full`, { recursive: true });
+    const ended = await Promise.all(Array.from({ length: 8 }, () => told(sandbox.spawn(args))));
+    assertEquals(ended.map(({ code }) => code), ended.map(() => 0), JSON.stringify(ended));
+    assertEquals(ended.filter(({ document }) => document.started).length, 1);
+    assertEquals(sandbox.processes(), [ended[0]!.document.pid]);
+  }
+});

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { dirname } from "@std/path/posix/dirname";
 import { platform } from "../os/platform.ts";
 import { sleep } from "../os/sleep.ts";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
@@ -79,13 +80,24 @@ function tryLock(dir: NodeDir): Deno.FsFile | null {
 function clearPlace(path: string): "kept" | "removed" {
   try {
     const { isFile, mode } = Deno.lstatSync(path);
-    if (!isFile) return removeFile(path, "remove") ? "removed" : "kept";
+    if (!isFile) return removeIntruder(path);
     if (mode !== null && (mode & 0o600) !== 0o600) Deno.chmodSync(path, 0o600);
     return "kept";
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "kept"; // it is about to be made
     throw error;
   }
+}
+
+/**
+ * Removes what is in the lock's place and is no file. Of several that find it, one at a time may, and only after
+ * another look: else the second would remove the lock that the first has just made and taken.
+ * (Test: "eight starters that find something else in the lock's place".)
+ */
+function removeIntruder(path: string): "kept" | "removed" {
+  using dir = Deno.openSync(dirname(path));
+  dir.lockSync(true);
+  return !Deno.lstatSync(path).isFile && removeFile(path, "remove") ? "removed" : "kept";
 }
 
 /**

@@ -133,10 +133,16 @@ export class CrashSite implements AsyncDisposable {
       const isOnDisk = injected.length > 0 && injected.every((line) => line.includes(this.#sandbox.state));
       if (isOnDisk) hit = "refused";
       const messages = await Deno.readTextFile(`${this.#sandbox.root}/stderr`);
+      const result = await Deno.readTextFile(`${this.#sandbox.root}/stderr.out`);
       const { state } = JSON.parse((await this.#sandbox.run(["status", "web", "--json"])).stdout);
       if (isOnDisk) {
         assert(!messages.includes("    at "), messages);
-        if (state !== "running") assertEquals(this.#sandbox.processes(), [], messages);
+        // What it says must be so: it has started the server, or there is none and it tells why.
+        assertEquals(state === "running", result.startsWith('started "web"'), `${state}: ${result}${messages}`);
+        if (state !== "running") {
+          assert(/^Cannot .*\n(.*\n)*hint: /.test(messages), messages);
+          assertEquals(this.#sandbox.processes(), [], messages);
+        }
       }
       await this.#askOracle();
       return { hit, failure: null };
@@ -178,7 +184,7 @@ export class CrashSite implements AsyncDisposable {
     const messages = `${this.#sandbox.root}/stderr`;
     const command = ["strace", "-f", "-q", "-I", "2", "-s", "16", "-o", log, ...flags, ...COMMAND];
     const child = new Deno.Command("sh", {
-      args: ["-c", 'exec "$@" 2>"$0"', messages, ...command, ...this.#command(scenario)],
+      args: ["-c", 'exec "$@" >"$0.out" 2>"$0"', messages, ...command, ...this.#command(scenario)],
       cwd: this.#sandbox.project,
       env: this.#sandbox.env(),
       stdin: "null",

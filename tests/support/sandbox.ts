@@ -15,6 +15,9 @@ export const COMMAND = (Deno.env.get("TOMBSTONE_CMD") ?? `${Deno.execPath()} run
 /** Every process of a test carries this variable with the test's own value. */
 const MARK = "TOMBSTONE_TEST_MARK";
 
+/** A run of the tool that takes longer hangs, and is killed so that its test fails; in milliseconds. */
+const LONGEST_RUN = 60_000;
+
 /** How one run of the tool ended. */
 export interface Ran {
   code: number;
@@ -208,7 +211,10 @@ export class Sandbox implements AsyncDisposable {
 
   /** Runs the tool to its end. */
   async run(args: string[], options: RunOptions = {}): Promise<Ran> {
-    const { code, stdout, stderr } = await this.spawn(args, options).output();
+    const child = this.spawn(args, options);
+    const limit = setTimeout(() => kill(child), LONGEST_RUN);
+    const { code, stdout, stderr } = await child.output();
+    clearTimeout(limit);
     const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
     return { code, stdout: text(stdout), stderr: text(stderr) };
   }
