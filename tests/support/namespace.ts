@@ -9,8 +9,9 @@ import { COMMAND, type Document, readProcess, type Sandbox, until } from "./sand
 /** What a new namespace's pid 1 does with orphans that end. */
 export type Init = "reaps" | "never reaps";
 
+/** Neither forks: a process of its own would take the pid that a stranger is meant to get. */
 const INITS: Record<Init, string[]> = {
-  "reaps": ["sh", "-c", "while sleep 0.02; do :; done"],
+  "reaps": ["bash", "-c", "trap '' CHLD; exec sleep 600"],
   "never reaps": ["sleep", "600"],
 };
 
@@ -52,7 +53,7 @@ export class PidNamespace implements AsyncDisposable {
     let init1 = 0;
     await until("the namespace is there", () => {
       init1 = Number(Deno.readTextFileSync(`/proc/${child.pid}/task/${child.pid}/children`).split(" ")[0]);
-      return init1 > 0 && readProcess(init1)?.name === INITS[init][0];
+      return init1 > 0 && readProcess(init1)?.name === "sleep";
     });
     return new PidNamespace(sandbox, child, init1);
   }
