@@ -171,6 +171,7 @@ Deno.test("a launcher whose tombstone was taken over ends before anything of the
       command: ["touch", evidence],
       cwd: sandbox.project,
       env: sandbox.env(),
+      drop: [],
       inherit: "all",
       port: null,
     });

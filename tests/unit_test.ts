@@ -9,7 +9,7 @@ import { queryListeners } from "../lib/os/sock_diag.ts";
 import { isAlive } from "../lib/os/platform.ts";
 import { parseListeners } from "../lib/os/socket_table.ts";
 import { chooseFreePort, listenersFor } from "../lib/probe/listener.ts";
-import { linesFrom } from "../lib/state/log.ts";
+import { linesFrom } from "../lib/state/log_reader.ts";
 import { readSettings } from "../lib/state/settings.ts";
 import { findProject } from "../lib/state/workspace.ts";
 import { exitCodeOf } from "../lib/commands/status.ts";

@@ -5,6 +5,7 @@
  */
 import { type TombstoneError, usageError } from "../errors.ts";
 import { NAME } from "../state/node_dir.ts";
+import { HTTP_STATUS, isPattern, kindOfTarget } from "../state/probes.ts";
 import { isSignal } from "../state/settings.ts";
 
 const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -43,10 +44,57 @@ export function parsePort(flag: string, value: string): number {
   return port;
 }
 
-/** A whole number from 0. */
-export function parseCount(flag: string, value: string): number {
-  if (!/^\d{1,9}$/.test(value)) throw refuse(flag, value, "a whole number", "20");
-  return Number(value);
+/** A whole number from 0 to `most`. */
+export function parseCount(flag: string, value: string, most = 999_999_999): number {
+  const count = /^\d{1,9}$/.test(value) ? Number(value) : NaN;
+  if (count <= most) return count;
+  throw refuse(flag, value, `a whole number up to ${most}`, String(Math.min(most, 20)));
+}
+
+const BYTES: Record<string, number> = { k: 1e3, m: 1e6, g: 1e9, ki: 1024, mi: 1024 ** 2, gi: 1024 ** 3 };
+
+/** A size in bytes: `50MB`, `512k`, `1GiB`; a bare number is bytes. */
+export function parseSize(flag: string, value: string): number {
+  const form = /^(\d+(?:\.\d+)?)(?:([kmg]i?)b?|b)?$/i.exec(value);
+  const size = form === null ? NaN : Math.round(Number(form[1]) * (BYTES[form[2]?.toLowerCase() ?? ""] ?? 1));
+  if (!Number.isSafeInteger(size)) {
+    throw refuse(flag, value, "a size such as 512kB, 50MB or 1GiB (a bare number is bytes, 0 no limit)", "50MB");
+  }
+  return size;
+}
+
+/**
+ * Ranges of HTTP statuses, first to last: `200-399`, `200,204,301-308`.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseStatuses } from "./values.ts";
+ *
+ * assertEquals(parseStatuses("--http-status", "200,300-399"), [[200, 200], [300, 399]]);
+ * ```
+ */
+export function parseStatuses(flag: string, value: string | undefined): [number, number][] {
+  if (value === undefined) return HTTP_STATUS;
+  return value.split(",").map((range) => {
+    const form = /^([2-5]\d\d)(?:-([2-5]\d\d))?$/.exec(range.trim());
+    const [low, high] = [Number(form?.[1]), Number(form?.[2] ?? form?.[1])];
+    if (!(low <= high)) throw refuse(flag, value, "statuses or ranges of them from 200 to 599", "200-399,401");
+    return [low, high];
+  });
+}
+
+/** What an HTTP probe asks for: a path on the node's port, or a URL. */
+export function parseHttpTarget(flag: string, value: string): "path" | "url" {
+  const kind = kindOfTarget(value);
+  if (kind !== null) return kind;
+  throw refuse(flag, value, "a path that begins with / or a URL with http or https", "/health");
+}
+
+/** A regular expression. */
+export function parsePattern(flag: string, value: string): string {
+  if (isPattern(value)) return value;
+  throw refuse(flag, value, "a regular expression", "'listening on .*:\\d+'");
 }
 
 /** Names of nodes and workspaces. A node's directory stands beside the workspace's record, so it cannot have its name. */

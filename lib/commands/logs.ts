@@ -7,7 +7,9 @@ import type { Call, Result } from "../cli/call.ts";
 import { parseCount } from "../cli/values.ts";
 import { EXIT, stateError, TombstoneError, usageError } from "../errors.ts";
 import { sleep } from "../os/sleep.ts";
-import { linesFrom } from "../state/log.ts";
+import { trimLog } from "../state/log.ts";
+import { linesFrom } from "../state/log_reader.ts";
+import { readNodeInfo } from "../state/records.ts";
 
 /** Runs the command. Without `--json` it streams, so that the length of a log does not matter. */
 export async function run(call: Call): Promise<Result> {
@@ -20,6 +22,8 @@ export async function run(call: Call): Promise<Result> {
   const lines = flags.text("lines");
   const count = lines === undefined ? null : parseCount("--lines", lines);
   const dir = await call.nodeDir(call.node, "find");
+  const info = readNodeInfo(dir);
+  if (info.kind === "record") trimLog(dir.log, info.record.log.max_bytes);
   const path = flags.has("previous") ? `${dir.log}.1` : dir.log;
   const file = open(path);
   if (file === null) {
@@ -43,6 +47,7 @@ export async function run(call: Call): Promise<Result> {
     while (flags.has("follow") && reader === "written") {
       await sleep(100);
       const next = replacementOf(current, path);
+      skipWhatWasCut(current);
       reader = copy(current, emit);
       if (next === null) continue;
       current.close();
@@ -78,6 +83,12 @@ function copy(file: Deno.FsFile, emit: (bytes: Uint8Array) => "written" | "close
     if (emit(buffer.subarray(0, length)) === "closed") return "closed";
   }
   return "written";
+}
+
+/** A log that is cut to its end while it is followed goes on with what comes after that. */
+function skipWhatWasCut(file: Deno.FsFile): void {
+  const { size } = file.statSync();
+  if (size < file.seekSync(0, Deno.SeekMode.Current)) file.seekSync(size, Deno.SeekMode.Start);
 }
 
 /** The file that a new start has put in this one's place; `null` while it is the same. */

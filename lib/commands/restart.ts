@@ -9,7 +9,7 @@ import { EXIT, TombstoneError, usageError } from "../errors.ts";
 import { collectEvidence } from "../lifecycle/judge.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { Settings } from "../state/settings.ts";
+import { type Settings, settingsOf } from "../state/settings.ts";
 import { pathOf, startAndTell } from "./start.ts";
 
 /**
@@ -42,25 +42,6 @@ function findSettings(dir: NodeDir): Settings {
     exitCode: EXIT.nothing,
     details: { workspace: dir.workspace, node: dir.node },
   });
-}
-
-/** The settings alone of a record. A probed port that had been chosen is chosen anew. */
-function settingsOf(record: Settings): Settings {
-  const { command, cwd, host, port_request, probes, timeout_ms, stop, sweep_files, pid_file, spare } = record;
-  return {
-    command,
-    cwd,
-    host,
-    port_request,
-    probes,
-    timeout_ms,
-    stop,
-    sweep_files,
-    pid_file,
-    spare,
-    env_names: record.env_names,
-    clear_env: record.clear_env,
-  };
 }
 
 /** Values of variables are never recorded, so those given with `--env` come from this call or its environment. */

@@ -6,14 +6,14 @@
 import { TombstoneError } from "../errors.ts";
 import { findLive, platform } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
-import { findOccupant, findOwnListener, type Owner, ownerOf } from "../probe/listener.ts";
+import type { Notifications } from "../probe/notify.ts";
 import type { Subject } from "../probe/probe.ts";
 import { type Outcome, untilReady } from "../probe/wait.ts";
 import { hasRecord, type Launched } from "../process/launcher.ts";
 import { findDaemon } from "../process/pid_file.ts";
 import { reap } from "../process/reap.ts";
-import { findTree, type Roots } from "../process/tree.ts";
-import { removeFile, syncDir } from "../state/durable.ts";
+import type { Roots } from "../process/tree.ts";
+import { modifiedAtMs, removeFile, syncDir } from "../state/durable.ts";
 import { launchRecordPath, readLaunchRecord } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import {
@@ -27,11 +27,26 @@ import {
   writeTombstone,
 } from "../state/records.ts";
 import { declaredFiles, type Settings, withPort } from "../state/settings.ts";
-import { notReady, portInUse, serverEnded, stateRemoved, withLog } from "./failure.ts";
+import { explain, type Told } from "./explain.ts";
+import { stateRemoved, withLog } from "./failure.ts";
 import { requireEnded, sweepFiles } from "./recover.ts";
 import { pass } from "./step.ts";
 import type { StartRequest } from "./request.ts";
 import type { Teller } from "./teller.ts";
+
+/** What {@linkcode Attempt} follows. */
+export interface Spawned {
+  /** The tombstone that it was launched under. */
+  tombstone: Tombstone;
+  /** The port that was asked for or chosen; `null`: none. */
+  port: number | null;
+  /** The process just launched. */
+  launched: Launched;
+  /** When, by `performance.now()`. */
+  launchedAt: number;
+  /** Where the server says that it is ready; `null` if it was not asked to. */
+  notifications: Notifications | null;
+}
 
 /** A spawned attempt. */
 export class Attempt {
@@ -42,21 +57,18 @@ export class Attempt {
   readonly #launched: Launched;
   readonly #launchedAt: number;
   readonly #port: number | null;
+  readonly #notifications: Notifications | null;
   /** The process that the launcher becomes. */
   readonly #leader: Identity;
   /** The process that the node stands and falls with; `null` until a daemon has shown itself. */
   #main: Identity | null = null;
+  /** When the launcher recorded itself, by the clock of files, in milliseconds since 1970. */
+  #sinceMs: number | null = null;
   /** Puts the prepared file `port` in place; `null` where the port is not known beforehand. */
   #putPort: (() => void) | null = null;
 
   /** Follows a process that was just launched under this tombstone. */
-  constructor(
-    request: StartRequest,
-    tombstone: Tombstone,
-    port: number | null,
-    launched: Launched,
-    launchedAt: number,
-  ) {
+  constructor(request: StartRequest, { tombstone, port, launched, launchedAt, notifications }: Spawned) {
     this.#request = request;
     this.#dir = request.dir;
     this.#tombstone = tombstone;
@@ -64,6 +76,7 @@ export class Attempt {
     this.#settings = withPort(request.settings, port);
     this.#launched = launched;
     this.#launchedAt = launchedAt;
+    this.#notifications = notifications;
     // It is this process's child and not yet waited for, so the number cannot be anybody else's.
     this.#leader = { pid: launched.pid, startTime: platform.read(launched.pid)?.startTime ?? -1 };
   }
@@ -78,7 +91,7 @@ export class Attempt {
     let info: NodeInfo;
     try {
       const outcome = await this.#untilReady();
-      if (outcome.kind !== "ready") throw await this.#explain(outcome);
+      if (outcome.kind !== "ready") throw await explain(outcome, this.#request, this.#told());
       info = this.#commit(outcome);
     } catch (error) {
       await this.#abandon(error);
@@ -97,6 +110,7 @@ export class Attempt {
     if (this.#port !== null && !mayHaveNonce) this.#putPort = preparePort(this.#dir, this.#port, null);
     return await untilReady({
       probes: this.#settings.probes,
+      stableForMs: this.#settings.stable_for_ms,
       timeoutMs: this.#settings.timeout_ms,
       subject: () => this.#subject(),
       isGone: () => this.#isGone(),
@@ -115,7 +129,19 @@ export class Attempt {
     }
     if (this.#main === null) return null;
     const ageMs = performance.now() - this.#launchedAt;
-    return { mainPid: this.#main.pid, roots: this.#roots(), ageMs, known: null };
+    const roots = this.#roots();
+    this.#notifications?.expect(roots);
+    this.#sinceMs ??= modifiedAtMs(launchRecordPath(this.#dir, this.#tombstone.attempt));
+    return {
+      mainPid: this.#main.pid,
+      roots,
+      ageMs,
+      sinceMs: this.#sinceMs,
+      cwd: this.#settings.cwd,
+      env: this.#request.env,
+      known: null,
+      notifications: this.#notifications,
+    };
   }
 
   #findMain(): Identity | null {
@@ -135,6 +161,18 @@ export class Attempt {
     const main = this.#main ?? this.#findMain();
     const processes = main === null || main === this.#leader ? [this.#leader] : [this.#leader, main];
     return { dir: this.#dir, attempts: [this.#tombstone.attempt], processes, spare: this.#settings.spare };
+  }
+
+  #told(): Told {
+    return {
+      attempt: this.#tombstone.attempt,
+      port: this.#port,
+      roots: this.#roots(),
+      leader: this.#leader,
+      main: this.#main,
+      ended: this.#launched.ended,
+      afterMs: Math.round(performance.now() - this.#launchedAt),
+    };
   }
 
   #commit(ready: Extract<Outcome, { kind: "ready" }>): NodeInfo {
@@ -174,7 +212,7 @@ export class Attempt {
     });
     requireEnded(dir, left);
     try {
-      sweepFiles(dir, declaredFiles(this.#settings));
+      await sweepFiles(dir, declaredFiles(this.#settings));
       const failed = error instanceof Error ? error.message : String(error);
       writeTombstone(dir, { ...this.#tombstone, failed, failed_at: new Date().toISOString() });
     } catch (second) {
@@ -182,48 +220,6 @@ export class Attempt {
       if (!(second instanceof TombstoneError)) throw second;
       this.#request.teller.warn(second.message);
     }
-  }
-
-  async #explain(outcome: Exclude<Outcome, { kind: "ready" }>): Promise<TombstoneError> {
-    switch (outcome.kind) {
-      case "aborted":
-        return this.#request.abort.reason;
-      case "foreign":
-        return portInUse(this.#dir, outcome.verdict.port, ownerOf(outcome.verdict.rows));
-      case "timeout":
-        return notReady(this.#dir.node, this.#settings.timeout_ms, [
-          ...outcome.states,
-          ...await this.#strayPort(),
-        ]);
-      case "gone": {
-        // A server whose port somebody else took meanwhile mostly just exits; say who it was.
-        const owner = this.#port === null ? null : await this.#stranger(this.#port);
-        if (owner !== null) return portInUse(this.#dir, this.#port!, owner);
-        const daemon = this.#main === this.#leader ? null : this.#main;
-        return serverEnded(this.#dir, {
-          command: this.#settings.command[0]!,
-          attempt: this.#tombstone.attempt,
-          ended: daemon === null ? this.#launched.ended : null,
-          pid: daemon?.pid ?? this.#leader.pid,
-          afterMs: Math.round(performance.now() - this.#launchedAt),
-        });
-      }
-    }
-  }
-
-  /** In words, where a node listens that was asked to listen elsewhere. */
-  async #strayPort(): Promise<string[]> {
-    if (this.#port === null || this.#main === null) return [];
-    const own = await findOwnListener(this.#main.pid, this.#roots(), "tree");
-    return own === null || own.port === this.#port ? [] : [`it listens on port ${own.port} instead`];
-  }
-
-  async #stranger(port: number): Promise<Owner | null> {
-    const owner = await findOccupant(this.#settings.host, port);
-    if (owner === null) return null;
-    // Of this user's own processes, only one that is just ending cannot be seen; it is no stranger.
-    if (owner.pid === null) return owner.uid === null || owner.uid === Deno.uid() ? null : owner;
-    return findTree(this.#roots()).some((row) => row.pid === owner.pid) ? null : owner;
   }
 }
 

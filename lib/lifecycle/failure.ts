@@ -4,21 +4,24 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { describeOwner, type Owner } from "../probe/listener.ts";
+import { describeOwner, type Owner, type Place } from "../probe/listener.ts";
 import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../process/launcher.ts";
-import { lastLines } from "../state/log.ts";
+import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 
 /** Number of log lines in an error. */
 const LOG_LINES = 20;
 
 /** Somebody else listens where the node should: exit code 5. */
-export function portInUse(dir: NodeDir, port: number, owner: Owner): TombstoneError {
-  return new TombstoneError(`Cannot start "${dir.node}": port ${port} is in use by ${describeOwner(owner)}`, {
+export function placeTaken(dir: NodeDir, place: Place, owner: Owner): TombstoneError {
+  const [what, where, other] = place.kind === "port"
+    ? [`port ${place.port}`, { port: place.port }, "choose a free port with --port 0"]
+    : [`the socket "${place.path}"`, { path: place.path }, "choose another --unix PATH"];
+  return new TombstoneError(`Cannot start "${dir.node}": ${what} is in use by ${describeOwner(owner)}`, {
     kind: "port-in-use",
-    hint: "stop it, or choose a free port with --port 0",
+    hint: `stop it, or ${other}`,
     exitCode: EXIT.portInUse,
-    details: { port, owner_pid: owner.pid, owner_command: owner.command },
+    details: { ...where, owner_pid: owner.pid, owner_command: owner.command },
   });
 }
 

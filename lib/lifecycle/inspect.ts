@@ -3,8 +3,11 @@
  *
  * @module
  */
+import { urlOf } from "../probe/http.ts";
 import { isReady } from "../probe/wait.ts";
+import { sizeOf } from "../state/durable.ts";
 import { isLocked } from "../state/lock.ts";
+import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, readPortFile, type Tombstone } from "../state/records.ts";
 import { subjectOf } from "./join.ts";
@@ -42,7 +45,7 @@ export interface NodeReport {
   host: string | null;
   /** Port. */
   port: number | null;
-  /** Both as a URL. Its scheme is `tcp`, since nothing more has been shown. */
+  /** Both as a URL. Its scheme is that of an HTTP probe on this port, else `tcp`, since nothing more has been shown. */
   url: string | null;
   /** Attempt. */
   attempt: string | null;
@@ -58,6 +61,8 @@ export interface NodeReport {
   cwd: string | null;
   /** Path of the log. */
   log: string;
+  /** Its length in bytes; `null` if there is none. */
+  log_size: number | null;
   /** Path of the node's directory. */
   dir: string;
   /** What this call found left of an earlier start or server. */
@@ -83,6 +88,7 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null): NodeRep
     command: null,
     cwd: null,
     log: dir.log,
+    log_size: sizeOf(dir.log),
     dir: dir.path,
     recovered: null,
   };
@@ -97,7 +103,7 @@ export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason:
     pid: info.pid,
     host: port === null ? info.bind_addr : host,
     port,
-    url: port === null ? null : `tcp://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    url: port === null ? null : `${schemeOf(info)}://${host.includes(":") ? `[${host}]` : host}:${port}`,
     attempt: info.attempt,
     started_at: info.started_at,
     ready_at: info.ready_at,
@@ -105,6 +111,16 @@ export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason:
     command: info.command.length === 0 ? null : info.command,
     cwd: info.cwd,
   };
+}
+
+function schemeOf({ probes, port, bind_addr, host }: NodeInfo): "http" | "https" | "tcp" {
+  for (const probe of probes) {
+    if (probe.type !== "http") continue;
+    const url = urlOf(probe.target, { host: bind_addr ?? host, port });
+    const isHere = (Number(url.port) || (url.protocol === "https:" ? 443 : 80)) === port;
+    if (isHere) return url.protocol === "https:" ? "https" : "http";
+  }
+  return "tcp";
 }
 
 function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, reason: string | null): NodeReport {
@@ -117,7 +133,7 @@ function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, rea
   };
 }
 
-/** Looks at a node and, if it runs, at its probes. Changes nothing. */
+/** Looks at a node and, if it runs, at its probes. Changes nothing but the length of a log that is too long. */
 export async function inspect(dir: NodeDir): Promise<NodeReport> {
   const evidence = collectEvidence(dir);
   const judgement = judge(evidence);
@@ -126,6 +142,7 @@ export async function inspect(dir: NodeDir): Promise<NodeReport> {
       return emptyReport(dir, "stopped", null);
     case "running": {
       const { info } = judgement;
+      trimLog(dir.log, info.log.max_bytes);
       const stale = findForeignNonce(dir, info);
       if (stale !== null) return reportOfInfo(dir, info, "stale", stale);
       const ready = await isReady(info.probes, subjectOf(dir, info));

@@ -6,6 +6,8 @@
 import { EXIT, TombstoneError } from "../errors.ts";
 import type { Subject } from "../probe/probe.ts";
 import { untilReady } from "../probe/wait.ts";
+import { isEvent } from "../state/probes.ts";
+import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/records.ts";
 import type { Settings } from "../state/settings.ts";
@@ -22,7 +24,8 @@ export async function joinRunning(request: StartRequest, info: NodeInfo): Promis
   const { dir, settings, teller } = request;
   const subject = subjectOf(dir, info);
   const outcome = await untilReady({
-    probes: info.probes.filter((probe) => probe.type !== "alive"),
+    probes: info.probes.filter((probe) => !isEvent(probe)),
+    stableForMs: 0,
     timeoutMs: settings.timeout_ms,
     subject: () => subject,
     isGone: () => findMain(info) === null,
@@ -51,6 +54,7 @@ export async function joinRunning(request: StartRequest, info: NodeInfo): Promis
       );
     }
   }
+  trimLog(dir.log, info.log.max_bytes);
   const differs = describeDifference(info, settings);
   if (differs !== null) {
     teller.warn(
@@ -68,6 +72,10 @@ export function subjectOf(dir: NodeDir, info: NodeInfo): Subject {
     mainPid: info.pid,
     roots: { dir, attempts, processes, spare: info.spare },
     ageMs: Infinity,
+    sinceMs: info.started_at === null ? null : Date.parse(info.started_at),
+    cwd: info.cwd,
+    env: {},
+    notifications: null,
     known: { host: info.bind_addr ?? info.host, port: info.port, nonce: info.nonce },
   };
 }

@@ -9,7 +9,7 @@ import { findDaemon } from "../process/pid_file.ts";
 import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
 import { type LaunchRecord, readLaunchRecord, readLaunchRecords } from "../state/launch_record.ts";
 import { readSmallFile } from "../state/durable.ts";
-import { asAttempt } from "../state/settings.ts";
+import { asAttempt } from "../state/fields.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
 import {
   type Found,

@@ -6,6 +6,7 @@
  */
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
+import { findUnixOccupant } from "../probe/listener.ts";
 import { reap } from "../process/reap.ts";
 import { findTree, type Roots } from "../process/tree.ts";
 import { isTemporaryName, removeFile, syncDir } from "../state/durable.ts";
@@ -103,7 +104,7 @@ export async function recover(
   const progress = progressOf(dir, evidence);
   const roots = options.processes === "reap" ? currentRoots(dir, evidence) : null;
   const pids = roots === null ? [] : await endTree(dir, roots, recordedSettings(evidence));
-  const files = sweepFiles(dir, recordsOf(evidence).flatMap(declaredFiles));
+  const files = await sweepFiles(dir, recordsOf(evidence).flatMap(declaredFiles));
   if (evidence.tombstone.kind !== "missing") files.push("starting");
   const reason = reasonOf(judgement);
   const isClean = judgement.kind === "unfinished" && judgement.phase === "failed" && pids.length === 0;
@@ -219,6 +220,15 @@ export function tidy(dir: NodeDir): void {
   if (removeFile(dir.starting, "remove")) syncDir(dir.path);
 }
 
+function isSocket(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSocket === true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw stateError("look at", path, error);
+  }
+}
+
 /**
  * Removes the runtime files of a node that is not running, all but the tombstone.
  *
@@ -226,7 +236,11 @@ export function tidy(dir: NodeDir): void {
  * @returns those that were there
  * @throws {TombstoneError} naming the file that could not be removed
  */
-export function sweepFiles(dir: NodeDir, declared: string[]): string[] {
-  const swept = [...new Set(declared)].filter((path) => removeFile(path));
+export async function sweepFiles(dir: NodeDir, declared: string[]): Promise<string[]> {
+  const swept: string[] = [];
+  for (const path of new Set(declared)) {
+    if (isSocket(path) && await findUnixOccupant(path) !== null) continue; // a stranger's, or a spared process's
+    if (removeFile(path)) swept.push(path);
+  }
   return [...swept, ...runtimeEntries(dir).filter((name) => removeFile(`${dir.path}/${name}`, "remove"))];
 }

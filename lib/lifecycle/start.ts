@@ -7,18 +7,20 @@
  *
  * @module
  */
+import { EXIT, TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { sleep } from "../os/sleep.ts";
-import { chooseFreePort, type ChosenPort, findOccupant, type Owner } from "../probe/listener.ts";
+import { chooseFreePort, type ChosenPort, findOccupant, findUnixOccupant, type Owner } from "../probe/listener.ts";
+import { Notifications } from "../probe/notify.ts";
 import { launch } from "../process/launcher.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock } from "../state/lock.ts";
 import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, writeTombstone } from "../state/records.ts";
-import { declaredFiles } from "../state/settings.ts";
+import { declaredFiles, type Settings } from "../state/settings.ts";
 import { Attempt } from "./attempt.ts";
-import { portInUse } from "./failure.ts";
+import { placeTaken } from "./failure.ts";
 import { joinRunning } from "./join.ts";
 import { collectEvidence, type Evidence, judge } from "./judge.ts";
 import { newTombstone, recover, sweepFiles, tidy, withOlderDeclarations } from "./recover.ts";
@@ -65,28 +67,30 @@ export async function start(request: StartRequest): Promise<Started> {
     processes: judgement.kind === "foreign" ? "ignore" : "reap",
   });
   if (recovered !== null) teller.recovered(dir.node, recovered);
-  sweepFiles(dir, declaredFiles(request.settings));
+  await sweepFiles(dir, declaredFiles(request.settings));
   pass("recovered", teller);
 
   using chosen = await beforeSpawn(request, () => preparePort(request, evidence));
   const port = chosen?.port ?? null;
   pass("port-checked", teller, port === null ? "" : String(port));
+  using notifications = await beforeSpawn(request, () => listenToServer(request, attempt));
   const launchedAt = performance.now();
   const launched = await beforeSpawn(request, () => {
-    rotateLog(dir);
+    rotateLog(dir, request.settings.log);
     pass("log-rotated", teller);
     return launch(dir, {
       attempt,
       command: request.settings.command.map((word) => port === null ? word : word.replaceAll("{port}", String(port))),
       cwd: request.settings.cwd,
-      env: request.env,
+      env: notifications === null ? request.env : { ...request.env, NOTIFY_SOCKET: notifications.address },
+      drop: droppedVariables(request.settings),
       inherit: request.settings.clear_env ? "basics" : "all",
       port,
     });
   });
   pass("spawned", teller, `pid ${launched.pid}`);
   const started = (info: NodeInfo): Started => ({ started: true, info, recovered });
-  const attempted = new Attempt(request, tombstone, port, launched, launchedAt);
+  const attempted = new Attempt(request, { tombstone, port, launched, launchedAt, notifications });
   return started(await attempted.untilCommitted((info) => request.onCommit?.(started(info))));
 }
 
@@ -102,9 +106,15 @@ async function beforeSpawn<T>(request: StartRequest, step: () => T | Promise<T>)
   }
 }
 
-/** The port for the server: the one asked for, if it is free, or a free one; `null` if none was asked for. */
+/** The place for the server: its unix sockets are free, and so is its port, the one asked for, if it is free, or a free one; `null` if none was asked for. */
 async function preparePort(request: StartRequest, evidence: Evidence): Promise<ChosenPort | null> {
-  const { host, port_request } = request.settings;
+  const { host, port_request, probes } = request.settings;
+  for (const probe of probes) {
+    const owner = probe.type === "unix" ? await findUnixOccupant(probe.path) : null;
+    if (owner !== null && probe.type === "unix") {
+      throw placeTaken(request.dir, { kind: "socket", path: probe.path }, owner);
+    }
+  }
   if (port_request === null) return null;
   if (port_request === 0) {
     // The one it had before keeps bookmarks and configurations valid.
@@ -117,11 +127,37 @@ async function preparePort(request: StartRequest, evidence: Evidence): Promise<C
   const deadline = performance.now() + LINGER;
   let owner: Owner | null;
   while ((owner = await findOccupant(host, port_request)) !== null) {
-    if (owner.pid !== null || performance.now() >= deadline) throw portInUse(request.dir, port_request, owner);
+    if (owner.pid !== null || performance.now() >= deadline) {
+      throw placeTaken(request.dir, { kind: "port", port: port_request }, owner);
+    }
     await sleep(10);
   }
   return { port: port_request, [Symbol.dispose]() {} };
 }
+
+/** Opens the socket on which the server says that it is ready; `null` if it is not asked to. */
+function listenToServer(request: StartRequest, attempt: string): Notifications | null {
+  if (!request.settings.probes.some((probe) => probe.type === "notify")) return null;
+  const notifications = Notifications.open(attempt);
+  if (notifications !== null) return notifications;
+  throw new TombstoneError(`Cannot start "${request.dir.node}" with --notify: this platform has no such socket`, {
+    kind: "unsupported",
+    hint: "say when it is ready with --port N or --log REGEX",
+    exitCode: EXIT.failed,
+  });
+}
+
+/** Variables of the supervisor or CI runner that this process runs under, which are not meant for the server. */
+function droppedVariables(settings: Settings): string[] {
+  const supervisor = settings.probes.some((probe) => probe.type === "notify") ? [] : ["NOTIFY_SOCKET"];
+  return [...supervisor, ...SUPERVISOR_VARIABLES, ...(settings.outlive_ci_job ? CI_VARIABLES : [])];
+}
+
+/** Socket activation and watchdog of systemd (sd_listen_fds(3), sd_watchdog_enabled(3)): all about this process. */
+const SUPERVISOR_VARIABLES = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
+/** By these, the runners of GitHub Actions and Jenkins find the processes of a job, to kill them at its end. */
+const CI_VARIABLES = ["RUNNER_TRACKING_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "BUILD_ID"];
 
 /** How long a port without a visible owner is waited for, in milliseconds. */
 const LINGER = 1000;

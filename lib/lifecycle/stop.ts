@@ -87,7 +87,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   pass("marked", options.teller);
   const pids = await endGracefully(dir, evidence, judgement.info, options.teller);
   pass("ended", options.teller);
-  sweepFiles(dir, declaredFiles(judgement.info));
+  await sweepFiles(dir, declaredFiles(judgement.info));
   pass("swept", options.teller);
   removeFile(dir.starting, "remove");
   syncDir(dir.path);

@@ -14,8 +14,9 @@ import {
   readProcess,
 } from "./proc.ts";
 import type { Identity, ListenerRow, Listeners, Platform } from "./types.ts";
-import { queryListeners } from "./sock_diag.ts";
-import { parseListeners } from "./socket_table.ts";
+import { listenDatagrams } from "./notify_socket.ts";
+import { queryListeners, queryUnixListeners } from "./sock_diag.ts";
+import { parseListeners, parseUnixListeners } from "./socket_table.ts";
 
 /** `USER_HZ`: start times of `/proc/PID/stat` count in these, on every Linux that Deno runs on. */
 const TICKS_PER_SECOND = 100;
@@ -49,6 +50,7 @@ export async function readListeners(): Promise<ListenerRow[]> {
 
 const listeners: Listeners = {
   list: async () => queryListeners() ?? await readListeners(),
+  listUnix: () => queryUnixListeners() ?? parseUnixListeners(readProc("/proc/self/net/unix") ?? ""),
   socketsOf,
   isEphemeral(port) {
     if (ephemeral === undefined) {
@@ -137,6 +139,7 @@ export const linux: Platform = {
       throw error;
     }
   },
+  listenDatagrams,
   listeners,
   launchStamp: {
     script: "IFS= read -r _tombstone_boot </proc/sys/kernel/random/boot_id && " +

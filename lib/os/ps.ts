@@ -83,6 +83,7 @@ export const ps: Platform = {
     Number(run("lsof", ["-t", "--", path])?.split("\n").find((pid) => Number(pid) !== Deno.pid)) || null,
   ignoredSignals: () => [],
   claim: () => ({ [Symbol.dispose]() {} }),
+  listenDatagrams: () => null,
   listeners: null,
   launchStamp: {
     script: '_tombstone_stamp="$$ $(LC_ALL=C TZ=UTC0 ps -o lstart= -p $$)"',

@@ -1,25 +1,31 @@
 /**
- * The listening TCP sockets by netlink, as `ss -ltn` asks for them (sock_diag(7)): some 30 µs, where
+ * The listening sockets by netlink, as `ss -lx` and `ss -ltn` ask for them (sock_diag(7)): some 30 µs, where
  * `/proc/net/tcp` takes milliseconds because the kernel walks its whole hash of connections for it.
  *
  * @module
  */
-import type { ListenerRow } from "./types.ts";
+import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
+import type { ListenerRow, UnixListenerRow } from "./types.ts";
 import { canonicalAddress } from "./socket_table.ts";
 
-// Numbers of <linux/netlink.h>, <linux/sock_diag.h>, <linux/inet_diag.h> and <sys/socket.h>.
+// Numbers of <linux/netlink.h>, <linux/sock_diag.h>, <linux/inet_diag.h>, <linux/unix_diag.h> and <sys/socket.h>.
+const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AF_NETLINK = 16;
-const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
+const SOCK_RAW = 3;
 const NETLINK_SOCK_DIAG = 4;
 const SOCK_DIAG_BY_FAMILY = 20;
 const NLM_F_REQUEST_DUMP = 0x301;
 const NLMSG_DONE = 3;
 const IPPROTO_TCP = 6;
-const LISTEN_ONLY = 1 << 10; // 1 << TCP_LISTEN
+const LISTEN_ONLY = 1 << 10; // 1 << TCP_LISTEN, which unix sockets share
 const HEADER = 16; // sizeof (struct nlmsghdr)
-const REQUEST = HEADER + 56; // + sizeof (struct inet_diag_req_v2)
+const INET_REQUEST = HEADER + 56; // + sizeof (struct inet_diag_req_v2)
+const UNIX_REQUEST = HEADER + 24; // + sizeof (struct unix_diag_req)
+const UDIAG_SHOW_NAME_AND_VFS = 1 | 2;
+const UNIX_DIAG_NAME = 0;
+const UNIX_DIAG_VFS = 1;
 
 const SYMBOLS = {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -30,50 +36,64 @@ const SYMBOLS = {
 
 type LibC = Deno.DynamicLibrary<typeof SYMBOLS>;
 
-let libc: LibC | "unavailable" | undefined;
+let libc: LibC | null | undefined;
 
-/** The C library, loaded at the first use. */
-function load(): LibC | null {
-  if (libc === undefined) {
-    try {
-      libc = Deno.dlopen("libc.so.6", SYMBOLS);
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      libc = "unavailable"; // another C library, or no permission for FFI: the caller reads /proc
-    }
-  }
-  return libc === "unavailable" ? null : libc;
+/** A question to the kernel, and how to read each of its answers. */
+interface Query<T> {
+  request: DataView<ArrayBuffer>;
+  parse: (message: DataView, at: number, end: number) => T;
 }
 
-/**
- * Asks the kernel.
- *
- * @returns the listening sockets of this network namespace, or `null` if it cannot be asked this way
- */
-export function queryListeners(): ListenerRow[] | null {
-  const library = load();
+/** Asks the kernel; `null` if it cannot be asked this way, and the caller reads `/proc`. */
+function ask<T>(queries: Query<T>[]): T[] | null {
+  const library = libc ??= openLibC(SYMBOLS);
   if (library === null) return null;
-  const socket = library.symbols.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG);
+  const socket = library.symbols.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
   if (socket < 0) return null;
   try {
-    const four = dump(library, socket, AF_INET);
-    const six = dump(library, socket, AF_INET6);
-    return four === null || six === null ? null : [...four, ...six];
+    const all: T[] = [];
+    for (const query of queries) {
+      const rows = dump(library, socket, query);
+      if (rows === null) return null;
+      all.push(...rows);
+    }
+    return all;
   } finally {
     library.symbols.close(socket);
   }
 }
 
-function dump(library: LibC, socket: number, family: number): ListenerRow[] | null {
-  const request = new DataView(new ArrayBuffer(REQUEST));
-  request.setUint32(0, REQUEST, true);
+/** The listening TCP sockets of this network namespace; `null` if the kernel cannot be asked this way. */
+export function queryListeners(): ListenerRow[] | null {
+  return ask([AF_INET, AF_INET6].map((family) => {
+    const request = requestOf(INET_REQUEST, family);
+    request.setUint8(HEADER + 1, IPPROTO_TCP);
+    request.setUint32(HEADER + 4, LISTEN_ONLY, true);
+    return { request, parse: parseInet };
+  }));
+}
+
+/** The listening unix sockets of this network namespace; `null` if the kernel cannot be asked this way. */
+export function queryUnixListeners(): UnixListenerRow[] | null {
+  const request = requestOf(UNIX_REQUEST, AF_UNIX);
+  request.setUint32(HEADER + 4, LISTEN_ONLY, true);
+  request.setUint32(HEADER + 12, UDIAG_SHOW_NAME_AND_VFS, true);
+  return ask([{ request, parse: parseUnix }]);
+}
+
+function requestOf(size: number, family: number): DataView<ArrayBuffer> {
+  const request = new DataView(new ArrayBuffer(size));
+  request.setUint32(0, size, true);
   request.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
   request.setUint16(6, NLM_F_REQUEST_DUMP, true);
   request.setUint8(HEADER, family);
-  request.setUint8(HEADER + 1, IPPROTO_TCP);
-  request.setUint32(HEADER + 4, LISTEN_ONLY, true);
-  if (Number(library.symbols.send(socket, request.buffer, BigInt(REQUEST), 0)) !== REQUEST) return null;
-  const rows: ListenerRow[] = [];
+  return request;
+}
+
+function dump<T>(library: LibC, socket: number, { request, parse }: Query<T>): T[] | null {
+  const { byteLength } = request;
+  if (Number(library.symbols.send(socket, request.buffer, BigInt(byteLength), 0)) !== byteLength) return null;
+  const rows: T[] = [];
   const answer = new DataView(new ArrayBuffer(64 * 1024));
   for (;;) {
     const length = Number(library.symbols.recv(socket, answer.buffer, BigInt(answer.byteLength), 0));
@@ -82,15 +102,15 @@ function dump(library: LibC, socket: number, family: number): ListenerRow[] | nu
       const size = answer.getUint32(at, true);
       const type = answer.getUint16(at + 4, true);
       if (type === NLMSG_DONE) return rows;
-      if (type !== SOCK_DIAG_BY_FAMILY || size < HEADER) return null; // NLMSG_ERROR: no inet_diag in this kernel
-      rows.push(parseMessage(answer, at + HEADER));
+      if (type !== SOCK_DIAG_BY_FAMILY || size < HEADER) return null; // NLMSG_ERROR: the kernel was built without it
+      rows.push(parse(answer, at + HEADER, at + size));
       at += (size + 3) & ~3;
     }
   }
 }
 
 /** One `struct inet_diag_msg`: family, state, …, then ports and addresses in network byte order. */
-function parseMessage(message: DataView, at: number): ListenerRow {
+function parseInet(message: DataView, at: number): ListenerRow {
   const length = message.getUint8(at) === AF_INET6 ? 16 : 4;
   return {
     port: message.getUint16(at + 4, false),
@@ -98,4 +118,20 @@ function parseMessage(message: DataView, at: number): ListenerRow {
     uid: message.getUint32(at + 64, true),
     inode: message.getUint32(at + 68, true),
   };
+}
+
+/** One `struct unix_diag_msg`, 16 bytes, then attributes: length, type, value. */
+function parseUnix(message: DataView, at: number, end: number): UnixListenerRow {
+  const row: UnixListenerRow = { inode: message.getUint32(at + 4, true), path: "", fileInode: null };
+  for (let next = at + 16; next + 4 <= end;) {
+    const size = message.getUint16(next, true);
+    const type = message.getUint16(next + 2, true);
+    if (type === UNIX_DIAG_VFS) row.fileInode = message.getUint32(next + 4, true);
+    if (type === UNIX_DIAG_NAME) {
+      const name = new Uint8Array(message.buffer, next + 4, size - 4);
+      row.path = new TextDecoder().decode(name).replace(/\0+$/, "");
+    }
+    next += Math.max((size + 3) & ~3, 4);
+  }
+  return row;
 }

@@ -1,9 +1,9 @@
 /**
- * The text of `/proc/net/tcp` and `/proc/net/tcp6` (proc_pid_net(5)).
+ * The text of `/proc/net/tcp`, `/proc/net/tcp6` and `/proc/net/unix` (proc_pid_net(5)).
  *
  * @module
  */
-import type { ListenerRow } from "./types.ts";
+import type { ListenerRow, UnixListenerRow } from "./types.ts";
 
 /** `TCP_LISTEN` of the kernel's `include/net/tcp_states.h`. */
 const LISTEN = "0A";
@@ -53,4 +53,30 @@ export function canonicalAddress(bytes: number[]): string {
   const groups = [];
   for (let at = 0; at < 16; at += 2) groups.push(((bytes[at]! << 8) | bytes[at + 1]!).toString(16));
   return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+}
+
+/** `__SO_ACCEPTCON` of the kernel's `include/uapi/linux/net.h`. */
+const ACCEPTS = 0x10000;
+
+/**
+ * The listening unix sockets.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseUnixListeners } from "./socket_table.ts";
+ *
+ * const line = "00000000a0a95bce: 00000002 00000000 00010000 0001 01 4711 /run/app with blank.sock";
+ * assertEquals(parseUnixListeners(line), [{ inode: 4711, path: "/run/app with blank.sock", fileInode: null }]);
+ * ```
+ */
+export function parseUnixListeners(text: string): UnixListenerRow[] {
+  const rows: UnixListenerRow[] = [];
+  for (const line of text.split("\n")) {
+    // Num RefCount Protocol Flags Type St Inode Path; "@" stands for the NUL of an abstract name.
+    const form = /^[0-9a-f]+: \S+ \S+ ([0-9a-f]+) \S+ \S+ +(\d+) (.+)$/i.exec(line);
+    if (form === null || (parseInt(form[1]!, 16) & ACCEPTS) === 0) continue;
+    rows.push({ inode: Number(form[2]), path: form[3]!.replace(/^@/, "\0"), fileInode: null });
+  }
+  return rows;
 }

@@ -46,14 +46,44 @@ export interface ListenerRow {
   uid: number;
 }
 
+/** One listening unix socket. */
+export interface UnixListenerRow {
+  /** Inode of the socket, the key to the descriptors of its holders. */
+  inode: number;
+  /** Name that it was bound to, perhaps a relative one; begins with NUL in the abstract name space. */
+  path: string;
+  /** Inode of its file, wherever that has been moved, lower 32 bits; `null` where the kernel does not tell. */
+  fileInode: number | null;
+}
+
 /** Where the socket table and the descriptors can be read. */
 export interface Listeners {
   /** All listening TCP sockets of this network namespace. */
   list(): Promise<ListenerRow[]>;
+  /** All listening unix sockets of this network namespace. */
+  listUnix(): UnixListenerRow[];
   /** Inodes of the sockets that a process holds; empty when it is gone, `null` when that is not ours to see. */
   socketsOf(pid: number): Set<number> | null;
   /** Whether connecting to this port may, by accident, connect to itself. */
   isEphemeral(port: number): boolean;
+}
+
+/** A message, and who sent it. */
+export interface Datagram {
+  /** Process that sent it; 0 if unknown. */
+  pid: number;
+  /** Its user; -1 if unknown. */
+  uid: number;
+  /** What it said. */
+  text: string;
+}
+
+/** A socket that takes messages until it is disposed. */
+export interface DatagramSocket extends Disposable {
+  /** Its abstract name, without the NUL. */
+  readonly name: string;
+  /** What has come in since the last look; never waits. */
+  receive(): Datagram[];
 }
 
 /** The operating system, as far as this tool needs it. */
@@ -96,6 +126,8 @@ export interface Platform {
    * may be; `null`: somebody else has it. Where the platform knows no such names, everybody gets it.
    */
   claim(name: string): Disposable | null;
+  /** Listens for messages under an abstract name; `null` where that cannot be. */
+  listenDatagrams(name: string): DatagramSocket | null;
   /** The socket table; `null` where the platform offers none. */
   readonly listeners: Listeners | null;
   /** How the launcher records itself. */

@@ -4,9 +4,13 @@
  * @module
  */
 import { platform } from "../os/platform.ts";
-import type { ListenerRow } from "../os/types.ts";
+import { stateError } from "../errors.ts";
+import type { ListenerRow, UnixListenerRow } from "../os/types.ts";
 import { expiry } from "../os/sleep.ts";
 import { ATTEMPT_VARIABLE, findTree, type Roots } from "../process/tree.ts";
+
+/** Where somebody listens. */
+export type Place = { kind: "port"; port: number } | { kind: "socket"; path: string };
 
 /** The process behind a listener that is not the node's. */
 export interface Owner {
@@ -78,11 +82,14 @@ function socketsOfTree(roots: Roots): Set<number> {
   return all;
 }
 
+/** A listening socket: the key to its holders, and its creator's user where that is known. */
+export type Socket = Pick<ListenerRow, "inode"> & Partial<Pick<ListenerRow, "uid">>;
+
 /** What is known about a listener. */
 export type Ownership =
   | { kind: "ours" }
   | { kind: "none" }
-  | { kind: "foreign"; rows: ListenerRow[] };
+  | { kind: "foreign"; sockets: Socket[] };
 
 /**
  * Whether the listener at an address belongs to the node. With several (SO_REUSEPORT), all must.
@@ -93,12 +100,60 @@ export type Ownership =
 export async function judgeListener(address: string, port: number, mainPid: number, roots: Roots): Promise<Ownership> {
   if (platform.listeners === null) return { kind: "ours" };
   const rows = listenersFor(await platform.listeners.list(), address, port);
-  if (rows.length === 0) return { kind: "none" };
-  const own = platform.listeners.socketsOf(mainPid);
-  if (rows.every((row) => own?.has(row.inode))) return { kind: "ours" };
+  return judgeSockets(rows, mainPid, roots);
+}
+
+/** The same for the listener behind a unix socket's file. */
+export function judgeUnixListener(path: string, mainPid: number, roots: Roots): Ownership {
+  if (platform.listeners === null) return { kind: "ours" };
+  return judgeSockets(unixListenersFor(platform.listeners.listUnix(), path), mainPid, roots);
+}
+
+function judgeSockets(sockets: Socket[], mainPid: number, roots: Roots): Ownership {
+  if (sockets.length === 0) return { kind: "none" };
+  const own = platform.listeners?.socketsOf(mainPid);
+  if (sockets.every(({ inode }) => own?.has(inode))) return { kind: "ours" };
   const tree = socketsOfTree(roots);
-  const foreign = rows.filter((row) => !tree.has(row.inode));
-  return foreign.length === 0 ? { kind: "ours" } : { kind: "foreign", rows: foreign };
+  const foreign = sockets.filter(({ inode }) => !tree.has(inode));
+  return foreign.length === 0 ? { kind: "ours" } : { kind: "foreign", sockets: foreign };
+}
+
+/**
+ * The sockets behind a file: by the inode of the file, which holds for a socket that was bound by a relative
+ * name or moved; where the kernel does not tell it, or a layered file system shows another, by the name.
+ */
+export function unixListenersFor(rows: UnixListenerRow[], path: string): UnixListenerRow[] {
+  const file = fileInodeOf(path);
+  if (file === null) return []; // a socket without its file, removed or replaced, can still listen, but not there
+  const byFile = rows.filter((row) => row.fileInode !== null && row.fileInode === file);
+  return byFile.length > 0 ? byFile : rows.filter((row) => row.path === path);
+}
+
+/** Lower 32 bits, as the kernel's table has them. */
+function fileInodeOf(path: string): number | null {
+  try {
+    const { ino } = Deno.statSync(path);
+    return ino === null ? null : Number(BigInt.asUintN(32, BigInt(ino)));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw stateError("look at", path, error);
+  }
+}
+
+/** Connects to a unix socket, and closes again. */
+export async function connectToUnix(path: string): Promise<"accepted" | "refused" | "silent"> {
+  try {
+    const connection = Deno.connect({ transport: "unix", path });
+    const answer = await Promise.race([connection, expiry(CONNECT_TIMEOUT)]);
+    if (answer === "expired") return "silent";
+    answer.close();
+    return "accepted";
+  } catch (error) {
+    // A full backlog refuses with EAGAIN; what else there may be, nobody of use answers.
+    if (error instanceof Deno.errors.WouldBlock) return "silent";
+    if (error instanceof Error && !(error instanceof TypeError)) return "refused";
+    throw error;
+  }
 }
 
 /** The first port, by age, that the node's tree listens on. */
@@ -114,15 +169,16 @@ export async function findOwnListener(
   return rows.sort((a, b) => a.inode - b.inode)[0] ?? null;
 }
 
-/** The process that holds one of these listeners, from one look at everybody's descriptors. */
-export function ownerOf(rows: ListenerRow[]): Owner {
+/** The process that holds one of these sockets, from one look at everybody's descriptors. */
+export function ownerOf(wanted: Socket[]): Owner {
+  const uid = wanted[0]?.uid ?? null;
   for (const process of platform.list(ATTEMPT_VARIABLE)) {
     const sockets = platform.listeners?.socketsOf(process.pid);
-    if (sockets && rows.some((row) => sockets.has(row.inode))) {
-      return { pid: process.pid, command: platform.commandLine(process.pid), uid: rows[0]?.uid ?? null };
+    if (sockets && wanted.some(({ inode }) => sockets.has(inode))) {
+      return { pid: process.pid, command: platform.commandLine(process.pid), uid };
     }
   }
-  return { pid: null, command: "", uid: rows[0]?.uid ?? null };
+  return { pid: null, command: "", uid };
 }
 
 /** Who listens where a start wants to; `null` if the port is free. */
@@ -132,6 +188,13 @@ export async function findOccupant(host: string, port: number): Promise<Owner | 
   const address = answer === "silent" ? addressesOf(host)[0]! : answer.address;
   const rows = listenersFor(await platform.listeners?.list() ?? [], address, port);
   return answer === "silent" && rows.length === 0 ? null : ownerOf(rows);
+}
+
+/** Who listens on a unix socket; `null` if nobody does. Where the platform tells, nobody is disturbed by a connect. */
+export async function findUnixOccupant(path: string): Promise<Owner | null> {
+  if (platform.listeners === null) return await connectToUnix(path) === "refused" ? null : ownerOf([]);
+  const sockets = unixListenersFor(platform.listeners.listUnix(), path);
+  return sockets.length === 0 ? null : ownerOf(sockets);
 }
 
 /** A port for a server, kept from other starters until it is disposed. */

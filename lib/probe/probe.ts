@@ -1,13 +1,18 @@
 /**
- * One look at one condition for "ready".
+ * Probes: looking whether a condition for "ready" holds.
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
 import type { Roots } from "../process/tree.ts";
-import { readPortFile } from "../state/records.ts";
-import type { Probe } from "../state/settings.ts";
-import { connectTo, findOwnListener, judgeListener, type Ownership } from "./listener.ts";
+import type { Probe } from "../state/probes.ts";
+import { execProber } from "./exec.ts";
+import { checkFile } from "./file.ts";
+import { httpProber } from "./http.ts";
+import type { Place, Socket } from "./listener.ts";
+import { logProber } from "./log.ts";
+import type { Notifications } from "./notify.ts";
+import { checkPortFile, checkTcp, discover } from "./tcp.ts";
+import { checkUnix } from "./unix.ts";
 
 /** The node that a probe looks at. */
 export interface Subject {
@@ -17,96 +22,62 @@ export interface Subject {
   roots: Roots;
   /** Milliseconds that it has been running. */
   ageMs: number;
+  /** When its attempt began, in milliseconds since 1970 by the clock that dates files; `null` if unknown. */
+  sinceMs: number | null;
+  /** Directory that its command runs in. */
+  cwd: string;
+  /** Variables that its command got on top of the environment; those of `--env` are known during its start only. */
+  env: Record<string, string>;
   /** Where it was found before, which spares a discovery; `null` on the first start. */
   known: { host: string; port: number; nonce: string | null } | null;
+  /** What it says by the protocol of sd_notify(3); `null` if it was not asked to. */
+  notifications: Notifications | null;
+}
+
+/** One look of a wait. */
+export interface Look {
+  /** Counts the looks of a wait from 0. */
+  round: number;
+  /** Longest time that it may take, in milliseconds. */
+  limitMs: number;
+  /** Where another probe of the wait has found the node to listen; `null` if none has. */
+  found: { host: string; port: number } | null;
+  /** Ends the look. */
+  signal: AbortSignal;
 }
 
 /** What a probe found. */
 export type Verdict =
   | { kind: "pass"; host?: string; port?: number; nonce?: string | null }
   | { kind: "wait"; state: string }
-  | { kind: "foreign"; state: string; port: number; rows: Extract<Ownership, { kind: "foreign" }>["rows"] };
+  | { kind: "foreign"; state: string; place: Place; sockets: Socket[] };
 
-/** Discovery looks at the whole tree only every so many times; the main process is looked at each time. */
-const TREE_EVERY = 25;
+/** Looks once. Keeps what it has seen so far, such as how much of the log. */
+export type Prober = (subject: Subject, look: Look) => Promise<Verdict> | Verdict;
 
-/** Looks once. `round` counts the looks of one wait from 0. */
-export async function check(probe: Probe, subject: Subject, round: number): Promise<Verdict> {
+/** What looks at a condition, for one wait. */
+export function proberOf(probe: Probe): Prober {
   switch (probe.type) {
     case "tcp":
-      return await checkTcp(probe.host, probe.port, probe.any_listener, subject);
+      return (subject) => checkTcp(probe.host, probe.port, probe.any_listener, subject);
     case "port-file":
-      return await checkPortFile(probe, subject);
+      return (subject) => checkPortFile(probe, subject);
     case "discover":
-      return await discover(subject, round);
+      return (subject, look) => discover(subject, look.round);
+    case "http":
+      return httpProber(probe);
+    case "unix":
+      return (subject) => checkUnix(probe.path, probe.any_listener, subject);
+    case "log":
+      return logProber(probe.pattern);
+    case "file":
+      return (subject) => checkFile(probe.path, subject);
+    case "exec":
+      return execProber(probe.command);
+    case "notify":
+      return ({ notifications }) => notifications?.verdict() ?? { kind: "pass" };
     case "alive":
-      return subject.ageMs >= probe.for_ms
-        ? { kind: "pass" }
-        : { kind: "wait", state: `it has not yet run for ${probe.for_ms} ms` };
+      return ({ ageMs }) =>
+        ageMs >= probe.for_ms ? { kind: "pass" } : { kind: "wait", state: `it has not yet run for ${probe.for_ms} ms` };
   }
-}
-
-async function checkTcp(host: string, port: number, anyListener: boolean, subject: Subject): Promise<Verdict> {
-  const wait: Verdict = { kind: "wait", state: `nothing accepts connections on ${host}:${port}` };
-  // A connect before anybody listens costs the server's log a line at best; in the ephemeral range it can even meet
-  // itself, and then keeps the port from the server.
-  let elsewhere: string[] = [];
-  if (!anyListener && platform.listeners !== null) {
-    const rows = (await platform.listeners.list()).filter((row) => row.port === port);
-    if (rows.length === 0) return wait;
-    elsewhere = rows.map((row) => row.address);
-  }
-  const answer = await connectTo(host, port);
-  if (typeof answer === "string") {
-    if (elsewhere.length === 0) return wait;
-    // What "localhost" means to a server is often ::1 alone.
-    return {
-      kind: "wait",
-      state: `port ${port} is open on ${elsewhere.join(" and ")}, but not on ${host} (see --host)`,
-    };
-  }
-  if (anyListener) return { kind: "pass", host, port };
-  const ownership = await judgeListener(answer.address, port, subject.mainPid, subject.roots);
-  switch (ownership.kind) {
-    case "ours":
-      return { kind: "pass", host, port };
-    case "none":
-      return wait;
-    case "foreign":
-      return {
-        kind: "foreign",
-        state: `the listener on ${host}:${port} is not the node's`,
-        port,
-        rows: ownership.rows,
-      };
-  }
-}
-
-async function checkPortFile(probe: Extract<Probe, { type: "port-file" }>, subject: Subject): Promise<Verdict> {
-  const before = readPortFile(probe.path);
-  if (before === null) return { kind: "wait", state: `"${probe.path}" holds no port yet` };
-  const recorded = subject.known?.nonce ?? null;
-  if (recorded !== null && before.nonce !== null && before.nonce !== recorded) {
-    return { kind: "wait", state: `"${probe.path}" carries the nonce of another server` };
-  }
-  const verdict = await checkTcp(probe.host, before.port, probe.any_listener, subject);
-  if (verdict.kind !== "pass") return verdict;
-  const after = readPortFile(probe.path);
-  if (after?.port !== before.port || after.nonce !== before.nonce) {
-    return { kind: "wait", state: `"${probe.path}" is still being written` };
-  }
-  return { ...verdict, nonce: after.nonce };
-}
-
-async function discover(subject: Subject, round: number): Promise<Verdict> {
-  if (subject.known !== null) return await checkTcp(subject.known.host, subject.known.port, false, subject);
-  const extent = round % TREE_EVERY === TREE_EVERY - 1 ? "tree" : "main";
-  const row = await findOwnListener(subject.mainPid, subject.roots, extent);
-  if (row === null) return { kind: "wait", state: "it listens on no TCP port" };
-  const hosts = row.address === "0.0.0.0" ? ["127.0.0.1"] : row.address === "::" ? ["127.0.0.1", "::1"] : [row.address];
-  for (const host of hosts) {
-    const verdict = await checkTcp(host, row.port, false, subject);
-    if (verdict.kind === "pass") return verdict;
-  }
-  return { kind: "wait", state: `nothing accepts connections on port ${row.port}` };
 }

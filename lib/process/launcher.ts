@@ -23,7 +23,8 @@ export const LAUNCHER_NAME = "tombstone-launcher";
 // The caller's descriptors are closed: a pipe held by the server would keep the caller from returning. POSIX sh
 // can name only those up to 9; should there be others, bash closes them on the way. The names of its variables are
 // its own, since one that the environment has is exported with its new value.
-const SCRIPT = `
+const script = (drop: string[]) => `
+unset ${drop.join(" ")}
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 ${platform.launchStamp.script} || exit ${LAUNCHER_EXIT.recordFailed}
 printf '%s\\n' "$_tombstone_stamp" >"$2/launch.$1" || exit ${LAUNCHER_EXIT.recordFailed}
@@ -61,6 +62,8 @@ export interface Launch {
   cwd: string;
   /** Variables on top of the inherited ones. */
   env: Record<string, string>;
+  /** Variables of this process that the server does not get. */
+  drop: string[];
   /** Whether the server inherits this process's environment or only the harmless part of it. */
   inherit: "all" | "basics";
   /** Port for `$PORT`; `null`: none. */
@@ -113,7 +116,7 @@ export function launch(dir: NodeDir, options: Launch): Launched {
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command("/bin/sh", {
-      args: ["-c", SCRIPT, LAUNCHER_NAME, options.attempt, dir.path, tombstoneBegins, ...options.command],
+      args: ["-c", script(options.drop), LAUNCHER_NAME, options.attempt, dir.path, tombstoneBegins, ...options.command],
       cwd: options.cwd,
       env: serverEnv(dir, options),
       clearEnv: options.inherit === "basics",

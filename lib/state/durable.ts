@@ -121,6 +121,16 @@ export function readSmallFile(path: string): FileContent {
   }
 }
 
+/** Length of a file in bytes; `null` if there is none. */
+export function sizeOf(path: string): number | null {
+  try {
+    return Deno.statSync(path).size;
+  } catch (error) {
+    if (errnoOf(error) !== null) return null; // missing, or not to be seen
+    throw error;
+  }
+}
+
 /** When a file was last written, in milliseconds since 1970 by the clock as it was set then; `null` if there is none. */
 export function modifiedAtMs(path: string): number | null {
   try {

@@ -10,7 +10,7 @@ import type { Identity } from "../os/types.ts";
 import { stateError } from "../errors.ts";
 import { modifiedAtMs, readSmallFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
-import { asAttempt } from "./settings.ts";
+import { asAttempt } from "./fields.ts";
 
 /** One launcher, as it recorded itself. */
 export interface LaunchRecord {

@@ -1,14 +1,13 @@
 /**
- * The server's log: rotation at start, and its last lines.
+ * The server's log, bounded without a resident process: numbered at each start, and cut to its end by any later
+ * command that finds it too long.
  *
  * @module
  */
-import { stateError } from "../errors.ts";
+import { errnoOf, stateError } from "../errors.ts";
 import { moveOver, removeFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
-
-/** How many logs of earlier starts are kept. */
-const KEEP = 3;
+import { type LogSettings, MOST_LOGS } from "./settings.ts";
 
 /**
  * Makes a new, empty `server.log` and numbers the earlier ones. The new file is made first: when the disk
@@ -16,11 +15,12 @@ const KEEP = 3;
  *
  * @throws {TombstoneError} the disk refuses
  */
-export function rotateLog(dir: NodeDir): void {
+export function rotateLog(dir: NodeDir, settings: LogSettings): void {
   const fresh = `${dir.path}/.server.log.${crypto.randomUUID()}.tmp`;
+  trimLog(dir.log, settings.max_bytes);
   try {
     Deno.openSync(fresh, { write: true, createNew: true, mode: 0o600 }).close();
-    for (let number = KEEP; number > 0; number--) {
+    for (let number = settings.keep; number > 0; number--) {
       const from = number === 1 ? dir.log : `${dir.log}.${number - 1}`;
       try {
         moveOver(from, `${dir.log}.${number}`);
@@ -28,6 +28,8 @@ export function rotateLog(dir: NodeDir): void {
         if (!(error instanceof Deno.errors.NotFound)) throw error;
       }
     }
+    // Earlier starts may have kept more.
+    for (let number = settings.keep + 1; number <= MOST_LOGS && removeFile(`${dir.log}.${number}`); number++);
     moveOver(fresh, dir.log);
   } catch (error) {
     removeFile(fresh);
@@ -35,57 +37,45 @@ export function rotateLog(dir: NodeDir): void {
   }
 }
 
-/** Longest stretch from the end of a log that is searched for its last lines, in bytes. */
-const TAIL_LIMIT = 64 * 1024;
-
-/** The last lines of a log, at most `count`; empty if there is none. Control characters are shown as `?`. */
-export function lastLines(path: string, count: number): string[] {
+/**
+ * Cuts a log that is longer than allowed to about half of that, in place: the server goes on appending to the same
+ * file and does not notice. The end is copied to the beginning, with what comes in meanwhile, and then the file is
+ * shortened. Killed half-way, the log has some lines twice and is still too long, so the next command cuts it. What the
+ * server writes in the microseconds between the last read and the shortening is lost.
+ *
+ * @param maxBytes 0: however long it is, it stays
+ * @returns whether it was cut; a disk that refuses is no error, since no command is about the length of a log
+ */
+export function trimLog(path: string, maxBytes: number): boolean {
   try {
-    if (!Deno.lstatSync(path).isFile) return []; // opening a FIFO would block
-    using file = Deno.openSync(path);
-    const size = file.statSync().size;
-    const start = Math.max(0, size - TAIL_LIMIT);
-    file.seekSync(start, Deno.SeekMode.Start);
-    const bytes = new Uint8Array(size - start);
-    let length = 0;
-    for (let n: number | null; length < bytes.length && (n = file.readSync(bytes.subarray(length))) !== null;) {
-      length += n;
-    }
-    const lines = new TextDecoder().decode(bytes.subarray(0, length)).split(/\r?\n/);
-    if (lines.at(-1) === "") lines.pop();
-    return lines.slice(-count).map(printable);
+    const info = Deno.lstatSync(path);
+    if (maxBytes === 0 || !info.isFile || info.size <= maxBytes) return false;
+    using file = Deno.openSync(path, { read: true, write: true });
+    if (!file.tryLockSync(true)) return false; // another command is at it
+    const { size } = file.statSync();
+    if (size <= maxBytes) return false;
+    file.truncateSync(moveEnd(file, size - Math.floor(maxBytes / 2)));
+    return true;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
-    throw stateError("read", path, error);
+    if (errnoOf(error) !== null) return false; // no log, or a disk that refuses: the next command tries again
+    throw error;
   }
 }
 
-// deno-lint-ignore no-control-regex
-const ESCAPE_SEQUENCE = /\x1b\[[0-9;]*[A-Za-z]/g;
-// deno-lint-ignore no-control-regex
-const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/g;
-
-/** A log must not move the cursor of the terminal that shows an error. */
-function printable(line: string): string {
-  return line.replace(ESCAPE_SEQUENCE, "").replace(CONTROL, "?");
-}
-
-/** Where the last `count` lines of an open file begin, in bytes. Reads backwards, in pieces. */
-export function linesFrom(file: Deno.FsFile, count: number): number {
-  const size = file.statSync().size;
-  const piece = new Uint8Array(64 * 1024);
-  let found = 0;
-  for (let end = size; end > 0;) {
-    const start = Math.max(0, end - piece.length);
-    file.seekSync(start, Deno.SeekMode.Start);
-    const length = file.readSync(piece.subarray(0, end - start)) ?? 0;
-    for (let at = length - 1; at >= 0; at--) {
-      if (piece[at] !== 10) continue;
-      // The newline that ends the last line begins none.
-      const isLast = start + at === size - 1;
-      if (!isLast && ++found === count) return start + at + 1;
-    }
-    end = start;
+/** Copies what follows the first whole line after `from` to the beginning; returns its length. */
+function moveEnd(file: Deno.FsFile, from: number): number {
+  const buffer = new Uint8Array(1024 * 1024);
+  let to = 0;
+  let isFirst = true;
+  for (let at = from;;) {
+    file.seekSync(at, Deno.SeekMode.Start);
+    const length = file.readSync(buffer);
+    if (length === null) return to;
+    const start = isFirst ? buffer.subarray(0, length).indexOf(10) + 1 : 0;
+    isFirst = false;
+    file.seekSync(to, Deno.SeekMode.Start);
+    for (let done = start; done < length;) done += file.writeSync(buffer.subarray(done, length));
+    at += length;
+    to += length - start;
   }
-  return count === 0 ? size : 0;
 }

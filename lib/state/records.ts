@@ -7,16 +7,8 @@
 import { platform } from "../os/platform.ts";
 import { prepareFile, readSmallFile, replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
-import {
-  asAttempt,
-  asNumber,
-  asString,
-  asStrings,
-  type Fields,
-  parseObject,
-  readSettings,
-  type Settings,
-} from "./settings.ts";
+import { asAttempt, asNumber, asString, asStrings, type Fields, parseObject } from "./fields.ts";
+import { readSettings, type Settings } from "./settings.ts";
 
 /** Version of both formats. */
 export const SCHEMA = 1;

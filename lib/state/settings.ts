@@ -5,12 +5,8 @@
  * @module
  */
 
-/** One condition for "ready". */
-export type Probe =
-  | { type: "tcp"; host: string; port: number; any_listener: boolean }
-  | { type: "port-file"; host: string; path: string; any_listener: boolean }
-  | { type: "discover" }
-  | { type: "alive"; for_ms: number };
+import { asNumber, asString, asStrings, type Fields } from "./fields.ts";
+import { fileOf, type Probe, readProbe } from "./probes.ts";
 
 /** How to stop a node. */
 export interface StopSettings {
@@ -20,6 +16,14 @@ export interface StopSettings {
   timeout_ms: number;
   /** Shell command to run instead of the signal. */
   command: string | null;
+}
+
+/** How much of a server's output is kept. */
+export interface LogSettings {
+  /** Number of logs of earlier starts. */
+  keep: number;
+  /** Length above which a log is cut to its end, in bytes; 0: never. */
+  max_bytes: number;
 }
 
 /** The recorded settings of a node. */
@@ -34,6 +38,8 @@ export interface Settings {
   port_request: number | null;
   /** What must hold before the node counts as ready; never empty. */
   probes: Probe[];
+  /** Milliseconds for which all of it must go on to hold; 0: none. */
+  stable_for_ms: number;
   /** Milliseconds from the spawn until a node that is not ready has failed. */
   timeout_ms: number;
   /** How to stop it. */
@@ -48,7 +54,14 @@ export interface Settings {
   env_names: string[];
   /** Whether the environment was cleared. */
   clear_env: boolean;
+  /** Whether the variables by which CI runners find the processes of a job are kept from the server. */
+  outlive_ci_job: boolean;
+  /** How much of the server's output is kept. */
+  log: LogSettings;
 }
+
+/** Most logs of earlier starts that can be asked for. */
+export const MOST_LOGS = 100;
 
 /** What holds where nothing was asked for or nothing readable was recorded. */
 export const DEFAULTS: Settings = {
@@ -57,6 +70,7 @@ export const DEFAULTS: Settings = {
   host: "127.0.0.1",
   port_request: null,
   probes: [{ type: "discover" }],
+  stable_for_ms: 0,
   timeout_ms: 60_000,
   stop: { signal: "SIGTERM", timeout_ms: 10_000, command: null },
   sweep_files: [],
@@ -64,70 +78,22 @@ export const DEFAULTS: Settings = {
   spare: [],
   env_names: [],
   clear_env: false,
+  outlive_ci_job: false,
+  log: { keep: 3, max_bytes: 50_000_000 },
 };
-
-/** A value that JSON can hold, for total readers. */
-export type Fields = Record<string, unknown>;
-
-/** The fields of a JSON object; `null` for anything else. */
-export function parseObject(text: string): Fields | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Fields : null;
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
-  }
-}
-
-/** The value if it is a string without NUL, else `null`. */
-export function asString(value: unknown): string | null {
-  return typeof value === "string" && !value.includes("\0") ? value : null;
-}
-
-/** The value if it is a finite number in the range, else `null`. */
-export function asNumber(value: unknown, low: number, high: number): number | null {
-  return typeof value === "number" && value >= low && value <= high ? value : null;
-}
-
-/** The strings of an array; empty for anything else. */
-export function asStrings(value: unknown): string[] {
-  return Array.isArray(value) && value.every((item) => asString(item) !== null) ? value : [];
-}
-
-/** The value if it is a random UUID in its canonical form, else `null`. */
-export function asAttempt(value: unknown): string | null {
-  return typeof value === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value) ? value : null;
-}
 
 const isAbsolute = (path: string) => path.startsWith("/");
 const DAY = 24 * 3600 * 1000;
 
-function readProbe(value: unknown): Probe[] {
-  const fields = (value ?? {}) as Fields;
-  const host = asString(fields.host) ?? DEFAULTS.host;
-  const any_listener = fields.any_listener === true;
-  const path = asString(fields.path);
-  const port = asNumber(fields.port, 0, 65535);
-  const for_ms = asNumber(fields.for_ms, 0, DAY);
-  switch (fields.type) {
-    case "tcp":
-      return port === null ? [] : [{ type: "tcp", host, port, any_listener }];
-    case "port-file":
-      return path === null || !isAbsolute(path) ? [] : [{ type: "port-file", host, path, any_listener }];
-    case "discover":
-      return [{ type: "discover" }];
-    case "alive":
-      return for_ms === null ? [] : [{ type: "alive", for_ms }];
-    default:
-      return [];
-  }
+function asFields(value: unknown): Fields {
+  return (typeof value === "object" && value !== null ? value : {}) as Fields;
 }
 
 /** Reads recorded settings; what is missing or of another form becomes its default. */
 export function readSettings(fields: Fields): Settings {
   const probes = Array.isArray(fields.probes) ? fields.probes.flatMap(readProbe) : [];
-  const stop = (typeof fields.stop === "object" && fields.stop !== null ? fields.stop : {}) as Fields;
+  const stop = asFields(fields.stop);
+  const log = asFields(fields.log);
   const signal = asString(stop.signal);
   const pidFile = asString(fields.pid_file);
   return {
@@ -136,6 +102,7 @@ export function readSettings(fields: Fields): Settings {
     host: asString(fields.host) ?? DEFAULTS.host,
     port_request: asNumber(fields.port_request, 0, 65535),
     probes: probes.length > 0 ? probes : DEFAULTS.probes,
+    stable_for_ms: asNumber(fields.stable_for_ms, 0, DAY) ?? DEFAULTS.stable_for_ms,
     timeout_ms: asNumber(fields.timeout_ms, 0, 365 * DAY) ?? DEFAULTS.timeout_ms,
     stop: {
       signal: signal !== null && isSignal(signal) ? signal : DEFAULTS.stop.signal,
@@ -147,6 +114,11 @@ export function readSettings(fields: Fields): Settings {
     spare: asStrings(fields.spare),
     env_names: asStrings(fields.env_names),
     clear_env: fields.clear_env === true,
+    outlive_ci_job: fields.outlive_ci_job === true,
+    log: {
+      keep: asNumber(log.keep, 0, MOST_LOGS) ?? DEFAULTS.log.keep,
+      max_bytes: asNumber(log.max_bytes, 0, Number.MAX_SAFE_INTEGER) ?? DEFAULTS.log.max_bytes,
+    },
   };
 }
 
@@ -171,7 +143,7 @@ export function isSignal(name: string): name is Deno.Signal {
 
 /** Every file outside the node's directory that is stale while the node does not run. */
 export function declaredFiles(settings: Settings): string[] {
-  const written = settings.probes.flatMap((probe) => probe.type === "port-file" ? [probe.path] : []);
+  const written = settings.probes.map(fileOf).filter((path) => path !== null);
   const pidFile = settings.pid_file === null ? [] : [settings.pid_file];
   return [...new Set([...settings.sweep_files, ...written, ...pidFile])];
 }
@@ -183,4 +155,10 @@ export function withPort(settings: Settings, port: number | null): Settings {
     ...settings,
     probes: settings.probes.map((probe) => probe.type === "tcp" ? { ...probe, port } : probe),
   };
+}
+
+/** The settings alone of a record that holds more. */
+export function settingsOf(record: Settings): Settings {
+  const names = Object.keys(DEFAULTS) as (keyof Settings)[];
+  return Object.fromEntries(names.map((name) => [name, record[name]])) as unknown as Settings;
 }

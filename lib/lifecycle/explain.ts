@@ -1,0 +1,76 @@
+/**
+ * Why an attempt will never be ready, found out while its processes are still there.
+ *
+ * @module
+ */
+import type { TombstoneError } from "../errors.ts";
+import type { Identity } from "../os/types.ts";
+import { findOccupant, findOwnListener, type Owner, ownerOf } from "../probe/listener.ts";
+import type { Outcome } from "../probe/wait.ts";
+import type { ExitStatus } from "../process/launcher.ts";
+import { findTree, type Roots } from "../process/tree.ts";
+import { notReady, placeTaken, serverEnded } from "./failure.ts";
+import type { StartRequest } from "./request.ts";
+
+/** What is known of a spawned attempt. */
+export interface Told {
+  /** Its id. */
+  attempt: string;
+  /** The port that was asked for or chosen; `null`: none. */
+  port: number | null;
+  /** Where its processes are. */
+  roots: Roots;
+  /** The process that the launcher became. */
+  leader: Identity;
+  /** The process that the node stands and falls with; `null` until a daemon has shown itself. */
+  main: Identity | null;
+  /** How the leader ended; `null` while it runs. */
+  ended: ExitStatus | null;
+  /** Milliseconds since the spawn. */
+  afterMs: number;
+}
+
+/** The error that tells how the wait for an attempt ended. */
+export async function explain(
+  outcome: Exclude<Outcome, { kind: "ready" }>,
+  request: StartRequest,
+  told: Told,
+): Promise<TombstoneError> {
+  const { dir, settings } = request;
+  switch (outcome.kind) {
+    case "aborted":
+      return request.abort.reason;
+    case "foreign":
+      return placeTaken(dir, outcome.verdict.place, ownerOf(outcome.verdict.sockets));
+    case "timeout":
+      return notReady(dir.node, settings.timeout_ms, [...outcome.states, ...await strayPort(told)]);
+    case "gone": {
+      // A server whose port somebody else took meanwhile mostly just exits; say who it was.
+      const owner = told.port === null ? null : await findStranger(settings.host, told.port, told.roots);
+      if (owner !== null) return placeTaken(dir, { kind: "port", port: told.port! }, owner);
+      const daemon = told.main === told.leader ? null : told.main;
+      return serverEnded(dir, {
+        command: settings.command[0]!,
+        attempt: told.attempt,
+        ended: daemon === null ? told.ended : null,
+        pid: daemon?.pid ?? told.leader.pid,
+        afterMs: told.afterMs,
+      });
+    }
+  }
+}
+
+/** In words, where a node listens that was asked to listen elsewhere. */
+async function strayPort({ port, main, roots }: Told): Promise<string[]> {
+  if (port === null || main === null) return [];
+  const own = await findOwnListener(main.pid, roots, "tree");
+  return own === null || own.port === port ? [] : [`it listens on port ${own.port} instead`];
+}
+
+async function findStranger(host: string, port: number, roots: Roots): Promise<Owner | null> {
+  const owner = await findOccupant(host, port);
+  if (owner === null) return null;
+  // Of this user's own processes, only one that is just ending cannot be seen; it is no stranger.
+  if (owner.pid === null) return owner.uid === null || owner.uid === Deno.uid() ? null : owner;
+  return findTree(roots).some((row) => row.pid === owner.pid) ? null : owner;
+}

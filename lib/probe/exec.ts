@@ -1,0 +1,59 @@
+/**
+ * A condition that a command decides.
+ *
+ * @module
+ */
+import { ATTEMPT_VARIABLE } from "../process/tree.ts";
+import { Pace } from "./pace.ts";
+import type { Look, Prober, Subject } from "./probe.ts";
+
+/**
+ * Whether a shell command exits with 0. It runs in the server's directory, and gets the server's variables. Since its
+ * environment names the attempt, what an interrupted start leaves of it is found.
+ */
+export function execProber(command: string): Prober {
+  const pace = new Pace();
+  return (subject, look) =>
+    pace.look(async () => {
+      const ended = await runOnce(command, subject, look);
+      if (ended === "0") return { kind: "pass" };
+      return { kind: "wait", state: `"${command}" ${ended === null ? "did not end in time" : `exits with ${ended}`}` };
+    });
+}
+
+/** How it ended: exit code or name of a signal; `null` if it took too long. */
+async function runOnce(command: string, subject: Subject, look: Look): Promise<string | null> {
+  const port = look.found?.port ?? subject.known?.port ?? 0;
+  const limit = AbortSignal.timeout(look.limitMs);
+  const { dir, attempts } = subject.roots;
+  try {
+    const child = new Deno.Command("/bin/sh", {
+      args: ["-c", port === 0 ? command : command.replaceAll("{port}", String(port))],
+      cwd: subject.cwd,
+      env: {
+        ...(port === 0 ? {} : { PORT: String(port) }),
+        ...subject.env,
+        TOMBSTONE_WORKSPACE: dir.workspace,
+        TOMBSTONE_NODE: dir.node,
+        TOMBSTONE_PID: String(subject.mainPid),
+        [ATTEMPT_VARIABLE]: attempts[0] ?? "",
+      },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+      detached: true,
+    }).spawn();
+    let isRunning = true;
+    // Nothing that it started in its session is to outlive it when it takes too long.
+    AbortSignal.any([limit, look.signal]).addEventListener("abort", () => {
+      if (isRunning) Deno.kill(-child.pid, "SIGKILL");
+    });
+    const { code, signal } = await child.status;
+    isRunning = false;
+    return limit.aborted ? null : signal ?? String(code);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "127"; // the directory is gone
+    if (error instanceof Deno.errors.PermissionDenied) return "126"; // the directory is closed to this user
+    throw error;
+  }
+}

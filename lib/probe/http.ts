@@ -1,0 +1,102 @@
+/**
+ * A condition about the answer to an HTTP request.
+ *
+ * @module
+ */
+import { expiry } from "../os/sleep.ts";
+import type { Probe } from "../state/probes.ts";
+import { Pace } from "./pace.ts";
+import type { Look, Prober, Verdict } from "./probe.ts";
+import { checkTcp } from "./tcp.ts";
+
+/** Longest wait for an answer, in milliseconds; then it is asked again. */
+const ANSWER_TIMEOUT = 5000;
+
+/** Longest beginning of an answer that is read for its status, in bytes. */
+const LONGEST_HEAD = 64 * 1024;
+
+/**
+ * Whether a GET on the node is answered as wanted. Redirects are answers, and are not followed. Written on a bare
+ * connection: `fetch` would go through the proxy that the environment names, and cannot be told which of the addresses
+ * of `localhost` was found to be the node's.
+ */
+export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
+  const pace = new Pace();
+  return async (subject, look) => {
+    const at = look.found ?? (subject.known?.port ? subject.known : null);
+    if (at === null && /^\/|\{port\}/.test(probe.target)) return { kind: "wait", state: "its port is not known yet" };
+    const url = urlOf(probe.target, at);
+    const host = url.hostname.replace(/^\[|\]$/g, "");
+    const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
+    const reached = await checkTcp(host, port, probe.any_listener, subject);
+    return reached.kind === "pass" ? await pace.look(() => ask(probe, { url, host, port }, look)) : reached;
+  };
+}
+
+/** Where to ask. */
+interface Address {
+  url: URL;
+  host: string;
+  port: number;
+}
+
+async function ask(probe: Extract<Probe, { type: "http" }>, address: Address, look: Look): Promise<Verdict> {
+  const { url, host, port } = address;
+  const limit = Math.min(ANSWER_TIMEOUT, look.limitMs);
+  const answer = await Promise.race([statusOf(address, look.signal), expiry(limit)]);
+  if (answer === "expired") return { kind: "wait", state: `${url} did not answer within ${Math.round(limit)} ms` };
+  if (typeof answer === "string") return { kind: "wait", state: `${url} ${answer}` };
+  const isWanted = probe.status.some(([low, high]) => answer >= low && answer <= high);
+  return isWanted ? { kind: "pass", host, port } : { kind: "wait", state: `${url} answers with status ${answer}` };
+}
+
+/** The URL that a target stands for: itself, or a path where the node was found. */
+export function urlOf(target: string, at: { host: string; port: number } | null): URL {
+  if (!target.startsWith("/")) return new URL(target.replaceAll("{port}", String(at?.port ?? "")));
+  const { host, port } = at!;
+  return new URL(`http://${host.includes(":") ? `[${host}]` : host}:${port}${target}`);
+}
+
+/** Status of the answer to a GET, or in words, why there is none. */
+async function statusOf({ url, host, port }: Address, signal: AbortSignal): Promise<number | string> {
+  const isSecure = url.protocol === "https:";
+  const addresses = host === "localhost" ? ["127.0.0.1", "::1"] : [host];
+  let problem = "cannot be reached";
+  for (const hostname of addresses) {
+    try {
+      const plain = await Deno.connect({ hostname, port, signal });
+      using connection = isSecure ? await Deno.startTls(plain, { hostname: host }) : plain;
+      const head = `GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\n` +
+        "User-Agent: tombstone\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+      await write(connection, new TextEncoder().encode(head));
+      return await readStatus(connection) ?? "does not answer in HTTP";
+    } catch (error) {
+      // Refused, reset, ended, a certificate that is not trusted: each time there is no answer.
+      if (!(error instanceof Error) || error instanceof TypeError) throw error;
+      if (error instanceof Deno.errors.ConnectionRefused) continue; // the other address of localhost
+      problem = isSecure && error instanceof Deno.errors.InvalidData
+        ? `has a certificate that is not trusted (${error.message}; see DENO_CERT)`
+        : "does not answer";
+    }
+  }
+  return problem;
+}
+
+async function write(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}
+
+/** Reads until the status is known; `null` if this is no HTTP. Informational answers (1xx) come before the real one. */
+async function readStatus(connection: Deno.Conn): Promise<number | null> {
+  const decoder = new TextDecoder("latin1");
+  const buffer = new Uint8Array(4096);
+  let text = "";
+  for (let length: number | null; (length = await connection.read(buffer)) !== null;) {
+    text += decoder.decode(buffer.subarray(0, length));
+    text = text.replace(/^(HTTP\/\d(?:\.\d)? 1\d\d[^\n]*\n(?:[^\r\n]+\r?\n)*\r?\n)+/, "");
+    const status = /^HTTP\/\d(?:\.\d)? ([2-9]\d\d)\b/.exec(text)?.[1];
+    if (status !== undefined) return Number(status);
+    if (text.length > LONGEST_HEAD || (text.length >= 5 && !text.startsWith("HTTP/"))) return null;
+  }
+  return null;
+}

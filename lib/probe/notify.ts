@@ -1,0 +1,91 @@
+/**
+ * What a server says of itself by the protocol of sd_notify(3): a datagram of `NAME=VALUE` lines to the socket that
+ * `NOTIFY_SOCKET` names.
+ *
+ * @module
+ */
+import { platform } from "../os/platform.ts";
+import type { DatagramSocket } from "../os/types.ts";
+import { findTree, type Roots } from "../process/tree.ts";
+import type { Verdict } from "./probe.ts";
+
+/** The messages of one attempt. */
+export class Notifications implements Disposable {
+  readonly #socket: DatagramSocket;
+  /** Whose messages count. */
+  #roots: Roots | null = null;
+  #isReady = false;
+  #status: string | null = null;
+  #extendedUntil = -Infinity;
+
+  private constructor(socket: DatagramSocket) {
+    this.#socket = socket;
+  }
+
+  /** Listens for an attempt; `null` where the platform cannot. The name is an abstract one, so no file can be left. */
+  static open(attempt: string): Notifications | null {
+    const socket = platform.listenDatagrams(`tombstone-notify-${attempt}`);
+    return socket === null ? null : new Notifications(socket);
+  }
+
+  /** What the server gets as `NOTIFY_SOCKET`. */
+  get address(): string {
+    return `@${this.#socket.name}`;
+  }
+
+  /** Says whose messages count; those of strangers are passed over. */
+  expect(roots: Roots): void {
+    this.#roots = roots;
+  }
+
+  /** Until when the server has asked for more time, by `performance.now()`; `-Infinity` if it has not. */
+  get extendedUntil(): number {
+    this.#receive();
+    return this.#extendedUntil;
+  }
+
+  /** Whether the server has said `READY=1`. */
+  verdict(): Verdict {
+    this.#receive();
+    if (this.#isReady) return { kind: "pass" };
+    return {
+      kind: "wait",
+      state: this.#status === null ? "it has not said READY=1" : `it has not said READY=1, but "${this.#status}"`,
+    };
+  }
+
+  #receive(): void {
+    for (const { pid, uid, text } of this.#socket.receive()) {
+      if (!this.#isOurs(pid, uid)) continue;
+      for (const line of text.split("\n")) this.#take(line);
+    }
+  }
+
+  #take(line: string): void {
+    const at = line.indexOf("=");
+    const value = line.slice(at + 1);
+    switch (line.slice(0, at)) {
+      case "READY":
+        this.#isReady ||= value === "1";
+        break;
+      case "STATUS":
+        this.#status = value;
+        break;
+      case "EXTEND_TIMEOUT_USEC":
+        if (/^\d{1,15}$/.test(value)) this.#extendedUntil = performance.now() + Number(value) / 1000;
+        break;
+    }
+  }
+
+  /** By the credentials that the kernel adds. A helper like systemd-notify(1) has often ended by now: then its user counts. */
+  #isOurs(pid: number, uid: number): boolean {
+    if (this.#roots === null) return false;
+    if (findTree(this.#roots).some((row) => row.pid === pid)) return true;
+    return platform.read(pid) === null && uid === Deno.uid();
+  }
+
+  /** Stops listening. */
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]();
+  }
+}

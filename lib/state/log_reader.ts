@@ -1,0 +1,100 @@
+/**
+ * Reading the server's log.
+ *
+ * @module
+ */
+import { stateError } from "../errors.ts";
+
+/** Longest line that is kept together, in characters: a server that never ends its line must not fill the memory. */
+const LONGEST_LINE = 1024 * 1024;
+
+/** The lines of a log as they are written, each once. */
+export class LogReader {
+  readonly #path: string;
+  readonly #decoder = new TextDecoder();
+  readonly #buffer = new Uint8Array(64 * 1024);
+  #at = 0;
+  #rest = "";
+
+  /** Reads this log from its beginning, though not before it is asked for lines. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Whole lines that have come since the last call, without colours and other control characters. */
+  lines(): string[] {
+    try {
+      const { size, isFile } = Deno.lstatSync(this.#path);
+      if (size < this.#at) this.#at = 0; // it was cut to its end meanwhile
+      if (!isFile || size === this.#at) return [];
+      using file = Deno.openSync(this.#path);
+      file.seekSync(this.#at, Deno.SeekMode.Start);
+      for (let length: number | null; (length = file.readSync(this.#buffer)) !== null;) {
+        this.#at += length;
+        this.#rest += this.#decoder.decode(this.#buffer.subarray(0, length), { stream: true });
+        if (length < this.#buffer.length) break;
+      }
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+      throw stateError("read", this.#path, error);
+    }
+    const lines = this.#rest.split(/\r?\n/);
+    this.#rest = lines.pop()!.slice(-LONGEST_LINE);
+    return lines.map(printable);
+  }
+}
+
+/** Longest stretch from the end of a log that is searched for its last lines, in bytes. */
+const TAIL_LIMIT = 64 * 1024;
+
+/** The last lines of a log, at most `count`; empty if there is none. Control characters are shown as `?`. */
+export function lastLines(path: string, count: number): string[] {
+  try {
+    if (!Deno.lstatSync(path).isFile) return []; // opening a FIFO would block
+    using file = Deno.openSync(path);
+    const size = file.statSync().size;
+    const start = Math.max(0, size - TAIL_LIMIT);
+    file.seekSync(start, Deno.SeekMode.Start);
+    const bytes = new Uint8Array(size - start);
+    let length = 0;
+    for (let n: number | null; length < bytes.length && (n = file.readSync(bytes.subarray(length))) !== null;) {
+      length += n;
+    }
+    const lines = new TextDecoder().decode(bytes.subarray(0, length)).split(/\r?\n/);
+    if (lines.at(-1) === "") lines.pop();
+    return lines.slice(-count).map(printable);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+    throw stateError("read", path, error);
+  }
+}
+
+// deno-lint-ignore no-control-regex
+const ESCAPE_SEQUENCE = /\x1b\[[0-9;]*[A-Za-z]/g;
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/g;
+
+/** A log must not move the cursor of the terminal that shows an error. */
+function printable(line: string): string {
+  return line.replace(ESCAPE_SEQUENCE, "").replace(CONTROL, "?");
+}
+
+/** Where the last `count` lines of an open file begin, in bytes. Reads backwards, in pieces. */
+export function linesFrom(file: Deno.FsFile, count: number): number {
+  const size = file.statSync().size;
+  const piece = new Uint8Array(64 * 1024);
+  let found = 0;
+  for (let end = size; end > 0;) {
+    const start = Math.max(0, end - piece.length);
+    file.seekSync(start, Deno.SeekMode.Start);
+    const length = file.readSync(piece.subarray(0, end - start)) ?? 0;
+    for (let at = length - 1; at >= 0; at--) {
+      if (piece[at] !== 10) continue;
+      // The newline that ends the last line begins none.
+      const isLast = start + at === size - 1;
+      if (!isLast && ++found === count) return start + at + 1;
+    }
+    end = start;
+  }
+  return count === 0 ? size : 0;
+}
