@@ -76,12 +76,14 @@ export class Output implements Teller {
       write(Deno.stdout, JSON.stringify(document, null, 2) + "\n");
       if (expected !== null) return exitCode;
     }
-    const lines = expected === null && error instanceof Error ? [error.stack ?? message] : [message];
-    if (expected !== null && expected.logTail.length > 0) {
-      lines.push(`the last lines of its log:`, ...expected.logTail.map((line) => `  | ${line}`));
-    }
-    write(Deno.stderr, [...lines, `hint: ${hint}`, ""].join("\n"));
+    if (expected !== null) write(Deno.stderr, describeError(expected));
+    else write(Deno.stderr, `${error instanceof Error ? error.stack ?? message : message}\nhint: ${hint}\n`);
     return exitCode;
+  }
+
+  /** A failure that does not end the command. */
+  alarm(error: TombstoneError): void {
+    write(Deno.stderr, describeError(error));
   }
 
   /** Something that people should know. */
@@ -105,8 +107,15 @@ export class Output implements Teller {
   }
 }
 
+/** An expected error in lines, the end of the log between the message and the hint. */
+function describeError({ message, hint, logTail }: TombstoneError): string {
+  const log = logTail.length === 0 ? [] : ["the last lines of its log:", ...logTail.map((line) => `  | ${line}`)];
+  return [message, ...log, `hint: ${hint}`, ""].join("\n");
+}
+
 const REASONS: Record<Recovered["reason"], string> = {
   "interrupted-start": "an interrupted start",
+  "interrupted-run": "an interrupted run",
   "died": "a server that died",
   "rebooted": "a server of before the reboot",
   "unreadable-state": "state that could not be read",

@@ -109,8 +109,8 @@ Deno.test("the tables of the README are those of the help", () => {
       `| \`${cell(command.name)}\` | \`${cell(command.synopsis)}\` | ${cell(command.summary)} |`,
     );
   }
-  const start = COMMANDS.find((command) => command.name === "start")!;
-  for (const [left, right] of [...flagRows(start.flags), ...flagRows(COMMON_FLAGS)]) {
+  const flagsOf = (name: string) => COMMANDS.find((command) => command.name === name)!.flags;
+  for (const [left, right] of [...flagRows(flagsOf("start")), ...flagRows(flagsOf("run")), ...flagRows(COMMON_FLAGS)]) {
     assertStringIncludes(readme, `| \`${cell(left)}\` | ${cell(right)} |`);
   }
 });

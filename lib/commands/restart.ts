@@ -6,9 +6,10 @@
 import type { Call, Result } from "../cli/call.ts";
 import { parseEnv } from "../cli/values.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
-import { collectEvidence } from "../lifecycle/judge.ts";
+import { collectEvidence, judge } from "../lifecycle/judge.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
 import type { NodeDir } from "../state/node_dir.ts";
+import type { RunOwner } from "../state/records.ts";
 import { type Settings, settingsOf } from "../state/settings.ts";
 import { pathOf, startAndTell } from "./start.ts";
 
@@ -19,7 +20,7 @@ import { pathOf, startAndTell } from "./start.ts";
 export async function run(call: Call): Promise<Result> {
   const given = parseEnv("--env", call.flags.texts("env"));
   const dir = await call.nodeDir(call.node, "find");
-  const recorded = findSettings(dir);
+  const { settings: recorded, run } = findRecorded(dir);
   const env = completeEnv(dir, recorded, given);
   const settings = {
     ...recorded,
@@ -27,14 +28,18 @@ export async function run(call: Call): Promise<Result> {
     env_names: Object.keys(env),
   };
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: pathOf(env) });
-  return await startAndTell(call, { dir, settings, env, running: "replace", lockTimeoutMs: call.lockTimeoutMs });
+  return await startAndTell(call, { dir, settings, env, running: "replace", lockTimeoutMs: call.lockTimeoutMs, run });
 }
 
 /** What the node was last started with, from its commit record or, if it never came that far, from the tombstone. */
-function findSettings(dir: NodeDir): Settings {
-  const { info, tombstone } = collectEvidence(dir);
+function findRecorded(dir: NodeDir): { settings: Settings; run: RunOwner | null } {
+  const evidence = collectEvidence(dir);
+  const { info, tombstone } = evidence;
+  const judgement = judge(evidence);
+  // A node that belongs to a run goes on to do so.
+  const run = judgement.kind === "running" ? judgement.info.run : null;
   for (const found of [tombstone, info]) {
-    if (found.kind === "record" && found.record.command.length > 0) return settingsOf(found.record);
+    if (found.kind === "record" && found.record.command.length > 0) return { settings: settingsOf(found.record), run };
   }
   throw new TombstoneError(`Cannot restart "${dir.node}": no command is recorded for it`, {
     kind: "nothing-there",

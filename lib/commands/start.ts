@@ -30,13 +30,13 @@ export async function run(call: Call): Promise<Result> {
   const running = call.flags.has("replace") ? "replace" : "keep";
   // The last mistake that a command line can hold is known by now; from here on there is state.
   const dir = await call.nodeDir(call.node, "ensure");
-  return await startAndTell(call, { dir, settings, env, running, lockTimeoutMs });
+  return await startAndTell(call, { dir, settings, env, running, lockTimeoutMs, run: null });
 }
 
 /** Starts, and tells of it at the moment of the commit: what remains then is only clean-up. */
 export async function startAndTell(
   call: Call,
-  request: Pick<StartRequest, "dir" | "settings" | "env" | "running" | "lockTimeoutMs">,
+  request: Pick<StartRequest, "dir" | "settings" | "env" | "running" | "lockTimeoutMs" | "run">,
 ): Promise<Result> {
   const { foreign, output: teller } = call;
   using interrupt = listenToSignals("start", call.node);
@@ -55,7 +55,8 @@ export async function startAndTell(
   return told ?? resultOf(request.dir, started);
 }
 
-function resultOf(dir: NodeDir, { started, info, recovered }: Started): Result {
+/** What there is to say of a node that is ready. */
+export function resultOf(dir: NodeDir, { started, info, recovered }: Started): Result {
   const report = reportOfInfo(dir, info, "running");
   const where = address(report) === null ? "" : ` on ${address(report)}`;
   const line = started

@@ -29,7 +29,8 @@ import {
 import { declaredFiles, type Settings, withPort } from "../state/settings.ts";
 import { explain, type Told } from "./explain.ts";
 import { stateRemoved, withLog } from "./failure.ts";
-import { requireEnded, sweepFiles } from "./recover.ts";
+import { requireEnded } from "./end.ts";
+import { sweepFiles } from "./recover.ts";
 import { pass } from "./step.ts";
 import type { StartRequest } from "./request.ts";
 import type { Teller } from "./teller.ts";
@@ -191,6 +192,7 @@ export class Attempt {
       ready_at: new Date().toISOString(),
       ready_ms: Math.round(performance.now() - this.#launchedAt),
       stop_began_at: null,
+      run: this.#request.run,
       ...here(),
       ...this.#settings,
     };

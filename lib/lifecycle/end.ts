@@ -3,12 +3,12 @@
  *
  * @module
  */
+import { EXIT, TombstoneError } from "../errors.ts";
 import { signal } from "../os/platform.ts";
 import { reap } from "../process/reap.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/records.ts";
 import { type Evidence, findMain, rootsOf } from "./judge.ts";
-import { requireEnded } from "./recover.ts";
 import type { Teller } from "./teller.ts";
 
 /**
@@ -38,6 +38,25 @@ export async function endGracefully(
   });
   requireEnded(dir, left);
   return pids;
+}
+
+/**
+ * Insists that nobody is left.
+ *
+ * @throws {TombstoneError} if any process is
+ */
+export function requireEnded(dir: NodeDir, left: { pid: number; name: string }[]): void {
+  const [first] = left;
+  if (first === undefined) return;
+  throw new TombstoneError(
+    `Cannot stop "${dir.node}": pid ${first.pid} (${first.name}) did not end, not even by SIGKILL`,
+    {
+      kind: "stop-failed",
+      hint: `ps -o pid,stat,wchan,args -p ${first.pid}, then tombstone sweep ${dir.node}`,
+      exitCode: EXIT.failed,
+      details: { pids: left.map((row) => row.pid) },
+    },
+  );
 }
 
 /** The user's own way to stop a server; its output goes to the server's log. */

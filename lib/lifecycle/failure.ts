@@ -89,7 +89,7 @@ export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
 }
 
 /** The error with the last lines of the log, which mostly tell more. */
-export function withLog(dir: NodeDir, error: unknown): unknown {
+export function withLog<E>(dir: NodeDir, error: E): E | TombstoneError {
   if (!(error instanceof TombstoneError) || error.kind === "state" || error.kind === "signalled") return error;
   return new TombstoneError(error.message, {
     kind: error.kind,

@@ -148,6 +148,10 @@ export async function inspect(dir: NodeDir): Promise<NodeReport> {
       const ready = await isReady(info.probes, subjectOf(dir, info));
       return { ...reportOfInfo(dir, info, "running", describeRunning(dir, info, ready)), ready };
     }
+    case "abandoned": {
+      const reason = `it was to end with a run, pid ${judgement.run.pid}, that is gone`;
+      return reportOfInfo(dir, judgement.info, "interrupted", reason);
+    }
     case "died": {
       const reason = judgement.rebooted ? "the machine was rebooted" : `pid ${judgement.info.pid} is gone`;
       return { ...reportOfInfo(dir, judgement.info, "died", reason), pid: null };

@@ -6,8 +6,11 @@
 import { TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 
-/** Signals that end a start in good order; numbers of signal(7). */
+/** Signals that end a command in good order; numbers of signal(7). */
 const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+/** One of the signals that end a command in good order. */
+export type EndSignal = keyof typeof NUMBERS;
 
 /** Tells that SIGINT, SIGTERM or SIGHUP has come. */
 export interface Interrupt extends Disposable {
@@ -15,23 +18,29 @@ export interface Interrupt extends Disposable {
   readonly abort: AbortSignal;
 }
 
-/** Listens to the signals until disposed; those that the caller has set to be ignored (`nohup`) stay ignored. */
+/** Listens to the signals until disposed. */
 export function listenToSignals(action: string, node: string): Interrupt {
   const controller = new AbortController();
+  const listener = listenToEach((name) => controller.abort(endedBy(name, action, node)));
+  return { abort: controller.signal, [Symbol.dispose]: () => listener[Symbol.dispose]() };
+}
+
+/** Calls for each signal that comes; those that the caller has set to be ignored (`nohup`) stay ignored. */
+export function listenToEach(call: (name: EndSignal) => void): Disposable {
   const ignored = platform.ignoredSignals();
-  const handlers = (Object.keys(NUMBERS) as (keyof typeof NUMBERS)[])
+  const handlers = (Object.keys(NUMBERS) as EndSignal[])
     .filter((name) => !ignored.includes(name))
-    .map((name) => [name, () => controller.abort(endedBy(name, action, node))] as const);
+    .map((name) => [name, () => call(name)] as const);
   for (const [name, handler] of handlers) Deno.addSignalListener(name, handler);
   return {
-    abort: controller.signal,
     [Symbol.dispose]() {
       for (const [name, handler] of handlers) Deno.removeSignalListener(name, handler);
     },
   };
 }
 
-function endedBy(name: keyof typeof NUMBERS, action: string, node: string): TombstoneError {
+/** The error of a command that a signal has ended. */
+export function endedBy(name: EndSignal, action: string, node: string): TombstoneError {
   return new TombstoneError(`Cannot ${action} "${node}": ended by ${name}`, {
     kind: "signalled",
     hint: `tombstone ${action} ${node} begins anew`,

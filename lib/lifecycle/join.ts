@@ -55,6 +55,7 @@ export async function joinRunning(request: StartRequest, info: NodeInfo): Promis
     }
   }
   trimLog(dir.log, info.log.max_bytes);
+  if (info.run !== null) teller.warn(`"${dir.node}" ends with the run, pid ${info.run.pid}, that started it`);
   const differs = describeDifference(info, settings);
   if (differs !== null) {
     teller.warn(

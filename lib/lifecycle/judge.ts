@@ -18,6 +18,7 @@ import {
   type Origin,
   readNodeInfo,
   readTombstone,
+  type RunOwner,
   type Tombstone,
 } from "../state/records.ts";
 
@@ -37,6 +38,8 @@ export type Judgement =
   | { kind: "stopped" }
   /** The process of `node.info` lives. If there is a tombstone of the same attempt, only its removal is missing. */
   | { kind: "running"; info: NodeInfo }
+  /** The process of `node.info` lives, but was to end with a run that is gone. */
+  | { kind: "abandoned"; info: NodeInfo; run: RunOwner }
   /** `node.info` names a process that is gone, or that no longer can be (`rebooted`). */
   | { kind: "died"; info: NodeInfo; rebooted: boolean }
   /** A start began and has not finished: it goes on (`live`), was interrupted, or failed and was cleaned up. */
@@ -99,6 +102,11 @@ export function findMain(info: NodeInfo): ProcessRow | null {
   return platform.environment(info.pid, ATTEMPT_VARIABLE) === info.attempt ? row : null;
 }
 
+/** Whether a run of this boot and pid namespace goes on. */
+function isLive(run: RunOwner): boolean {
+  return findLive({ pid: run.pid, startTime: run.start_time }) !== null;
+}
+
 /** What the evidence means. */
 export function judge(evidence: Evidence): Judgement {
   const { tombstone, info, launches } = evidence;
@@ -111,7 +119,11 @@ export function judge(evidence: Evidence): Judgement {
     (tombstone.kind === "record" && commit !== null && commit.attempt === tombstone.record.attempt);
   if (!isCommitted) return { kind: "unfinished", phase: phaseOf(tombstone) };
   if (commit !== null) {
-    if (findMain(commit) !== null) return { kind: "running", info: commit };
+    if (findMain(commit) !== null) {
+      return commit.run === null || isLive(commit.run)
+        ? { kind: "running", info: commit }
+        : { kind: "abandoned", info: commit, run: commit.run };
+    }
     return { kind: "died", info: commit, rebooted: relate(commit).kind === "earlier-boot" };
   }
   if (info.kind === "unreadable") return { kind: "unreadable", reason: info.reason };
@@ -144,6 +156,8 @@ export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
   }
   if (info !== null && relate(info).kind === "same-boot") {
     processes.push(findMain(info) ?? { pid: info.pid, startTime: UNKNOWN_START });
+    // What an abandoned test command left runs under the id of its run.
+    if (info.run !== null && !isLive(info.run)) attempts.add(info.run.id);
     if (info.session_pid !== info.pid) processes.push({ pid: info.session_pid, startTime: UNKNOWN_START });
   }
   for (const launch of evidence.launches) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { EXIT, stateError, TombstoneError } from "../errors.ts";
+import { stateError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { findUnixOccupant } from "../probe/listener.ts";
 import { reap } from "../process/reap.ts";
@@ -14,12 +14,14 @@ import { attemptOfEntry, readLaunchRecords } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { here, type Tombstone, writeTombstone } from "../state/records.ts";
 import { declaredFiles, DEFAULTS, type Settings } from "../state/settings.ts";
+import { endGracefully, requireEnded } from "./end.ts";
 import { type Evidence, type Judgement, progressOf, rootsOf } from "./judge.ts";
+import type { Teller } from "./teller.ts";
 
 /** What a recovery found and did; told to the user and part of the JSON documents. */
 export interface Recovered {
   /** Why something had to be undone. */
-  reason: "interrupted-start" | "died" | "rebooted" | "unreadable-state";
+  reason: "interrupted-start" | "interrupted-run" | "died" | "rebooted" | "unreadable-state";
   /** Attempt that left it; `null` if unknown. */
   attempt: string | null;
   /** Pid of its starter; `null` if unknown. */
@@ -83,14 +85,9 @@ export function takeOver(dir: NodeDir, evidence: Evidence): void {
   writeTombstone(dir, newTombstone(crypto.randomUUID(), settings));
 }
 
-/** Options of {@linkcode recover}. */
-export interface RecoverOptions {
-  /** Whether recorded processes may be looked for; not when they are those of another machine. */
-  processes: "reap" | "ignore";
-}
-
 /**
- * Ends the processes and removes the files that the evidence tells of, all but the tombstone.
+ * Ends the processes and removes the files that the evidence tells of, all but the tombstone. A main process that still
+ * runs is ended as it asks to be. Processes of another machine are not looked for.
  *
  * @returns what there was to undo, `null` if nothing
  * @throws {TombstoneError} a process could not be ended, or a file not be removed
@@ -99,11 +96,14 @@ export async function recover(
   dir: NodeDir,
   evidence: Evidence,
   judgement: Judgement,
-  options: RecoverOptions,
+  teller: Teller,
 ): Promise<Recovered | null> {
   const progress = progressOf(dir, evidence);
-  const roots = options.processes === "reap" ? currentRoots(dir, evidence) : null;
-  const pids = roots === null ? [] : await endTree(dir, roots, recordedSettings(evidence));
+  const isAlive = judgement.kind === "running" || judgement.kind === "abandoned";
+  const asked = isAlive ? await endGracefully(dir, evidence, judgement.info, teller) : [];
+  const roots = judgement.kind === "foreign" ? null : currentRoots(dir, evidence);
+  const reaped = roots === null ? [] : await endTree(dir, roots, recordedSettings(evidence));
+  const pids = [...new Set([...asked, ...reaped])];
   const files = await sweepFiles(dir, recordsOf(evidence).flatMap(declaredFiles));
   if (evidence.tombstone.kind !== "missing") files.push("starting");
   const reason = reasonOf(judgement);
@@ -150,29 +150,12 @@ async function endTree(dir: NodeDir, roots: Roots, settings: Settings): Promise<
   return pids;
 }
 
-/**
- * Insists that nobody is left.
- *
- * @throws {TombstoneError} if any process is
- */
-export function requireEnded(dir: NodeDir, left: { pid: number; name: string }[]): void {
-  const [first] = left;
-  if (first === undefined) return;
-  throw new TombstoneError(
-    `Cannot stop "${dir.node}": pid ${first.pid} (${first.name}) did not end, not even by SIGKILL`,
-    {
-      kind: "stop-failed",
-      hint: `ps -o pid,stat,wchan,args -p ${first.pid}, then tombstone sweep ${dir.node}`,
-      exitCode: EXIT.failed,
-      details: { pids: left.map((row) => row.pid) },
-    },
-  );
-}
-
 function reasonOf(judgement: Judgement): Recovered["reason"] | null {
   switch (judgement.kind) {
     case "unfinished":
       return "interrupted-start";
+    case "abandoned":
+      return "interrupted-run";
     case "died":
       return judgement.rebooted ? "rebooted" : "died";
     case "unreadable":

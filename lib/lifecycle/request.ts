@@ -4,7 +4,7 @@
  * @module
  */
 import type { NodeDir } from "../state/node_dir.ts";
-import type { NodeInfo } from "../state/records.ts";
+import type { NodeInfo, RunOwner } from "../state/records.ts";
 import type { Settings } from "../state/settings.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Recovered } from "./recover.ts";
@@ -30,6 +30,8 @@ export interface StartRequest {
   abort: AbortSignal;
   /** Where to report. */
   teller: Teller;
+  /** The run that the node is started for, which it ends with; `null`: it stays. */
+  run: RunOwner | null;
   /** Called when a node that was started here is committed; what remains then is clean-up. */
   onCommit?: (started: Started) => void;
 }

@@ -24,7 +24,6 @@ import { placeTaken } from "./failure.ts";
 import { joinRunning } from "./join.ts";
 import { collectEvidence, type Evidence, judge } from "./judge.ts";
 import { newTombstone, recover, sweepFiles, tidy, withOlderDeclarations } from "./recover.ts";
-import { endGracefully } from "./end.ts";
 import { refuseForeign } from "./stop.ts";
 import { pass } from "./step.ts";
 import type { Started, StartRequest } from "./request.ts";
@@ -62,10 +61,7 @@ export async function start(request: StartRequest): Promise<Started> {
   writeTombstone(dir, { ...tombstone, ...withOlderDeclarations(request.settings, evidence) });
   pass("tombstone-written", teller, attempt);
 
-  if (judgement.kind === "running") await endGracefully(dir, evidence, judgement.info, teller);
-  const recovered = await recover(dir, evidence, judgement, {
-    processes: judgement.kind === "foreign" ? "ignore" : "reap",
-  });
+  const recovered = await recover(dir, evidence, judgement, teller);
   if (recovered !== null) teller.recovered(dir.node, recovered);
   await sweepFiles(dir, declaredFiles(request.settings));
   pass("recovered", teller);

@@ -25,6 +25,8 @@ export interface StopOptions {
   foreign: "refuse" | "force";
   /** Where to report. */
   teller: Teller;
+  /** Stops a running node only if it belongs to the run of this id; default: any. */
+  ofRun?: string;
 }
 
 /** What {@linkcode stop} did. */
@@ -82,6 +84,9 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   refuseForeign(dir, judgement, "stop", options.foreign);
   if (judgement.kind !== "running") {
     return { stopped: false, pids: [], recovered: await undo(dir, evidence, judgement, options.teller) };
+  }
+  if (options.ofRun !== undefined && options.ofRun !== judgement.info.run?.id) {
+    return { stopped: false, pids: [], recovered: null };
   }
   markStopping(dir, judgement.info);
   pass("marked", options.teller);
@@ -150,9 +155,7 @@ async function undo(
     takeOver(dir, evidence);
     pass("tombstone-written", teller);
   }
-  const recovered = await recover(dir, evidence, judgement, {
-    processes: judgement.kind === "foreign" ? "ignore" : "reap",
-  });
+  const recovered = await recover(dir, evidence, judgement, teller);
   pass("recovered", teller);
   removeFile(dir.starting, "remove");
   syncDir(dir.path);

@@ -124,6 +124,12 @@ export const linux: Platform = {
       throw error;
     }
   },
+  isForeground() {
+    // Fields 5 and 8 of proc_pid_stat(5): process group, and that of the terminal's foreground.
+    const stat = readProc("/proc/self/stat") ?? "";
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[2] === fields[5];
+  },
   ignoredSignals() {
     const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readProc("/proc/self/status") ?? "")?.[1] ?? "0";
     const bits = BigInt(`0x${mask}`);

@@ -81,6 +81,10 @@ export const ps: Platform = {
   commandLine: (pid) => run("ps", ["-o", "args=", "-p", String(pid)])?.trim() ?? "",
   lockHolder: (path) =>
     Number(run("lsof", ["-t", "--", path])?.split("\n").find((pid) => Number(pid) !== Deno.pid)) || null,
+  isForeground() {
+    const [group, foreground] = (run("ps", ["-o", "pgid=,tpgid=", "-p", String(Deno.pid)]) ?? "").trim().split(/\s+/);
+    return group !== undefined && group === foreground;
+  },
   ignoredSignals: () => [],
   claim: () => ({ [Symbol.dispose]() {} }),
   listenDatagrams: () => null,

@@ -119,6 +119,8 @@ export interface Platform {
   commandLine(pid: number): string;
   /** Who holds the flock(2) on a file, for messages; `null` if nobody does or it cannot be told. */
   lockHolder(path: string): number | null;
+  /** Whether this process belongs to the foreground group of its terminal, which gets the signals of its keys. */
+  isForeground(): boolean;
   /** Signals that this process was started with as ignored (`nohup`, `&` in scripts). */
   ignoredSignals(): Deno.Signal[];
   /**

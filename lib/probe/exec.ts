@@ -14,9 +14,10 @@ import type { Look, Prober, Subject } from "./probe.ts";
 export function execProber(command: string): Prober {
   const pace = new Pace();
   return (subject, look) =>
-    pace.look(async () => {
+    pace.look(async (last) => {
       const ended = await runOnce(command, subject, look);
       if (ended === "0") return { kind: "pass" };
+      if (ended === null && last !== null) return last;
       return { kind: "wait", state: `"${command}" ${ended === null ? "did not end in time" : `exits with ${ended}`}` };
     });
 }

@@ -29,7 +29,7 @@ export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
     const host = url.hostname.replace(/^\[|\]$/g, "");
     const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
     const reached = await checkTcp(host, port, probe.any_listener, subject);
-    return reached.kind === "pass" ? await pace.look(() => ask(probe, { url, host, port }, look)) : reached;
+    return reached.kind === "pass" ? await pace.look((last) => ask(probe, { url, host, port }, look, last)) : reached;
   };
 }
 
@@ -40,10 +40,16 @@ interface Address {
   port: number;
 }
 
-async function ask(probe: Extract<Probe, { type: "http" }>, address: Address, look: Look): Promise<Verdict> {
+async function ask(
+  probe: Extract<Probe, { type: "http" }>,
+  address: Address,
+  look: Look,
+  last: Verdict | null,
+): Promise<Verdict> {
   const { url, host, port } = address;
   const limit = Math.min(ANSWER_TIMEOUT, look.limitMs);
   const answer = await Promise.race([statusOf(address, look.signal), expiry(limit)]);
+  if (answer === "expired" && limit < ANSWER_TIMEOUT && last !== null) return last;
   if (answer === "expired") return { kind: "wait", state: `${url} did not answer within ${Math.round(limit)} ms` };
   if (typeof answer === "string") return { kind: "wait", state: `${url} ${answer}` };
   const isWanted = probe.status.some(([low, high]) => answer >= low && answer <= high);

@@ -18,11 +18,15 @@ export class Pace {
   #next = 0;
   #last: Verdict | null = null;
 
-  /** Looks, unless the last look is too short a time ago. */
-  async look(look: () => Promise<Verdict>): Promise<Verdict> {
+  /**
+   * Looks, unless the last look is too short a time ago.
+   *
+   * @param look gets what was found last, which tells more than that a look was cut short by the end of the wait
+   */
+  async look(look: (last: Verdict | null) => Promise<Verdict>): Promise<Verdict> {
     this.#first ??= performance.now();
     if (this.#last !== null && performance.now() < this.#next) return this.#last;
-    this.#last = await look();
+    this.#last = await look(this.#last);
     const now = performance.now();
     this.#next = now + Math.min(Math.max((now - this.#first) * PART, SHORTEST), LONGEST);
     return this.#last;

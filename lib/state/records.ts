@@ -41,6 +41,16 @@ export interface Tombstone extends Origin, Settings {
   older_pid_files: string[];
 }
 
+/** A `tombstone run` that started a node, and stops it when its test command ends. */
+export interface RunOwner {
+  /** Random UUID; the test command's environment holds it. */
+  id: string;
+  /** The process that runs it. */
+  pid: number;
+  /** Its kernel start time. */
+  start_time: number;
+}
+
 /** The file `node.info`: "this attempt has succeeded". */
 export interface NodeInfo extends Origin, Settings {
   /** Node name. */
@@ -69,6 +79,8 @@ export interface NodeInfo extends Origin, Settings {
   ready_ms: number | null;
   /** When a stop of it began, ISO 8601; should that be interrupted, nobody joins a server on its way out. */
   stop_began_at: string | null;
+  /** The run that it belongs to; `null` for a node that stays. */
+  run: RunOwner | null;
 }
 
 /** What stands in a record's place. */
@@ -138,6 +150,12 @@ export function writeTombstone(dir: NodeDir, tombstone: Tombstone): void {
   syncDir(dir.path);
 }
 
+function readRun(value: unknown): RunOwner | null {
+  const { id, pid, start_time } = (value ?? {}) as Fields;
+  const run = { id: asAttempt(id), pid: asNumber(pid, 2, 2 ** 22), start_time: asNumber(start_time, 0, Infinity) };
+  return run.id === null || run.pid === null || run.start_time === null ? null : run as RunOwner;
+}
+
 /** Reads `node.info`, whatever is in its place. */
 export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
   return read(dir.info, (fields) => {
@@ -157,6 +175,7 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
       ready_at: asString(fields.ready_at),
       ready_ms: asNumber(fields.ready_ms, 0, Number.MAX_SAFE_INTEGER),
       stop_began_at: asString(fields.stop_began_at),
+      run: readRun(fields.run),
       ...readOrigin(fields),
       ...readSettings(fields),
     };
@@ -165,11 +184,12 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
 
 /** Commits: from the rename on, the attempt has succeeded. */
 export function writeNodeInfo(dir: NodeDir, info: NodeInfo): void {
-  const { nonce, bind_addr, stop_began_at, ...rest } = info;
+  const { nonce, bind_addr, stop_began_at, run, ...rest } = info;
   const optional = {
     ...(nonce === null ? {} : { nonce }),
     ...(bind_addr === null ? {} : { bind_addr }),
     ...(stop_began_at === null ? {} : { stop_began_at }),
+    ...(run === null ? {} : { run }),
   };
   replaceFile(dir.info, JSON.stringify({ schema: SCHEMA, ...rest, ...optional }, null, 2) + "\n");
   syncDir(dir.path);

@@ -219,6 +219,23 @@ export class Sandbox implements AsyncDisposable {
     return { code, stdout: text(stdout), stderr: text(stderr) };
   }
 
+  /** The tool with these arguments, as a line for a shell. */
+  commandLine(args: string[]): string {
+    return [...COMMAND, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+  }
+
+  /** Runs a line in a shell to its end. */
+  async shell(line: string, options: RunOptions & { shell?: string } = {}): Promise<Ran> {
+    const { code, stdout, stderr } = await new Deno.Command(options.shell ?? "sh", {
+      args: ["-c", line],
+      cwd: options.cwd ?? this.project,
+      env: this.env(options.env),
+      stdin: "null",
+    }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { code, stdout: text(stdout), stderr: text(stderr) };
+  }
+
   /** Runs the tool with `--json`; the exit code must be as expected. */
   async json(args: string[], options: RunOptions & { code?: number } = {}): Promise<Document> {
     const ran = await this.run([...insertBeforeCommand(args, "--json")], options);

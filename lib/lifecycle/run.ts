@@ -1,0 +1,113 @@
+/**
+ * A server for the time of one test command: start or join, test, stop what was started.
+ *
+ * From the commit on, `node.info` names the run that the node belongs to, so whatever kills this process, the next
+ * start, run or sweep finds a node whose run is gone, and ends both it and what is left of the test command.
+ * (Test: "a run that is killed".)
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { platform } from "../os/platform.ts";
+import { ATTEMPT_VARIABLE } from "../process/tree.ts";
+import type { NodeInfo, RunOwner } from "../state/records.ts";
+import { withLog } from "./failure.ts";
+import { type ForegroundEnd, runForeground } from "./foreground.ts";
+import { listenToSignals } from "./interrupt.ts";
+import { findMain } from "./judge.ts";
+import type { Started, StartRequest } from "./request.ts";
+import { start } from "./start.ts";
+import { stop } from "./stop.ts";
+
+/** What to run. */
+export interface RunRequest {
+  /** How to start the node. */
+  node: Omit<StartRequest, "run" | "abort" | "onCommit">;
+  /** Test command; called with the node once it is ready. */
+  test: (info: NodeInfo) => Test;
+  /** What becomes of the test command when the server dies. */
+  serverDeath: "go on" | "end";
+  /** Called when the node is ready, before the test command runs. */
+  onReady: (started: Started) => void;
+}
+
+/** A test command. */
+export interface Test {
+  /** Program and arguments. */
+  command: string[];
+  /** Variables on top of the environment. */
+  env: Record<string, string>;
+}
+
+/** What came of it. */
+export interface RunResult extends Started {
+  /** How the test command ended. */
+  test: ForegroundEnd;
+  /** Whether the server died while it ran. */
+  serverDied: boolean;
+  /** Whether the node was stopped again; not if it was running before. */
+  stopped: boolean;
+}
+
+/**
+ * Runs a test command against a node.
+ *
+ * @throws {TombstoneError} the node could not be started, or not be stopped
+ */
+export async function run(request: RunRequest): Promise<RunResult> {
+  const { dir, teller } = request.node;
+  const owner: RunOwner = {
+    id: crypto.randomUUID(),
+    pid: Deno.pid,
+    start_time: platform.read(Deno.pid)?.startTime ?? -1,
+  };
+  const started = await startFor(owner, request);
+  let serverDied = false;
+  let test: ForegroundEnd;
+  try {
+    request.onReady(started);
+    const { command, env } = request.test(started.info);
+    const marks = started.started ? [owner.id] : [];
+    test = await runForeground(dir.node, {
+      command,
+      // Should this process be killed, what is left of the test command is found by the id of the run.
+      env: started.started ? { ...env, [ATTEMPT_VARIABLE]: owner.id } : env,
+      roots: { dir, attempts: marks, spare: started.info.spare },
+      graceMs: started.info.stop.timeout_ms,
+      watch() {
+        if (serverDied || findMain(started.info) !== null) return "go on";
+        serverDied = true;
+        teller.alarm(serverHasDied(request, started.info));
+        return request.serverDeath;
+      },
+    });
+  } finally {
+    // A failure of the test command to run at all is told by its own error.
+    if (started.started) await stopOwn(owner, request);
+  }
+  return { ...started, test, serverDied, stopped: started.started };
+}
+
+/** A signal during the start ends it in good order; later ones are the test command's. */
+async function startFor(owner: RunOwner, { node }: RunRequest): Promise<Started> {
+  using interrupt = listenToSignals("run", node.dir.node);
+  return await start({ ...node, run: owner, abort: interrupt.abort });
+}
+
+/** Stops the node unless somebody else has started it anew meanwhile; then it is theirs. */
+async function stopOwn(owner: RunOwner, { node }: RunRequest): Promise<void> {
+  const { dir, lockTimeoutMs, foreign, teller } = node;
+  const { recovered } = await stop(dir, { lockTimeoutMs, foreign, teller, ofRun: owner.id });
+  // That it died has been told already.
+  if (recovered !== null && recovered.reason !== "died") teller.recovered(dir.node, recovered);
+}
+
+function serverHasDied({ node: { dir } }: RunRequest, info: NodeInfo): TombstoneError {
+  const error = new TombstoneError(`Cannot keep "${dir.node}" for the test: its server, pid ${info.pid}, has died`, {
+    kind: "server-exited",
+    hint: `tombstone logs ${dir.node}`,
+    exitCode: EXIT.failed,
+    details: { pid: info.pid },
+  });
+  return withLog(dir, error);
+}

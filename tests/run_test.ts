@@ -1,0 +1,258 @@
+/** `tombstone run`: a server for the time of one test command. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fixture, freePort, isRunning, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import { installed } from "./support/servers.ts";
+
+const SERVE = `node ${ROOT}/tests/fixtures/server.js`;
+const run = (
+  test: string,
+  ...flags: string[]
+) => ["run", "web", "--serve", SERVE, "--port", "0", ...flags, "--", "sh", "-c", test];
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+Deno.test("run starts, tests with the port, stops, and passes the exit code through", async () => {
+  await using sandbox = await Sandbox.create();
+  const connect =
+    'const s = require("net").connect(process.env.PORT).on("data", (d) => { console.log(String(d)); process.exit(7) })';
+  const ran = await sandbox.run([...run("", "--serve", SERVE).slice(0, 6), "--", "node", "-e", connect]);
+  assertEquals(ran.code, 7, ran.stderr);
+  assertMatch(ran.stdout, /^pid \d+\n\n$/);
+  assertMatch(ran.stderr, /^started "web" \(pid \d+\) on 127\.0\.0\.1:\d+ in \d+ ms\nstopped "web"\n$/);
+  assertEquals(sandbox.processes(), []);
+  assertEquals(sandbox.runtimeFiles("web"), []);
+  const filled = await sandbox.run(
+    run('test {port} = "$PORT" && test "$TOMBSTONE_URL" = tcp://127.0.0.1:{port}', "--quiet"),
+  );
+  assertEquals(filled, { code: 0, stdout: "", stderr: "" });
+});
+
+Deno.test("run joins a node that already runs, and does not stop it", async () => {
+  await using sandbox = await Sandbox.create();
+  const { pid } = await sandbox.json(["start", "web", "--port", "0", "--", "sh", "-c", SERVE]);
+  const ran = await sandbox.run(run("exit 3"));
+  assertEquals(ran.code, 3);
+  assertStringIncludes(ran.stderr, `"web" is already running (pid ${pid})`);
+  assertEquals((await sandbox.assertOneServer("web")).pid, pid);
+});
+
+Deno.test("run passes the terminal's input on, and the signal that a test dies of", async () => {
+  await using sandbox = await Sandbox.create();
+  const piped = `echo hello | ${sandbox.commandLine(run("cat", "--quiet"))}`;
+  assertEquals((await sandbox.shell(piped)).stdout, "hello\n");
+  assertEquals((await sandbox.run(run("kill -9 $$"))).code, 137);
+});
+
+for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129]] as const) {
+  Deno.test(`${signal} to run reaches the test first; then everything is stopped`, async () => {
+    await using sandbox = await Sandbox.create();
+    const name = signal.slice(3);
+    const server = `trap 'echo server >>order; exit 0' TERM; ${SERVE} & while :; do wait; done`;
+    const test = `trap 'echo test >>order; exit 0' ${name}; touch ready; while :; do sleep 0.02; done`;
+    const child = sandbox.spawn(["run", "web", "--serve", server, "--port", "0", "--", "sh", "-c", test]);
+    await until("the test runs", () => exists(`${sandbox.project}/ready`));
+    child.kill(signal);
+    assertEquals((await child.output()).code, code);
+    assertEquals(Deno.readTextFileSync(`${sandbox.project}/order`), "test\nserver\n");
+    assertEquals(sandbox.processes(), []);
+    assertEquals(sandbox.runtimeFiles("web"), []);
+  });
+}
+
+Deno.test("a test that ignores the signal is killed with all it started, after the stop timeout or the second signal", async () => {
+  await using sandbox = await Sandbox.create();
+  const test = "trap '' TERM; setsid sleep 600 & touch ready; while :; do sleep 0.02; done";
+  for (const [timeout, signals] of [["300ms", 1], ["60s", 2]] as const) {
+    const child = sandbox.spawn(run(test, "--stop-timeout", timeout));
+    const ready = `${sandbox.project}/ready`;
+    await until("the test runs", () => exists(ready));
+    Deno.removeSync(ready);
+    const begun = performance.now();
+    child.kill("SIGTERM");
+    if (signals === 2) {
+      await until("the first has come", () => performance.now() - begun > 200);
+      child.kill("SIGTERM");
+    }
+    assertEquals((await child.output()).code, 143);
+    assert(performance.now() - begun < 30_000);
+    assertEquals(sandbox.processes(), []);
+  }
+});
+
+Deno.test({
+  name: "Ctrl-C at a terminal reaches the test once, and the terminal is the test's",
+  ignore: !installed("script", "bsdutils"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const test =
+      "test -t 0 && echo tty; trap 'echo got >>signals' INT; touch ready; while ! test -e end; do sleep 0.02; done";
+    const terminal = new Deno.Command("script", {
+      args: ["-q", "-e", "-c", sandbox.commandLine(run(test)), `${sandbox.root}/typescript`],
+      cwd: sandbox.project,
+      env: sandbox.env(),
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    await until("the test runs", () => exists(`${sandbox.project}/ready`));
+    const keys = terminal.stdin.getWriter();
+    await keys.write(new Uint8Array([3]));
+    await until("the signal has come", () => exists(`${sandbox.project}/signals`));
+    Deno.writeTextFileSync(`${sandbox.project}/end`, "");
+    const { code, stdout } = await terminal.output();
+    await keys.close();
+    assertEquals(code, 130);
+    assertStringIncludes(new TextDecoder().decode(stdout), "tty");
+    assertEquals(Deno.readTextFileSync(`${sandbox.project}/signals`), "got\n");
+    assertEquals(sandbox.processes(), []);
+  },
+});
+
+Deno.test("a server that dies while the test runs is told at once with its last lines; the test decides", async () => {
+  await using sandbox = await Sandbox.create();
+  const serve = `${SERVE} say=last-words after=200 exit=9`;
+  const flags = ["--serve", serve, "--port", "0"];
+  const child = sandbox.spawn([
+    "run",
+    "web",
+    ...flags,
+    "--",
+    "sh",
+    "-c",
+    "while ! test -e end; do sleep 0.02; done; exit 5",
+  ]);
+  let told = "";
+  const reader = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  await until("it is told", async () => {
+    told += (await reader.read()).value ?? "";
+    return told.includes("hint:");
+  });
+  assertMatch(
+    told,
+    /Cannot keep "web" for the test: its server, pid \d+, has died\nthe last lines of its log:\n {2}\| last-words\n/,
+  );
+  Deno.writeTextFileSync(`${sandbox.project}/end`, "");
+  assertEquals((await child.status).code, 5);
+  await Promise.all([reader.cancel(), child.stdout.cancel()]);
+  assertEquals((await sandbox.json(["status", "web"], { code: 3 })).state, "stopped");
+
+  const fast = await sandbox.run([
+    "run",
+    "web",
+    ...flags,
+    "--fail-fast",
+    "--",
+    "sh",
+    "-c",
+    "setsid sleep 600 & sleep 601",
+  ]);
+  assertEquals(fast.code, 1);
+  assertStringIncludes(fast.stderr, "has died");
+  assertEquals(sandbox.processes(), []);
+});
+
+for (const next of ["start", "run", "sweep", "stop", "restart"]) {
+  Deno.test(`a run that is killed: the next ${next} ends its server and what is left of its test`, async () => {
+    await using sandbox = await Sandbox.create();
+    const bystander = sandbox.bystander();
+    const child = sandbox.spawn(run("setsid sleep 600 & touch ready; sleep 601"));
+    await until("the test runs", () => exists(`${sandbox.project}/ready`));
+    child.kill("SIGKILL");
+    await child.status; // its output does not end, since the test has inherited it
+    await Promise.all([child.stdout.cancel(), child.stderr.cancel()]);
+    const status = await sandbox.json(["status", "web"], { code: 1 });
+    assertEquals(status.state, "interrupted");
+    assertMatch(status.reason, /^it was to end with a run, pid \d+, that is gone$/);
+    const left = sandbox.processes();
+    assert(left.includes(status.pid) && left.length >= 3, JSON.stringify(left));
+    const start = ["start", "web", "--port", "0", "--", ...fixture()];
+    const args = next === "start" ? start : next === "run" ? run("true") : [next, "web"];
+    const done = await sandbox.json(args);
+    const recovered = done.nodes === undefined ? done.recovered : done.nodes[0].recovered;
+    assertEquals([recovered.reason, recovered.progress], ["interrupted-run", "committed"]);
+    for (const pid of left) assert(recovered.pids.includes(pid) || !isRunning(pid), String(pid));
+    assertEquals(left.filter(isRunning), []);
+    if (next === "start" || next === "restart") await sandbox.assertOneServer("web");
+    else assertEquals([sandbox.processes(), sandbox.runtimeFiles("web")], [[], []]);
+    assert(isRunning(bystander));
+  });
+}
+
+Deno.test("a run that is killed at any step of its start is followed by one that succeeds", async () => {
+  await using sandbox = await Sandbox.create();
+  for (
+    const step of ["tombstone-written", "spawned", "waiting", "port-written", "committed", "tombstone-removed", "ended"]
+  ) {
+    const killed = await sandbox.run(run("true"), { env: { TOMBSTONE_KILL_AT: step } });
+    assertEquals(killed.code, 137, step);
+    const ran = await sandbox.run(run("exit 4"));
+    assertEquals(ran.code, 4, `${step}: ${ran.stderr}`);
+    assertEquals([sandbox.processes(), sandbox.runtimeFiles("web")], [[], []], step);
+  }
+});
+
+Deno.test("a run whose server cannot be started does not test", async () => {
+  await using sandbox = await Sandbox.create();
+  const test = ["--", "touch", "tested"];
+  const dead = await sandbox.json(["run", "--serve", "echo oh no; exit 3", "--port", "0", ...test], { code: 1 });
+  assertStringIncludes(dead.error.message, "the server exited with code 3");
+  assertEquals(dead.error.log_tail, ["oh no"]);
+  await sandbox.json(["run", "--serve", "sleep 600", "--port", "0", "--timeout", "200ms", ...test], { code: 124 });
+  const port = freePort();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port });
+  await sandbox.json(["run", "--serve", SERVE, "--port", String(port), ...test], { code: 5 });
+  listener.close();
+  assert(!exists(`${sandbox.project}/tested`));
+  const missing = await sandbox.json(["run", "--serve", "touch served", "--no-probe", "--", "no-such-test"], {
+    code: 127,
+  });
+  assertStringIncludes(missing.error.message, 'Cannot find "no-such-test"');
+  assert(!exists(`${sandbox.project}/served`));
+  for (const args of [["run", "--", "true"], ["run", "--serve", "x"], ["run", "--serve", "x", "--"]]) {
+    await sandbox.json(args, { code: 2 });
+  }
+  assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("a node that the test restarts is still the run's; one that somebody starts anew is not", async () => {
+  await using sandbox = await Sandbox.create();
+  const own = await sandbox.run(run(`${sandbox.commandLine(["restart", "web"])}`));
+  assertEquals(own.code, 0, own.stderr);
+  assertEquals(sandbox.processes(), []);
+  const other = ["start", "web", "--port", "0", "--replace", "--", ...fixture()];
+  const ran = await sandbox.run(run(sandbox.commandLine(other)));
+  assertEquals(ran.code, 0, ran.stderr);
+  await sandbox.assertOneServer("web");
+});
+
+Deno.test("two runs at once: one starts, the other joins and is told so; each has its own exit code", async () => {
+  await using sandbox = await Sandbox.create();
+  const first = sandbox.spawn(run("touch ready; while ! test -e end; do sleep 0.02; done; exit 1"));
+  await until("the test runs", () => exists(`${sandbox.project}/ready`));
+  const second = await sandbox.run(run("exit 2"));
+  assertEquals(second.code, 2);
+  assertMatch(second.stderr, /warning: "web" ends with the run, pid \d+, that started it/);
+  Deno.writeTextFileSync(`${sandbox.project}/end`, "");
+  assertEquals((await first.output()).code, 1);
+  assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("run --json: stdout is one document, the test's own output goes to stderr", async () => {
+  await using sandbox = await Sandbox.create();
+  const ran = await sandbox.run([...run("echo hello; exit 6", "--json")]);
+  assertEquals(ran.code, 6);
+  assertStringIncludes(ran.stderr, "hello\n");
+  const document = JSON.parse(ran.stdout);
+  assertEquals(
+    [document.state, document.started, document.stopped, document.server_died, document.test.exit_code],
+    ["stopped", true, true, false, 6],
+  );
+  assertEquals(document.test.command, ["sh", "-c", "echo hello; exit 6"]);
+});
