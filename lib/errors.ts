@@ -47,6 +47,8 @@ export interface TombstoneErrorOptions {
   details?: Record<string, unknown>;
   /** The last lines of the server's log, when they explain the error. */
   logTail?: string[];
+  /** Where the whole log is. */
+  logPath?: string;
   /** The error that this one explains. */
   cause?: unknown;
 }
@@ -77,6 +79,8 @@ export class TombstoneError extends Error {
   readonly details: Record<string, unknown>;
   /** The last lines of the server's log. */
   readonly logTail: string[];
+  /** Path of that log; `null` if it explains nothing. */
+  readonly logPath: string | null;
 
   /** Makes an expected failure from its message line and the other parts. */
   constructor(message: string, options: TombstoneErrorOptions) {
@@ -87,6 +91,7 @@ export class TombstoneError extends Error {
     this.exitCode = options.exitCode;
     this.details = options.details ?? {};
     this.logTail = options.logTail ?? [];
+    this.logPath = options.logPath ?? null;
   }
 }
 

@@ -1,7 +1,8 @@
 /** The parts that can be tested without a process. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/cli/values.ts";
-import { duration, statusTable } from "../lib/commands/render.ts";
+import { duration, size, statusTable } from "../lib/commands/render.ts";
+import { PLAIN } from "../lib/output/paint.ts";
 import { EXIT, TombstoneError } from "../lib/errors.ts";
 import { readListeners } from "../lib/os/linux.ts";
 import { parseStat } from "../lib/os/proc.ts";
@@ -209,5 +210,15 @@ Deno.test("linesFrom() finds the last lines across the pieces that it reads", ()
 
 Deno.test("durations for people, and tables that line up", () => {
   assertEquals([0, 59_000, 60_000, 3_600_000, 90_000_000].map(duration), ["0s", "59s", "1m 0s", "1h 0m", "1d 1h"]);
-  assertEquals(statusTable([], "node"), ["NODE  STATE  PID  ADDRESS  UPTIME"]);
+  assertEquals([0, 999, 1000, 1234, 99_400, 999_500, 50_000_000, 2e15].map(size), [
+    "0 B",
+    "999 B",
+    "1 kB",
+    "1.2 kB",
+    "99 kB",
+    "1 MB",
+    "50 MB",
+    "2000 TB",
+  ]);
+  assertEquals(statusTable([], "node", PLAIN), ["NODE  STATE  PID  ADDRESS  UPTIME  LOG"]);
 });

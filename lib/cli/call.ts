@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Output } from "../output.ts";
+import type { Output } from "../output/output.ts";
 import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { type NodeDir, nodeDir } from "../state/node_dir.ts";
 import { currentWorkspace, type Workspace } from "../state/workspace.ts";
@@ -50,12 +50,12 @@ export class Call {
 
   /** The state directory; `null` if there is none yet. */
   findState(): string | null {
-    return findStateDir(this.#statePath());
+    return findStateDir(this.statePath);
   }
 
   /** Paths of a node in a state directory that may not exist yet. */
   async nodeDir(node: string, state: "find" | "ensure"): Promise<NodeDir> {
-    const path = this.#statePath();
+    const path = this.statePath;
     const root = state === "ensure" ? ensureStateDir(path) : findStateDir(path) ?? path;
     return nodeDir(root, (await this.workspace()).id, node);
   }
@@ -76,7 +76,8 @@ export class Call {
     return this.flags.has("force") ? "force" : "refuse";
   }
 
-  #statePath(): string {
+  /** Path of the state directory, whether it exists or not. */
+  get statePath(): string {
     return stateDirPath(this.flags.text("state-dir"));
   }
 }

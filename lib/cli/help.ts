@@ -46,7 +46,7 @@ export function commandHelp(command: Command): string[] {
     ...(command.flags.length === 0 ? [] : ["options:", ...table(flagRows(command.flags)), ""]),
     "options of every command:",
     ...table(flagRows(COMMON_FLAGS)),
-    ...(command.nodes === "none"
+    ...(command.nodes === "none" || Array.isArray(command.nodes)
       ? []
       : ["", 'Without NODE, the node is "node"' + (command.name === "status" ? "s: all of them." : ".")]),
   ];

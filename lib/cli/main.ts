@@ -4,7 +4,7 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { Output, outputMode } from "../output.ts";
+import { Output, outputMode } from "../output/output.ts";
 import { VERSION } from "../version.ts";
 import { Call, type Result } from "./call.ts";
 import { findCommand, parse } from "./parse.ts";
@@ -18,6 +18,8 @@ export async function main(argv: string[]): Promise<number> {
     return result.exitCode;
   } catch (error) {
     return output.error(error instanceof Deno.errors.NotCapable ? notPermitted(error) : error);
+  } finally {
+    output.close();
   }
 }
 

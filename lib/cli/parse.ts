@@ -67,12 +67,19 @@ export async function parse(command: Command, argv: string[]): Promise<Parsed> {
     if (repeat !== true && texts(name).length > 1) throw usageError(`Cannot use --${name} twice`, usage);
   }
   const nodes = parsed._ as string[];
-  const most = { none: 0, one: 1, many: Infinity }[command.nodes];
+  const choices = Array.isArray(command.nodes) ? command.nodes : null;
+  if (choices !== null && !choices.includes(nodes[0] ?? "")) {
+    const given = nodes[0] === undefined ? `${command.name} without an argument` : `the argument "${nodes[0]}"`;
+    throw usageError(`Cannot use ${given}: expected one of ${choices.join(", ")}`, usage);
+  }
+  const most = Array.isArray(command.nodes) ? 1 : { none: 0, one: 1, many: Infinity }[command.nodes];
   const stray = nodes[most];
   if (stray !== undefined) {
     const hint = command.takesCommand ? `the server's command comes after --: ${usage}` : usage;
     throw usageError(
-      `Cannot use the argument "${stray}": ${command.name} takes ${most === 0 ? "none" : "one node"}`,
+      `Cannot use the argument "${stray}": ${command.name} takes ${
+        most === 0 ? "none" : choices === null ? "one node" : "one"
+      }`,
       hint,
     );
   }

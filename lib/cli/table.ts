@@ -27,8 +27,8 @@ export interface Command {
   synopsis: string;
   /** One line for the help. */
   summary: string;
-  /** How many nodes may be named. */
-  nodes: "none" | "one" | "many";
+  /** How many nodes may be named; or the words of which one is to be named instead. */
+  nodes: "none" | "one" | "many" | string[];
   /** Whether a server's command follows after `--`. */
   takesCommand: boolean;
   /** Its own flags. */
@@ -107,6 +107,7 @@ const START_FLAGS: Flag[] = [
   { name: "log-keep", value: "N", summary: "logs of earlier starts to keep (3)" },
   { name: "log-max", value: "SIZE", summary: "cut the log to its end when it is longer than this (50MB)" },
   { name: "outlive-ci-job", summary: "hide the server from the clean-up of GitHub Actions and Jenkins" },
+  { name: "trace", summary: "tell at the end where the time went, a bar per step" },
   { name: "replace", summary: "stop the node first if it runs" },
   FORCE,
 ];
@@ -211,5 +212,23 @@ export const COMMANDS: Command[] = [
       FORCE,
     ],
     load: () => import("../commands/sweep.ts"),
+  },
+  {
+    name: "doctor",
+    synopsis: "[options]",
+    summary: "check state, system and leftovers, and name the command that mends each",
+    nodes: "none",
+    takesCommand: false,
+    flags: [],
+    load: () => import("../commands/doctor.ts"),
+  },
+  {
+    name: "completions",
+    synopsis: "bash|zsh|fish|nodes",
+    summary: "a shell's completion script, or what it asks for",
+    nodes: ["bash", "zsh", "fish", "nodes"],
+    takesCommand: false,
+    flags: [],
+    load: () => import("../commands/completions.ts"),
   },
 ];

@@ -17,6 +17,6 @@ export async function run(call: Call): Promise<Result> {
   return {
     exitCode: EXIT.ok,
     document: { nodes: reports },
-    lines: reports.length === 0 ? ["no nodes"] : statusTable(reports, "workspace and node"),
+    lines: reports.length === 0 ? ["no nodes"] : statusTable(reports, "workspace and node", call.output.paint),
   };
 }

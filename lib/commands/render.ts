@@ -4,6 +4,7 @@
  * @module
  */
 import type { NodeReport } from "../lifecycle/inspect.ts";
+import type { Paint } from "../output/paint.ts";
 
 /** `host:port`, or `null` where there is no port. */
 export function address(report: Pick<NodeReport, "host" | "port">): string | null {
@@ -26,39 +27,68 @@ export function duration(ms: number): string {
   return m > 0 ? `${m}m ${s}s` : `${s}s`;
 }
 
-/** A node in one line, as `status NODE` shows it. */
-export function statusLine(report: NodeReport): string {
-  const parts = [`${report.node}: ${report.state}`];
-  if (report.pid !== null) parts.push(`pid ${report.pid}`);
-  const where = address(report);
-  if (where !== null && report.state === "running") parts.push(where);
-  if (report.state === "running" && report.ready_at !== null) {
-    parts.push(`up ${duration(Date.now() - Date.parse(report.ready_at))}`);
+/** A size in bytes, in the largest decimal unit. */
+export function size(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let [value, unit] = [bytes, 0];
+  for (; value >= 999.5 && unit < units.length - 1; unit++) value /= 1000;
+  return `${unit === 0 || value >= 100 ? Math.round(value) : Number(value.toPrecision(2))} ${units[unit]}`;
+}
+
+/** How a state looks. */
+function paintState({ state, ready }: NodeReport, text: string, paint: Paint): string {
+  switch (state) {
+    case "running":
+      return ready ? paint.good(text) : paint.unsure(text);
+    case "starting":
+      return paint.unsure(text);
+    case "stopped":
+      return paint.quiet(text);
+    default:
+      return paint.bad(text);
   }
+}
+
+/** How long it has been ready; `null` if it is not running. */
+function uptime(report: NodeReport): string | null {
+  if (report.state !== "running" || report.ready_at === null) return null;
+  return duration(Date.now() - Date.parse(report.ready_at));
+}
+
+/** A node in one line, as `status NODE` shows it. */
+export function statusLine(report: NodeReport, paint: Paint): string {
+  const parts = [`${report.node}: ${paintState(report, report.state, paint)}`];
+  const [where, up] = [address(report), uptime(report)];
+  if (report.pid !== null) parts.push(`pid ${report.pid}`);
+  if (where !== null && report.state === "running") parts.push(where);
+  if (up !== null) parts.push(`up ${up}`);
+  if (report.log_size !== null && report.state === "running") parts.push(`log ${size(report.log_size)}`);
   if (report.reason !== null) parts.push(report.reason);
   return parts.join(", ");
 }
 
+/** Columns of the table; the state is the third. */
+const HEAD = ["WORKSPACE", "NODE", "STATE", "PID", "ADDRESS", "UPTIME", "LOG", ""];
+
 /** Nodes as a table. */
-export function statusTable(reports: NodeReport[], columns: "node" | "workspace and node"): string[] {
-  const rows = [
-    ["WORKSPACE", "NODE", "STATE", "PID", "ADDRESS", "UPTIME", ""],
-    ...reports.map((report) => {
-      const up = report.state === "running" && report.ready_at !== null
-        ? duration(Date.now() - Date.parse(report.ready_at))
-        : "-";
-      const where = report.state === "running" ? address(report) : null;
-      return [
-        report.workspace,
-        report.node,
-        report.state,
-        report.pid === null ? "-" : String(report.pid),
-        where ?? "-",
-        up,
-        report.reason ?? "",
-      ];
-    }),
-  ].map((row) => columns === "node" ? row.slice(1) : row);
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd());
+export function statusTable(reports: NodeReport[], columns: "node" | "workspace and node", paint: Paint): string[] {
+  const rows = reports.map((report) => [
+    report.workspace,
+    report.node,
+    report.state,
+    report.pid === null ? "-" : String(report.pid),
+    (report.state === "running" ? address(report) : null) ?? "-",
+    uptime(report) ?? "-",
+    report.log_size === null ? "-" : size(report.log_size),
+    report.reason ?? "",
+  ]);
+  const widths = HEAD.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]!.length)));
+  const line = (cells: string[], report?: NodeReport) =>
+    cells.map((cell, column) => {
+      const padded = cell.padEnd(widths[column]!);
+      return column === 2 && report !== undefined
+        ? paintState(report, cell, paint) + padded.slice(cell.length)
+        : padded;
+    }).slice(columns === "node" ? 1 : 0).join("  ").trimEnd();
+  return [paint.quiet(line(HEAD)), ...rows.map((row, at) => line(row, reports[at]))];
 }

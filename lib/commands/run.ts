@@ -11,7 +11,7 @@ import { run as runTest, type RunResult } from "../lifecycle/run.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { readSettingFlags } from "./settings.ts";
-import { pathOf, resultOf } from "./start.ts";
+import { outputsOf, pathOf, resultOf } from "./start.ts";
 
 /** Runs the command. The test command has the terminal; what this command has to say goes to stderr. */
 export async function run(call: Call): Promise<Result> {
@@ -37,7 +37,10 @@ export async function run(call: Call): Promise<Result> {
       teller: output,
     },
     serverDeath: flags.has("fail-fast") ? "end" : "go on",
-    onReady: (started) => resultOf(dir, started).lines.forEach((line) => output.tell(line)),
+    onReady(started) {
+      for (const line of resultOf(dir, started).lines) output.tell(line);
+      output.outputs(outputsOf(dir, started));
+    },
     test(info) {
       const { port, url } = reportOfInfo(dir, info, "running");
       const words = port === null ? test : test.map((word) => word.replaceAll("{port}", String(port)));

@@ -11,6 +11,7 @@ import { listenToSignals } from "../lifecycle/interrupt.ts";
 import type { Started, StartRequest } from "../lifecycle/request.ts";
 import { start } from "../lifecycle/start.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
+import { type Paint, PLAIN } from "../output/paint.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { address } from "./render.ts";
 import { readSettingFlags } from "./settings.ts";
@@ -48,19 +49,27 @@ export async function startAndTell(
     teller,
     abort: interrupt.abort,
     onCommit: (started) => {
-      told = { ...resultOf(request.dir, started), isTold: true };
+      told = { ...resultOf(request.dir, started, call.output.paint), isTold: true };
       call.output.result(told.document, told.lines);
+      call.output.outputs(outputsOf(request.dir, started));
     },
   });
-  return told ?? resultOf(request.dir, started);
+  if (told === null) call.output.outputs(outputsOf(request.dir, started));
+  return told ?? resultOf(request.dir, started, call.output.paint);
+}
+
+/** What later steps of a CI job may want to know of a node. */
+export function outputsOf(dir: NodeDir, { info }: Started): Record<string, string | number | null> {
+  const { pid, port, url } = reportOfInfo(dir, info, "running");
+  return { pid, port, url };
 }
 
 /** What there is to say of a node that is ready. */
-export function resultOf(dir: NodeDir, { started, info, recovered }: Started): Result {
+export function resultOf(dir: NodeDir, { started, info, recovered }: Started, paint: Paint = PLAIN): Result {
   const report = reportOfInfo(dir, info, "running");
   const where = address(report) === null ? "" : ` on ${address(report)}`;
   const line = started
-    ? `started "${dir.node}" (pid ${info.pid})${where} in ${info.ready_ms} ms`
+    ? `${paint.good("started")} "${dir.node}" (pid ${info.pid})${where} in ${info.ready_ms} ms`
     : `"${dir.node}" is already running (pid ${info.pid})${where}`;
   return { exitCode: EXIT.ok, document: { ...report, ready: true, started, recovered }, lines: [line] };
 }

@@ -34,7 +34,7 @@ export function exitCodeOf(state: State): number {
 export async function run(call: Call): Promise<Result> {
   if (call.nodes.length === 1) {
     const report = await inspect(await call.nodeDir(call.node, "find"));
-    return { exitCode: exitCodeOf(report.state), document: report, lines: [statusLine(report)] };
+    return { exitCode: exitCodeOf(report.state), document: report, lines: [statusLine(report, call.output.paint)] };
   }
   const state = call.findState();
   const dirs = state === null ? [] : nodesOfWorkspace(state, (await call.workspace()).id);
@@ -43,6 +43,6 @@ export async function run(call: Call): Promise<Result> {
   return {
     exitCode: WORST_FIRST.find((code) => (codes as number[]).includes(code)) ?? EXIT.nothing,
     document: { nodes: reports },
-    lines: reports.length === 0 ? ["no nodes in this workspace"] : statusTable(reports, "node"),
+    lines: reports.length === 0 ? ["no nodes in this workspace"] : statusTable(reports, "node", call.output.paint),
   };
 }

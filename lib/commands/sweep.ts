@@ -6,7 +6,7 @@
 import type { Call, Result } from "../cli/call.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
 import { foreseeSweep, sweep, type Swept } from "../lifecycle/stop.ts";
-import { describeRecovery } from "../output.ts";
+import { describeRecovery } from "../output/output.ts";
 import { isLocked } from "../state/lock.ts";
 import { allNodes, existsDir, type NodeDir } from "../state/node_dir.ts";
 

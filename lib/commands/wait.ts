@@ -17,11 +17,13 @@ export async function run(call: Call): Promise<Result> {
   const timeoutMs = call.duration("timeout", 60_000);
   const dir = await call.nodeDir(call.node, "find");
   const begun = performance.now();
+  using waiting = call.output.wait(dir);
   for (let pause = 5;; pause = Math.min(pause * 1.5, 50)) {
     const report = await inspect(dir);
     if (report.state === "running" && report.ready) {
-      return { exitCode: EXIT.ok, document: report, lines: [statusLine(report)] };
+      return { exitCode: EXIT.ok, document: report, lines: [statusLine(report, call.output.paint)] };
     }
+    waiting.update([`it is ${report.state}${report.reason === null ? "" : `, ${report.reason}`}`]);
     const elapsed = performance.now() - begun;
     if (isInVain(report) && elapsed >= Math.min(PATIENCE, timeoutMs)) throw inVain(report);
     if (elapsed >= timeoutMs) throw notReady(report, timeoutMs);

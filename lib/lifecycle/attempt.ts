@@ -109,6 +109,7 @@ export class Attempt {
     if (this.#settings.pid_file === null) writePid(this.#dir, this.#launched.pid);
     const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
     if (this.#port !== null && !mayHaveNonce) this.#putPort = preparePort(this.#dir, this.#port, null);
+    using waiting = this.#request.teller.wait(this.#dir);
     return await untilReady({
       probes: this.#settings.probes,
       stableForMs: this.#settings.stable_for_ms,
@@ -117,6 +118,7 @@ export class Attempt {
       isGone: () => this.#isGone(),
       end: this.#launched.end,
       abort: this.#request.abort,
+      onLook: (states) => waiting.update(states),
     });
   }
 

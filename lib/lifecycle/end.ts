@@ -23,10 +23,12 @@ export async function endGracefully(
 ): Promise<number[]> {
   const main = findMain(info);
   using command = info.stop.command === null ? null : new StopCommand(dir, info, info.stop.command);
+  using waiting = teller.wait(dir);
   const { pids, left } = await reap(rootsOf(dir, evidence), {
     main,
     signal: info.stop.signal,
     graceMs: info.stop.timeout_ms,
+    onLook: (rows) => waiting.update(rows.map((row) => `pid ${row.pid} (${row.name}) has not ended`)),
     ...(command === null ? {} : {
       ask: async () => {
         const code = await command.run();

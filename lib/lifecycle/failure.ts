@@ -97,6 +97,7 @@ export function withLog<E>(dir: NodeDir, error: E): E | TombstoneError {
     exitCode: error.exitCode,
     details: error.details,
     logTail: lastLines(dir.log, LOG_LINES),
+    logPath: dir.log,
     cause: error,
   });
 }

@@ -5,7 +5,7 @@
  */
 import { EXIT, TombstoneError } from "../errors.ts";
 import type { Subject } from "../probe/probe.ts";
-import { untilReady } from "../probe/wait.ts";
+import { type Outcome, untilReady } from "../probe/wait.ts";
 import { isEvent } from "../state/probes.ts";
 import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -22,16 +22,7 @@ import type { Started, StartRequest } from "./request.ts";
  */
 export async function joinRunning(request: StartRequest, info: NodeInfo): Promise<Started | null> {
   const { dir, settings, teller } = request;
-  const subject = subjectOf(dir, info);
-  const outcome = await untilReady({
-    probes: info.probes.filter((probe) => !isEvent(probe)),
-    stableForMs: 0,
-    timeoutMs: settings.timeout_ms,
-    subject: () => subject,
-    isGone: () => findMain(info) === null,
-    end: new Promise(() => {}),
-    abort: request.abort,
-  });
+  const outcome = await untilJoined(request, info);
   switch (outcome.kind) {
     case "ready":
       break;
@@ -63,6 +54,21 @@ export async function joinRunning(request: StartRequest, info: NodeInfo): Promis
     );
   }
   return { started: false, info, recovered: null };
+}
+
+function untilJoined({ dir, settings, teller, abort }: StartRequest, info: NodeInfo): Promise<Outcome> {
+  const subject = subjectOf(dir, info);
+  const waiting = teller.wait(dir);
+  return untilReady({
+    probes: info.probes.filter((probe) => !isEvent(probe)),
+    stableForMs: 0,
+    timeoutMs: settings.timeout_ms,
+    subject: () => subject,
+    isGone: () => findMain(info) === null,
+    end: new Promise(() => {}),
+    abort,
+    onLook: (states) => waiting.update(states),
+  }).finally(() => waiting[Symbol.dispose]());
 }
 
 /** What a probe needs to look at a committed node. */

@@ -42,7 +42,7 @@ export async function start(request: StartRequest): Promise<Started> {
     abort: request.abort,
   });
 
-  for (const limit of platform.limits) teller.step(`this platform ${limit}`);
+  for (const limit of platform.limits) teller.note(`this platform ${limit}`);
   pass("locked", teller);
   let evidence = collectEvidence(dir);
   let judgement = judge(evidence);

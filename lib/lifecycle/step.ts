@@ -27,6 +27,6 @@ export type Step =
  * crash would have it (tests/crash_test.ts).
  */
 export function pass(step: Step, teller: Teller, detail = ""): void {
-  teller.step(detail === "" ? step : `${step}: ${detail}`);
+  teller.pass(step, detail);
   if (Deno.env.get("TOMBSTONE_KILL_AT") === step) Deno.kill(Deno.pid, "SIGKILL");
 }

@@ -21,6 +21,8 @@ export interface ReapOptions {
   graceMs: number;
   /** Asks the main process in another way than by the signal; resolves when that is done. */
   ask?: () => Promise<void>;
+  /** Called with those that have not ended yet, after each look. */
+  onLook?: (left: ProcessRow[]) => void;
 }
 
 /** Longest time between two looks at the whole process table, in milliseconds. */
@@ -53,6 +55,7 @@ export async function reap(roots: Roots, options: ReapOptions): Promise<{ pids: 
   for (let empty = 0;;) {
     const tree = findTree(roots);
     for (const row of tree) seen.add(row.pid);
+    options.onLook?.(tree);
     empty = tree.length === 0 ? empty + 1 : 0;
     if (empty === 2) return { pids: [...seen], left: [] };
     if (empty === 1) continue;

@@ -194,7 +194,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** The environment of everything that the test runs. */
   env(more: Record<string, string> = {}): Record<string, string> {
-    return { TOMBSTONE_STATE_DIR: this.state, NO_COLOR: "1", [MARK]: this.mark, ...more };
+    return { TOMBSTONE_STATE_DIR: this.state, NO_COLOR: "1", GITHUB_ACTIONS: "", [MARK]: this.mark, ...more };
   }
 
   /** Spawns the tool without waiting for it. */

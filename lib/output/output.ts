@@ -4,9 +4,15 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "./errors.ts";
-import type { Recovered } from "./lifecycle/recover.ts";
-import type { Teller } from "./lifecycle/teller.ts";
+import { errnoOf, EXIT, TombstoneError } from "../errors.ts";
+import type { Recovered } from "../lifecycle/recover.ts";
+import type { Step } from "../lifecycle/step.ts";
+import type { Teller, Waiting } from "../lifecycle/teller.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { annotation, isGithub, writeOutputs } from "./github.ts";
+import { type Paint, paintFor } from "./paint.ts";
+import { Line, plainLines, SILENT } from "./progress.ts";
+import { Trace } from "./trace.ts";
 
 /** How much to print, and in which form. */
 export interface OutputMode {
@@ -14,6 +20,8 @@ export interface OutputMode {
   form: "text" | "json";
   /** Volume of the messages. */
   volume: "quiet" | "normal" | "verbose";
+  /** Whether to tell at the end where the time went. */
+  trace: "on" | "off";
 }
 
 /** Reads the mode off a command line, even one that is wrong elsewhere, so that its error has the right form. */
@@ -23,6 +31,7 @@ export function outputMode(argv: string[]): OutputMode {
   return {
     form: has("--json") ? "json" : "text",
     volume: has("--quiet", "-q") ? "quiet" : has("--verbose", "-v") ? "verbose" : "normal",
+    trace: has("--trace") ? "on" : "off",
   };
 }
 
@@ -41,8 +50,16 @@ function write(stream: { writeSync(bytes: Uint8Array): number }, text: string | 
 
 /** Prints for one run of the tool. */
 export class Output implements Teller {
+  /** Colours of stdout. */
+  readonly paint: Paint = paintFor(Deno.stdout);
+  readonly #paint: Paint = paintFor(Deno.stderr);
+  readonly #trace: Trace | null;
+  #line: Line | null = null;
+
   /** Prints in this mode. */
-  constructor(readonly mode: OutputMode) {}
+  constructor(readonly mode: OutputMode) {
+    this.#trace = mode.trace === "on" ? new Trace(performance.now()) : null;
+  }
 
   /** The result of a command. */
   result(document: unknown, lines: string[]): void {
@@ -53,6 +70,17 @@ export class Output implements Teller {
   /** A piece of a result that is too long to hold; tells whether anybody still reads. */
   stream(bytes: Uint8Array): "written" | "closed" {
     return write(Deno.stdout, bytes);
+  }
+
+  /** A node is ready: what the later steps of a CI job may want to know of it. */
+  outputs(values: Record<string, string | number | null>): void {
+    if (!isGithub()) return;
+    try {
+      writeOutputs(values);
+    } catch (error) {
+      if (errnoOf(error) === null) throw error;
+      this.warn(`the outputs of this step could not be written: ${(error as Error).message}`);
+    }
   }
 
   /** An error; returns the exit code that goes with it. */
@@ -74,43 +102,71 @@ export class Output implements Teller {
         },
       };
       write(Deno.stdout, JSON.stringify(document, null, 2) + "\n");
-      if (expected !== null) return exitCode;
     }
-    if (expected !== null) write(Deno.stderr, describeError(expected));
-    else write(Deno.stderr, `${error instanceof Error ? error.stack ?? message : message}\nhint: ${hint}\n`);
+    if (expected === null) {
+      this.#err(`${error instanceof Error ? error.stack ?? message : message}\nhint: ${hint}`);
+    } else if (isGithub()) this.alarm(expected);
+    else if (this.mode.form === "text") this.#err(this.#describe(expected, expected.logTail));
     return exitCode;
   }
 
   /** A failure that does not end the command. */
   alarm(error: TombstoneError): void {
-    write(Deno.stderr, describeError(error));
+    if (!isGithub()) return this.#err(this.#describe(error, error.logTail));
+    this.#err([this.#describe(error, []), ...annotation(error)].join("\n"));
   }
 
   /** Something that people should know. */
   warn(text: string): void {
-    if (this.mode.volume !== "quiet") write(Deno.stderr, `warning: ${text}\n`);
+    if (this.mode.volume !== "quiet") this.#err(`${this.#paint.unsure("warning:")} ${text}`);
   }
 
   /** What it does now, or waits for. */
   tell(text: string): void {
-    if (this.mode.volume !== "quiet") write(Deno.stderr, `${text}\n`);
+    if (this.mode.volume !== "quiet") this.#err(text);
+  }
+
+  /** Something for those who want to know more. */
+  note(text: string): void {
+    if (this.mode.volume === "verbose") this.#err(text);
   }
 
   /** A step of the protocol. */
-  step(text: string): void {
-    if (this.mode.volume === "verbose") write(Deno.stderr, `${text}\n`);
+  pass(step: Step, detail: string): void {
+    this.#trace?.pass(step);
+    this.note(detail === "" ? step : `${step}: ${detail}`);
+  }
+
+  /** A node is waited for. */
+  wait(dir: NodeDir): Waiting {
+    if (this.mode.volume === "quiet") return SILENT;
+    if (!Deno.stderr.isTerminal()) return plainLines(dir, (line) => this.tell(line));
+    return this.#line = new Line(dir, this.#paint, (text) => write(Deno.stderr, text));
   }
 
   /** What was found and undone. */
   recovered(node: string, what: Recovered): void {
     this.tell(describeRecovery(node, what));
   }
-}
 
-/** An expected error in lines, the end of the log between the message and the hint. */
-function describeError({ message, hint, logTail }: TombstoneError): string {
-  const log = logTail.length === 0 ? [] : ["the last lines of its log:", ...logTail.map((line) => `  | ${line}`)];
-  return [message, ...log, `hint: ${hint}`, ""].join("\n");
+  /** Tells, at the end, where the time went, if that was asked for. */
+  close(): void {
+    for (const line of this.#trace?.lines() ?? []) this.#err(line);
+  }
+
+  #err(text: string): void {
+    this.#line?.wipe();
+    write(Deno.stderr, `${text}\n`);
+  }
+
+  /** An expected error in lines, the end of the log between the message and the hint. */
+  #describe({ message, hint }: TombstoneError, logTail: string[]): string {
+    const { bad, help, quiet } = this.#paint;
+    const log = logTail.length === 0
+      ? []
+      : ["the last lines of its log:", ...logTail.map((line) => quiet(`  | ${line}`))];
+    return [bad(message), ...log, `${help("hint:")} ${hint}`].join("\n");
+  }
 }
 
 const REASONS: Record<Recovered["reason"], string> = {

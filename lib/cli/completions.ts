@@ -1,0 +1,147 @@
+/**
+ * Completions for shells, made from the table.
+ *
+ * @module
+ */
+import { type Command, COMMANDS, COMMON_FLAGS, type Flag } from "./table.ts";
+
+/** Shells with a script. */
+export const SHELLS = ["bash", "zsh", "fish"] as const;
+
+/** What prints the names of nodes for the scripts. */
+const NODES = "tombstone completions nodes 2>/dev/null";
+
+const flagsOf = (command: Command): Flag[] => [...command.flags, ...COMMON_FLAGS];
+
+/** Spellings of a flag. */
+const spellings = (flag: Flag) => [`--${flag.name}`, ...(flag.short === undefined ? [] : [`-${flag.short}`])];
+
+/** Spellings of all flags whose value is one of these, for a `case`. */
+function withValue(isMeant: (value: string) => boolean): string {
+  const flags = COMMANDS.flatMap(flagsOf).filter((flag) => flag.value !== undefined && isMeant(flag.value));
+  return [...new Set(flags.flatMap(spellings))].join("|");
+}
+
+/** What may follow a command besides flags. */
+const wordsOf = ({ nodes }: Command): string =>
+  Array.isArray(nodes) ? nodes.join(" ") : nodes === "none" ? "" : `$(${NODES})`;
+
+const single = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** The script of one shell. */
+export function completions(shell: (typeof SHELLS)[number]): string[] {
+  switch (shell) {
+    case "bash":
+      return bash();
+    case "zsh":
+      return zsh();
+    case "fish":
+      return fish();
+  }
+}
+
+function bash(): string[] {
+  return [
+    "# bash completion of tombstone: source <(tombstone completions bash)",
+    "_tombstone() {",
+    "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} at words flags",
+    "  COMPREPLY=()",
+    "  for ((at = 1; at < COMP_CWORD; at++)); do",
+    "    [[ ${COMP_WORDS[at]} == -- ]] || continue",
+    '    if ((at == COMP_CWORD - 1)); then COMPREPLY=($(compgen -c -- "$cur")); else compopt -o default; fi',
+    "    return",
+    "  done",
+    "  if ((COMP_CWORD == 1)); then",
+    `    COMPREPLY=($(compgen -W ${
+      single([...COMMANDS.map(({ name }) => name), "--help", "--version"].join(" "))
+    } -- "$cur"))`,
+    "    return",
+    "  fi",
+    "  case $prev in",
+    `  ${withValue((value) => value === "PATH")}) compopt -o default; return ;;`,
+    `  ${withValue((value) => value === "DIR")}) COMPREPLY=($(compgen -d -- "$cur")); return ;;`,
+    `  ${withValue((value) => value !== "PATH" && value !== "DIR")}) return ;;`,
+    "  esac",
+    "  case ${COMP_WORDS[1]} in",
+    ...COMMANDS.map((command) => {
+      const flags = single(flagsOf(command).flatMap(spellings).join(" "));
+      return `  ${command.name}) flags=${flags}; [[ $cur == -* ]] || words="${wordsOf(command)}" ;;`;
+    }),
+    "  esac",
+    "  [[ $cur == -* ]] && words=$flags",
+    '  COMPREPLY=($(compgen -W "$words" -- "$cur"))',
+    "}",
+    "complete -F _tombstone tombstone",
+  ];
+}
+
+function zsh(): string[] {
+  // In a specification of _arguments, brackets and colons have a meaning.
+  const text = (summary: string) => summary.replace(/[[\]:\\]/g, "\\$&");
+  const action = (value: string) => value === "PATH" ? "_files" : value === "DIR" ? "_files -/" : " ";
+  const spec = (flag: Flag) => {
+    const value = flag.value === undefined ? "" : `:${text(flag.value)}:${action(flag.value)}`;
+    return spellings(flag).map((name) => single(`${flag.repeat ? "*" : ""}${name}[${text(flag.summary)}]${value}`));
+  };
+  const words = ({ nodes }: Command): string[] => {
+    if (Array.isArray(nodes)) return [single(`1:what:(${nodes.join(" ")})`)];
+    if (nodes === "none") return [];
+    return [single(`${nodes === "many" ? "*" : "1"}:node:_tombstone_nodes`)];
+  };
+  return [
+    "#compdef tombstone",
+    "# zsh completion of tombstone: source <(tombstone completions zsh), after compinit",
+    "_tombstone_nodes() {",
+    `  local -a nodes=(\${(f)"$(${NODES})"})`,
+    "  compadd -a nodes",
+    "}",
+    "_tombstone() {",
+    "  local -a commands=(",
+    ...COMMANDS.map(({ name, summary }) => `    ${single(`${name}:${text(summary)}`)}`),
+    "  )",
+    "  local dashes=${words[(i)--]}",
+    "  if ((dashes < CURRENT)); then",
+    "    shift $dashes words; ((CURRENT -= dashes)); _normal; return",
+    "  fi",
+    "  if ((CURRENT == 2)); then _describe command commands; return; fi",
+    "  local command=$words[2]",
+    "  shift words; ((CURRENT--))",
+    "  case $command in",
+    ...COMMANDS.map((command) =>
+      `  ${command.name}) _arguments ${[...flagsOf(command).flatMap(spec), ...words(command)].join(" ")} ;;`
+    ),
+    "  esac",
+    "}",
+    "(( $+functions[compdef] )) && compdef _tombstone tombstone",
+  ];
+}
+
+function fish(): string[] {
+  const lines = [
+    "# fish completion of tombstone: tombstone completions fish | source",
+    "function __tombstone_command; contains -- -- (commandline -opc); end",
+    "function __tombstone_is",
+    "  set -l words (commandline -opc)",
+    "  not __tombstone_command; and set -q words[2]; and contains -- $words[2] $argv",
+    "end",
+    "function __tombstone_none; test (count (commandline -opc)) -eq 1; end",
+    "complete -c tombstone -f",
+    "complete -c tombstone -n __tombstone_command -F -a '(__fish_complete_command)'",
+  ];
+  for (const command of COMMANDS) {
+    lines.push(`complete -c tombstone -n __tombstone_none -a ${command.name} -d ${single(command.summary)}`);
+    const here = `-n '__tombstone_is ${command.name}'`;
+    const words = Array.isArray(command.nodes)
+      ? command.nodes.join(" ")
+      : command.nodes === "none"
+      ? null
+      : `(${NODES})`;
+    if (words !== null) lines.push(`complete -c tombstone ${here} -a ${single(words)}`);
+    for (const flag of flagsOf(command)) {
+      const short = flag.short === undefined ? "" : ` -s ${flag.short}`;
+      const value = flag.value === undefined ? "" : flag.value === "PATH" || flag.value === "DIR" ? " -r -F" : " -x";
+      lines.push(`complete -c tombstone ${here} -l ${flag.name}${short}${value} -d ${single(flag.summary)}`);
+    }
+  }
+  return lines;
+}

@@ -1,0 +1,22 @@
+/**
+ * `tombstone completions`.
+ *
+ * @module
+ */
+import type { Call, Result } from "../cli/call.ts";
+import { completions, SHELLS } from "../cli/completions.ts";
+import { EXIT } from "../errors.ts";
+import { nodesOfWorkspace } from "../state/node_dir.ts";
+
+/** Runs the command. */
+export async function run(call: Call): Promise<Result> {
+  const shell = SHELLS.find((shell) => shell === call.nodes[0]);
+  const lines = shell === undefined ? await nodeNames(call) : completions(shell);
+  const document = shell === undefined ? { nodes: lines } : { shell, script: lines.join("\n") + "\n" };
+  return { exitCode: EXIT.ok, document, lines };
+}
+
+async function nodeNames(call: Call): Promise<string[]> {
+  const state = call.findState();
+  return state === null ? [] : nodesOfWorkspace(state, (await call.workspace()).id).map((dir) => dir.node);
+}

@@ -1,0 +1,44 @@
+/**
+ * What GitHub Actions understands: workflow commands on stderr, and outputs of the step in a file.
+ *
+ * @module
+ */
+import type { TombstoneError } from "../errors.ts";
+import { lastLines } from "../state/log_reader.ts";
+
+/** Most lines of a server's log that go into the log of the job. */
+const LOG_LINES = 1000;
+
+/** Whether this is a step of GitHub Actions. */
+export function isGithub(): boolean {
+  return Deno.env.get("GITHUB_ACTIONS") === "true";
+}
+
+/** Escapes of workflow commands: data, and properties besides. */
+const data = (text: string) => text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+const property = (text: string) => data(text).replaceAll(":", "%3A").replaceAll(",", "%2C");
+
+/**
+ * An error as an annotation of the run, with the server's log as a group that can be unfolded. The log is somebody
+ * else's text, so workflow commands in it are switched off.
+ */
+export function annotation({ message, hint, logPath }: TombstoneError): string[] {
+  const token = crypto.randomUUID();
+  const log = logPath === null ? [] : lastLines(logPath, LOG_LINES);
+  const group = log.length === 0 ? [] : [
+    "::group::the server's log",
+    `::stop-commands::${token}`,
+    ...log,
+    `::${token}::`,
+    "::endgroup::",
+  ];
+  return [...group, `::error title=${property("tombstone")}::${data(`${message}\nhint: ${hint}`)}`];
+}
+
+/** Adds outputs of the step, for `${{ steps.ID.outputs.NAME }}`; none without `GITHUB_OUTPUT`. */
+export function writeOutputs(outputs: Record<string, string | number | null>): void {
+  const path = Deno.env.get("GITHUB_OUTPUT");
+  if (path === undefined || path === "") return;
+  const lines = Object.entries(outputs).map(([name, value]) => `${name}=${value ?? ""}\n`);
+  Deno.writeTextFileSync(path, lines.join(""), { append: true });
+}

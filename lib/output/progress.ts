@@ -1,0 +1,88 @@
+/**
+ * What a command waits for, while it waits: one line that changes on a terminal, plain lines now and then elsewhere.
+ *
+ * @module
+ */
+import type { Waiting } from "../lifecycle/teller.ts";
+import { lastLines } from "../state/log_reader.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { Paint } from "./paint.ts";
+
+/** Shown only where waiting takes longer than this, in milliseconds. */
+const WORTH_A_LINE = 150;
+
+/** Time between two pictures of the line on a terminal, in milliseconds. */
+const FRAME = 100;
+
+/** When plain lines are written: first after this, then every so often; milliseconds. */
+const FIRST_PLAIN = 3000;
+const NEXT_PLAIN = 10_000;
+
+/** Not shown. */
+export const SILENT: Waiting = { update() {}, [Symbol.dispose]() {} };
+
+/** Begins the line, wipes it, and keeps the terminal from breaking it where it is too long. */
+const [WIPE, NO_WRAP, WRAP] = ["\r\x1b[2K", "\x1b[?7l", "\x1b[?7h"];
+
+/** One line of a terminal. */
+export class Line implements Waiting {
+  readonly #dir: NodeDir;
+  readonly #write: (text: string) => void;
+  readonly #paint: Paint;
+  readonly #begun = performance.now();
+  #states: string[] = [];
+  #timer: ReturnType<typeof setInterval> | null = null;
+  #isShown = false;
+
+  /** Shows the wait for a node. */
+  constructor(dir: NodeDir, paint: Paint, write: (text: string) => void) {
+    this.#dir = dir;
+    this.#paint = paint;
+    this.#write = write;
+  }
+
+  /** What it waits for now. The line runs on by itself, but costs nothing where the wait is short. */
+  update(states: string[]): void {
+    this.#states = states;
+    if (this.#timer !== null || performance.now() - this.#begun < WORTH_A_LINE) return;
+    this.#timer = setInterval(() => this.#show(), FRAME);
+    this.#show();
+  }
+
+  #show(): void {
+    const { strong, quiet } = this.#paint;
+    const seconds = ((performance.now() - this.#begun) / 1000).toFixed(1);
+    const [last] = lastLines(this.#dir.log, 1);
+    const log = last === undefined || last === "" ? "" : quiet(`  | ${last}`);
+    const text = `${strong(this.#dir.node)}  ${seconds}s  ${this.#states.join(", ")}${log}`;
+    this.#write(`${WIPE}${NO_WRAP}${text}${WRAP}`);
+    this.#isShown = true;
+  }
+
+  /** Makes room for another text; the line comes back with its next picture. */
+  wipe(): void {
+    if (this.#isShown) this.#write(WIPE);
+    this.#isShown = false;
+  }
+
+  /** Ends it. */
+  [Symbol.dispose](): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.wipe();
+  }
+}
+
+/** Plain lines, for pipes and the logs of CI. */
+export function plainLines(dir: NodeDir, write: (line: string) => void): Waiting {
+  const begun = performance.now();
+  let next = begun + FIRST_PLAIN;
+  return {
+    update(states) {
+      const now = performance.now();
+      if (now < next) return;
+      next = now + NEXT_PLAIN;
+      write(`waiting for "${dir.node}" for ${Math.round((now - begun) / 1000)} s: ${states.join(", ")}`);
+    },
+    [Symbol.dispose]() {},
+  };
+}
