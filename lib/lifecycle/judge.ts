@@ -102,9 +102,14 @@ export function findMain(info: NodeInfo): ProcessRow | null {
   return platform.environment(info.pid, ATTEMPT_VARIABLE) === info.attempt ? row : null;
 }
 
-/** Whether a run of this boot and pid namespace goes on. */
+/** Whether a starter or run of this boot and pid namespace goes on. It is pid 1 where it is a container's entry point. */
+function isAtWork(pid: number, startTime: number): boolean {
+  const row = Number.isInteger(pid) && pid > 0 ? platform.read(pid) : null;
+  return row !== null && isAlive(row) && platform.sameStart(row.startTime, startTime);
+}
+
 function isLive(run: RunOwner): boolean {
-  return findLive({ pid: run.pid, startTime: run.start_time }) !== null;
+  return isAtWork(run.pid, run.start_time);
 }
 
 /** What the evidence means. */
@@ -135,7 +140,7 @@ function phaseOf(tombstone: Found<Tombstone>): "live" | "interrupted" | "failed"
   const { starter_pid: pid, starter_start_time: startTime, failed } = tombstone.record;
   if (failed !== null) return "failed";
   const isLive = relate(tombstone.record).kind === "same-boot" && isDated(tombstone.record) &&
-    findLive({ pid, startTime }) !== null;
+    isAtWork(pid, startTime);
   return isLive ? "live" : "interrupted";
 }
 

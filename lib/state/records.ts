@@ -152,7 +152,7 @@ export function writeTombstone(dir: NodeDir, tombstone: Tombstone): void {
 
 function readRun(value: unknown): RunOwner | null {
   const { id, pid, start_time } = (value ?? {}) as Fields;
-  const run = { id: asAttempt(id), pid: asNumber(pid, 2, 2 ** 22), start_time: asNumber(start_time, 0, Infinity) };
+  const run = { id: asAttempt(id), pid: asNumber(pid, 1, 2 ** 22), start_time: asNumber(start_time, 0, Infinity) };
   return run.id === null || run.pid === null || run.start_time === null ? null : run as RunOwner;
 }
 
