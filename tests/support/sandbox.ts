@@ -219,9 +219,14 @@ export class Sandbox implements AsyncDisposable {
     return { code, stdout: text(stdout), stderr: text(stderr) };
   }
 
+  /** A word for a shell. */
+  quote(word: string): string {
+    return `'${word.replaceAll("'", "'\\''")}'`;
+  }
+
   /** The tool with these arguments, as a line for a shell. */
   commandLine(args: string[]): string {
-    return [...COMMAND, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+    return [...COMMAND, ...args].map(this.quote).join(" ");
   }
 
   /** Runs a line in a shell to its end. */
