@@ -136,7 +136,7 @@ Deno.test("status and list: exit codes, table and JSON", async () => {
   const started = await sandbox.json(["start", "web", "--port", "0", "--", ...fixture()]);
   assertMatch(
     (await sandbox.run(["status", "web"])).stdout,
-    new RegExp(`^web: running, pid ${started.pid}, 127.0.0.1:${started.port}, up \\d+s\n$`),
+    new RegExp(`^web: running, pid ${started.pid}, 127.0.0.1:${started.port}, up \\d+s, log 0 B\n$`),
   );
   const dead = await sandbox.json(["start", "dead", "--no-probe", "--", "sleep", "600"]);
   Deno.kill(dead.pid, "SIGKILL");
@@ -144,9 +144,9 @@ Deno.test("status and list: exit codes, table and JSON", async () => {
   const table = await sandbox.run(["status"]);
   assertEquals(table.code, 1);
   const lines = table.stdout.trimEnd().split("\n");
-  assertMatch(lines[0]!, /^NODE +STATE +PID +ADDRESS +UPTIME$/);
-  assertMatch(lines[1]!, new RegExp(`^dead +died +- +- +- +pid ${dead.pid} is gone$`));
-  assertMatch(lines[2]!, new RegExp(`^web +running +${started.pid} +127.0.0.1:${started.port} +\\d+s$`));
+  assertMatch(lines[0]!, /^NODE +STATE +PID +ADDRESS +UPTIME +LOG$/);
+  assertMatch(lines[1]!, new RegExp(`^dead +died +- +- +- +0 B +pid ${dead.pid} is gone$`));
+  assertMatch(lines[2]!, new RegExp(`^web +running +${started.pid} +127.0.0.1:${started.port} +\\d+s +0 B$`));
   const list = await sandbox.json(["list"]);
   assertEquals(list.nodes.map(({ node, state }: { node: string; state: string }) => [node, state]), [
     ["dead", "died"],

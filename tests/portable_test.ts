@@ -1,7 +1,7 @@
 /** The back end through ps, forced on Linux: identity, liveness, groups and descendants without /proc. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parsePs } from "../lib/os/ps.ts";
-import { fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 
 const ps = { TOMBSTONE_PLATFORM: "ps" };
@@ -81,5 +81,44 @@ Deno.test({
     assertStringIncludes(ran.stderr, "--port N");
     const started = await sandbox.run(["start", "web", "--port", "0", "--verbose", "--", ...fixture()], { env: ps });
     assertStringIncludes(started.stderr, "cannot prove that the listener is the node's own");
+  },
+});
+
+Deno.test({
+  name: "ps back end: probes, a run, a signal to it, and a run whose server dies",
+  ignore,
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const flags = ["--port", "0", "--http", "/", "--log", "hello", "--exec", "true"];
+    const serve = fixture("http", "say=hello").join(" ");
+    const test =
+      "fetch(process.env.TOMBSTONE_URL).then((r) => r.text()).then((t) => process.exit(/^pid \\d+/.test(t) ? 7 : 1))";
+    const ran = await sandbox.run(["run", "web", "--serve", `exec ${serve}`, ...flags, "--", "node", "-e", test], {
+      env: ps,
+    });
+    assertEquals(ran.code, 7, ran.stderr);
+    assertEquals(sandbox.processes(), []);
+
+    const child = sandbox.spawn(["run", "web", "--serve", serve, ...flags, "--", "sleep", "600"], { env: ps });
+    await until("the test runs", () => sandbox.processes().some((pid) => readProcess(pid)?.name === "sleep"));
+    child.kill("SIGTERM");
+    assertEquals((await child.output()).code, 143);
+    assertEquals(sandbox.processes(), []);
+
+    const dying = ["run", "web", "--serve", `${serve} after=100 exit=9`, ...flags, "--fail-fast", "--", "sleep", "600"];
+    const dead = await sandbox.run(dying, { env: ps });
+    assertEquals(dead.code, 1, dead.stderr);
+    assertStringIncludes(dead.stderr, "has died");
+    assertEquals(sandbox.processes(), []);
+
+    const socket = await sandbox.json(["start", "web", "--unix", "s", "--", ...fixture("unix=s")], { env: ps });
+    Deno.kill(socket.pid, "SIGKILL");
+    await until("it is gone", () => !isRunning(socket.pid));
+    assertEquals(
+      (await sandbox.json(["sweep", "web"], { env: ps })).nodes[0].recovered.files.includes(`${sandbox.project}/s`),
+      true,
+    );
+    const { error } = await sandbox.json(["start", "web", "--notify", "--", "sleep", "600"], { env: ps, code: 1 });
+    assertEquals(error.kind, "unsupported");
   },
 });

@@ -23,7 +23,7 @@ export interface Foreground {
   roots: Omit<Roots, "processes">;
   /** Milliseconds until what is left of it after a signal is killed. */
   graceMs: number;
-  /** Called every {@linkcode WATCH} milliseconds: whether it may go on. */
+  /** Called several times a second: whether it may go on. */
   watch: () => "go on" | "end";
 }
 
@@ -36,9 +36,6 @@ export interface ForegroundEnd {
   /** Milliseconds that it ran. */
   durationMs: number;
 }
-
-/** Time between two looks at what is watched, in milliseconds. */
-const WATCH = 50;
 
 /** Runs a command to its end. */
 export async function runForeground(node: string, request: Foreground): Promise<ForegroundEnd> {
@@ -59,7 +56,7 @@ export async function runForeground(node: string, request: Foreground): Promise<
     if (ended === null && !(name === "SIGINT" && platform.isForeground())) child.kill(name);
   });
   while (ended === null) {
-    await Promise.race([end, expiry(WATCH)]);
+    await Promise.race([end, expiry(platform.watchEveryMs)]);
     if (ended !== null) break;
     if (cause === null && request.watch() === "end") {
       cause = "watch";

@@ -10,6 +10,7 @@
 import { EXIT, TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
+import { trimLog } from "../state/log.ts";
 import type { NodeInfo, RunOwner } from "../state/records.ts";
 import { withLog } from "./failure.ts";
 import { type ForegroundEnd, runForeground } from "./foreground.ts";
@@ -75,6 +76,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
       roots: { dir, attempts: marks, spare: started.info.spare },
       graceMs: started.info.stop.timeout_ms,
       watch() {
+        trimLog(dir.log, started.info.log.max_bytes);
         if (serverDied || findMain(started.info) !== null) return "go on";
         serverDied = true;
         teller.alarm(serverHasDied(request, started.info));

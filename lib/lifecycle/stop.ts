@@ -8,6 +8,7 @@ import { sleep } from "../os/sleep.ts";
 import { describeOwner, findOccupant, type Owner } from "../probe/listener.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock } from "../state/lock.ts";
+import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, writeNodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
@@ -128,6 +129,7 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
   refuseForeign(dir, judgement, "sweep", options.foreign);
   if (judgement.kind === "running") {
     tidy(dir);
+    trimLog(dir.log, judgement.info.log.max_bytes);
     return { action: "running", recovered: null };
   }
   const hadTombstone = evidence.tombstone.kind !== "missing";

@@ -97,6 +97,7 @@ export const linux: Platform = {
   },
   read: readProcess,
   list: listProcesses,
+  watchEveryMs: 50,
   sameStart: (a, b) => a === b,
   startedAtMs: (startTime) => bootedAtMs() + startTime * 1000 / TICKS_PER_SECOND,
   startPrecisionMs: 50,

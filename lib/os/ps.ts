@@ -72,6 +72,7 @@ export const ps: Platform = {
     return row?.pid === pid ? row : null;
   },
   list: () => parsePs(run("ps", ["-A", "-o", COLUMNS]) ?? "").map((row) => ({ ...row, value: null })),
+  watchEveryMs: 500,
   // procps computes lstart from the uptime, so it wavers by a second; a pid does not come round in one.
   sameStart: (a, b) => Math.abs(a - b) <= 1,
   startedAtMs: (startTime) => startTime * 1000,

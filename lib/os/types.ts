@@ -105,6 +105,8 @@ export interface Platform {
    * replacing itself would be gone if all environments were read after all rows.
    */
   list(variable: string): ProcessWithVariable[];
+  /** Time between two looks at one process that cost next to nothing, in milliseconds. */
+  readonly watchEveryMs: number;
   /** Whether two start times of one pid are the same moment, within the precision of the back end. */
   sameStart(a: number, b: number): boolean;
   /** Start time as milliseconds since 1970, for comparison with file times. */
