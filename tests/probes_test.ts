@@ -1,6 +1,6 @@
 /** Every condition for "ready": what it takes for it to hold, and that nobody but the node can meet it. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 
 const hasRedis = installed("redis-server", "redis-server");
@@ -212,6 +212,18 @@ Deno.test("--exec that hangs does not outlive the start, nor hold up the news of
   const gone = await sandbox.json(dead, { code: 1 });
   assertStringIncludes(gone.error.message, "the server exited with code 3");
   assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("a signal to a start whose --exec hangs ends it at once; nothing is committed, nothing is left", async () => {
+  await using sandbox = await Sandbox.create();
+  for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
+    const starter = sandbox.spawn(["start", "web", "--exec", "exec sleep 600", "--", "tail", "-f", "/dev/null"]);
+    await until("the probe runs", () => sandbox.serversOf("web").some((pid) => readProcess(pid)?.name === "sleep"));
+    starter.kill(signal);
+    assertEquals((await starter.output()).code, code);
+    assertEquals((await sandbox.json(["status", "web"], { code: 1 })).state, "failed");
+    assertEquals(sandbox.processes(), []);
+  }
 });
 
 Deno.test("a hanging --exec of a killed start is ended by the next one", async () => {

@@ -61,40 +61,40 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
   const end = wait.end.then(() => {
     ended = true;
   });
-  try {
-    for (;;) {
-      if (wait.abort.aborted) return { kind: "aborted" };
-      if (wait.isGone()) return { kind: "gone" };
-      const subject = wait.subject();
-      const deadline = Math.max(begun + wait.timeoutMs, subject?.notifications?.extendedUntil ?? 0);
-      if (subject !== null) {
-        const look = round.look(subject, Math.max(deadline - performance.now(), 1), looks.signal);
-        if (!ended) await Promise.race([look, interrupted]);
-        if (!wait.abort.aborted && !wait.isGone()) await look;
-        else void Promise.allSettled([look]); // it ends by itself, and what it finds is of no more use
+  for (;;) {
+    if (wait.abort.aborted) return { kind: "aborted" };
+    if (wait.isGone()) return { kind: "gone" };
+    const subject = wait.subject();
+    const deadline = Math.max(begun + wait.timeoutMs, subject?.notifications?.extendedUntil ?? 0);
+    if (subject !== null) {
+      const look = round.look(subject, Math.max(deadline - performance.now(), 1), looks.signal);
+      if (!ended) await Promise.race([look, interrupted]);
+      if (wait.abort.aborted || wait.isGone()) {
+        looks.abort();
+        void Promise.allSettled([look]); // what it finds is of no more use
+        continue;
       }
-      const now = performance.now();
-      const { states, foreign } = subject === null ? UNKNOWN : round;
-      if (states.length > 0) stableSince = null;
-      else stableSince ??= now;
-      if (stableSince !== null && now - stableSince >= wait.stableForMs) {
-        return wait.isGone() ? { kind: "gone" } : round.outcome();
-      }
-      const stableFor = `it has not yet been ready for ${wait.stableForMs} ms`;
-      const waitingFor = states.length > 0 ? states : [stableFor];
-      wait.onLook?.(waitingFor);
-      if (foreign === null) foreignSince = null;
-      else foreignSince ??= now;
-      if (foreign !== null && now - foreignSince! >= FOREIGN_FOR) return { kind: "foreign", verdict: foreign };
-      if (now >= deadline) {
-        return foreign === null ? { kind: "timeout", states: waitingFor } : { kind: "foreign", verdict: foreign };
-      }
-      if (stableSince !== null) round.again();
-      const pause = foreign === null && stableSince === null ? pauseAt(now - begun) : sleep(STABLE_PAUSE);
-      await (ended ? pause : Promise.race([pause, end]));
+      await look;
     }
-  } finally {
-    looks.abort();
+    const now = performance.now();
+    const { states, foreign } = subject === null ? UNKNOWN : round;
+    if (states.length > 0) stableSince = null;
+    else stableSince ??= now;
+    if (stableSince !== null && now - stableSince >= wait.stableForMs) {
+      return wait.isGone() ? { kind: "gone" } : round.outcome();
+    }
+    const stableFor = `it has not yet been ready for ${wait.stableForMs} ms`;
+    const waitingFor = states.length > 0 ? states : [stableFor];
+    wait.onLook?.(waitingFor);
+    if (foreign === null) foreignSince = null;
+    else foreignSince ??= now;
+    if (foreign !== null && now - foreignSince! >= FOREIGN_FOR) return { kind: "foreign", verdict: foreign };
+    if (now >= deadline) {
+      return foreign === null ? { kind: "timeout", states: waitingFor } : { kind: "foreign", verdict: foreign };
+    }
+    if (stableSince !== null) round.again();
+    const pause = foreign === null && stableSince === null ? pauseAt(now - begun) : sleep(STABLE_PAUSE);
+    await (ended ? pause : Promise.race([pause, end]));
   }
 }
 

@@ -7,7 +7,7 @@
 import { errnoOf, stateError } from "../errors.ts";
 import { moveOver, removeFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
-import { type LogSettings, MOST_LOGS } from "./settings.ts";
+import type { LogSettings } from "./settings.ts";
 
 /**
  * Makes a new, empty `server.log` and numbers the earlier ones. The new file is made first: when the disk
@@ -20,21 +20,25 @@ export function rotateLog(dir: NodeDir, settings: LogSettings): void {
   trimLog(dir.log, settings.max_bytes);
   try {
     Deno.openSync(fresh, { write: true, createNew: true, mode: 0o600 }).close();
-    for (let number = settings.keep; number > 0; number--) {
-      const from = number === 1 ? dir.log : `${dir.log}.${number - 1}`;
-      try {
-        moveOver(from, `${dir.log}.${number}`);
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
+    // 0 stands for the current one. Earlier starts may have kept more than this one does.
+    for (const number of numbersOf(dir).sort((a, b) => b - a)) {
+      const from = number === 0 ? dir.log : `${dir.log}.${number}`;
+      if (number < settings.keep) moveOver(from, `${dir.log}.${number + 1}`);
+      else if (number > settings.keep) removeFile(from, "remove");
     }
-    // Earlier starts may have kept more.
-    for (let number = settings.keep + 1; number <= MOST_LOGS && removeFile(`${dir.log}.${number}`); number++);
     moveOver(fresh, dir.log);
   } catch (error) {
     removeFile(fresh);
     throw stateError("write", dir.log, error);
   }
+}
+
+/** Numbers of the logs that there are. */
+function numbersOf(dir: NodeDir): number[] {
+  return [...Deno.readDirSync(dir.path)].flatMap(({ name }) => {
+    const form = /^server\.log(?:\.(\d{1,3}))?$/.exec(name);
+    return form === null ? [] : [Number(form[1] ?? 0)];
+  });
 }
 
 /**
