@@ -6,11 +6,11 @@
 import { TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 
-/** Signals that end a command in good order; numbers of signal(7). */
-const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+/** A signal that ends a command in good order. */
+export type EndSignal = "SIGHUP" | "SIGINT" | "SIGTERM";
 
-/** One of the signals that end a command in good order. */
-export type EndSignal = keyof typeof NUMBERS;
+/** Their numbers, of signal(7). */
+const NUMBERS: Record<EndSignal, number> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
 
 /** Tells that SIGINT, SIGTERM or SIGHUP has come. */
 export interface Interrupt extends Disposable {
