@@ -5,7 +5,7 @@ import { chooseServer, installed } from "./support/servers.ts";
 import { soak } from "./support/soak.ts";
 
 /** System calls of each scenario that are tried here; all of them together are more than 60. */
-const POINTS = 13;
+const POINTS = 8;
 
 const server = chooseServer();
 const hasStrace = installed("strace", "strace");

@@ -35,10 +35,10 @@ export interface Point {
 /** A command to kill, and what must be there before it. */
 export interface Scenario {
   name: string;
-  /** The state that the command meets: nothing, a server, or the leftovers of a start that was killed. */
-  before: "stopped" | "running" | "interrupted";
-  /** The command; `start` stands for the whole start of the server. */
-  command: "start" | string[];
+  /** The state that the command meets: nothing, a server, or the leftovers of a start or of a run that was killed. */
+  before: "stopped" | "running" | "interrupted" | "abandoned";
+  /** The command; `start` stands for the whole start of the server, `run` for one with a short test. */
+  command: "start" | "run" | string[];
   /** Named steps that it passes. */
   steps: string[];
 }
@@ -58,6 +58,19 @@ export const SCENARIOS: Scenario[] = [
     command: ["sweep", "web"],
     steps: ["locked", "tombstone-written", "recovered", "tombstone-removed"],
   },
+  {
+    name: "run",
+    before: "stopped",
+    command: "run",
+    steps: [...STARTING, ...COMMITTING, "marked", "ended", "swept"],
+  },
+  { name: "start after a run", before: "abandoned", command: "start", steps: [...STARTING, ...COMMITTING] },
+  {
+    name: "sweep after a run",
+    before: "abandoned",
+    command: ["sweep", "web"],
+    steps: ["locked", "recovered", "tombstone-removed"],
+  },
 ];
 
 /** Whether this machine has strace(1). */
@@ -75,12 +88,16 @@ export interface Outcome {
 export class CrashSite implements AsyncDisposable {
   readonly #sandbox: Sandbox;
   readonly #start: string[];
+  readonly #run: string[];
   readonly #port: number;
 
   private constructor(sandbox: Sandbox, server: Server) {
     this.#sandbox = sandbox;
     this.#port = freePort();
-    this.#start = ["start", "web", "--port", String(this.#port), "--", ...server.command(sandbox, this.#port)];
+    const command = server.command(sandbox, this.#port);
+    this.#start = ["start", "web", "--port", String(this.#port), "--", ...command];
+    const serve = `exec ${command.map((word) => sandbox.quote(word)).join(" ")}`;
+    this.#run = ["run", "web", "--port", String(this.#port), "--serve", serve, "--", "sh", "-c"];
   }
 
   /** A new one, with two bystanders that nobody may touch. */
@@ -156,11 +173,19 @@ export class CrashSite implements AsyncDisposable {
     if (before === "running") return void await sandbox.json(this.#start);
     await sandbox.run(["stop", "web"]);
     if (before === "stopped") return;
+    if (before === "abandoned") {
+      // Its test command kills the run, and goes on.
+      const ran = await sandbox.shell(
+        `${sandbox.commandLine([...this.#run, "kill -9 $PPID; sleep 600"])} >/dev/null 2>&1`,
+      );
+      return assertEquals(ran.code, 137, "the run that was to be killed was not");
+    }
     const killed = await sandbox.spawn(this.#start, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
     assert(killed.signal === "SIGKILL", "the start that was to be interrupted was not");
   }
 
   #command({ command }: Scenario): string[] {
+    if (command === "run") return [...this.#run, "sleep 0.05"];
     return command === "start" ? this.#start : command;
   }
 
