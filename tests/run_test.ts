@@ -67,6 +67,39 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129]
   });
 }
 
+Deno.test("a signal at any moment of a run leaves nothing: while it starts, as its test begins, while it stops", async () => {
+  await using sandbox = await Sandbox.create();
+  const slow = `trap 'touch stopping; sleep 0.3; exit 0' TERM; ${SERVE} & while :; do wait; done`;
+  const started = () => exists(sandbox.state) && sandbox.serversOf("web").length > 0;
+  const moments: [string, () => boolean][] = [
+    ["it starts", started],
+    // The first sign of the test command is its process, before it has run anything.
+    ["the test begins", () => sandbox.processes().some(isTest)],
+    ["it stops", () => exists(`${sandbox.project}/stopping`)],
+  ];
+  for (const [moment, condition] of moments) {
+    const test = moment === "it stops" ? "true" : "sleep 600";
+    const child = sandbox.spawn(["run", "web", "--serve", slow, "--port", "0", "--", "sh", "-c", `: mark; ${test}`]);
+    await until(moment, condition);
+    child.kill("SIGTERM");
+    assertEquals((await child.output()).code, 143, moment);
+    assertEquals(sandbox.processes(), [], moment);
+    const status = await sandbox.json(["status", "web"], { code: moment === "it starts" ? 1 : 3 });
+    assertEquals(status.state, moment === "it starts" ? "failed" : "stopped");
+    await sandbox.run(["sweep", "web"]);
+  }
+});
+
+/** Whether this is the test command, as soon as it has become that. */
+function isTest(pid: number): boolean {
+  try {
+    return /^[^\0]*sh -c : mark/.test(Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " "));
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof TypeError)) return false; // it has ended meanwhile
+    throw error;
+  }
+}
+
 Deno.test("a test that ignores the signal is killed with all it started, after the stop timeout or the second signal", async () => {
   await using sandbox = await Sandbox.create();
   const test = "trap '' TERM; setsid sleep 600 & touch ready; while :; do sleep 0.02; done";

@@ -11,7 +11,7 @@ import { expiry } from "../os/sleep.ts";
 import { reap } from "../process/reap.ts";
 import type { ExitStatus } from "../process/launcher.ts";
 import type { Roots } from "../process/tree.ts";
-import { endedBy, listenToEach } from "./interrupt.ts";
+import { endedBy, type Signals } from "./interrupt.ts";
 
 /** What to run, and what may end it early. */
 export interface Foreground {
@@ -23,6 +23,8 @@ export interface Foreground {
   roots: Omit<Roots, "processes">;
   /** Milliseconds until what is left of it after a signal is killed. */
   graceMs: number;
+  /** The signals to this process, which the command gets first. */
+  signals: Signals;
   /** Called several times a second: whether it may go on. */
   watch: () => "go on" | "end";
 }
@@ -48,13 +50,14 @@ export async function runForeground(node: string, request: Foreground): Promise<
   const end = child.status.then(({ code, signal }) => {
     ended = { code, signal };
   });
-  using _signals = listenToEach((name) => {
+  // Since the spawn, nothing has given a signal the time to be answered.
+  request.signals.answer = (name) => {
     // Whoever is told twice is in a hurry.
     deadline = cause === null ? performance.now() + request.graceMs : performance.now();
     cause ??= endedBy(name, "run", node);
     // Ctrl-C at a terminal goes to the whole foreground group, the command included; twice it would mean more.
     if (ended === null && !(name === "SIGINT" && platform.isForeground())) child.kill(name);
-  });
+  };
   while (ended === null) {
     await Promise.race([end, expiry(platform.watchEveryMs)]);
     if (ended !== null) break;

@@ -21,22 +21,33 @@ export interface Interrupt extends Disposable {
 /** Listens to the signals until disposed. */
 export function listenToSignals(action: string, node: string): Interrupt {
   const controller = new AbortController();
-  const listener = listenToEach((name) => controller.abort(endedBy(name, action, node)));
-  return { abort: controller.signal, [Symbol.dispose]: () => listener[Symbol.dispose]() };
+  const signals = new Signals((name) => controller.abort(endedBy(name, action, node)));
+  return { abort: controller.signal, [Symbol.dispose]: () => signals[Symbol.dispose]() };
 }
 
-/** Calls for each signal that comes; those that the caller has set to be ignored (`nohup`) stay ignored. */
-export function listenToEach(call: (name: EndSignal) => void): Disposable {
-  const ignored = platform.ignoredSignals();
-  const handlers = (Object.keys(NUMBERS) as EndSignal[])
-    .filter((name) => !ignored.includes(name))
-    .map((name) => [name, () => call(name)] as const);
-  for (const [name, handler] of handlers) Deno.addSignalListener(name, handler);
-  return {
-    [Symbol.dispose]() {
-      for (const [name, handler] of handlers) Deno.removeSignalListener(name, handler);
-    },
-  };
+/**
+ * The signals, for a command whose answer to them changes while it works: between one answer and the next there must be
+ * no moment in which a signal ends the process. Those that the caller has set to be ignored (`nohup`) stay ignored.
+ */
+export class Signals implements Disposable {
+  readonly #handlers: (readonly [EndSignal, () => void])[];
+  /** What is done about a signal, from now on. */
+  answer: (name: EndSignal) => void;
+
+  /** Listens until disposed. */
+  constructor(answer: (name: EndSignal) => void) {
+    this.answer = answer;
+    const ignored = platform.ignoredSignals();
+    this.#handlers = (Object.keys(NUMBERS) as EndSignal[])
+      .filter((name) => !ignored.includes(name))
+      .map((name) => [name, () => this.answer(name)] as const);
+    for (const [name, handler] of this.#handlers) Deno.addSignalListener(name, handler);
+  }
+
+  /** Leaves the signals to the system again. */
+  [Symbol.dispose](): void {
+    for (const [name, handler] of this.#handlers) Deno.removeSignalListener(name, handler);
+  }
 }
 
 /** The error of a command that a signal has ended. */

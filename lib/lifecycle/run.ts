@@ -14,7 +14,7 @@ import { trimLog } from "../state/log.ts";
 import type { NodeInfo, RunOwner } from "../state/records.ts";
 import { withLog } from "./failure.ts";
 import { type ForegroundEnd, runForeground } from "./foreground.ts";
-import { listenToSignals } from "./interrupt.ts";
+import { endedBy, type EndSignal, Signals } from "./interrupt.ts";
 import { findMain } from "./judge.ts";
 import type { Started, StartRequest } from "./request.ts";
 import { start } from "./start.ts";
@@ -62,10 +62,16 @@ export async function run(request: RunRequest): Promise<RunResult> {
     pid: Deno.pid,
     start_time: platform.read(Deno.pid)?.startTime ?? -1,
   };
-  const started = await startFor(owner, request);
+  // A signal during the start ends it in good order; later ones are the test command's; the stop is not cut short.
+  const controller = new AbortController();
+  let interruption: TombstoneError | null = null;
+  const abort = (name: EndSignal) => controller.abort(interruption ??= endedBy(name, "run", dir.node));
+  using signals = new Signals(abort);
+  const started = await start({ ...request.node, run: owner, abort: controller.signal });
   let serverDied = false;
   let test: ForegroundEnd;
   try {
+    controller.signal.throwIfAborted();
     request.onReady(started);
     const { command, env } = request.test(started.info);
     const marks = started.started ? [owner.id] : [];
@@ -75,6 +81,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
       env: started.started ? { ...env, [ATTEMPT_VARIABLE]: owner.id } : env,
       roots: { dir, attempts: marks, spare: started.info.spare },
       graceMs: started.info.stop.timeout_ms,
+      signals,
       watch() {
         trimLog(dir.log, started.info.log.max_bytes);
         if (serverDied || findMain(started.info) !== null) return "go on";
@@ -84,16 +91,12 @@ export async function run(request: RunRequest): Promise<RunResult> {
       },
     });
   } finally {
+    signals.answer = abort;
     // A failure of the test command to run at all is told by its own error.
     if (started.started) await stopOwn(owner, request);
   }
+  test.cause ??= interruption;
   return { ...started, test, serverDied, stopped: started.started };
-}
-
-/** A signal during the start ends it in good order; later ones are the test command's. */
-async function startFor(owner: RunOwner, { node }: RunRequest): Promise<Started> {
-  using interrupt = listenToSignals("run", node.dir.node);
-  return await start({ ...node, run: owner, abort: interrupt.abort });
 }
 
 /** Stops the node unless somebody else has started it anew meanwhile; then it is theirs. */
