@@ -78,6 +78,7 @@ Deno.test("a signal at any moment of a run leaves nothing: while it starts, as i
     ["it stops", () => exists(`${sandbox.project}/stopping`)],
   ];
   for (const [moment, condition] of moments) {
+    if (exists(`${sandbox.project}/stopping`)) Deno.removeSync(`${sandbox.project}/stopping`);
     const test = moment === "it stops" ? "true" : "sleep 600";
     const child = sandbox.spawn(["run", "web", "--serve", slow, "--port", "0", "--", "sh", "-c", `: mark; ${test}`]);
     await until(moment, condition);
