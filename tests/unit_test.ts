@@ -1,7 +1,7 @@
 /** The parts that can be tested without a process. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/cli/values.ts";
-import { duration, size, statusTable } from "../lib/commands/render.ts";
+import { duration, size, StatusTable } from "../lib/commands/render.ts";
 import { PLAIN } from "../lib/output/paint.ts";
 import { EXIT, TombstoneError } from "../lib/errors.ts";
 import { readListeners } from "../lib/os/linux.ts";
@@ -127,14 +127,19 @@ Deno.test("listenersFor() takes the most specific listeners, as the kernel does"
 });
 
 Deno.test("chooseFreePort() gives a port to one starter at a time", async () => {
-  const port = freePort();
-  {
-    using first = await chooseFreePort("127.0.0.1", port);
-    using second = await chooseFreePort("127.0.0.1", port);
-    assertEquals([first.port, second.port === port], [port, false]);
+  let again = false;
+  // Another test may take the port meanwhile; five times in a row it does not.
+  for (let tries = 0; tries < 5 && !again; tries++) {
+    const port = freePort();
+    {
+      using first = await chooseFreePort("127.0.0.1", port);
+      using second = await chooseFreePort("127.0.0.1", port);
+      assert(first.port !== second.port && second.port !== port);
+    }
+    using third = await chooseFreePort("127.0.0.1", port);
+    again = third.port === port;
   }
-  using third = await chooseFreePort("127.0.0.1", port);
-  assertEquals(third.port, port);
+  assert(again, "a port that was given back is given again");
 });
 
 Deno.test("durations, ports, counts, variables and signals", () => {
@@ -220,5 +225,5 @@ Deno.test("durations for people, and tables that line up", () => {
     "50 MB",
     "2000 TB",
   ]);
-  assertEquals(statusTable([], "node", PLAIN), ["NODE  STATE  PID  ADDRESS  UPTIME  LOG"]);
+  assertEquals(new StatusTable([], "node", PLAIN).head(), "NODE  STATE  PID  ADDRESS  UPTIME  LOG");
 });

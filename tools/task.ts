@@ -106,6 +106,7 @@ const TASKS: Record<string, () => Promise<number>> = {
   compile: () => compile(rest),
   demo: () => run("tools/demo.ts", rest),
   bench: () => run("tools/bench.ts", rest),
+  many: () => run("tools/many.ts", rest),
   crash: () => run("tools/crash.ts", rest),
   soak: () => run("tools/soak.ts", rest),
 };

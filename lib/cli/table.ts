@@ -152,7 +152,7 @@ export const COMMANDS: Command[] = [
     summary: "one node, or all of this workspace",
     nodes: "one",
     takesCommand: false,
-    flags: [],
+    flags: [{ name: "all", summary: "every node of every workspace" }],
     load: () => import("../commands/status.ts"),
   },
   {

@@ -18,5 +18,5 @@ export async function run(call: Call): Promise<Result> {
 
 async function nodeNames(call: Call): Promise<string[]> {
   const state = call.findState();
-  return state === null ? [] : nodesOfWorkspace(state, (await call.workspace()).id).map((dir) => dir.node);
+  return state === null ? [] : Array.from(nodesOfWorkspace(state, (await call.workspace()).id), (dir) => dir.node);
 }

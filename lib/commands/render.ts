@@ -70,9 +70,9 @@ export function statusLine(report: NodeReport, paint: Paint): string {
 /** Columns of the table; the state is the third. */
 const HEAD = ["WORKSPACE", "NODE", "STATE", "PID", "ADDRESS", "UPTIME", "LOG", ""];
 
-/** Nodes as a table. */
-export function statusTable(reports: NodeReport[], columns: "node" | "workspace and node", paint: Paint): string[] {
-  const rows = reports.map((report) => [
+/** Cells of a node's row. */
+function cellsOf(report: NodeReport): string[] {
+  return [
     report.workspace,
     report.node,
     report.state,
@@ -81,14 +81,40 @@ export function statusTable(reports: NodeReport[], columns: "node" | "workspace 
     uptime(report) ?? "-",
     report.log_size === null ? "-" : size(report.log_size),
     report.reason ?? "",
-  ]);
-  const widths = HEAD.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]!.length)));
-  const line = (cells: string[], report?: NodeReport) =>
-    cells.map((cell, column) => {
-      const padded = cell.padEnd(widths[column]!);
-      return column === 2 && report !== undefined
-        ? paintState(report, cell, paint) + padded.slice(cell.length)
-        : padded;
-    }).slice(columns === "node" ? 1 : 0).join("  ").trimEnd();
-  return [paint.quiet(line(HEAD)), ...rows.map((row, at) => line(row, reports[at]))];
+  ];
+}
+
+/** A table of nodes, written row by row. */
+export class StatusTable {
+  readonly #columns: "node" | "workspace and node";
+  readonly #paint: Paint;
+  readonly #widths: number[];
+
+  /** A table whose columns are as wide as these nodes need. */
+  constructor(reports: NodeReport[], columns: "node" | "workspace and node", paint: Paint) {
+    this.#columns = columns;
+    this.#paint = paint;
+    this.#widths = HEAD.map((head) => head.length);
+    for (const report of reports) {
+      cellsOf(report).forEach((cell, at) => this.#widths[at] = Math.max(this.#widths[at]!, cell.length));
+    }
+  }
+
+  /** The line above the nodes. */
+  head(): string {
+    return this.#paint.quiet(this.#line(HEAD));
+  }
+
+  /** The line of a node. */
+  row(report: NodeReport): string {
+    return this.#line(cellsOf(report), report);
+  }
+
+  #line(cells: string[], report?: NodeReport): string {
+    return cells.map((cell, at) => {
+      const padded = cell.padEnd(this.#widths[at]!);
+      if (at !== 2 || report === undefined) return padded;
+      return paintState(report, cell, this.#paint) + padded.slice(cell.length);
+    }).slice(this.#columns === "node" ? 1 : 0).join("  ").trimEnd();
+  }
 }

@@ -4,13 +4,23 @@
  * @module
  */
 import type { Call, Result } from "../cli/call.ts";
-import { EXIT } from "../errors.ts";
-import { inspect, type State } from "../lifecycle/inspect.ts";
-import { nodesOfWorkspace } from "../state/node_dir.ts";
-import { statusLine, statusTable } from "./render.ts";
+import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { inspect, type NodeReport, type State, unreadable } from "../lifecycle/inspect.ts";
+import { holdSnapshot } from "../os/platform.ts";
+import { ATTEMPT_VARIABLE } from "../process/tree.ts";
+import { allNodes, type NodeDir, nodesOfWorkspace } from "../state/node_dir.ts";
+import { inBatches } from "./batches.ts";
+import { NodeStream } from "./node_stream.ts";
+import { statusLine, StatusTable } from "./render.ts";
 
 /** Exit codes of states, as of the init scripts of the LSB; the worst first. */
 const WORST_FIRST = [EXIT.state, EXIT.failed, EXIT.nothing, EXIT.ok];
+
+/** Nodes that are looked at at the same time: their probes may take a while to answer. */
+const AT_ONCE = 64;
+
+/** Rows by which the widths of the table's columns are chosen; later ones may be wider. */
+const FIRST_ROWS = 1000;
 
 /** Exit code of `status` for a node in this state. */
 export function exitCodeOf(state: State): number {
@@ -32,17 +42,63 @@ export function exitCodeOf(state: State): number {
 
 /** Runs the command. */
 export async function run(call: Call): Promise<Result> {
+  const all = call.flags.has("all");
+  if (all && call.nodes.length > 0) {
+    throw usageError("Cannot use --all with the name of a node", "tombstone status --all");
+  }
   if (call.nodes.length === 1) {
     const report = await inspect(await call.nodeDir(call.node, "find"));
     return { exitCode: exitCodeOf(report.state), document: report, lines: [statusLine(report, call.output.paint)] };
   }
   const state = call.findState();
-  const dirs = state === null ? [] : nodesOfWorkspace(state, (await call.workspace()).id);
-  const reports = await Promise.all(dirs.map(inspect));
-  const codes = reports.map((report) => exitCodeOf(report.state));
-  return {
-    exitCode: WORST_FIRST.find((code) => (codes as number[]).includes(code)) ?? EXIT.nothing,
-    document: { nodes: reports },
-    lines: reports.length === 0 ? ["no nodes in this workspace"] : statusTable(reports, "node", call.output.paint),
+  const dirs = state === null ? [] : all ? allNodes(state) : nodesOfWorkspace(state, (await call.workspace()).id);
+  const seen = await tellNodes(call, dirs, all ? "workspace and node" : "node", "no nodes in this workspace");
+  const codes = [...seen].map(exitCodeOf) as number[];
+  const exitCode = WORST_FIRST.find((code) => codes.includes(code)) ?? EXIT.nothing;
+  return { exitCode, document: null, lines: [], isTold: true };
+}
+
+/**
+ * Looks at nodes, from one look at the system, and tells of each as soon as it can.
+ *
+ * @param none what to say where there is none
+ * @returns the states that there were
+ */
+export async function tellNodes(
+  call: Call,
+  dirs: Iterable<NodeDir>,
+  columns: "node" | "workspace and node",
+  none: string,
+): Promise<Set<State>> {
+  using _snapshot = holdSnapshot(ATTEMPT_VARIABLE);
+  const stream = new NodeStream(call.output);
+  const states = new Set<State>();
+  const first: NodeReport[] = [];
+  let table: StatusTable | null = null;
+  const begin = () => {
+    table = new StatusTable(first, columns, call.output.paint);
+    stream.line(table.head());
+    for (const report of first) stream.line(table.row(report));
+    return table;
   };
+  for await (const report of inBatches(AT_ONCE, dirs, look)) {
+    states.add(report.state);
+    stream.add(report);
+    if (table !== null) stream.line((table as StatusTable).row(report));
+    else if (first.push(report) === FIRST_ROWS) table = begin();
+    if (stream.reader === "closed") break;
+  }
+  if (table === null && first.length > 0) begin();
+  stream.end(none);
+  return states;
+}
+
+/** A node that cannot be looked at is no reason not to tell of the others. */
+async function look(dir: NodeDir): Promise<NodeReport> {
+  try {
+    return await inspect(dir);
+  } catch (error) {
+    if (error instanceof TombstoneError) return unreadable(dir, error.message);
+    throw error;
+  }
 }

@@ -5,46 +5,81 @@
  */
 import type { Call, Result } from "../cli/call.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
-import { foreseeSweep, sweep, type Swept } from "../lifecycle/stop.ts";
+import { foreseeSweep, glance, sweep, type Swept } from "../lifecycle/stop.ts";
+import { holdSnapshot } from "../os/platform.ts";
 import { describeRecovery } from "../output/output.ts";
+import { ATTEMPT_VARIABLE, shareLooks } from "../process/tree.ts";
 import { isLocked } from "../state/lock.ts";
 import { allNodes, existsDir, type NodeDir } from "../state/node_dir.ts";
+import { inBatches } from "./batches.ts";
+import { NodeStream } from "./node_stream.ts";
 
 type Done = Omit<Swept, "action"> & { action: Swept["action"] | "locked" | "refused" };
 
+/** Nodes that are swept at the same time: they share their looks at the process table. */
+const AT_ONCE = 128;
+
 /** Runs the command. With `--all`, what refuses to be swept is told and passed over, and counts in the exit code. */
 export async function run(call: Call): Promise<Result> {
-  const all = call.flags.has("all");
   const isDryRun = call.flags.has("dry-run");
-  if (all && call.nodes.length > 0) {
-    throw usageError("Cannot use --all with the name of a node", "tombstone sweep --all");
-  }
-  const state = call.findState();
-  const dirs = all ? (state === null ? [] : allNodes(state)) : [await call.nodeDir(call.node, "find")];
-  const results = [];
-  const lines: string[] = [];
+  const stream = new NodeStream(call.output);
+  const tell = ({ workspace, node }: NodeDir, done: Done) => {
+    stream.add({ workspace, node, dry_run: isDryRun, ...done });
+    stream.line(describe(node, done, isDryRun));
+  };
   let exitCode: number = EXIT.ok;
-  for (const dir of dirs) {
-    let done: Done;
-    try {
-      done = await sweepOne(call, dir, isDryRun, all);
-    } catch (error) {
-      if (!all || !(error instanceof TombstoneError)) throw error;
-      call.output.warn(`${error.message} (${error.hint})`);
-      exitCode = exitCode === EXIT.ok ? error.exitCode : exitCode;
-      done = { action: "refused", recovered: null };
-    }
-    results.push({ workspace: dir.workspace, node: dir.node, dry_run: isDryRun, ...done });
-    lines.push(describe(dir.node, done, isDryRun));
+  if (call.flags.has("all")) {
+    if (call.nodes.length > 0) throw usageError("Cannot use --all with the name of a node", "tombstone sweep --all");
+    exitCode = await sweepAll(call, isDryRun, tell);
+  } else {
+    const dir = await call.nodeDir(call.node, "find");
+    tell(dir, await sweepOne(call, dir, isDryRun));
   }
-  if (lines.length === 0) lines.push("no nodes");
-  return { exitCode, document: { nodes: results }, lines };
+  stream.end("no nodes");
+  return { exitCode, document: null, lines: [], isTold: true };
 }
 
-async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean, all: boolean): Promise<Done> {
+/** First finds out, from one look at the system, which nodes there is anything to do for; then does it, many at a time. */
+async function sweepAll(call: Call, isDryRun: boolean, tell: (dir: NodeDir, done: Done) => void): Promise<number> {
+  const state = call.findState();
+  if (state === null) return EXIT.ok;
+  const idle = new Map<string, "running" | "nothing">();
+  let count = 0;
+  {
+    using _snapshot = holdSnapshot(ATTEMPT_VARIABLE);
+    for (const dir of allNodes(state)) {
+      count++;
+      const found = glance(dir);
+      if (found !== "work") idle.set(dir.path, found);
+    }
+  }
+  using _shared = shareLooks();
+  using waiting = call.output.count("sweep");
+  let exitCode: number = EXIT.ok;
+  let done = 0;
+  const work = async (dir: NodeDir): Promise<[NodeDir, Done]> => {
+    const action = idle.get(dir.path);
+    if (action !== undefined) return [dir, { action, recovered: null }];
+    try {
+      if (!isDryRun && isLocked(dir)) return [dir, { action: "locked", recovered: null }];
+      return [dir, await sweepOne(call, dir, isDryRun)];
+    } catch (error) {
+      if (!(error instanceof TombstoneError)) throw error;
+      call.output.warn(`${error.message} (${error.hint})`);
+      exitCode = exitCode === EXIT.ok ? error.exitCode : exitCode;
+      return [dir, { action: "refused", recovered: null }];
+    }
+  };
+  for await (const [dir, what] of inBatches(AT_ONCE, allNodes(state), work)) {
+    tell(dir, what);
+    waiting.update([`${++done} of ${count} nodes`]);
+  }
+  return exitCode;
+}
+
+async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean): Promise<Done> {
   if (existsDir(dir) === "missing") return { action: "nothing", recovered: null };
-  if (isDryRun) return foreseeSweep(dir);
-  if (all && isLocked(dir)) return { action: "locked", recovered: null };
+  if (isDryRun) return await foreseeSweep(dir);
   return await sweep(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, teller: call.output });
 }
 

@@ -42,7 +42,7 @@ export function examine(path: string, find: () => string | null): Check[] {
   const own = state === null
     ? [well("state-directory", `"${path}" does not exist yet; the first start makes it`)]
     : checkStateDir(state);
-  const nodes = state === null ? [] : allNodes(state);
+  const nodes = state === null ? [] : [...allNodes(state)];
   return [...own, ...checkSystem(), ...nodes.map(checkNode), ...findOrphans(nodes)];
 }
 

@@ -94,6 +94,11 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null): NodeRep
   };
 }
 
+/** The report of a node whose state could not be read at all. */
+export function unreadable(dir: NodeDir, reason: string): NodeReport {
+  return emptyReport(dir, "unknown", reason);
+}
+
 /** The report of a node with a commit record. */
 export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason: string | null = null): NodeReport {
   const port = info.port === 0 ? null : info.port;

@@ -7,10 +7,10 @@ import { findLive, isAlive, isPlausiblePid, platform } from "../os/platform.ts";
 import type { Identity, ProcessRow } from "../os/types.ts";
 import { findDaemon } from "../process/pid_file.ts";
 import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
-import { type LaunchRecord, readLaunchRecord, readLaunchRecords } from "../state/launch_record.ts";
+import { launchesAmong, type LaunchRecord, readLaunchRecord } from "../state/launch_record.ts";
 import { readSmallFile } from "../state/durable.ts";
 import { asAttempt } from "../state/fields.ts";
-import { isLogOf, type NodeDir } from "../state/node_dir.ts";
+import { entriesOf, isLogOf, type NodeDir } from "../state/node_dir.ts";
 import {
   type Found,
   here,
@@ -24,6 +24,8 @@ import {
 
 /** The files of a node, as they were found. */
 export interface Evidence {
+  /** Names of all that is in the node's directory. */
+  entries: string[];
   /** `starting`. */
   tombstone: Found<Tombstone>;
   /** `node.info`. */
@@ -51,22 +53,28 @@ export type Judgement =
 
 /** Reads the files of a node. */
 export function collectEvidence(dir: NodeDir): Evidence {
-  const evidence = readEvidence(dir);
-  if (!isBare(evidence) || readSmallFile(dir.pid).kind === "missing") return evidence;
-  // A sweep removes node.info last, so a pid without it tells of a record that somebody else has removed; or of a start
-  // that has begun since the first look, which the second look then sees.
-  const again = readEvidence(dir);
-  if (!isBare(again)) return again;
-  return { ...again, info: { kind: "unreadable", reason: "it is missing, though pid is there" } };
+  // Only what the directory lists is opened, since most of it mostly is not there. What is listed but gone when it is
+  // read tells of a command that goes on meanwhile; what that has made instead, the next look shows.
+  for (let look = 1;; look++) {
+    const entries = entriesOf(dir);
+    const has = (path: string) => entries.includes(path.slice(dir.path.length + 1));
+    const tombstone: Evidence["tombstone"] = has(dir.starting) ? readTombstone(dir) : { kind: "missing" };
+    const info: Evidence["info"] = has(dir.info) ? readNodeInfo(dir) : { kind: "missing" };
+    const launches = launchesAmong(entries).map((attempt) => readLaunchRecord(dir, attempt));
+    const isGone = has(dir.starting) && tombstone.kind === "missing" || has(dir.info) && info.kind === "missing";
+    const isBare = tombstone.kind === "missing" && info.kind === "missing";
+    // A sweep removes node.info last, so a pid without it tells of a record that somebody else has removed; or of a
+    // start that has begun since the first look, which the second look then sees.
+    const isDoubtful = isGone || isBare && has(dir.pid);
+    if (isDoubtful && look < MOST_LOOKS) continue;
+    if (!isBare || !has(dir.pid)) return { entries, tombstone, info, launches };
+    const reason = "it is missing, though pid is there";
+    return { entries, tombstone, info: { kind: "unreadable", reason }, launches };
+  }
 }
 
-function readEvidence(dir: NodeDir): Evidence {
-  return { tombstone: readTombstone(dir), info: readNodeInfo(dir), launches: readLaunchRecords(dir) };
-}
-
-function isBare({ tombstone, info }: Evidence): boolean {
-  return tombstone.kind === "missing" && info.kind === "missing";
-}
+/** Looks at files that change while they are looked at. */
+const MOST_LOOKS = 5;
 
 /** Where a record stands to this process: same boot, an earlier one, or elsewhere. */
 type Relation = { kind: "same-boot" } | { kind: "earlier-boot" } | { kind: "elsewhere"; reason: string };

@@ -8,7 +8,7 @@ import { stateError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { findUnixOccupant } from "../probe/listener.ts";
 import { reap } from "../process/reap.ts";
-import { findTree, type Roots } from "../process/tree.ts";
+import { lookForTree, type Roots } from "../process/tree.ts";
 import { isTemporaryName, removeFile, syncDir } from "../state/durable.ts";
 import { attemptOfEntry, readLaunchRecords } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -113,7 +113,7 @@ export async function recover(
 }
 
 /** What a recovery would do, without doing it. */
-export function foresee(dir: NodeDir, evidence: Evidence, judgement: Judgement): Recovered | null {
+export async function foresee(dir: NodeDir, evidence: Evidence, judgement: Judgement): Promise<Recovered | null> {
   const reason = reasonOf(judgement);
   if (reason === null) return null;
   const present = (path: string) => {
@@ -129,7 +129,7 @@ export function foresee(dir: NodeDir, evidence: Evidence, judgement: Judgement):
     reason,
     ...originOf(evidence),
     progress: progressOf(dir, evidence),
-    pids: findTree(currentRoots(dir, evidence)).map((row) => row.pid),
+    pids: (await lookForTree(currentRoots(dir, evidence))).map((row) => row.pid),
     files: [
       ...runtimeEntries(dir).filter((name) => present(`${dir.path}/${name}`)),
       ...recordsOf(evidence).flatMap(declaredFiles).filter(present),

@@ -137,12 +137,26 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
   return { action: recovered !== null || hadTombstone ? "swept" : "nothing", recovered };
 }
 
+/** Whether there is anything for {@linkcode sweep} to do; by a look that changes nothing and takes no lock. */
+export function glance(dir: NodeDir): "running" | "nothing" | "work" {
+  const evidence = collectEvidence(dir);
+  const judgement = judge(evidence);
+  if (evidence.entries.some((name) => name !== "lock" && !isPermanent(name, judgement))) return "work";
+  return judgement.kind === "running" ? "running" : "nothing";
+}
+
+/** Whether an entry of a node's directory may stay as it is: logs, and the records of a node that runs. */
+function isPermanent(name: string, judgement: Judgement): boolean {
+  if (/^server\.log(\.\d+)?$/.test(name)) return true;
+  return judgement.kind === "running" && ["node.info", "pid", "port"].includes(name);
+}
+
 /** What {@linkcode sweep} would do now. */
-export function foreseeSweep(dir: NodeDir): Swept {
+export async function foreseeSweep(dir: NodeDir): Promise<Swept> {
   const evidence = collectEvidence(dir);
   const judgement = judge(evidence);
   if (judgement.kind === "running") return { action: "running", recovered: null };
-  const recovered = foresee(dir, evidence, judgement);
+  const recovered = await foresee(dir, evidence, judgement);
   return { action: recovered === null ? "nothing" : "swept", recovered };
 }
 

@@ -6,6 +6,7 @@
  */
 import { linux } from "./linux.ts";
 import { ps } from "./ps.ts";
+import { snapshotOf } from "./snapshot.ts";
 import type { Identity, Platform, ProcessRow } from "./types.ts";
 
 /** Largest pid that a Linux kernel hands out (`PID_MAX_LIMIT`, 2^22). */
@@ -53,4 +54,20 @@ export function signal(identity: Identity, name: Deno.Signal): boolean {
 }
 
 /** Chosen by the operating system; `TOMBSTONE_PLATFORM=ps` forces the portable back end for tests. */
-export const platform: Platform = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "ps" ? ps : linux;
+export let platform: Platform = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "ps" ? ps : linux;
+
+/**
+ * From now on, until disposed, everybody is answered from one look at the system. For commands that only tell; whoever
+ * acts on what it sees has to look itself.
+ *
+ * @param variable the variable of processes that will be asked for
+ */
+export function holdSnapshot(variable: string): Disposable {
+  const before = platform;
+  platform = snapshotOf(before, variable);
+  return {
+    [Symbol.dispose]() {
+      platform = before;
+    },
+  };
+}

@@ -8,6 +8,7 @@ import { errnoOf, EXIT, TombstoneError } from "../errors.ts";
 import type { Recovered } from "../lifecycle/recover.ts";
 import type { Step } from "../lifecycle/step.ts";
 import type { Teller, Waiting } from "../lifecycle/teller.ts";
+import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { annotation, isGithub, writeOutputs } from "./github.ts";
 import { type Paint, paintFor } from "./paint.ts";
@@ -139,9 +140,19 @@ export class Output implements Teller {
 
   /** A node is waited for. */
   wait(dir: NodeDir): Waiting {
+    return this.#wait(dir.node, `waiting for "${dir.node}"`, () => lastLines(dir.log, 1)[0]);
+  }
+
+  /** Many nodes are worked on. */
+  count(action: string): Waiting {
+    return this.#wait(action, `at work on the ${action}`, () => undefined);
+  }
+
+  #wait(title: string, sentence: string, log: () => string | undefined): Waiting {
     if (this.mode.volume === "quiet") return SILENT;
-    if (!Deno.stderr.isTerminal()) return plainLines(dir, (line) => this.tell(line));
-    return this.#line = new Line(dir, this.#paint, (text) => write(Deno.stderr, text));
+    if (!Deno.stderr.isTerminal()) return plainLines(sentence, (line) => this.tell(line));
+    if (this.#line?.isOpen) return SILENT; // of several that are worked on at once, the first has the line
+    return this.#line = new Line(title, log, this.#paint, (text) => write(Deno.stderr, text));
   }
 
   /** What was found and undone. */

@@ -4,8 +4,6 @@
  * @module
  */
 import type { Waiting } from "../lifecycle/teller.ts";
-import { lastLines } from "../state/log_reader.ts";
-import type { NodeDir } from "../state/node_dir.ts";
 import type { Paint } from "./paint.ts";
 
 /** Shown only where waiting takes longer than this, in milliseconds. */
@@ -26,17 +24,21 @@ const [WIPE, NO_WRAP, WRAP] = ["\r\x1b[2K", "\x1b[?7l", "\x1b[?7h"];
 
 /** One line of a terminal. */
 export class Line implements Waiting {
-  readonly #dir: NodeDir;
+  readonly #title: string;
+  readonly #log: () => string | undefined;
   readonly #write: (text: string) => void;
   readonly #paint: Paint;
   readonly #begun = performance.now();
   #states: string[] = [];
   #timer: ReturnType<typeof setInterval> | null = null;
   #isShown = false;
+  /** Whether it goes on. */
+  isOpen = true;
 
-  /** Shows the wait for a node. */
-  constructor(dir: NodeDir, paint: Paint, write: (text: string) => void) {
-    this.#dir = dir;
+  /** Shows the wait for something; `log` gives the line that is shown last. */
+  constructor(title: string, log: () => string | undefined, paint: Paint, write: (text: string) => void) {
+    this.#title = title;
+    this.#log = log;
     this.#paint = paint;
     this.#write = write;
   }
@@ -52,9 +54,9 @@ export class Line implements Waiting {
   #show(): void {
     const { strong, quiet } = this.#paint;
     const seconds = ((performance.now() - this.#begun) / 1000).toFixed(1);
-    const [last] = lastLines(this.#dir.log, 1);
+    const last = this.#log();
     const log = last === undefined || last === "" ? "" : quiet(`  | ${last}`);
-    const text = `${strong(this.#dir.node)}  ${seconds}s  ${this.#states.join(", ")}${log}`;
+    const text = `${strong(this.#title)}  ${seconds}s  ${this.#states.join(", ")}${log}`;
     this.#write(`${WIPE}${NO_WRAP}${text}${WRAP}`);
     this.#isShown = true;
   }
@@ -68,12 +70,13 @@ export class Line implements Waiting {
   /** Ends it. */
   [Symbol.dispose](): void {
     if (this.#timer !== null) clearInterval(this.#timer);
+    this.isOpen = false;
     this.wipe();
   }
 }
 
 /** Plain lines, for pipes and the logs of CI. */
-export function plainLines(dir: NodeDir, write: (line: string) => void): Waiting {
+export function plainLines(title: string, write: (line: string) => void): Waiting {
   const begun = performance.now();
   let next = begun + FIRST_PLAIN;
   return {
@@ -81,7 +84,7 @@ export function plainLines(dir: NodeDir, write: (line: string) => void): Waiting
       const now = performance.now();
       if (now < next) return;
       next = now + NEXT_PLAIN;
-      write(`waiting for "${dir.node}" for ${Math.round((now - begun) / 1000)} s: ${states.join(", ")}`);
+      write(`${title} for ${Math.round((now - begun) / 1000)} s: ${states.join(", ")}`);
     },
     [Symbol.dispose]() {},
   };

@@ -6,7 +6,7 @@
 import { findLive, signal } from "../os/platform.ts";
 import type { Identity, ProcessRow } from "../os/types.ts";
 import { sleep } from "../os/sleep.ts";
-import { findTree, type Roots } from "./tree.ts";
+import { lookForTree, type Roots } from "./tree.ts";
 
 /** How to end a tree. */
 export interface ReapOptions {
@@ -53,7 +53,7 @@ export async function reap(roots: Roots, options: ReapOptions): Promise<{ pids: 
   };
   let asking: Promise<void> | null = null;
   for (let empty = 0;;) {
-    const tree = findTree(roots);
+    const tree = await lookForTree(roots);
     for (const row of tree) seen.add(row.pid);
     options.onLook?.(tree);
     empty = tree.length === 0 ? empty + 1 : 0;

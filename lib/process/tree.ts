@@ -26,13 +26,43 @@ const ALWAYS_SPARED = ["epmd"];
 /** Variable by which a process shows to which attempt it belongs. */
 export const ATTEMPT_VARIABLE = "TOMBSTONE_ATTEMPT";
 
+let looks: "own" | "shared" = "own";
+let nextLook: Promise<ProcessWithVariable[]> | null = null;
+
+/** Until disposed, those who want to look at the process table at about the same time share one look. */
+export function shareLooks(): Disposable {
+  looks = "shared";
+  return {
+    [Symbol.dispose]() {
+      looks = "own";
+    },
+  };
+}
+
+/** One look at the process table. A shared one begins after everybody has asked who gets it. */
+function lookAtAll(): ProcessWithVariable[] | Promise<ProcessWithVariable[]> {
+  if (looks === "own") return platform.list(ATTEMPT_VARIABLE);
+  return nextLook ??= Deno.lstat("/").then(() => { // a turn of the event loop, in which the others ask
+    nextLook = null;
+    return platform.list(ATTEMPT_VARIABLE);
+  });
+}
+
+/** The live processes of a node, as {@linkcode findTree} finds them; many who ask at the same time share the look. */
+export async function lookForTree(roots: Roots): Promise<ProcessRow[]> {
+  return treeAmong(await lookAtAll(), roots);
+}
+
 /**
  * The live processes of a node, from one look at the process table. The caller's own process is never
  * among them, nor a node that was started from inside this one.
  */
 export function findTree(roots: Roots): ProcessRow[] {
-  const rows = platform.list(ATTEMPT_VARIABLE)
-    .filter((row) => isAlive(row) && row.pid !== Deno.pid && row.pid > 1);
+  return treeAmong(platform.list(ATTEMPT_VARIABLE), roots);
+}
+
+function treeAmong(all: ProcessWithVariable[], roots: Roots): ProcessRow[] {
+  const rows = all.filter((row) => isAlive(row) && row.pid !== Deno.pid && row.pid > 1);
   const holdsOurs = ({ value }: ProcessWithVariable) => value !== null && roots.attempts.includes(value);
   const isExcluded = (row: ProcessWithVariable) =>
     ALWAYS_SPARED.includes(row.name) || roots.spare.includes(row.name) || (row.value !== null && !holdsOurs(row));

@@ -7,9 +7,8 @@
  */
 import { isPlausiblePid, platform } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
-import { stateError } from "../errors.ts";
 import { modifiedAtMs, readSmallFile } from "./durable.ts";
-import type { NodeDir } from "./node_dir.ts";
+import { entriesOf, type NodeDir } from "./node_dir.ts";
 import { asAttempt } from "./fields.ts";
 
 /** One launcher, as it recorded itself. */
@@ -43,15 +42,12 @@ export function readLaunchRecord(dir: NodeDir, attempt: string): LaunchRecord {
   };
 }
 
+/** Attempts that have a launch record, by the entries of a node's directory. */
+export function launchesAmong(entries: string[]): string[] {
+  return entries.map(attemptOfEntry).filter((attempt) => attempt !== null);
+}
+
 /** Every launch record of a node. */
 export function readLaunchRecords(dir: NodeDir): LaunchRecord[] {
-  try {
-    return [...Deno.readDirSync(dir.path)]
-      .map((entry) => attemptOfEntry(entry.name))
-      .filter((attempt) => attempt !== null)
-      .map((attempt) => readLaunchRecord(dir, attempt));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
-    throw stateError("list", dir.path, error);
-  }
+  return launchesAmong(entriesOf(dir)).map((attempt) => readLaunchRecord(dir, attempt));
 }

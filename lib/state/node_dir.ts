@@ -81,6 +81,16 @@ export function existsDir(dir: NodeDir): "present" | "missing" {
   }
 }
 
+/** Names of what is in a node's directory; none if there is none. */
+export function entriesOf(dir: NodeDir): string[] {
+  try {
+    return Array.from(Deno.readDirSync(dir.path), (entry) => entry.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+    throw stateError("list", dir.path, error);
+  }
+}
+
 function directoriesIn(path: string): string[] {
   try {
     return [...Deno.readDirSync(path)]
@@ -94,11 +104,11 @@ function directoriesIn(path: string): string[] {
 }
 
 /** Every node of a workspace, by name. */
-export function nodesOfWorkspace(stateDir: string, workspace: string): NodeDir[] {
-  return directoriesIn(`${stateDir}/${workspace}`).map((node) => nodeDir(stateDir, workspace, node));
+export function* nodesOfWorkspace(stateDir: string, workspace: string): Generator<NodeDir> {
+  for (const node of directoriesIn(`${stateDir}/${workspace}`)) yield nodeDir(stateDir, workspace, node);
 }
 
-/** Every node of every workspace, by workspace and name. */
-export function allNodes(stateDir: string): NodeDir[] {
-  return directoriesIn(stateDir).flatMap((workspace) => nodesOfWorkspace(stateDir, workspace));
+/** Every node of every workspace, by workspace and name; one workspace's names are held at a time. */
+export function* allNodes(stateDir: string): Generator<NodeDir> {
+  for (const workspace of directoriesIn(stateDir)) yield* nodesOfWorkspace(stateDir, workspace);
 }
