@@ -154,7 +154,8 @@ Deno.test({
     const redisPids = () => allPids().filter((pid) => isRunning(pid) && commandLine(pid).includes(`127.0.0.1:${port}`));
     const killed = await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
     assertEquals(killed.signal, "SIGKILL");
-    await until("redis listens", () => accepts(port));
+    // It listens before it has given itself the title by which it is found here.
+    await until("redis listens", async () => await accepts(port) && redisPids().length === 1);
     const [orphan] = redisPids();
     const started = await sandbox.json(args);
     assertEquals(started.recovered.pids, [orphan]);
