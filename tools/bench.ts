@@ -1,5 +1,5 @@
 /**
- * The benchmark: `deno task bench [RUNS]`.
+ * The benchmark: `deno task bench [--check] [--save] [RUNS]`.
  *
  * In one interleaved run it takes an empty script, `start`, `status` and `stop` for several servers, and prints medians
  * and 95th percentiles, with the ratio to the empty script:
@@ -7,9 +7,20 @@
  * - readiness lag: the tool's result is on stdout, minus the first connection that an independent observer got;
  * - overhead of start: from the call to its exit, minus the server's own boot (its exec to the first connection).
  *
+ * With `--save`, the ratios go into `tools/bench.json`; with `--check`, it fails if one is above 1.5 times what stands
+ * there. Ratios, since milliseconds are those of a machine.
+ *
  * @module
  */
-const RUNS = Number(Deno.args[0] ?? 12);
+import { parseArgs } from "@std/cli/parse-args";
+
+const flags = parseArgs(Deno.args, { string: ["_"], boolean: ["check", "save"] });
+const RUNS = Number(flags._[0] ?? 12);
+const SAVED = new URL("./bench.json", import.meta.url);
+
+/** How much worse than saved a ratio may be. */
+const TOLERANCE = 1.5;
+
 const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 const COMMAND = (Deno.env.get("TOMBSTONE_CMD") ?? `${Deno.execPath()} run -A ${ROOT}/main.ts`).split(/\s+/);
 const FIXTURE = `${ROOT}/tests/fixtures/server.js`;
@@ -99,6 +110,21 @@ function quantile(values: number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!;
 }
 
+/** Compares with what was saved; the exit code. A server that is not installed here is passed over. */
+function check(ratios: Record<string, number>, saved: Record<string, number>): number {
+  const worse = Object.entries(saved).filter(([name, ratio]) => (ratios[name] ?? 0) > ratio * TOLERANCE);
+  for (const [name, ratio] of worse) {
+    console.log(
+      `FAILED: ${name} takes ${
+        ratios[name]
+      } times an empty script, ${ratio} was saved, ${TOLERANCE} times that is allowed`,
+    );
+  }
+  const compared = Object.keys(saved).filter((name) => name in ratios).length;
+  console.log(`${compared} figures compared, ${worse.length} worse`);
+  return worse.length === 0 && compared > 0 ? 0 : 1;
+}
+
 try {
   let port = 21_000 + Math.floor(Math.random() * 8000);
   for (let round = 0; round <= RUNS; round++) {
@@ -109,15 +135,18 @@ try {
     if (round === 0) figures.clear(); // a warm-up
   }
   const base = quantile(figures.get("empty script")!, 0.5);
+  const ratios: Record<string, number> = {};
   console.log(`${RUNS} runs; ${COMMAND.join(" ")}`);
   console.log(`| figure | median ms | p95 ms | median / empty script |`);
   console.log(`| --- | --- | --- | --- |`);
   for (const [name, values] of [...figures].sort(([a], [b]) => a.localeCompare(b))) {
     const median = quantile(values, 0.5);
-    const ratio = name.startsWith("lag") ? "" : (median / base).toFixed(2);
-    console.log(`| ${name} | ${median.toFixed(1)} | ${quantile(values, 0.95).toFixed(1)} | ${ratio} |`);
+    ratios[name] = Number((median / base).toFixed(2));
+    console.log(`| ${name} | ${median.toFixed(1)} | ${quantile(values, 0.95).toFixed(1)} | ${ratios[name]} |`);
   }
   console.log("resident afterwards: no process of the tool");
+  if (flags.save) Deno.writeTextFileSync(SAVED, JSON.stringify(ratios, null, 2) + "\n");
+  if (flags.check) Deno.exitCode = check(ratios, JSON.parse(Deno.readTextFileSync(SAVED)));
 } finally {
   await new Deno.Command(COMMAND[0]!, { args: [...COMMAND.slice(1), "stop", "bench", "--quiet"], cwd: dir, env })
     .output();
