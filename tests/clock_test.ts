@@ -1,6 +1,6 @@
 /** Clocks that are set, reboots, other hosts and other pid namespaces. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fixture, forgeNode, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
+import { exists, fixture, forgeNode, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { canUnshare, PidNamespace } from "./support/namespace.ts";
 import { installed } from "./support/servers.ts";
 
@@ -120,15 +120,6 @@ Deno.test({
     }
   },
 });
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 Deno.test("after a reboot every recorded process is gone, whoever has its pid now", async () => {
   await using sandbox = await Sandbox.create();

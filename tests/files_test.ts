@@ -4,7 +4,7 @@ import { collectEvidence, judge, rootsOf } from "../lib/lifecycle/judge.ts";
 import { inspect } from "../lib/lifecycle/inspect.ts";
 import { findTree } from "../lib/process/tree.ts";
 import { type NodeDir, nodeDir } from "../lib/state/node_dir.ts";
-import { type Document, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { type Document, exists, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { randomFrom } from "./support/soak.ts";
 
 /** How many random mutations of each file are read. */
@@ -102,16 +102,6 @@ for (const file of FILES) {
     await sandbox.json(["stop", "web"]);
     assertEquals(sandbox.runtimeFiles("web"), []);
   });
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 function remove(path: string): void {

@@ -1,6 +1,6 @@
 /** Every condition for "ready": what it takes for it to hold, and that nobody but the node can meet it. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
+import { accepts, exists, fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 
 const hasRedis = installed("redis-server", "redis-server");
@@ -42,7 +42,7 @@ Deno.test("an HTTP answer of somebody else makes no start ready", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   const stranger = sandbox.bystander(fixture(`port=${port}`, "http"));
-  await until("the stranger listens", () => canConnect(port));
+  await until("the stranger listens", () => accepts(port));
   const start = ["start", "web", "--http", `http://127.0.0.1:${port}/`, "--", ...fixture("http")];
   const { error } = await sandbox.json(start, { code: 5 });
   assertStringIncludes(error.message, `port ${port} is in use by pid ${stranger}`);
@@ -56,16 +56,6 @@ Deno.test("a path that begins with two slashes stays on the node", async () => {
   const started = await sandbox.json(["start", "web", "--http", "//example.invalid/", "--", ...fixture("http")]);
   assertEquals(started.url, `http://127.0.0.1:${started.port}`);
 });
-
-async function canConnect(port: number): Promise<boolean> {
-  try {
-    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) return false;
-    throw error;
-  }
-}
 
 Deno.test({
   name: "--http over TLS: a certificate that is not trusted is named, one that is trusted passes",
@@ -136,16 +126,6 @@ Deno.test("--unix: a stranger on the socket is named, keeps its socket, and make
   const wrong = await sandbox.json(["start", "web", "--unix", file, "--", "true"], { code: 2 });
   assertStringIncludes(wrong.error.message, "it exists and is no socket");
 });
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 Deno.test("--log looks at whole lines of this start alone, without their colours", async () => {
   await using sandbox = await Sandbox.create();

@@ -1,6 +1,6 @@
 /** `tombstone run`: a server for the time of one test command. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fixture, freePort, isRunning, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import { exists, fixture, freePort, isRunning, ROOT, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 
 const SERVE = `node ${ROOT}/tests/fixtures/server.js`;
@@ -8,16 +8,6 @@ const run = (
   test: string,
   ...flags: string[]
 ) => ["run", "web", "--serve", SERVE, "--port", "0", ...flags, "--", "sh", "-c", test];
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 Deno.test("run starts, tests with the port, stops, and passes the exit code through", async () => {
   await using sandbox = await Sandbox.create();
@@ -257,12 +247,18 @@ Deno.test("a run whose server cannot be started does not test", async () => {
 
 Deno.test("a node that the test restarts is still the run's; one that somebody starts anew is not", async () => {
   await using sandbox = await Sandbox.create();
-  const own = await sandbox.run(run(`${sandbox.commandLine(["restart", "web"])}`));
-  assertEquals(own.code, 0, own.stderr);
-  assertEquals(sandbox.processes(), []);
+  // Neither a restart nor a stop by the test is a death of the server.
+  for (const command of [["restart", "web"], ["stop", "web"]]) {
+    const test = `${sandbox.commandLine(command)} && sleep 0.3`;
+    const own = await sandbox.run(run(test, "--fail-fast"));
+    assertEquals(own.code, 0, own.stderr);
+    assert(!own.stderr.includes("has died"), own.stderr);
+    assertEquals(sandbox.processes(), []);
+  }
   const other = ["start", "web", "--port", "0", "--replace", "--", ...fixture()];
   const ran = await sandbox.run(run(sandbox.commandLine(other)));
   assertEquals(ran.code, 0, ran.stderr);
+  assertStringIncludes(ran.stderr, '"web" was started anew meanwhile, and goes on');
   await sandbox.assertOneServer("web");
 });
 

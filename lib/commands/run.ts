@@ -52,6 +52,9 @@ export async function run(call: Call): Promise<Result> {
     },
   });
   if (result.stopped) output.tell(`stopped "${dir.node}"`);
+  else if (result.started && result.left === "running") {
+    output.tell(`"${dir.node}" was started anew meanwhile, and goes on`);
+  }
   return { exitCode: exitCodeOf(result), document: documentOf(dir, result, test), lines: [] };
 }
 
@@ -61,10 +64,9 @@ function exitCodeOf({ test: { cause, status } }: RunResult): number {
 }
 
 function documentOf(dir: NodeDir, result: RunResult, command: string[]): unknown {
-  const { info, started, recovered, stopped, serverDied, test } = result;
-  const state = stopped ? "stopped" : serverDied ? "died" : "running";
+  const { info, started, recovered, stopped, serverDied, test, left } = result;
   return {
-    ...reportOfInfo(dir, info, state),
+    ...reportOfInfo(dir, info, left),
     started,
     recovered,
     stopped,

@@ -11,14 +11,16 @@ import { EXIT, TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { trimLog } from "../state/log.ts";
+import { isLocked } from "../state/lock.ts";
+import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo, RunOwner } from "../state/records.ts";
 import { withLog } from "./failure.ts";
 import { type ForegroundEnd, runForeground } from "./foreground.ts";
 import { endedBy, type EndSignal, Signals } from "./interrupt.ts";
-import { findMain } from "./judge.ts";
+import { collectEvidence, findMain, judge } from "./judge.ts";
 import type { Started, StartRequest } from "./request.ts";
 import { start } from "./start.ts";
-import { stop } from "./stop.ts";
+import { stop, type Stopped } from "./stop.ts";
 
 /** What to run. */
 export interface RunRequest {
@@ -46,8 +48,10 @@ export interface RunResult extends Started {
   test: ForegroundEnd;
   /** Whether the server died while it ran. */
   serverDied: boolean;
-  /** Whether the node was stopped again; not if it was running before. */
+  /** Whether this call has stopped it; not if it was running before, and not if it had ended. */
   stopped: boolean;
+  /** Where that leaves the node. */
+  left: "running" | "died" | "stopped";
 }
 
 /**
@@ -68,7 +72,9 @@ export async function run(request: RunRequest): Promise<RunResult> {
   const abort = (name: EndSignal) => controller.abort(interruption ??= endedBy(name, "run", dir.node));
   using signals = new Signals(abort);
   const started = await start({ ...request.node, run: owner, abort: controller.signal });
+  const server = new Server(dir, started.info);
   let serverDied = false;
+  let stopped: Stopped | null = null;
   let test: ForegroundEnd;
   try {
     controller.signal.throwIfAborted();
@@ -84,7 +90,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
       signals,
       watch() {
         trimLog(dir.log, started.info.log.max_bytes);
-        if (serverDied || findMain(started.info) !== null) return "go on";
+        if (serverDied || !server.hasDied()) return "go on";
         serverDied = true;
         teller.alarm(serverHasDied(request, started.info));
         return request.serverDeath;
@@ -93,18 +99,45 @@ export async function run(request: RunRequest): Promise<RunResult> {
   } finally {
     signals.answer = abort;
     // A failure of the test command to run at all is told by its own error.
-    if (started.started) await stopOwn(owner, request);
+    if (started.started) stopped = await stopOwn(owner, request);
   }
   test.cause ??= interruption;
-  return { ...started, test, serverDied, stopped: started.started };
+  const left = stopped === null ? (serverDied ? "died" : "running") : findRunning(dir) === null ? "stopped" : "running";
+  return { ...started, test, serverDied, stopped: stopped?.stopped ?? false, left };
+}
+
+/** A node's server, whoever restarts it. */
+class Server {
+  readonly #dir: NodeDir;
+  #info: NodeInfo;
+
+  constructor(dir: NodeDir, info: NodeInfo) {
+    this.#dir = dir;
+    this.#info = info;
+  }
+
+  /** Whether it has ended by itself: not if somebody has stopped it, or is about to start it anew. */
+  hasDied(): boolean {
+    if (findMain(this.#info) !== null || isLocked(this.#dir)) return false;
+    const judgement = judge(collectEvidence(this.#dir));
+    if (judgement.kind === "running") this.#info = judgement.info;
+    return judgement.kind === "died";
+  }
+}
+
+function findRunning(dir: NodeDir): NodeInfo | null {
+  const judgement = judge(collectEvidence(dir));
+  return judgement.kind === "running" ? judgement.info : null;
 }
 
 /** Stops the node unless somebody else has started it anew meanwhile; then it is theirs. */
-async function stopOwn(owner: RunOwner, { node }: RunRequest): Promise<void> {
+async function stopOwn(owner: RunOwner, { node }: RunRequest): Promise<Stopped> {
   const { dir, lockTimeoutMs, foreign, teller } = node;
-  const { recovered } = await stop(dir, { lockTimeoutMs, foreign, teller, ofRun: owner.id });
+  const stopped = await stop(dir, { lockTimeoutMs, foreign, teller, ofRun: owner.id });
+  const { recovered } = stopped;
   // That it died has been told already.
   if (recovered !== null && recovered.reason !== "died") teller.recovered(dir.node, recovered);
+  return stopped;
 }
 
 function serverHasDied({ node: { dir } }: RunRequest, info: NodeInfo): TombstoneError {

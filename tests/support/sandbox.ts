@@ -142,6 +142,17 @@ export function killPid(pid: number): void {
   }
 }
 
+/** Whether there is anything of this name, a link that leads nowhere included. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 /** Whether something accepts connections. */
 export async function accepts(port: number, hostname = "127.0.0.1"): Promise<boolean> {
   try {
@@ -323,7 +334,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** Ends everything that carries the mark, and removes the directories. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (await exists(this.state)) await this.run(["list", "--json"]).then((ran) => this.#stopAll(ran));
+    if (exists(this.state)) await this.run(["list", "--json"]).then((ran) => this.#stopAll(ran));
     for (const { child } of this.#bystanders) {
       if (isRunning(child.pid)) child.kill("SIGKILL");
       await child.status;
@@ -342,16 +353,6 @@ export class Sandbox implements AsyncDisposable {
     for (const { workspace, node } of JSON.parse(ran.stdout).nodes) {
       await this.run(["stop", node, "--workspace", workspace, "--force", "--quiet"]);
     }
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }
 
