@@ -29,7 +29,7 @@ Deno.test("--http waits until a GET is answered as wanted, and the url is then o
 
 Deno.test("--http-status decides which answers count; a chosen port is filled into a URL", async () => {
   await using sandbox = await Sandbox.create();
-  const start = ["start", "web", "--port", "0", "--http", "http://localhost:{port}/", "--timeout", "1s"];
+  const start = ["start", "web", "--port", "0", "--http", "http://localhost:{port}/", "--timeout", "3s"];
   const refused = await sandbox.json([...start, "--", ...fixture("http=401")], { code: 124 });
   assertMatch(refused.error.message, /http:\/\/localhost:\d+\/ answers with status 401/);
   await sandbox.json([...start, "--http-status", "200-299,401", "--", ...fixture("http=401")]);
@@ -73,7 +73,7 @@ Deno.test({
     const script = `const fs = require("fs");
       require("https").createServer({ key: fs.readFileSync("key.pem"), cert: fs.readFileSync("cert.pem") },
         (request, response) => response.end("ok")).listen(process.env.PORT, "127.0.0.1")`;
-    const start = ["start", "web", "--port", "0", "--http", "https://localhost:{port}/", "--timeout", "1s"];
+    const start = ["start", "web", "--port", "0", "--http", "https://localhost:{port}/", "--timeout", "3s"];
     const { error } = await sandbox.json([...start, "--", "node", "-e", script], { code: 124 });
     assertStringIncludes(error.message, "has a certificate that is not trusted");
     const started = await sandbox.json([...start, "--", "node", "-e", script], { env: { DENO_CERT: cert } });
@@ -247,16 +247,16 @@ Deno.test({
   ignore: !hasPerl,
   async fn() {
     await using sandbox = await Sandbox.create();
-    const start = ["start", "web", "--notify", "--timeout", "400ms", "--"];
+    const start = ["start", "web", "--notify", "--timeout", "1s", "--"];
     const late = await sandbox.json([...start, ...notifier('say_("STATUS=loading 40 %\\n")')], { code: 124 });
     assertStringIncludes(late.error.message, 'it has not said READY=1, but "loading 40 %"');
     const patient = notifier(
       'say_("EXTEND_TIMEOUT_USEC=20000000")',
-      "select(undef, undef, undef, 0.8)",
+      "select(undef, undef, undef, 1.5)",
       'say_("READY=1")',
     );
     const started = await sandbox.json([...start, ...patient]);
-    assert(started.ready_ms > 700, String(started.ready_ms));
+    assert(started.ready_ms > 1300, String(started.ready_ms));
     await sandbox.json(["stop", "web"]);
     // Without the flag, the socket of whoever supervises the caller is not the server's.
     const bare = ["start", "web", "--exec", "test -e env", "--", "sh", "-c", "env >env; exec sleep 600"];
