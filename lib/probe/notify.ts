@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
+import { isAlive, platform } from "../os/platform.ts";
 import type { DatagramSocket } from "../os/types.ts";
 import { findTree, type Roots } from "../process/tree.ts";
 import type { Verdict } from "./probe.ts";
@@ -81,7 +81,8 @@ export class Notifications implements Disposable {
   #isOurs(pid: number, uid: number): boolean {
     if (this.#roots === null) return false;
     if (findTree(this.#roots).some((row) => row.pid === pid)) return true;
-    return platform.read(pid) === null && uid === Deno.uid();
+    const row = platform.read(pid);
+    return (row === null || !isAlive(row)) && uid === Deno.uid();
   }
 
   /** Stops listening. */
