@@ -1,6 +1,6 @@
 /** The server's log: what is kept of it, and that it stays bounded while the server writes. */
 import { assert, assertEquals } from "@std/assert";
-import { fixture, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { fixture, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
 
 /** Writes numbered lines of 100 bytes for ever, and between any two of them the number of the last one into a file. */
 const WRITER = `let n = 0; const fs = require("fs");
@@ -54,9 +54,9 @@ Deno.test("a cut that is killed at any point leaves the end of the log, and the 
   for (let round = 0; Deno.statSync(log).size > 10_000_000; round++) {
     const child = sandbox.spawn(["status", "web"]);
     // Later in each round: first before it has begun, at last after it has ended.
-    const kill = setTimeout(() => child.kill("SIGKILL"), 10 + round * 2);
+    const timer = setTimeout(() => kill(child), 10 + round * 2);
     await child.output();
-    clearTimeout(kill);
+    clearTimeout(timer);
     const text = Deno.readTextFileSync(log);
     ends.add(text.slice(-5));
     assert(text.endsWith(`${"199999".padStart(99, ".")}\ndone\n`), "the end is there");
