@@ -206,6 +206,16 @@ Deno.test("a signal to a start whose --exec hangs ends it at once; nothing is co
   }
 });
 
+Deno.test("a hanging --exec holds up status and list for their five seconds, and leaves nothing", async () => {
+  await using sandbox = await Sandbox.create();
+  const probe = "test -e hang && sleep 600; true";
+  await sandbox.json(["start", "web", "--exec", probe, "--", "tail", "-f", "/dev/null"]);
+  Deno.writeTextFileSync(`${sandbox.project}/hang`, "");
+  const told = await Promise.all([sandbox.json(["status", "web"]), sandbox.json(["list"])]);
+  assertEquals([told[0].ready, told[1].nodes[0].ready], [false, false]);
+  await until("the probes are gone", () => sandbox.serversOf("web").length === 1);
+});
+
 Deno.test("a hanging --exec of a killed start is ended by the next one", async () => {
   await using sandbox = await Sandbox.create();
   const starter = sandbox.spawn(["start", "web", "--exec", "sleep 600", "--", "sleep", "601"]);

@@ -4,7 +4,7 @@
  * @module
  */
 import { TombstoneError } from "../errors.ts";
-import { findLive, platform } from "../os/platform.ts";
+import { findLive, identityOfChild } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
 import type { Notifications } from "../probe/notify.ts";
 import type { Subject } from "../probe/probe.ts";
@@ -78,8 +78,7 @@ export class Attempt {
     this.#launched = launched;
     this.#launchedAt = launchedAt;
     this.#notifications = notifications;
-    // It is this process's child and not yet waited for, so the number cannot be anybody else's.
-    this.#leader = { pid: launched.pid, startTime: platform.read(launched.pid)?.startTime ?? -1 };
+    this.#leader = identityOfChild(launched.pid);
   }
 
   /**

@@ -5,8 +5,7 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { platform } from "../os/platform.ts";
-import type { Identity } from "../os/types.ts";
+import { identityOfChild, platform, signal } from "../os/platform.ts";
 import { expiry } from "../os/sleep.ts";
 import { reap } from "../process/reap.ts";
 import type { ExitStatus } from "../process/launcher.ts";
@@ -43,12 +42,12 @@ export interface ForegroundEnd {
 export async function runForeground(node: string, request: Foreground): Promise<ForegroundEnd> {
   const begun = performance.now();
   const child = spawn(request);
-  const self: Identity = { pid: child.pid, startTime: platform.read(child.pid)?.startTime ?? -1 };
+  const self = identityOfChild(child.pid);
   let cause: ForegroundEnd["cause"] = null;
   let ended: ExitStatus | null = null;
   let deadline = Infinity;
-  const end = child.status.then(({ code, signal }) => {
-    ended = { code, signal };
+  const end = child.status.then((status) => {
+    ended = { code: status.code, signal: status.signal };
   });
   // Since the spawn, nothing has given a signal the time to be answered.
   request.signals.answer = (name) => {
@@ -56,7 +55,7 @@ export async function runForeground(node: string, request: Foreground): Promise<
     deadline = cause === null ? performance.now() + request.graceMs : performance.now();
     cause ??= endedBy(name, "run", node);
     // Ctrl-C at a terminal goes to the whole foreground group, the command included; twice it would mean more.
-    if (ended === null && !(name === "SIGINT" && platform.isForeground())) child.kill(name);
+    if (ended === null && !(name === "SIGINT" && platform.isForeground())) signal(self, name);
   };
   while (ended === null) {
     await Promise.race([end, expiry(platform.watchEveryMs)]);
@@ -66,7 +65,6 @@ export async function runForeground(node: string, request: Foreground): Promise<
       deadline = -Infinity;
     }
     if (performance.now() < deadline) continue;
-    // Its leader is this process's child and not yet waited for, so the number cannot be anybody else's.
     const roots: Roots = { ...request.roots, processes: [self] };
     await reap(roots, { main: null, signal: "SIGTERM", graceMs: deadline === -Infinity ? request.graceMs : 0 });
     await end;

@@ -30,10 +30,17 @@ export function isAlive(row: ProcessRow): boolean {
  * to which the pid was given.
  */
 export function findLive(identity: Identity): ProcessRow | null {
-  if (!isPlausiblePid(identity.pid)) return null;
-  const row = platform.read(identity.pid);
-  if (row === null || !isAlive(row)) return null;
-  return platform.sameStart(row.startTime, identity.startTime) ? row : null;
+  return findLiveBy(platform, identity);
+}
+
+function findLiveBy({ read, sameStart }: Platform, identity: Identity): ProcessRow | null {
+  const row = isPlausiblePid(identity.pid) ? read(identity.pid) : null;
+  return row !== null && isAlive(row) && sameStart(row.startTime, identity.startTime) ? row : null;
+}
+
+/** The identity of a child that was just spawned and has not been waited for, so that the number is certainly its own. */
+export function identityOfChild(pid: number): Identity {
+  return { pid, startTime: system.read(pid)?.startTime ?? -1 };
 }
 
 /**
@@ -42,7 +49,7 @@ export function findLive(identity: Identity): ProcessRow | null {
  * @returns whether it was sent; `false` when the process is gone or belongs to somebody else
  */
 export function signal(identity: Identity, name: Deno.Signal): boolean {
-  if (findLive(identity) === null) return false;
+  if (findLiveBy(system, identity) === null) return false;
   try {
     Deno.kill(identity.pid, name);
     return true;
@@ -53,8 +60,21 @@ export function signal(identity: Identity, name: Deno.Signal): boolean {
   }
 }
 
+/** Kills the process group that a process of this identity leads, if at this moment it still is that one. */
+export function killGroup(leader: Identity): void {
+  if (findLiveBy(system, leader)?.pgid !== leader.pid) return;
+  try {
+    Deno.kill(-leader.pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // it has ended meanwhile
+  }
+}
+
 /** Chosen by the operating system; `TOMBSTONE_PLATFORM=ps` forces the portable back end for tests. */
-export let platform: Platform = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "ps" ? ps : linux;
+const system: Platform = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "ps" ? ps : linux;
+
+/** What everybody asks: the system as it is, or one look at it (see {@linkcode holdSnapshot}). */
+export let platform: Platform = system;
 
 /**
  * From now on, until disposed, everybody is answered from one look at the system. For commands that only tell; whoever

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { identityOfChild, killGroup } from "../os/platform.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { Pace } from "./pace.ts";
 import type { Look, Prober, Subject } from "./probe.ts";
@@ -44,13 +45,12 @@ async function runOnce(command: string, subject: Subject, look: Look): Promise<s
       stderr: "null",
       detached: true,
     }).spawn();
-    let isRunning = true;
+    const self = identityOfChild(child.pid);
     // Nothing that it started in its session is to outlive it when it takes too long.
     AbortSignal.any([limit, look.signal]).addEventListener("abort", () => {
-      if (isRunning) Deno.kill(-child.pid, "SIGKILL");
+      killGroup(self);
     });
     const { code, signal } = await child.status;
-    isRunning = false;
     return limit.aborted ? null : signal ?? String(code);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "127"; // the directory is gone
