@@ -160,6 +160,27 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "a workspace that cannot be listed is one error, and stdout still one document, however much could be told before",
+  ignore: ignore || !await succeeds("setpriv", ...WITHOUT_OVERRIDE, "true"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    await sandbox.json(["start", "web", "--workspace", "a", "--port", "0", "--", ...fixture()]);
+    // More than is written at a time.
+    for (let number = 0; number < 300; number++) Deno.mkdirSync(`${sandbox.state}/a/n${number}`, { mode: 0o700 });
+    Deno.mkdirSync(`${sandbox.state}/z`, { mode: 0o000 });
+    for (const args of [["list"], ["status", "--all"], ["sweep", "--all"]]) {
+      const command = sandbox.commandLine([...args, "--json"]);
+      const ran = await sandbox.shell(`exec setpriv ${WITHOUT_OVERRIDE.join(" ")} ${command}`);
+      assertEquals(ran.code, 4, ran.stderr);
+      assertEquals(JSON.parse(ran.stdout).error.kind, "state");
+    }
+    Deno.chmodSync(`${sandbox.state}/z`, 0o700);
+    for (let number = 0; number < 300; number++) Deno.removeSync(`${sandbox.state}/a/n${number}`);
+  },
+});
+
+Deno.test({
   name: "directories without the right to write: exit 4, nothing changed, nothing running",
   ignore: ignore || !await succeeds("setpriv", ...WITHOUT_OVERRIDE, "true"),
   async fn() {

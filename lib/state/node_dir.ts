@@ -104,11 +104,19 @@ function directoriesIn(path: string): string[] {
 }
 
 /** Every node of a workspace, by name. */
-export function* nodesOfWorkspace(stateDir: string, workspace: string): Generator<NodeDir> {
-  for (const node of directoriesIn(`${stateDir}/${workspace}`)) yield nodeDir(stateDir, workspace, node);
+export function nodesOfWorkspace(stateDir: string, workspace: string): Iterable<NodeDir> {
+  return nodesOf(stateDir, [workspace]);
 }
 
-/** Every node of every workspace, by workspace and name; one workspace's names are held at a time. */
-export function* allNodes(stateDir: string): Generator<NodeDir> {
-  for (const workspace of directoriesIn(stateDir)) yield* nodesOfWorkspace(stateDir, workspace);
+/** Every node of every workspace, by workspace and name. */
+export function allNodes(stateDir: string): Iterable<NodeDir> {
+  return nodesOf(stateDir, directoriesIn(stateDir));
+}
+
+/** All are listed before the first is given: a directory that cannot be listed is an error before anything is told. */
+function nodesOf(stateDir: string, workspaces: string[]): Iterable<NodeDir> {
+  const listed = workspaces.map((workspace) => ({ workspace, nodes: directoriesIn(`${stateDir}/${workspace}`) }));
+  return (function* () {
+    for (const { workspace, nodes } of listed) for (const node of nodes) yield nodeDir(stateDir, workspace, node);
+  })();
 }
