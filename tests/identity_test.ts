@@ -251,3 +251,37 @@ Deno.test({
     }
   },
 });
+
+Deno.test("a signal goes to the process that was looked at, whatever happens to its number", {
+  ignore: Deno.build.os !== "linux",
+}, async (test) => {
+  const { signalByHandle, untilOneEnds } = await import("../lib/os/pidfd.ts");
+  const sleeper = () => new Deno.Command("sleep", { args: ["60"] }).spawn();
+
+  await test.step("not sent when it is another one", async () => {
+    const child = sleeper();
+    assertEquals(signalByHandle(child.pid, "SIGKILL", () => false), false);
+    assert(isRunning(child.pid));
+    assertEquals(signalByHandle(child.pid, "SIGINT", () => true), true);
+    assertEquals((await child.status).signal, "SIGINT");
+  });
+
+  await test.step("not sent to a number whose process has ended", async () => {
+    const child = sleeper();
+    Deno.kill(child.pid, "SIGKILL");
+    await child.status;
+    assertEquals(signalByHandle(child.pid, "SIGTERM", () => true), null);
+  });
+
+  await test.step("its end wakes the waiter", async () => {
+    const [one, other] = [sleeper(), sleeper()];
+    const woken = untilOneEnds([one.pid, other.pid], 30_000)!;
+    Deno.kill(one.pid, "SIGKILL");
+    await woken;
+    assert(isRunning(other.pid));
+    await untilOneEnds([other.pid], 5)!; // time is up
+    Deno.kill(other.pid, "SIGKILL");
+    await Promise.all([one.status, other.status]);
+    assertEquals(untilOneEnds([one.pid], 30_000), null);
+  });
+});

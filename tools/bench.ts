@@ -1,154 +1,168 @@
 /**
- * The benchmark: `deno task bench [--check] [--save] [RUNS]`.
+ * The benchmark: `deno task bench [options] [RUNS]`.
  *
- * In one interleaved run it takes an empty script, `start`, `status` and `stop` for several servers, and prints medians
- * and 95th percentiles, with the ratio to the empty script:
+ * In one interleaved run it measures this tool, as sources and as a bundle, and the tools that it is compared with: those
+ * that are installed, or that npm brings; the others are named. What is measured stands in `bench/measure.ts`.
  *
- * - readiness lag: the tool's result is on stdout, minus the first connection that an independent observer got;
- * - overhead of start: from the call to its exit, minus the server's own boot (its exec to the first connection).
- *
- * With `--save`, the ratios go into `tools/bench.json`; with `--check`, it fails if one is above 1.5 times what stands
- * there. Ratios, since milliseconds are those of a machine.
+ * - `--only NAME,…`: contenders whose name contains one of these
+ * - `--publish`: writes `docs/benchmarks.md`, its chart, and the table of the README
+ * - `--from FILE`: shows or publishes the samples of an earlier run, instead of measuring
+ * - `--check`: measures this tool alone, and fails if a ratio to an empty script is above 1.5 times of what is saved
+ * - `--save`: measures this tool alone, and saves the ratios in `tools/bench/saved.json`
  *
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { Bed } from "./bench/bed.ts";
+import { type Contender, contenders } from "./bench/contenders.ts";
+import { compare, ratiosOf, save } from "./bench/guard.ts";
+import { measureCrash, measureEmpty, measureStart, measureStop, type Sample, servers } from "./bench/measure.ts";
+import { publish, table } from "./bench/report.ts";
+import { findStandardLibrary, ROOT } from "./standard_library.ts";
 
-const flags = parseArgs(Deno.args, { string: ["_"], boolean: ["check", "save"] });
-const RUNS = Number(flags._[0] ?? 12);
-const SAVED = new URL("./bench.json", import.meta.url);
+/** The samples of a benchmark, and where they come from. */
+export interface Results {
+  /** Day, as `YYYY-MM-DD`. */
+  date: string;
+  /** Processor, kernel, and what else matters. */
+  machine: string;
+  /** What was typed. */
+  command: string;
+  /** Runs of each. */
+  runs: number;
+  /** Names and versions of what was compared. */
+  contenders: { name: string; what: string; version: string | null; own: boolean; because: string | null }[];
+  /** Names of what is not installed. */
+  missing: string[];
+  /** Everything that was measured. */
+  samples: Sample[];
+}
 
-/** How much worse than saved a ratio may be. */
-const TOLERANCE = 1.5;
+/** Rounds after which a tool that never reports a crash, or leaves processes at a stop, is not asked again. */
+const ENOUGH = 3;
 
-const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
-const COMMAND = (Deno.env.get("TOMBSTONE_CMD") ?? `${Deno.execPath()} run -A ${ROOT}/main.ts`).split(/\s+/);
-const FIXTURE = `${ROOT}/tests/fixtures/server.js`;
+const TOOLS = `${ROOT}/dist/bench`;
+const RESULTS = `${TOOLS}/results.json`;
 
-const dir = Deno.makeTempDirSync({ prefix: "tombstone-bench-" });
-const env = { TOMBSTONE_STATE_DIR: `${dir}/state`, NO_COLOR: "1" };
-Deno.writeTextFileSync(`${dir}/empty.ts`, "");
+const flags = parseArgs(Deno.args, { string: ["_", "only", "from"], boolean: ["check", "save", "publish"] });
+const alone = flags.check || flags.save;
 
-const now = () => performance.timeOrigin + performance.now();
+if (flags.from === undefined && Deno.env.get("BENCH_REAPED") === undefined) Deno.exitCode = await underReaper();
+else await main();
 
-/** The servers that are installed; `{port}` is replaced. */
-const SERVERS: Record<string, string[]> = Object.fromEntries(
-  Object.entries({
-    "Node http": [
-      "node",
-      "-e",
-      'require("http").createServer((_, r) => r.end()).listen(+process.argv[1], "127.0.0.1")',
-      "{port}",
-    ],
-    "python3": ["python3", "-m", "http.server", "{port}", "--bind", "127.0.0.1"],
-    "redis": ["redis-server", "--port", "{port}", "--bind", "127.0.0.1", "--save", ""],
-    "after 1 s": ["node", FIXTURE, "delay=1000"],
-  }).filter(([name, [program]]) => isInstalled(program!) || console.log(`${name}: not installed`)),
-);
+async function main(): Promise<void> {
+  const results: Results = flags.from === undefined ? await measure() : JSON.parse(Deno.readTextFileSync(flags.from));
+  console.log(table(results));
+  if (flags.publish) publish(results);
+  if (flags.save) save(ratiosOf(results));
+  if (flags.check) Deno.exitCode = compare(ratiosOf(results));
+}
+
+/** Runs this script below a process that waits for orphans at once, as an init does; not every pid 1 does. */
+async function underReaper(): Promise<number> {
+  const { flags } = await findStandardLibrary();
+  const self = [Deno.execPath(), "run", "-A", ...flags, new URL(import.meta.url).pathname, ...Deno.args];
+  const { helper } = new Bed(TOOLS, "");
+  const command = new Deno.Command(helper, { args: ["reaper", ...self], env: { BENCH_REAPED: "1" } });
+  return (await command.spawn().status).code;
+}
+
+async function measure(): Promise<Results> {
+  const dir = Deno.makeTempDirSync({ prefix: "tombstone-bench-" });
+  const bed = new Bed(TOOLS, dir);
+  try {
+    const forms = await prepareForms(dir);
+    const wanted = contenders(forms).filter(isWanted);
+    const missing = wanted.filter(({ needs }) => needs !== undefined && !isInstalled(needs));
+    const chosen = wanted.filter((contender) => !missing.includes(contender));
+    for (const { name, needs } of missing) console.error(`not installed: ${name} (${needs})`);
+    bed.install(chosen);
+    bed.open(chosen);
+    const runs = Number(flags._[0] ?? 12);
+    const samples: Sample[] = [];
+    for (let round = 0; round <= runs; round++) {
+      const taken = await once(bed, chosen, `${Deno.execPath()} run -A ${dir}/empty.ts`, samples);
+      if (round > 0) samples.push(...taken); // the first is a warm-up
+      console.error(`round ${round} of ${runs}`);
+    }
+    const results = { ...about(runs), ...names(chosen, missing), samples };
+    Deno.writeTextFileSync(RESULTS, JSON.stringify(results));
+    return results;
+  } finally {
+    await bed.close();
+    Deno.removeSync(dir, { recursive: true });
+  }
+}
+
+/** The forms of this tool, each with its command. */
+async function prepareForms(dir: string): Promise<Record<string, string>> {
+  const { flags: std } = await findStandardLibrary();
+  Deno.writeTextFileSync(`${dir}/empty.ts`, "");
+  const bundle = `${TOOLS}/tombstone.js`;
+  const args = ["bundle", "--quiet", ...std, "-o", bundle, "main.ts"];
+  const { success } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT, stdout: "null" }).output();
+  if (!success) throw new Error("Cannot prepare the benchmark: deno bundle failed");
+  const binary = `${ROOT}/dist/tombstone`;
+  return {
+    sources: [Deno.execPath(), "run", "--quiet", "-A", ...std, `${ROOT}/main.ts`].join(" "),
+    bundle: `${Deno.execPath()} run -A ${bundle}`,
+    ...isInstalled(binary) ? { binary } : {},
+  };
+}
+
+/** Whether it was asked for. */
+function isWanted({ name, own }: Contender): boolean {
+  if (alone) return own === true;
+  return flags.only === undefined || flags.only.split(",").some((part: string) => name.includes(part));
+}
+
+/** Every figure of every contender once, one after the other. */
+async function once(bed: Bed, chosen: Contender[], empty: string, before: Sample[]): Promise<Sample[]> {
+  const taken: Sample[] = [];
+  for (const server of servers(bed.helper).filter(({ command }) => isInstalled(command.split(" ")[0]!))) {
+    taken.push(...await measureEmpty(bed, empty));
+    for (const contender of chosen) taken.push(...await measureStart(bed, contender, server));
+  }
+  for (const contender of chosen) {
+    const tried = before.filter((sample) => sample.contender === contender.name && sample.figure === "crash");
+    if (tried.length < ENOUGH || tried.some(({ value }) => value !== null)) {
+      taken.push(await measureCrash(bed, contender));
+    }
+    taken.push(...await measureStop(bed, contender));
+  }
+  return taken;
+}
+
+function about(runs: number): Pick<Results, "date" | "machine" | "command" | "runs"> {
+  const model = /^model name\s*:\s*(.+)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? "unknown processor";
+  const gigabytes = Math.round(Deno.systemMemoryInfo().total / 1e9);
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    machine: `${model}, ${navigator.hardwareConcurrency} cores, ${gigabytes} GB, Linux ${Deno.osRelease()}, ` +
+      `Deno ${Deno.version.deno}, ${output("node --version").replace(/^v/, "Node ")}`,
+    command: ["deno task bench", ...Deno.args].join(" "),
+    runs,
+  };
+}
+
+function names(chosen: Contender[], missing: Contender[]): Pick<Results, "contenders" | "missing"> {
+  return {
+    contenders: chosen.map(({ name, what, npm, version, own, because }) => ({
+      name,
+      what,
+      version: npm?.slice(npm.lastIndexOf("@") + 1) ?? (version === undefined ? null : output(version)),
+      own: own === true,
+      because: because ?? null,
+    })),
+    missing: missing.map(({ name }) => name),
+  };
+}
+
+function output(script: string): string {
+  return new TextDecoder().decode(new Deno.Command("bash", { args: ["-c", script] }).outputSync().stdout).trim();
+}
 
 function isInstalled(program: string): boolean {
-  return new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" }).outputSync().success;
-}
-
-/** Times of a whole process, in milliseconds: until its first output, and until its exit. */
-async function run(command: string[]): Promise<{ begun: number; told: number; ended: number; code: number }> {
-  const begun = now();
-  const child = new Deno.Command(command[0]!, { args: command.slice(1), cwd: dir, env, stdin: "null", stdout: "piped" })
-    .spawn();
-  let told = NaN;
-  for await (const _ of child.stdout) told = Number.isNaN(told) ? now() : told;
-  const { code } = await child.status;
-  return { begun, told, ended: now(), code };
-}
-
-const figures = new Map<string, number[]>();
-const record = (name: string, value: number) => figures.set(name, [...figures.get(name) ?? [], value]);
-
-/** Takes every figure once, of one server. */
-async function once(name: string, server: string[], port: number): Promise<void> {
-  const stamp = `${dir}/stamp`;
-  const observer = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "-A", `${ROOT}/tools/observe.ts`, String(port)],
-    stdout: "piped",
-  }).spawn();
-  const reader = observer.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  await reader.read();
-  // Under the eyes of the same observer, which takes some of a core.
-  const empty = await run([Deno.execPath(), "run", "-A", `${dir}/empty.ts`]);
-  record("empty script", empty.ended - empty.begun);
-  // bash has the time without a fork, so the stamp costs the server next to nothing.
-  const stamped = ["bash", "-c", 'printf %s "$EPOCHREALTIME" >"$0"; exec "$@"', stamp, ...server];
-  const started = await run([...COMMAND, "start", "bench", "--port", String(port), "--", ...stamped]);
-  if (started.code !== 0) throw new Error(`start exited with ${started.code}`);
-  const accepted = Number((await reader.read()).value);
-  await observer.status;
-  const executed = Number(Deno.readTextFileSync(stamp)) * 1000;
-  record(`lag: ${name}`, started.told - accepted);
-  record(`start: ${name}`, (started.ended - started.begun) - (accepted - executed));
-  const status = await run([...COMMAND, "status", "bench"]);
-  record("status", status.ended - status.begun);
-  if (toolProcesses() !== 0) throw new Error("a process of the tool is resident");
-  const stopped = await run([...COMMAND, "stop", "bench"]);
-  record("stop", stopped.ended - stopped.begun);
-}
-
-/** Processes of the tool that are left, by the state directory in their environment; the server is none. */
-function toolProcesses(): number {
-  return [...Deno.readDirSync("/proc")].filter(({ name }) => {
-    try {
-      const environ = Deno.readTextFileSync(`/proc/${Number(name)}/environ`);
-      return environ.includes(`TOMBSTONE_STATE_DIR=${dir}/state`) && !environ.includes("TOMBSTONE_ATTEMPT=");
-    } catch (error) {
-      if (error instanceof Error && !(error instanceof TypeError)) return false;
-      throw error;
-    }
-  }).length;
-}
-
-function quantile(values: number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!;
-}
-
-/** Compares with what was saved; the exit code. A server that is not installed here is passed over. */
-function check(ratios: Record<string, number>, saved: Record<string, number>): number {
-  const worse = Object.entries(saved).filter(([name, ratio]) => (ratios[name] ?? 0) > ratio * TOLERANCE);
-  for (const [name, ratio] of worse) {
-    console.log(
-      `FAILED: ${name} takes ${
-        ratios[name]
-      } times an empty script, ${ratio} was saved, ${TOLERANCE} times that is allowed`,
-    );
-  }
-  const compared = Object.keys(saved).filter((name) => name in ratios).length;
-  console.log(`${compared} figures compared, ${worse.length} worse`);
-  return worse.length === 0 && compared > 0 ? 0 : 1;
-}
-
-try {
-  let port = 21_000 + Math.floor(Math.random() * 8000);
-  for (let round = 0; round <= RUNS; round++) {
-    for (const [name, server] of Object.entries(SERVERS)) {
-      port++;
-      await once(name, server.map((word) => word.replace("{port}", String(port))), port);
-    }
-    if (round === 0) figures.clear(); // a warm-up
-  }
-  const base = quantile(figures.get("empty script")!, 0.5);
-  const ratios: Record<string, number> = {};
-  console.log(`${RUNS} runs; ${COMMAND.join(" ")}`);
-  console.log(`| figure | median ms | p95 ms | median / empty script |`);
-  console.log(`| --- | --- | --- | --- |`);
-  for (const [name, values] of [...figures].sort(([a], [b]) => a.localeCompare(b))) {
-    const median = quantile(values, 0.5);
-    ratios[name] = Number((median / base).toFixed(2));
-    console.log(`| ${name} | ${median.toFixed(1)} | ${quantile(values, 0.95).toFixed(1)} | ${ratios[name]} |`);
-  }
-  console.log("resident afterwards: no process of the tool");
-  if (flags.save) Deno.writeTextFileSync(SAVED, JSON.stringify(ratios, null, 2) + "\n");
-  if (flags.check) Deno.exitCode = check(ratios, JSON.parse(Deno.readTextFileSync(SAVED)));
-} finally {
-  await new Deno.Command(COMMAND[0]!, { args: [...COMMAND.slice(1), "stop", "bench", "--quiet"], cwd: dir, env })
-    .output();
-  Deno.removeSync(dir, { recursive: true });
+  return new Deno.Command("sh", { args: ["-c", `PATH=$PATH:/usr/sbin command -v ${program}`], stdout: "null" })
+    .outputSync().success;
 }

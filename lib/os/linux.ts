@@ -15,6 +15,9 @@ import {
 } from "./proc.ts";
 import type { Identity, ListenerRow, Listeners, Platform } from "./types.ts";
 import { listenDatagrams } from "./notify_socket.ts";
+import { signalByHandle, untilOneEnds } from "./pidfd.ts";
+import { LOOK_PAUSE, signalByNumber } from "./ps.ts";
+import { sleep } from "./sleep.ts";
 import { queryListeners, queryUnixListeners } from "./sock_diag.ts";
 import { parseListeners, parseUnixListeners } from "./socket_table.ts";
 
@@ -97,6 +100,10 @@ export const linux: Platform = {
   },
   read: readProcess,
   list: listProcesses,
+  signal: (pid, name, isStill) => signalByHandle(pid, name, isStill) ?? signalByNumber(pid, name, isStill),
+  async untilOneEnds(pids, ms) {
+    await (untilOneEnds(pids, ms) ?? sleep(Math.min(ms, LOOK_PAUSE)));
+  },
   watchEveryMs: 50,
   sameStart: (a, b) => a === b,
   startedAtMs: (startTime) => bootedAtMs() + startTime * 1000 / TICKS_PER_SECOND,

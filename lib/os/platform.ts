@@ -49,15 +49,13 @@ export function identityOfChild(pid: number): Identity {
  * @returns whether it was sent; `false` when the process is gone or belongs to somebody else
  */
 export function signal(identity: Identity, name: Deno.Signal): boolean {
-  if (findLiveBy(system, identity) === null) return false;
-  try {
-    Deno.kill(identity.pid, name);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    if (error instanceof Deno.errors.PermissionDenied) return false;
-    throw error;
-  }
+  return findLiveBy(system, identity) !== null &&
+    system.signal(identity.pid, name, () => findLiveBy(system, identity) !== null);
+}
+
+/** Resolves when one of these processes has ended, or after `ms` milliseconds at most; perhaps earlier. */
+export function untilOneEnds(processes: Identity[], ms: number): Promise<void> {
+  return system.untilOneEnds(processes.map(({ pid }) => pid), ms);
 }
 
 /** Kills the process group that a process of this identity leads, if at this moment it still is that one. */

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { sleep } from "./sleep.ts";
 import type { Identity, Platform, ProcessRow } from "./types.ts";
 
 const COLUMNS = "pid=,ppid=,pgid=,stat=,lstart=,comm=";
@@ -55,6 +56,21 @@ function parseStart(text: string): number | null {
   return Number.isNaN(time) ? null : time / 1000;
 }
 
+/** Sends a signal by number, right after a look. */
+export function signalByNumber(pid: number, name: Deno.Signal, isStill: () => boolean): boolean {
+  if (!isStill()) return false;
+  try {
+    Deno.kill(pid, name);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return false;
+    throw error;
+  }
+}
+
+/** Time between two looks at processes whose end is waited for, in milliseconds. */
+export const LOOK_PAUSE = 5;
+
 /** The `ps` back end. */
 export const ps: Platform = {
   name: "ps",
@@ -72,6 +88,8 @@ export const ps: Platform = {
     return row?.pid === pid ? row : null;
   },
   list: () => parsePs(run("ps", ["-A", "-o", COLUMNS]) ?? "").map((row) => ({ ...row, value: null })),
+  signal: signalByNumber,
+  untilOneEnds: (_, ms) => sleep(Math.min(ms, LOOK_PAUSE)),
   watchEveryMs: 500,
   // procps computes lstart from the uptime, so it wavers by a second; a pid does not come round in one.
   sameStart: (a, b) => Math.abs(a - b) <= 1,

@@ -105,6 +105,15 @@ export interface Platform {
    * replacing itself would be gone if all environments were read after all rows.
    */
   list(variable: string): ProcessWithVariable[];
+  /**
+   * Sends a signal to a process.
+   *
+   * @param isStill whether the process of this number is the one that is meant; asked as late as the platform can
+   * @returns whether it was sent; `false` when the process is gone or belongs to somebody else
+   */
+  signal(pid: number, name: Deno.Signal, isStill: () => boolean): boolean;
+  /** Resolves when one of these processes has ended, or after `ms` milliseconds at most; perhaps earlier. */
+  untilOneEnds(pids: number[], ms: number): Promise<void>;
   /** Time between two looks at one process that cost next to nothing, in milliseconds. */
   readonly watchEveryMs: number;
   /** Whether two start times of one pid are the same moment, within the precision of the back end. */

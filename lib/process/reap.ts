@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { findLive, signal } from "../os/platform.ts";
+import { findLive, signal, untilOneEnds } from "../os/platform.ts";
 import type { Identity, ProcessRow } from "../os/types.ts";
 import { sleep } from "../os/sleep.ts";
 import { lookForTree, type Roots } from "./tree.ts";
@@ -80,8 +80,11 @@ export async function reap(roots: Roots, options: ReapOptions): Promise<{ pids: 
 
 /** Waits until none of these processes lives, or until the deadline (of `performance.now()`). */
 async function untilGone(processes: Identity[], deadline: number): Promise<void> {
-  for (let pause = 1; processes.some((process) => findLive(process) !== null); pause = Math.min(pause * 2, 10)) {
-    if (performance.now() >= deadline) return;
-    await sleep(pause);
+  for (let left = processes; (left = left.filter((process) => findLive(process) !== null)).length > 0;) {
+    const now = performance.now();
+    if (now >= deadline) return;
+    await untilOneEnds(left, deadline - now);
+    // Woken for an end that is not one yet, of a first thread for example: not again and again.
+    if (performance.now() - now < 1 && left.every((process) => findLive(process) !== null)) await sleep(1);
   }
 }
