@@ -1,7 +1,7 @@
 /** The servers that people run: a BEAM node, redis, nginx, PostgreSQL, Node's http. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { accepts, allPids, freePort, isRunning, readProcess, ROOT, Sandbox, until } from "./support/sandbox.ts";
-import { installed } from "./support/servers.ts";
+import { findPostgres, installed } from "./support/servers.ts";
 
 const BEAM = `
   {ok, Listen} = gen_tcp:listen(0, [{ip, {127,0,0,1}}, {active, false}, {reuseaddr, true}]),
@@ -291,18 +291,6 @@ Deno.test({
     assertEquals(await accepts(started.port), false);
   },
 });
-
-/** Debian keeps PostgreSQL's programs out of PATH, one directory a version. */
-function findPostgres(): string | null {
-  try {
-    const versions = [...Deno.readDirSync("/usr/lib/postgresql")].map((entry) => Number(entry.name));
-    return `/usr/lib/postgresql/${Math.max(...versions)}/bin`;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    console.log("skipped: PostgreSQL is not installed (apt-get install postgresql)");
-    return null;
-  }
-}
 
 const postgres = findPostgres();
 

@@ -1,6 +1,6 @@
 /** The parts that can be tested without a process. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/cli/values.ts";
+import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/config/values.ts";
 import { duration, size, StatusTable } from "../lib/commands/render.ts";
 import { PLAIN } from "../lib/output/paint.ts";
 import { EXIT, TombstoneError } from "../lib/errors.ts";

@@ -7,17 +7,8 @@ import type { Output } from "../output/output.ts";
 import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { type NodeDir, nodeDir } from "../state/node_dir.ts";
 import { currentWorkspace, type Workspace } from "../state/workspace.ts";
-import { parseDuration } from "./values.ts";
-
-/** Values of flags, by long name. */
-export interface Flags {
-  /** Whether a switch was given. */
-  has(name: string): boolean;
-  /** The value of a flag; `undefined` if it was not given. */
-  text(name: string): string | undefined;
-  /** The values of a flag that may be given several times. */
-  texts(name: string): string[];
-}
+import type { Flags, Source } from "../config/source.ts";
+import { parseDuration } from "../config/values.ts";
 
 /** Name of the node when none is given. */
 export const DEFAULT_NODE = "node";
@@ -30,8 +21,8 @@ export class Call {
     readonly nodes: string[],
     /** Flags given. */
     readonly flags: Flags,
-    /** The server's command, as it came after `--`. */
-    readonly serverCommand: string[],
+    /** The server's command, as it came after `--`; `null` without one. */
+    readonly serverCommand: string[] | null,
     /** Where to report. */
     readonly output: Output,
   ) {}
@@ -39,6 +30,11 @@ export class Call {
   /** Name of the one node that this call is about. */
   get node(): string {
     return this.nodes[0] ?? DEFAULT_NODE;
+  }
+
+  /** What the flags ask for. */
+  get source(): Source {
+    return { node: this.node, flags: this.flags, base: Deno.cwd(), place: (flag) => `--${flag}` };
   }
 
   /** The workspace that this call is about. */

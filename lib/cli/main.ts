@@ -58,5 +58,5 @@ async function run(argv: string[], output: Output): Promise<Result> {
     });
   }
   const { run } = await command.load();
-  return await run(new Call(parsed.nodes, parsed.flags, parsed.serverCommand ?? [], output));
+  return await run(new Call(parsed.nodes, parsed.flags, parsed.serverCommand, output));
 }

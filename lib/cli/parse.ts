@@ -5,9 +5,10 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { usageError } from "../errors.ts";
-import type { Flags } from "./call.ts";
+import { nearest } from "../config/nearest.ts";
+import type { Flags } from "../config/source.ts";
 import { type Command, COMMANDS, COMMON_FLAGS, type Flag } from "./table.ts";
-import { parseName } from "./values.ts";
+import { parseName } from "../config/values.ts";
 
 /** A parsed command line. */
 export interface Parsed {
@@ -17,13 +18,6 @@ export interface Parsed {
   flags: Flags;
   /** What came after `--`; `null` without one. */
   serverCommand: string[] | null;
-}
-
-async function nearest(word: string, candidates: string[]): Promise<string> {
-  const beginning = candidates.find((candidate) => candidate.startsWith(word));
-  if (beginning !== undefined) return beginning;
-  const { closestString } = await import("@std/text/closest-string");
-  return closestString(word, candidates) ?? candidates[0]!;
 }
 
 /**
@@ -72,7 +66,9 @@ export async function parse(command: Command, argv: string[]): Promise<Parsed> {
     const given = nodes[0] === undefined ? `${command.name} without an argument` : `the argument "${nodes[0]}"`;
     throw usageError(`Cannot use ${given}: expected one of ${choices.join(", ")}`, usage);
   }
-  const most = Array.isArray(command.nodes) ? 1 : { none: 0, one: 1, many: Infinity }[command.nodes];
+  const most = Array.isArray(command.nodes)
+    ? (command.then === "many" ? Infinity : 1)
+    : { none: 0, one: 1, many: Infinity }[command.nodes];
   const stray = nodes[most];
   if (stray !== undefined) {
     const hint = command.takesCommand ? `the server's command comes after --: ${usage}` : usage;

@@ -27,8 +27,10 @@ export interface Command {
   synopsis: string;
   /** One line for the help. */
   summary: string;
-  /** How many nodes may be named; or the words of which one is to be named instead. */
+  /** How many nodes may be named; or the words of which one is to be named first. */
   nodes: "none" | "one" | "many" | string[];
+  /** How many nodes may follow such a word; default: none. */
+  then?: "many";
   /** Whether a server's command follows after `--`. */
   takesCommand: boolean;
   /** Its own flags. */
@@ -59,7 +61,7 @@ const FORCE: Flag = {
 const ENV: Flag = { name: "env", value: "K=V", repeat: true, summary: "set a variable for the server; never recorded" };
 
 /** Flags of whatever starts a node. */
-const START_FLAGS: Flag[] = [
+export const START_FLAGS: Flag[] = [
   {
     name: "port",
     value: "N",
@@ -116,9 +118,9 @@ const START_FLAGS: Flag[] = [
 export const COMMANDS: Command[] = [
   {
     name: "start",
-    synopsis: "[NODE] [options] -- COMMAND [ARG...]",
-    summary: "start a server detached, wait until it is ready",
-    nodes: "one",
+    synopsis: "[NODE] [options] -- COMMAND [ARG...] | [NODE...]",
+    summary: "start a server detached, wait until it is ready; or those of tombstone.json",
+    nodes: "many",
     takesCommand: true,
     flags: START_FLAGS,
     load: () => import("../commands/start.ts"),
@@ -134,9 +136,9 @@ export const COMMANDS: Command[] = [
   },
   {
     name: "restart",
-    synopsis: "[NODE] [options]",
-    summary: "stop, then start with the recorded command",
-    nodes: "one",
+    synopsis: "[NODE...] [options]",
+    summary: "stop, then start with the described or else the recorded command",
+    nodes: "many",
     takesCommand: false,
     flags: [
       ENV,
@@ -166,9 +168,9 @@ export const COMMANDS: Command[] = [
   },
   {
     name: "logs",
-    synopsis: "[NODE] [-f] [-n N] [--previous]",
-    summary: "the server's output",
-    nodes: "one",
+    synopsis: "[NODE...] [-f] [-n N] [--previous]",
+    summary: "the server's output; of several nodes with their names",
+    nodes: "many",
     takesCommand: false,
     flags: [
       { name: "follow", short: "f", summary: "go on as the server writes, until Ctrl-C" },
@@ -188,9 +190,9 @@ export const COMMANDS: Command[] = [
   },
   {
     name: "run",
-    synopsis: '[NODE] [options] --serve "COMMAND" -- TEST [ARG...]',
-    summary: "start a server, run a test command, stop what was started",
-    nodes: "one",
+    synopsis: '[NODE] [options] --serve "COMMAND" -- TEST [ARG...] | [NODE...] -- TEST [ARG...]',
+    summary: "start a server, or those of tombstone.json, run a test command, stop what was started",
+    nodes: "many",
     takesCommand: true,
     flags: [
       { name: "serve", value: "CMD", summary: "shell command that is the server" },
@@ -212,6 +214,28 @@ export const COMMANDS: Command[] = [
       FORCE,
     ],
     load: () => import("../commands/sweep.ts"),
+  },
+  {
+    name: "init",
+    synopsis: "[options]",
+    summary: "write a first tombstone.json from package.json, Procfile or mix.exs",
+    nodes: "none",
+    takesCommand: false,
+    flags: [],
+    load: () => import("../commands/init.ts"),
+  },
+  {
+    name: "export",
+    synopsis: "systemd|compose|kubernetes [NODE...] [options]",
+    summary: "hand nodes of tombstone.json to an engine that supervises servers, or spreads them over machines",
+    nodes: ["systemd", "compose", "kubernetes"],
+    then: "many",
+    takesCommand: false,
+    flags: [
+      { name: "output", short: "o", value: "DIR", summary: "write the files there instead of to stdout" },
+      { name: "image", value: "IMAGE", summary: "container image for compose and kubernetes" },
+    ],
+    load: () => import("../commands/export.ts"),
   },
   {
     name: "doctor",

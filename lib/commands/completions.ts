@@ -7,6 +7,8 @@ import type { Call, Result } from "../cli/call.ts";
 import { completions, SHELLS } from "../cli/completions.ts";
 import { EXIT } from "../errors.ts";
 import { nodesOfWorkspace } from "../state/node_dir.ts";
+import { hasProjectFile } from "../state/workspace.ts";
+import { projectIfReadable } from "./described.ts";
 
 /** Runs the command. */
 export async function run(call: Call): Promise<Result> {
@@ -18,5 +20,8 @@ export async function run(call: Call): Promise<Result> {
 
 async function nodeNames(call: Call): Promise<string[]> {
   const state = call.findState();
-  return state === null ? [] : Array.from(nodesOfWorkspace(state, (await call.workspace()).id), (dir) => dir.node);
+  const workspace = await call.workspace();
+  const known = state === null ? [] : Array.from(nodesOfWorkspace(state, workspace.id), (dir) => dir.node);
+  const described = hasProjectFile(workspace) ? (await projectIfReadable(call)).keys() : [];
+  return [...new Set([...described, ...known])];
 }

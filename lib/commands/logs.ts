@@ -4,12 +4,20 @@
  * @module
  */
 import type { Call, Result } from "../cli/call.ts";
-import { parseCount } from "../cli/values.ts";
-import { EXIT, stateError, TombstoneError, usageError } from "../errors.ts";
+import { parseCount } from "../config/values.ts";
+import { EXIT, TombstoneError, usageError } from "../errors.ts";
 import { sleep } from "../os/sleep.ts";
 import { trimLog } from "../state/log.ts";
-import { linesFrom } from "../state/log_reader.ts";
+import { Tail } from "../state/log_tail.ts";
+import type { NodeDir } from "../state/node_dir.ts";
 import { readNodeInfo } from "../state/records.ts";
+import { hasProjectFile } from "../state/workspace.ts";
+
+/** Time between two looks at a log that is followed, in milliseconds. */
+const PAUSE = 100;
+
+/** Where the bytes of a log go. */
+type Emit = (bytes: Uint8Array) => "written" | "closed";
 
 /** Runs the command. Without `--json` it streams, so that the length of a log does not matter. */
 export async function run(call: Call): Promise<Result> {
@@ -21,80 +29,96 @@ export async function run(call: Call): Promise<Result> {
   }
   const lines = flags.text("lines");
   const count = lines === undefined ? null : parseCount("--lines", lines);
-  const dir = await call.nodeDir(call.node, "find");
-  const info = readNodeInfo(dir);
-  if (info.kind === "record") trimLog(dir.log, info.record.log.max_bytes);
-  const path = flags.has("previous") ? `${dir.log}.1` : dir.log;
-  const file = open(path);
-  if (file === null) {
-    throw new TombstoneError(`Cannot show the log of "${call.node}": there is none at "${path}"`, {
-      kind: "nothing-there",
-      hint: flags.has("previous") ? `tombstone logs ${call.node}` : `tombstone start ${call.node} -- COMMAND`,
-      exitCode: EXIT.nothing,
-    });
+  const names = await namesOf(call);
+  const tails: { dir: NodeDir; tail: Tail }[] = [];
+  for (const name of names) {
+    const dir = await call.nodeDir(name, "find");
+    const info = readNodeInfo(dir);
+    if (info.kind === "record") trimLog(dir.log, info.record.log.max_bytes);
+    const tail = Tail.open(flags.has("previous") ? `${dir.log}.1` : dir.log, count);
+    if (tail !== null) tails.push({ dir, tail });
+    else if (names.length === 1) throw noLog(call, dir);
   }
-  let current = file;
+  if (tails.length === 0) throw noLog(call, await call.nodeDir(names[0]!, "find"));
   try {
-    if (count !== null) current.seekSync(linesFrom(current, count), Deno.SeekMode.Start);
-    const text: string[] = [];
+    if (isJson) return { exitCode: EXIT.ok, document: documentOf(tails, names.length), lines: [] };
+    const width = Math.max(...tails.map(({ dir }) => dir.node.length));
+    const stream: Emit = (bytes) => output.stream(bytes);
+    const nameOf = (dir: NodeDir) => output.paint.quiet(`${dir.node.padEnd(width)} |`);
+    const readers = tails.map(({ dir, tail }) => {
+      const prefixed = names.length === 1 ? null : new Prefixed(nameOf(dir), stream);
+      const end = flags.has("follow") ? "may go on" : "is whole";
+      return () => prefixed === null ? tail.copy(stream) : prefixed.copy(tail, end);
+    });
+    const copy = () => readers.every((read) => read() === "written");
+    for (let isRead = copy(); isRead && flags.has("follow"); isRead = copy()) await sleep(PAUSE);
+    return { exitCode: EXIT.ok, document: null, lines: [] };
+  } finally {
+    for (const { tail } of tails) tail.close();
+  }
+}
+
+/** The nodes named, or those that the project describes. */
+async function namesOf(call: Call): Promise<string[]> {
+  if (call.nodes.length > 0) return [...new Set(call.nodes)];
+  if (!hasProjectFile(await call.workspace())) return [call.node];
+  const { projectOf } = await import("./described.ts");
+  const described = [...(await projectOf(call)).keys()];
+  return described.length === 0 ? [call.node] : described;
+}
+
+function noLog(call: Call, dir: NodeDir): TombstoneError {
+  const previous = call.flags.has("previous");
+  const path = previous ? `${dir.log}.1` : dir.log;
+  return new TombstoneError(`Cannot show the log of "${dir.node}": there is none at "${path}"`, {
+    kind: "nothing-there",
+    hint: previous ? `tombstone logs ${dir.node}` : `tombstone start ${dir.node} -- COMMAND`,
+    exitCode: EXIT.nothing,
+  });
+}
+
+/** One document for one node; `{ nodes }` for several. */
+function documentOf(tails: { dir: NodeDir; tail: Tail }[], asked: number): unknown {
+  const nodes = tails.map(({ dir, tail }) => {
     const decoder = new TextDecoder();
-    const emit = (bytes: Uint8Array) => {
-      if (!isJson) return output.stream(bytes);
+    const text: string[] = [];
+    tail.copy((bytes) => {
       text.push(decoder.decode(bytes, { stream: true }));
       return "written";
-    };
-    let reader = copy(current, emit);
-    while (flags.has("follow") && reader === "written") {
-      await sleep(100);
-      const next = replacementOf(current, path);
-      skipWhatWasCut(current);
-      reader = copy(current, emit);
-      if (next === null) continue;
-      current.close();
-      current = next;
-      reader = copy(current, emit);
-    }
-    const all = text.join("").split("\n");
-    if (all.at(-1) === "") all.pop();
-    return {
-      exitCode: EXIT.ok,
-      document: { workspace: dir.workspace, node: dir.node, log: path, lines: all },
-      lines: [],
-    };
-  } finally {
-    current.close();
+    });
+    const lines = text.join("").split("\n");
+    if (lines.at(-1) === "") lines.pop();
+    return { workspace: dir.workspace, node: dir.node, log: tail.path, lines };
+  });
+  return asked === 1 ? nodes[0] : { nodes };
+}
+
+/** Puts the node's name before each line. What comes without an end of line is held back until that comes. */
+class Prefixed {
+  readonly #name: string;
+  readonly #emit: Emit;
+  readonly #decoder = new TextDecoder();
+  #rest = "";
+
+  constructor(name: string, emit: Emit) {
+    this.#name = name;
+    this.#emit = emit;
   }
-}
 
-function open(path: string): Deno.FsFile | null {
-  try {
-    if (!Deno.lstatSync(path).isFile) return null; // opening a FIFO would block
-    return Deno.openSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
-    throw stateError("read", path, error);
+  copy(tail: Tail, lastLine: "may go on" | "is whole"): "written" | "closed" {
+    const reader = tail.copy((bytes) => {
+      const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split("\n");
+      this.#rest = lines.pop()!;
+      return this.#write(lines);
+    });
+    if (reader === "closed" || lastLine === "may go on" || this.#rest === "") return reader;
+    const line = this.#rest;
+    this.#rest = "";
+    return this.#write([line]);
   }
-}
 
-/** Copies what is left of a file. */
-function copy(file: Deno.FsFile, emit: (bytes: Uint8Array) => "written" | "closed"): "written" | "closed" {
-  const buffer = new Uint8Array(64 * 1024);
-  for (let length: number | null; (length = file.readSync(buffer)) !== null;) {
-    if (emit(buffer.subarray(0, length)) === "closed") return "closed";
+  #write(lines: string[]): "written" | "closed" {
+    const text = lines.map((line) => `${this.#name} ${line}\n`).join("");
+    return text === "" ? "written" : this.#emit(new TextEncoder().encode(text));
   }
-  return "written";
-}
-
-/** A log that is cut to its end while it is followed goes on with what comes after that. */
-function skipWhatWasCut(file: Deno.FsFile): void {
-  const { size } = file.statSync();
-  if (size < file.seekSync(0, Deno.SeekMode.Current)) file.seekSync(size, Deno.SeekMode.Start);
-}
-
-/** The file that a new start has put in this one's place; `null` while it is the same. */
-function replacementOf(file: Deno.FsFile, path: string): Deno.FsFile | null {
-  const next = open(path);
-  if (next !== null && next.statSync().ino !== file.statSync().ino) return next;
-  next?.close();
-  return null;
 }

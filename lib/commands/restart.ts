@@ -4,23 +4,68 @@
  * @module
  */
 import type { Call, Result } from "../cli/call.ts";
-import { parseEnv } from "../cli/values.ts";
+import { parseEnv } from "../config/values.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import type { Project } from "../config/project_file.ts";
+import { stopGroup } from "../lifecycle/group.ts";
 import { collectEvidence, judge } from "../lifecycle/judge.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
-import type { NodeDir } from "../state/node_dir.ts";
+import { existsDir, type NodeDir } from "../state/node_dir.ts";
 import type { RunOwner } from "../state/records.ts";
 import { type Settings, settingsOf } from "../state/settings.ts";
-import { pathOf, startAndTell } from "./start.ts";
+import { pathOf, requireOneNode, startAndTell, startMembers } from "./start.ts";
+
+/** Runs the command: with nodes as the project describes them, or with one as it is recorded. */
+export async function run(call: Call): Promise<Result> {
+  const { projectOf } = await import("./described.ts");
+  const project = await projectOf(call);
+  const isDescribed = call.nodes.length === 0 ? project.size > 0 : call.nodes.some((node) => project.has(node));
+  if (isDescribed) return await restartDescribed(call, project);
+  requireOneNode(call);
+  return await restartRecorded(call);
+}
 
 /**
- * Runs the command. It is one start that replaces what runs, so that a restart killed half-way leaves a tombstone
- * that still knows the command.
+ * One node is replaced by one start; several are stopped first, in the order in which that can be done. A restart that
+ * is killed half-way leaves what `start` brings up as described.
  */
-export async function run(call: Call): Promise<Result> {
+async function restartDescribed(call: Call, project: Project): Promise<Result> {
+  const { membersOf, needsOf, orderedNames } = await import("./described.ts");
+  const names = await orderedNames(project, call.nodes);
+  const wanted = call.nodes.length === 0 ? names : names.filter((node) => call.nodes.includes(node));
+  const dirs = new Map<string, NodeDir>();
+  for (const node of names) dirs.set(node, await call.nodeDir(node, "find"));
+  const runs = new Map(names.map((node) => [node, runOf(dirs.get(node)!)]));
+  const members = (await membersOf(call, project, names))({
+    running: (node) => wanted.length === 1 && wanted[0] === node ? "replace" : "keep",
+    run: (node) => runs.get(node)!,
+    env: parseEnv("--env", call.flags.texts("env")),
+  });
+  if (wanted.length > 1) {
+    const { lockTimeoutMs, foreign, output: teller } = call;
+    const running = wanted.filter((node) => existsDir(dirs.get(node)!) === "present");
+    await stopGroup(running.map((node) => ({ node, after: needsOf(project, node), dir: dirs.get(node)! })), {
+      options: () => ({ lockTimeoutMs, foreign, teller }),
+      onStopped: (node, { recovered }) => recovered === null ? undefined : teller.recovered(node, recovered),
+    });
+  }
+  return await startMembers(call, members);
+}
+
+/** The run that a node belongs to, which it goes on to do. */
+function runOf(dir: NodeDir): RunOwner | null {
+  const judgement = judge(collectEvidence(dir));
+  return judgement.kind === "running" ? judgement.info.run : null;
+}
+
+/**
+ * It is one start that replaces what runs, so that a restart killed half-way leaves a tombstone that still knows the
+ * command.
+ */
+async function restartRecorded(call: Call): Promise<Result> {
   const given = parseEnv("--env", call.flags.texts("env"));
   const dir = await call.nodeDir(call.node, "find");
-  const { settings: recorded, run } = findRecorded(dir);
+  const recorded = findRecorded(dir);
   const env = completeEnv(dir, recorded, given);
   const settings = {
     ...recorded,
@@ -28,18 +73,15 @@ export async function run(call: Call): Promise<Result> {
     env_names: Object.keys(env),
   };
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: pathOf(env) });
-  return await startAndTell(call, { dir, settings, env, running: "replace", lockTimeoutMs: call.lockTimeoutMs, run });
+  const { lockTimeoutMs } = call;
+  return await startAndTell(call, { dir, settings, env, running: "replace", lockTimeoutMs, run: runOf(dir) });
 }
 
 /** What the node was last started with, from its commit record or, if it never came that far, from the tombstone. */
-function findRecorded(dir: NodeDir): { settings: Settings; run: RunOwner | null } {
-  const evidence = collectEvidence(dir);
-  const { info, tombstone } = evidence;
-  const judgement = judge(evidence);
-  // A node that belongs to a run goes on to do so.
-  const run = judgement.kind === "running" ? judgement.info.run : null;
+function findRecorded(dir: NodeDir): Settings {
+  const { info, tombstone } = collectEvidence(dir);
   for (const found of [tombstone, info]) {
-    if (found.kind === "record" && found.record.command.length > 0) return { settings: settingsOf(found.record), run };
+    if (found.kind === "record" && found.record.command.length > 0) return settingsOf(found.record);
   }
   throw new TombstoneError(`Cannot restart "${dir.node}": no command is recorded for it`, {
     kind: "nothing-there",

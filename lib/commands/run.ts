@@ -4,58 +4,96 @@
  * @module
  */
 import type { Call, Result } from "../cli/call.ts";
-import { parseEnv } from "../cli/values.ts";
+import { START_FLAGS } from "../cli/table.ts";
+import { settingsFrom } from "../config/settings.ts";
+import { parseEnv } from "../config/values.ts";
 import { EXIT, usageError } from "../errors.ts";
-import { reportOfInfo } from "../lifecycle/inspect.ts";
+import type { Member } from "../lifecycle/group.ts";
+import { addressOf, reportOfInfo } from "../lifecycle/inspect.ts";
+import type { Started } from "../lifecycle/request.ts";
 import { run as runTest, type RunResult } from "../lifecycle/run.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
-import type { NodeDir } from "../state/node_dir.ts";
-import { readSettingFlags } from "./settings.ts";
-import { outputsOf, pathOf, resultOf } from "./start.ts";
+import type { RunOwner } from "../state/records.ts";
+import { membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "./described.ts";
+import { nameOf, outputsOf, pathOf, requireOneNode, resultOf } from "./start.ts";
 
-/** Runs the command. The test command has the terminal; what this command has to say goes to stderr. */
+/**
+ * Runs the command: with the server of `--serve`, or with those that the project describes. The test command has the
+ * terminal; what this command has to say goes to stderr.
+ */
 export async function run(call: Call): Promise<Result> {
-  const { flags, output, serverCommand: test } = call;
-  const serve = flags.text("serve");
+  const { flags, output } = call;
+  const test = call.serverCommand ?? [];
   const usage = `tombstone run ${call.node} --serve "COMMAND" -- TEST [ARG...]`;
-  if (serve === undefined) throw usageError(`Cannot run "${call.node}": the server's command is missing`, usage);
+  const prepare = flags.text("serve") === undefined ? await describedMembers(call, usage) : ownMember;
   if (test.length === 0) throw usageError(`Cannot run "${call.node}": no test command after --`, usage);
-  const settings = readSettingFlags(call, ["/bin/sh", "-c", serve]);
-  const env = parseEnv("--env", flags.texts("env"));
   requireExecutable(test[0]!, { cwd: Deno.cwd(), path: pathOf({}) });
-  const { lockTimeoutMs, foreign } = call;
-  const dir = await call.nodeDir(call.node, "ensure");
+  const members = await prepare(call);
+  const dirs = new Map(members(null).map(({ node, request }) => [node, request(new Map()).dir]));
   const result = await runTest({
-    node: {
-      dir,
-      settings,
-      env,
-      lockTimeoutMs,
-      foreign,
-      running: flags.has("replace") ? "replace" : "keep",
-      workspace: await call.workspace(),
-      teller: output,
-    },
+    name: nameOf(members(null)),
+    members,
+    teller: output,
     serverDeath: flags.has("fail-fast") ? "end" : "go on",
-    onReady(started) {
-      for (const line of resultOf(dir, started).lines) output.tell(line);
-      output.outputs(outputsOf(dir, started));
+    onReady(node, started) {
+      for (const line of resultOf(dirs.get(node)!, started).lines) output.tell(line);
+      output.outputs(outputsOf(dirs.get(node)!, started), dirs.size === 1 ? undefined : node);
     },
-    test(info) {
-      const { port, url } = reportOfInfo(dir, info, "running");
-      const words = port === null ? test : test.map((word) => word.replaceAll("{port}", String(port)));
+    onStopped(node, { stopped }) {
+      if (stopped) output.tell(`stopped "${node}"`);
+    },
+    test(nodes) {
+      const place = addressFor(call, nodes);
+      const words = place === null ? test : test.map((word) => word.replaceAll("{port}", String(place.port)));
       return {
         // With --json, stdout is one document, and not the test's.
         command: output.mode.form === "json" ? ["/bin/sh", "-c", 'exec "$@" >&2', "sh", ...words] : words,
-        env: url === null ? {} : { PORT: String(port), TOMBSTONE_URL: url },
+        env: {
+          ...(dirs.size === 1 ? {} : placesOf([...dirs.keys()], nodes)),
+          ...(place === null ? {} : { PORT: String(place.port), TOMBSTONE_URL: place.url }),
+        },
       };
     },
   });
-  if (result.stopped) output.tell(`stopped "${dir.node}"`);
-  else if (result.started && result.left === "running") {
-    output.tell(`"${dir.node}" was started anew meanwhile, and goes on`);
+  for (const [node, { stopped, started, left }] of result.nodes) {
+    if (!stopped && started && left === "running") output.tell(`"${node}" was started anew meanwhile, and goes on`);
   }
-  return { exitCode: exitCodeOf(result), document: documentOf(dir, result, test), lines: [] };
+  return { exitCode: exitCodeOf(result), document: documentOf(result, test), lines: [] };
+}
+
+type Members = (owner: RunOwner | null) => Member[];
+
+/** The one node of `--serve`. */
+async function ownMember(call: Call): Promise<Members> {
+  const { flags, lockTimeoutMs, foreign, output: teller } = call;
+  requireOneNode(call);
+  const settings = settingsFrom(call.source, ["/bin/sh", "-c", flags.text("serve")!]);
+  const env = parseEnv("--env", flags.texts("env"));
+  const dir = await call.nodeDir(call.node, "ensure");
+  const workspace = await call.workspace();
+  const running = flags.has("replace") ? "replace" : "keep";
+  const request = { dir, workspace, settings, env, lockTimeoutMs, foreign, teller, running } as const;
+  return (run) => [{ node: call.node, after: [], request: () => ({ ...request, run }) }];
+}
+
+/** The described nodes; refuses a call that has none. */
+async function describedMembers(call: Call, usage: string): Promise<(call: Call) => Promise<Members>> {
+  const project = await projectOf(call);
+  if (project.size === 0) throw usageError(`Cannot run "${call.node}": the server's command is missing`, usage);
+  const names = await orderedNames(project, call.nodes);
+  refuseFlags(call, START_FLAGS, ["timeout", "lock-timeout", "replace", "force", "trace"]);
+  return async (call) => {
+    const prepared = await membersOf(call, project, names);
+    const running = call.flags.has("replace") ? "replace" : "keep";
+    return (run) => prepared({ running: () => running, run: () => run });
+  };
+}
+
+/** The node whose address the test gets as `PORT` and `TOMBSTONE_URL`: the only one, or the one that was named. */
+function addressFor(call: Call, nodes: ReadonlyMap<string, Started>): { port: number; url: string } | null {
+  const node = nodes.size === 1 ? [...nodes.keys()][0]! : call.nodes.length === 1 ? call.node : null;
+  const started = node === null ? undefined : nodes.get(node);
+  return started === undefined ? null : addressOf(started.info);
 }
 
 function exitCodeOf({ test: { cause, status } }: RunResult): number {
@@ -63,14 +101,14 @@ function exitCodeOf({ test: { cause, status } }: RunResult): number {
   return cause === "watch" ? EXIT.failed : cause.exitCode;
 }
 
-function documentOf(dir: NodeDir, result: RunResult, command: string[]): unknown {
-  const { info, started, recovered, stopped, serverDied, test, left } = result;
-  return {
+function documentOf({ nodes, test: { status, durationMs } }: RunResult, command: string[]): unknown {
+  const test = { command, exit_code: status.code, signal: status.signal, duration_ms: durationMs };
+  const documents = [...nodes.values()].map(({ dir, info, started, recovered, stopped, serverDied, left }) => ({
     ...reportOfInfo(dir, info, left),
     started,
     recovered,
     stopped,
     server_died: serverDied,
-    test: { command, exit_code: test.status.code, signal: test.status.signal, duration_ms: test.durationMs },
-  };
+  }));
+  return documents.length === 1 ? { ...documents[0]!, test } : { nodes: documents, test };
 }

@@ -4,8 +4,11 @@
  * @module
  */
 import type { Call, Result } from "../cli/call.ts";
-import { parseEnv } from "../cli/values.ts";
-import { EXIT, usageError } from "../errors.ts";
+import { START_FLAGS } from "../cli/table.ts";
+import { settingsFrom } from "../config/settings.ts";
+import { parseEnv } from "../config/values.ts";
+import { EXIT, type TombstoneError, usageError } from "../errors.ts";
+import { type Member, startGroup } from "../lifecycle/group.ts";
 import { reportOfInfo } from "../lifecycle/inspect.ts";
 import { listenToSignals } from "../lifecycle/interrupt.ts";
 import type { Started, StartRequest } from "../lifecycle/request.ts";
@@ -14,17 +17,13 @@ import { requireExecutable } from "../process/resolve_command.ts";
 import { type Paint, PLAIN } from "../output/paint.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { address } from "./render.ts";
-import { readSettingFlags } from "./settings.ts";
 
-/** Runs the command. */
+/** Runs the command: the one node whose command is given, or those that the project describes. */
 export async function run(call: Call): Promise<Result> {
-  if (call.serverCommand.length === 0) {
-    throw usageError(
-      `Cannot start "${call.node}": no command after --`,
-      `tombstone start ${call.node} -- COMMAND [ARG...]`,
-    );
-  }
-  const settings = readSettingFlags(call, call.serverCommand);
+  if (call.serverCommand === null) return await startDescribed(call);
+  if (call.serverCommand.length === 0) throw noCommand(call);
+  requireOneNode(call);
+  const settings = settingsFrom(call.source, call.serverCommand);
   const env = parseEnv("--env", call.flags.texts("env"));
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: pathOf(env) });
   const { lockTimeoutMs } = call;
@@ -32,6 +31,63 @@ export async function run(call: Call): Promise<Result> {
   // The last mistake that a command line can hold is known by now; from here on there is state.
   const dir = await call.nodeDir(call.node, "ensure");
   return await startAndTell(call, { dir, settings, env, running, lockTimeoutMs, run: null });
+}
+
+function noCommand(call: Call): TombstoneError {
+  return usageError(
+    `Cannot start "${call.node}": no command after --`,
+    `tombstone start ${call.node} -- COMMAND [ARG...], or describe it: tombstone init`,
+  );
+}
+
+/** A command on the command line is that of one node. */
+export function requireOneNode(call: Call): void {
+  const second = call.nodes[1];
+  if (second === undefined) return;
+  throw usageError(
+    `Cannot use the argument "${second}": a command is for one node`,
+    `the server's command comes after --: tombstone start ${call.node} -- COMMAND`,
+  );
+}
+
+async function startDescribed(call: Call): Promise<Result> {
+  // Its code is loaded where there is a file to read.
+  const { projectOf, orderedNames, membersOf, refuseFlags } = await import("./described.ts");
+  const project = await projectOf(call);
+  if (project.size === 0) throw noCommand(call);
+  const names = await orderedNames(project, call.nodes);
+  refuseFlags(call, START_FLAGS, ["timeout", "lock-timeout", "replace", "force", "trace"]);
+  const running = call.flags.has("replace") ? "replace" : "keep";
+  const members = (await membersOf(call, project, names))({ running: () => running, run: () => null });
+  return await startMembers(call, members);
+}
+
+/** Starts several nodes, and tells of each as it is ready. */
+export async function startMembers(call: Call, members: Member[]): Promise<Result> {
+  const { output } = call;
+  using interrupt = listenToSignals("start", nameOf(members));
+  const dirs = new Map(members.map(({ node, request }) => [node, request(new Map()).dir]));
+  const started = await startGroup(members, {
+    abort: interrupt.abort,
+    teller: output,
+    onStarted: (node, started) => {
+      const { lines } = resultOf(dirs.get(node)!, started, output.paint);
+      if (output.mode.form === "text") output.result(null, lines);
+      output.outputs(outputsOf(dirs.get(node)!, started), members.length === 1 ? undefined : node);
+    },
+    onUndone: (node, { stopped }) => {
+      if (stopped) output.tell(`stopped "${node}" again`);
+    },
+  });
+  const nodes = members.map(({ node }) => resultOf(dirs.get(node)!, started.get(node)!).document);
+  // One node that was asked for by name is told of as if its command had been given.
+  const document = call.nodes.length === 1 && nodes.length === 1 ? nodes[0] : { nodes };
+  return { exitCode: EXIT.ok, document, lines: [] };
+}
+
+/** What messages call a group. */
+export function nameOf(members: { node: string }[]): string {
+  return members.map(({ node }) => node).join(" ");
 }
 
 /** Starts, and tells of it at the moment of the commit: what remains then is only clean-up. */

@@ -5,6 +5,7 @@
  */
 import { type Call, DEFAULT_NODE, type Result } from "../cli/call.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { levelsOf } from "../lifecycle/group.ts";
 import { stop, type Stopped } from "../lifecycle/stop.ts";
 import { shareLooks } from "../process/tree.ts";
 import { existsDir, nodesOfWorkspace } from "../state/node_dir.ts";
@@ -15,28 +16,29 @@ const AT_ONCE = 32;
 
 /** Runs the command. Every node is tried; the first error is the one that counts. */
 export async function run(call: Call): Promise<Result> {
-  const names = await nodeNames(call);
+  const leavers = await leaversOf(call);
+  const names = leavers.map(({ node }) => node);
   const results: unknown[] = [];
   const lines: string[] = [];
   let firstError: unknown = null;
   using _shared = names.length > 1 ? shareLooks() : null;
-  const stopOne = async (name: string): Promise<void> => {
-    const dir = await call.nodeDir(name, "find");
+  const stopOne = async ({ node }: { node: string }): Promise<void> => {
+    const dir = await call.nodeDir(node, "find");
     try {
       const done: Stopped = existsDir(dir) === "missing"
         ? { stopped: false, pids: [], recovered: null }
         : await stop(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, teller: call.output });
-      if (done.recovered !== null) call.output.recovered(name, done.recovered);
-      const at = names.indexOf(name);
-      results[at] = { workspace: dir.workspace, node: name, state: "stopped", ...done };
-      lines[at] = done.stopped ? `stopped "${name}" (pid ${done.pids.join(", ")})` : `"${name}" is not running`;
+      if (done.recovered !== null) call.output.recovered(node, done.recovered);
+      const at = names.indexOf(node);
+      results[at] = { workspace: dir.workspace, node, state: "stopped", ...done };
+      lines[at] = done.stopped ? `stopped "${node}" (pid ${done.pids.join(", ")})` : `"${node}" is not running`;
     } catch (error) {
       if (!(error instanceof TombstoneError)) throw error;
       if (firstError !== null) call.output.warn(error.message);
       firstError ??= error;
     }
   };
-  for await (const _ of inBatches(AT_ONCE, names, stopOne));
+  for (const level of levelsOf(leavers)) for await (const _ of inBatches(AT_ONCE, level, stopOne));
   if (firstError !== null) {
     for (const line of lines.filter((line) => line !== undefined)) call.output.tell(line);
     throw firstError;
@@ -44,9 +46,20 @@ export async function run(call: Call): Promise<Result> {
   return { exitCode: EXIT.ok, document: { nodes: results }, lines };
 }
 
-async function nodeNames(call: Call): Promise<string[]> {
-  if (!call.flags.has("all")) return call.nodes.length === 0 ? [DEFAULT_NODE] : [...new Set(call.nodes)];
-  if (call.nodes.length > 0) throw usageError("Cannot use --all with names of nodes", "tombstone stop --all");
+/** The nodes that are to be stopped, each with all that it needs. */
+async function leaversOf(call: Call): Promise<{ node: string; after: string[] }[]> {
+  const all = call.flags.has("all");
+  if (all && call.nodes.length > 0) throw usageError("Cannot use --all with names of nodes", "tombstone stop --all");
+  // One node has no order, and must be stoppable whatever the file says.
+  if (call.nodes.length === 1) return [{ node: call.node, after: [] }];
+  const { projectOf, projectIfReadable, needsOf } = await import("./described.ts");
+  const project = all || call.nodes.length > 1 ? await projectIfReadable(call) : await projectOf(call);
+  const names = all ? await everyNode(call) : call.nodes.length > 0 ? call.nodes : [...project.keys()];
+  const wanted = names.length === 0 && !all ? [DEFAULT_NODE] : [...new Set(names)];
+  return wanted.map((node) => ({ node, after: needsOf(project, node) }));
+}
+
+async function everyNode(call: Call): Promise<string[]> {
   const state = call.findState();
   return state === null ? [] : Array.from(nodesOfWorkspace(state, (await call.workspace()).id), (dir) => dir.node);
 }

@@ -99,16 +99,20 @@ export function unreadable(dir: NodeDir, reason: string): NodeReport {
   return emptyReport(dir, "unknown", reason);
 }
 
+/** Where a node is reached; `null` where it has no port. */
+export function addressOf(info: NodeInfo): { host: string; port: number; url: string } | null {
+  const { port } = info;
+  if (port === 0) return null;
+  const host = info.bind_addr ?? info.host;
+  return { host, port, url: `${schemeOf(info)}://${host.includes(":") ? `[${host}]` : host}:${port}` };
+}
+
 /** The report of a node with a commit record. */
 export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason: string | null = null): NodeReport {
-  const port = info.port === 0 ? null : info.port;
-  const host = info.bind_addr ?? info.host;
   return {
     ...emptyReport(dir, state, reason),
     pid: info.pid,
-    host: port === null ? info.bind_addr : host,
-    port,
-    url: port === null ? null : `${schemeOf(info)}://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    ...(addressOf(info) ?? { host: info.bind_addr }),
     attempt: info.attempt,
     started_at: info.started_at,
     ready_at: info.ready_at,

@@ -1,5 +1,5 @@
 /**
- * A server for the time of one test command: start or join, test, stop what was started.
+ * Servers for the time of one test command: start or join, test, stop what was started.
  *
  * From the commit on, `node.info` names the run that the node belongs to, so whatever kills this process, the next
  * start, run or sweep finds a node whose run is gone, and ends both it and what is left of the test command.
@@ -18,20 +18,27 @@ import { withLog } from "./failure.ts";
 import { type ForegroundEnd, runForeground } from "./foreground.ts";
 import { endedBy, type EndSignal, Signals } from "./interrupt.ts";
 import { collectEvidence, findMain, judge } from "./judge.ts";
-import type { Started, StartRequest } from "./request.ts";
-import { start } from "./start.ts";
-import { stop, type Stopped } from "./stop.ts";
+import { type Member, startGroup, stopGroup } from "./group.ts";
+import type { Started } from "./request.ts";
+import type { StopOptions, Stopped } from "./stop.ts";
+import type { Teller } from "./teller.ts";
 
 /** What to run. */
 export interface RunRequest {
-  /** How to start the node. */
-  node: Omit<StartRequest, "run" | "abort" | "onCommit">;
-  /** Test command; called with the node once it is ready. */
-  test: (info: NodeInfo) => Test;
-  /** What becomes of the test command when the server dies. */
+  /** What messages call it: the node, or the project. */
+  name: string;
+  /** The nodes, for a run of this id. */
+  members: (owner: RunOwner) => Member[];
+  /** Where to report. */
+  teller: Teller;
+  /** Test command; called with the nodes once they are ready. */
+  test: (nodes: ReadonlyMap<string, Started>) => Test;
+  /** What becomes of the test command when a server dies. */
   serverDeath: "go on" | "end";
-  /** Called when the node is ready, before the test command runs. */
-  onReady: (started: Started) => void;
+  /** Called for each node that is ready, before the test command runs. */
+  onReady: (node: string, started: Started) => void;
+  /** Called for each node that was stopped. */
+  onStopped: (node: string, stopped: Stopped) => void;
 }
 
 /** A test command. */
@@ -42,11 +49,11 @@ export interface Test {
   env: Record<string, string>;
 }
 
-/** What came of it. */
-export interface RunResult extends Started {
-  /** How the test command ended. */
-  test: ForegroundEnd;
-  /** Whether the server died while it ran. */
+/** What became of a node of a run. */
+export interface RunNode extends Started {
+  /** Its directory. */
+  dir: NodeDir;
+  /** Whether its server died while the test command ran. */
   serverDied: boolean;
   /** Whether this call has stopped it; not if it was running before, and not if it had ended. */
   stopped: boolean;
@@ -54,13 +61,21 @@ export interface RunResult extends Started {
   left: "running" | "died" | "stopped";
 }
 
+/** What came of it. */
+export interface RunResult {
+  /** How the test command ended. */
+  test: ForegroundEnd;
+  /** The nodes, by name. */
+  nodes: Map<string, RunNode>;
+}
+
 /**
- * Runs a test command against a node.
+ * Runs a test command against its nodes.
  *
- * @throws {TombstoneError} the node could not be started, or not be stopped
+ * @throws {TombstoneError} a node could not be started, or not be stopped
  */
 export async function run(request: RunRequest): Promise<RunResult> {
-  const { dir, teller } = request.node;
+  const { name, teller } = request;
   const owner: RunOwner = {
     id: crypto.randomUUID(),
     pid: Deno.pid,
@@ -69,59 +84,92 @@ export async function run(request: RunRequest): Promise<RunResult> {
   // A signal during the start ends it in good order; later ones are the test command's; the stop is not cut short.
   const controller = new AbortController();
   let interruption: TombstoneError | null = null;
-  const abort = (name: EndSignal) => controller.abort(interruption ??= endedBy(name, "run", dir.node));
+  const abort = (signal: EndSignal) => controller.abort(interruption ??= endedBy(signal, "run", name));
   using signals = new Signals(abort);
-  const started = await start({ ...request.node, run: owner, abort: controller.signal });
-  const server = new Server(dir, started.info);
-  let serverDied = false;
-  let stopped: Stopped | null = null;
+  const members = request.members(owner);
+  const started = await startGroup(members, {
+    abort: controller.signal,
+    teller,
+    onStarted: request.onReady,
+    onUndone: request.onStopped,
+  });
+  const servers = members.map((member) => new Server(member, started));
+  const own = servers.filter((server) => server.begun.started);
+  const mine = own[0] ?? servers[0]!;
   let test: ForegroundEnd;
   try {
     controller.signal.throwIfAborted();
-    request.onReady(started);
-    const { command, env } = request.test(started.info);
-    const marks = started.started ? [owner.id] : [];
-    test = await runForeground(dir.node, {
+    const { command, env } = request.test(started);
+    test = await runForeground(name, {
       command,
       // Should this process be killed, what is left of the test command is found by the id of the run.
-      env: started.started ? { ...env, [ATTEMPT_VARIABLE]: owner.id } : env,
-      roots: { dir, attempts: marks, spare: started.info.spare },
-      graceMs: started.info.stop.timeout_ms,
+      env: own.length > 0 ? { ...env, [ATTEMPT_VARIABLE]: owner.id } : env,
+      roots: { dir: mine.dir, attempts: own.length > 0 ? [owner.id] : [], spare: mine.begun.info.spare },
+      graceMs: Math.max(...servers.map(({ begun }) => begun.info.stop.timeout_ms)),
       signals,
       watch() {
-        trimLog(dir.log, started.info.log.max_bytes);
-        if (serverDied || !server.hasDied()) return "go on";
-        serverDied = true;
-        teller.alarm(serverHasDied(request, started.info));
-        return request.serverDeath;
+        for (const server of servers) trimLog(server.dir.log, server.begun.info.log.max_bytes);
+        const died = servers.filter((server) => server.hasJustDied());
+        for (const server of died) teller.alarm(serverHasDied(server));
+        return died.length > 0 ? request.serverDeath : "go on";
       },
     });
   } finally {
     signals.answer = abort;
     // A failure of the test command to run at all is told by its own error.
-    if (started.started) stopped = await stopOwn(owner, request);
+    await stopGroup(own, {
+      options: ({ stopOptions }) => ({ ...stopOptions, ofRun: owner.id }),
+      onStopped(node, stopped) {
+        const { recovered } = stopped;
+        servers.find((server) => server.node === node)!.stopped = stopped;
+        // That it died has been told already.
+        if (recovered !== null && recovered.reason !== "died") teller.recovered(node, recovered);
+        request.onStopped(node, stopped);
+      },
+    });
   }
   test.cause ??= interruption;
-  const left = stopped === null ? (serverDied ? "died" : "running") : findRunning(dir) === null ? "stopped" : "running";
-  return { ...started, test, serverDied, stopped: stopped?.stopped ?? false, left };
+  return { test, nodes: new Map(servers.map((server) => [server.node, server.result()])) };
 }
 
 /** A node's server, whoever restarts it. */
 class Server {
-  readonly #dir: NodeDir;
+  readonly node: string;
+  readonly after: string[];
+  readonly dir: NodeDir;
+  /** How it came to run. */
+  readonly begun: Started;
+  /** How to stop it. */
+  readonly stopOptions: StopOptions;
+  /** What came of its stop; `null` while there was none. */
+  stopped: Stopped | null = null;
   #info: NodeInfo;
+  #hasDied = false;
 
-  constructor(dir: NodeDir, info: NodeInfo) {
-    this.#dir = dir;
-    this.#info = info;
+  constructor(member: Member, started: ReadonlyMap<string, Started>) {
+    const { dir, lockTimeoutMs, foreign, teller } = member.request(started);
+    this.node = member.node;
+    this.after = member.after;
+    this.dir = dir;
+    this.stopOptions = { lockTimeoutMs, foreign, teller };
+    this.begun = started.get(member.node)!;
+    this.#info = this.begun.info;
   }
 
-  /** Whether it has ended by itself: not if somebody has stopped it, or is about to start it anew. */
-  hasDied(): boolean {
-    if (findMain(this.#info) !== null || isLocked(this.#dir)) return false;
-    const judgement = judge(collectEvidence(this.#dir));
+  /** Whether it has ended by itself since the last look: not if somebody has stopped it, or is about to start it anew. */
+  hasJustDied(): boolean {
+    if (this.#hasDied || findMain(this.#info) !== null || isLocked(this.dir)) return false;
+    const judgement = judge(collectEvidence(this.dir));
     if (judgement.kind === "running") this.#info = judgement.info;
-    return judgement.kind === "died";
+    this.#hasDied = judgement.kind === "died";
+    return this.#hasDied;
+  }
+
+  result(): RunNode {
+    const { begun, dir, stopped } = this;
+    const running = this.#hasDied ? "died" : "running";
+    const left = stopped === null ? running : findRunning(dir) === null ? "stopped" : "running";
+    return { ...begun, dir, serverDied: this.#hasDied, stopped: stopped?.stopped ?? false, left };
   }
 }
 
@@ -130,17 +178,7 @@ function findRunning(dir: NodeDir): NodeInfo | null {
   return judgement.kind === "running" ? judgement.info : null;
 }
 
-/** Stops the node unless somebody else has started it anew meanwhile; then it is theirs. */
-async function stopOwn(owner: RunOwner, { node }: RunRequest): Promise<Stopped> {
-  const { dir, lockTimeoutMs, foreign, teller } = node;
-  const stopped = await stop(dir, { lockTimeoutMs, foreign, teller, ofRun: owner.id });
-  const { recovered } = stopped;
-  // That it died has been told already.
-  if (recovered !== null && recovered.reason !== "died") teller.recovered(dir.node, recovered);
-  return stopped;
-}
-
-function serverHasDied({ node: { dir } }: RunRequest, info: NodeInfo): TombstoneError {
+function serverHasDied({ dir, begun: { info } }: Server): TombstoneError {
   const error = new TombstoneError(`Cannot keep "${dir.node}" for the test: its server, pid ${info.pid}, has died`, {
     kind: "server-exited",
     hint: `tombstone logs ${dir.node}`,

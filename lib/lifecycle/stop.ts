@@ -28,6 +28,8 @@ export interface StopOptions {
   teller: Teller;
   /** Stops a running node only if it belongs to the run of this id; default: any. */
   ofRun?: string;
+  /** Stops a running node only if it still is this attempt; default: any. */
+  ofAttempt?: string | null;
 }
 
 /** What {@linkcode stop} did. */
@@ -86,7 +88,9 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   if (judgement.kind !== "running") {
     return { stopped: false, pids: [], recovered: await undo(dir, evidence, judgement, options.teller) };
   }
-  if (options.ofRun !== undefined && options.ofRun !== judgement.info.run?.id) {
+  const { ofRun, ofAttempt } = options;
+  const isAnother = ofAttempt !== undefined && ofAttempt !== judgement.info.attempt;
+  if (isAnother || (ofRun !== undefined && ofRun !== judgement.info.run?.id)) {
     return { stopped: false, pids: [], recovered: null };
   }
   markStopping(dir, judgement.info);

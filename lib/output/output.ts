@@ -73,11 +73,12 @@ export class Output implements Teller {
     return write(Deno.stdout, bytes);
   }
 
-  /** A node is ready: what the later steps of a CI job may want to know of it. */
-  outputs(values: Record<string, string | number | null>): void {
+  /** A node is ready: what the later steps of a CI job may want to know of it; with its name, if it is one of several. */
+  outputs(values: Record<string, string | number | null>, node?: string): void {
     if (!isGithub()) return;
+    const prefix = node === undefined ? "" : `${node.replace(/[^A-Za-z0-9_-]/g, "_")}_`;
     try {
-      writeOutputs(values);
+      writeOutputs(Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value])));
     } catch (error) {
       if (errnoOf(error) === null) throw error;
       this.warn(`the outputs of this step could not be written: ${(error as Error).message}`);

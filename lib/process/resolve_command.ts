@@ -29,6 +29,18 @@ function judgeFile(path: string, otherwise: Verdict): Verdict {
   }
 }
 
+function candidatesOf(program: string, options: ResolveOptions): string[] {
+  if (program.includes("/")) return [program.startsWith("/") ? program : `${options.cwd}/${program}`];
+  return options.path.split(":").map((dir) =>
+    `${dir === "" ? options.cwd : dir.startsWith("/") ? dir : `${options.cwd}/${dir}`}/${program}`
+  );
+}
+
+/** The absolute path of a command; `null` if it cannot be executed. */
+export function findProgram(program: string, options: ResolveOptions): string | null {
+  return candidatesOf(program, options).find((path) => judgeFile(path, "missing") === "executable") ?? null;
+}
+
 /**
  * Looks a command up as `exec` will.
  *
@@ -36,11 +48,7 @@ function judgeFile(path: string, otherwise: Verdict): Verdict {
  */
 export function requireExecutable(program: string, options: ResolveOptions): void {
   if (program === "") throw usageError('Cannot start "": the command is empty', "tombstone start -- COMMAND [ARG...]");
-  const candidates = program.includes("/")
-    ? [program.startsWith("/") ? program : `${options.cwd}/${program}`]
-    : options.path.split(":").map((dir) =>
-      `${dir === "" ? options.cwd : dir.startsWith("/") ? dir : `${options.cwd}/${dir}`}/${program}`
-    );
+  const candidates = candidatesOf(program, options);
   const verdicts = candidates.map((path) => judgeFile(path, program.includes("/") ? "not-executable" : "missing"));
   const at = verdicts.indexOf("executable");
   if (at >= 0) return requireInterpreter(program, candidates[at]!);

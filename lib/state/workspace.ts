@@ -6,6 +6,9 @@
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
 
+/** Name of the file that describes the nodes of a project, in its directory. */
+export const PROJECT_FILE = "tombstone.json";
+
 /** A project directory and the id that its state is kept under. */
 export interface Workspace {
   /** `<basename>-<first 12 hex of SHA-256 of the real path>`, or the name that the user gave. */
@@ -27,9 +30,14 @@ function exists(path: string): boolean {
 /** The nearest ancestor of `from` (itself included) with `tombstone.json` or `.git`; without one, `from`. */
 export function findProject(from: string): string {
   for (let dir = from;; dir = dirname(dir)) {
-    if (exists(`${dir}/tombstone.json`) || exists(`${dir}/.git`)) return dir;
+    if (exists(`${dir}/${PROJECT_FILE}`) || exists(`${dir}/.git`)) return dir;
     if (dir === dirname(dir)) return from;
   }
+}
+
+/** Whether a project has a file that describes its nodes. */
+export function hasProjectFile({ project }: Workspace): boolean {
+  return exists(`${project}/${PROJECT_FILE}`);
 }
 
 /** Makes a directory's name fit for ids: what is no letter, digit, dot, dash or underscore becomes a dash. */

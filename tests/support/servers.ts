@@ -76,3 +76,15 @@ export function installed(program: string, debianPackage: string): boolean {
   if (!isThere) console.log(`skipped: ${program} is not installed (apt-get install ${debianPackage})`);
   return isThere;
 }
+
+/** Debian keeps PostgreSQL's programs out of PATH, one directory a version. */
+export function findPostgres(): string | null {
+  try {
+    const versions = [...Deno.readDirSync("/usr/lib/postgresql")].map((entry) => Number(entry.name));
+    return `/usr/lib/postgresql/${Math.max(...versions)}/bin`;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    console.log("skipped: PostgreSQL is not installed (apt-get install postgresql)");
+    return null;
+  }
+}

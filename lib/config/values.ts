@@ -1,5 +1,6 @@
 /**
- * From the text of a flag to its value. Every refusal names the flag, the value found and the form wanted.
+ * From the text of a flag or field to its value. Every refusal names where it stands, the value found and the form
+ * wanted.
  *
  * @module
  */
@@ -13,8 +14,13 @@ const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_6
 /** Longest duration that makes sense here: a year. */
 const LONGEST = 365 * 24 * MILLISECONDS.h!;
 
-function refuse(flag: string, value: string, wanted: string, example: string): TombstoneError {
-  return usageError(`Cannot use "${value}" for ${flag}: expected ${wanted}`, `${flag} ${example}`);
+/** The error of a value of another form; `flag` is `--flag`, or words that say where else it stands. */
+export function refuse(flag: string, value: string, wanted: string, example: string): TombstoneError {
+  return usageError(`Cannot use "${value}" for ${flag}: expected ${wanted}`, hintOf(flag, example));
+}
+
+function hintOf(flag: string, example: string): string {
+  return flag.startsWith("--") ? `${flag} ${example}` : `write ${example} for ${flag}`;
 }
 
 /**

@@ -1,0 +1,77 @@
+/**
+ * A node that is ready.
+ *
+ * @module
+ */
+import { inspect, type NodeReport } from "../lifecycle/inspect.ts";
+import { reportOfInfo } from "../lifecycle/inspect.ts";
+import type { Recovered } from "../lifecycle/recover.ts";
+import type { Started } from "../lifecycle/request.ts";
+import { stop } from "../lifecycle/stop.ts";
+import { lastLines } from "../state/log_reader.ts";
+import type { Found } from "./where.ts";
+
+/** A node that is ready. Disposed, it is stopped, if it was started here. */
+export class Node implements AsyncDisposable {
+  /** Its name. */
+  readonly name: string;
+  /** Main process. */
+  readonly pid: number;
+  /** Address that it was reached at; `null` where there is none. */
+  readonly host: string | null;
+  /** Port; `null` where there is none. */
+  readonly port: number | null;
+  /** Both as a URL, `http` where that has been asked for; `null` where there is none. */
+  readonly url: string | null;
+  /** Whether it was started here; `false`: it was running already. */
+  readonly started: boolean;
+  /** Milliseconds from the spawn until it was ready. */
+  readonly readyMs: number;
+  /** What an earlier start or server had left; `null` if nothing. */
+  readonly recovered: Recovered | null;
+  /** Path of its log. */
+  readonly log: string;
+  readonly #found: Found;
+  readonly #attempt: string | null;
+
+  /** A node that has been started or found. */
+  constructor(found: Found, { started, info, recovered }: Started) {
+    const { host, port, url, log } = reportOfInfo(found.dir, info, "running");
+    this.name = found.dir.node;
+    this.pid = info.pid;
+    this.host = host;
+    this.port = port;
+    this.url = url;
+    this.started = started;
+    this.readyMs = info.ready_ms ?? 0;
+    this.recovered = recovered;
+    this.log = log;
+    this.#found = found;
+    this.#attempt = info.attempt;
+  }
+
+  /** What has become of it, as `tombstone status NODE --json` tells it. */
+  async status(): Promise<NodeReport> {
+    return await inspect(this.#found.dir);
+  }
+
+  /** The last lines of its log, without colours. */
+  lastLines(count = 20): string[] {
+    return lastLines(this.log, count);
+  }
+
+  /**
+   * Stops it, and waits until its whole process tree is gone. One that somebody has started anew meanwhile is left alone.
+   *
+   * @returns whether it ran
+   * @throws {TombstoneError} it could not be stopped
+   */
+  async stop(): Promise<boolean> {
+    return (await stop(this.#found.dir, { ...this.#found.options, ofAttempt: this.#attempt })).stopped;
+  }
+
+  /** Stops it, if it was started here. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.started) await this.stop();
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Where nodes are, and what can be done with one that this program has not started.
+ *
+ * @module
+ */
+import { parseDuration, parseName } from "../config/values.ts";
+import type { Duration } from "../config/description.ts";
+import { inspect, type NodeReport } from "../lifecycle/inspect.ts";
+import { stop as stopNode } from "../lifecycle/stop.ts";
+import type { Teller } from "../lifecycle/teller.ts";
+import { existsDir, type NodeDir, nodeDir } from "../state/node_dir.ts";
+import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
+import { currentWorkspace, type Workspace } from "../state/workspace.ts";
+
+/** Where a node is, and how to get at it. */
+export interface Where {
+  /** Workspace to use instead of that of the current directory. */
+  workspace?: string;
+  /** Directory of the state, instead of `TOMBSTONE_STATE_DIR` or the platform's own. */
+  stateDir?: string;
+  /** How long to wait while another program works on the node; default 30 s. */
+  lockTimeout?: Duration;
+  /** Whether to go on where state was written on another host or in another pid namespace. */
+  force?: boolean;
+  /** Gets what people might want to know, a line at a time; default: nobody. */
+  tell?: (text: string) => void;
+}
+
+/** A node's place, found. */
+export interface Found {
+  /** Its directory. */
+  dir: NodeDir;
+  /** Its workspace. */
+  workspace: Workspace;
+  /** What the lifecycle wants to know. */
+  options: { lockTimeoutMs: number; foreign: "refuse" | "force"; teller: Teller };
+}
+
+/** Finds a node's place; makes the state directory if it is to be written to. */
+export async function find(name: string, where: Where, state: "find" | "ensure"): Promise<Found> {
+  parseName("node", name);
+  if (where.workspace !== undefined) parseName("workspace", where.workspace);
+  const workspace = await currentWorkspace(where.workspace);
+  const path = stateDirPath(where.stateDir);
+  const root = state === "ensure" ? ensureStateDir(path) : findStateDir(path) ?? path;
+  const lockTimeoutMs = parseDuration('"lockTimeout" in the options', String(where.lockTimeout ?? "30s"));
+  const foreign = where.force === true ? "force" : "refuse";
+  const dir = nodeDir(root, workspace.id, name);
+  return { dir, workspace, options: { lockTimeoutMs, foreign, teller: tellerOf(where.tell) } };
+}
+
+/** A teller for a program: only what is meant for everybody. */
+function tellerOf(tell: (text: string) => void = () => {}): Teller {
+  return {
+    warn: tell,
+    tell,
+    alarm: (error) => tell(error.message),
+    note() {},
+    pass() {},
+    wait: () => ({ update() {}, [Symbol.dispose]() {} }),
+    recovered: (node, { reason }) => tell(`recovered "${node}": ${reason}`),
+  };
+}
+
+/**
+ * What became of a node, as `tombstone status NODE --json` tells it.
+ *
+ * @throws {TombstoneError} its state cannot be read
+ */
+export async function status(name: string, where: Where = {}): Promise<NodeReport> {
+  return await inspect((await find(name, where, "find")).dir);
+}
+
+/**
+ * Stops a node and waits until it is gone; not running is no error.
+ *
+ * @returns whether it ran
+ * @throws {TombstoneError} it could not be stopped
+ */
+export async function stop(name: string, where: Where = {}): Promise<boolean> {
+  const { dir, options } = await find(name, where, "find");
+  return existsDir(dir) === "present" && (await stopNode(dir, options)).stopped;
+}

@@ -1,0 +1,165 @@
+/**
+ * The nodes that a project describes in `tombstone.json`, for the commands that work on them.
+ *
+ * @module
+ */
+import type { Call } from "../cli/call.ts";
+import type { Flag } from "../cli/table.ts";
+import { inOrder } from "../config/order.ts";
+import { describedNode, type Project, readProject } from "../config/project_file.ts";
+import { settingsFrom } from "../config/settings.ts";
+import { TombstoneError, usageError } from "../errors.ts";
+import type { Member } from "../lifecycle/group.ts";
+import { addressOf } from "../lifecycle/inspect.ts";
+import type { Started, StartRequest } from "../lifecycle/request.ts";
+import { requireExecutable } from "../process/resolve_command.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { RunOwner } from "../state/records.ts";
+import { PROJECT_FILE } from "../state/workspace.ts";
+import { pathOf } from "./start.ts";
+
+/** The nodes that the project of a call describes; none where it has no `tombstone.json`. */
+export async function projectOf(call: Call): Promise<Project> {
+  return await readProject((await call.workspace()).project);
+}
+
+/** These nodes, or all, in order, with what they come after. */
+export async function orderedNames(project: Project, names: string[]): Promise<string[]> {
+  for (const name of names) await describedNode(project, name);
+  return inOrder(project, names.length === 0 ? project.keys() : names);
+}
+
+/** Everything that a node comes after, directly or not. */
+export function needsOf(project: Project, node: string): string[] {
+  return project.has(node) ? inOrder(project, [node]).filter((name) => name !== node) : [];
+}
+
+/** How described nodes are to be started. */
+export interface MemberOptions {
+  /** What to do with one that runs already. */
+  running: (node: string) => "keep" | "replace";
+  /** The run that it belongs to. */
+  run: (node: string) => RunOwner | null;
+  /** Variables on top of the described ones. */
+  env?: Record<string, string>;
+}
+
+/**
+ * The described nodes as members of a group. Everything that can be wrong is found here, before there is any state.
+ *
+ * @param names as from {@linkcode orderedNames}
+ */
+export async function membersOf(
+  call: Call,
+  project: Project,
+  names: string[],
+): Promise<(options: MemberOptions) => Member[]> {
+  const workspace = await call.workspace();
+  const timeout = call.flags.text("timeout") === undefined ? {} : { timeout_ms: call.duration("timeout", 0) };
+  const prepared = names.map((node) => {
+    const described = project.get(node)!;
+    const { source, command, env } = described;
+    const needs = needsOf(project, node);
+    for (const text of [...command, ...Object.values(env)]) requireKnown(project, node, needs, text);
+    const settings = { ...settingsFrom(source, command), ...timeout };
+    requireProgram(node, command[0]!, { cwd: settings.cwd, path: pathOf(env) });
+    return { node, described, needs, settings };
+  });
+  const dirs = new Map<string, NodeDir>();
+  for (const { node } of prepared) dirs.set(node, await call.nodeDir(node, "ensure"));
+  const { lockTimeoutMs, foreign, output: teller } = call;
+  return ({ running, run, env: more = {} }) =>
+    prepared.map(({ node, described, needs, settings }) => ({
+      node,
+      after: needs,
+      request(before: ReadonlyMap<string, Started>): Omit<StartRequest, "abort" | "onCommit"> {
+        const filled = (text: string) => fill(text, needs, before);
+        const own = Object.entries({ ...described.env, ...more }).map(([name, value]) => [name, filled(value)]);
+        return {
+          dir: dirs.get(node)!,
+          workspace,
+          settings: { ...settings, command: settings.command.map(filled) },
+          env: { ...placesOf(needs, before), ...Object.fromEntries(own) },
+          lockTimeoutMs,
+          foreign,
+          teller,
+          running: running(node),
+          run: run(node),
+        };
+      },
+    }));
+}
+
+function requireProgram(node: string, program: string, options: { cwd: string; path: string }): void {
+  try {
+    requireExecutable(program, options);
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    const { message, kind, exitCode } = error;
+    throw new TombstoneError(`${message}; it is the "command" of node "${node}" in ${PROJECT_FILE}`, {
+      kind,
+      hint: `install it, give its full path there, or set PATH in "env" of "${node}"`,
+      exitCode,
+    });
+  }
+}
+
+/** Text such as `{db.port}`: where a node that this one comes after is to be found. */
+const REFERENCE = /\{([A-Za-z0-9][A-Za-z0-9._-]*)\.(port|host|url)\}/g;
+
+function requireKnown(project: Project, node: string, needs: string[], text: string): void {
+  for (const [reference, other] of text.matchAll(REFERENCE)) {
+    if (needs.includes(other!)) continue;
+    const where = `of node "${node}" in ${PROJECT_FILE}`;
+    throw project.has(other!)
+      ? usageError(`Cannot use "${reference}" ${where}: it does not come after "${other}"`, `"after": ["${other}"]`)
+      : usageError(
+        `Cannot use "${reference}" ${where}: there is no node "${other}"`,
+        `it describes ${[...project.keys()].join(", ")}`,
+      );
+  }
+}
+
+function fill(text: string, needs: string[], before: ReadonlyMap<string, Started>): string {
+  return text.replaceAll(REFERENCE, (reference, node: string, what: "port" | "host" | "url") => {
+    const info = needs.includes(node) ? before.get(node)?.info : undefined;
+    return String((info === undefined ? null : addressOf(info))?.[what] ?? reference);
+  });
+}
+
+/** `TOMBSTONE_DB_HOST`, `_PORT` and `_URL` for each of these nodes that has a port. */
+export function placesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const name of names) {
+    const info = nodes.get(name)?.info;
+    const place = info === undefined ? null : addressOf(info);
+    const prefix = `TOMBSTONE_${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`;
+    for (const [what, value] of Object.entries(place ?? {})) {
+      variables[`${prefix}_${what.toUpperCase()}`] = String(value);
+    }
+  }
+  return variables;
+}
+
+/** Refuses the flags of a single node where nodes are described. */
+export function refuseFlags(call: Call, flags: Flag[], allowed: string[]): void {
+  const given = flags.find(({ name }) =>
+    !allowed.includes(name) && (call.flags.has(name) || call.flags.text(name) !== undefined)
+  );
+  if (given === undefined) return;
+  throw usageError(
+    `Cannot use --${given.name} without a command: the nodes are described in ${PROJECT_FILE}`,
+    `describe it there, or tombstone start NODE --${given.name} … -- COMMAND`,
+  );
+}
+
+/** The project, for a command that can do without: what is wrong with the file is told, and nothing is described. */
+export async function projectIfReadable(call: Call): Promise<Project> {
+  try {
+    return await projectOf(call);
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    call.output.warn(error.message);
+    return new Map();
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * `tombstone export`.
+ *
+ * @module
+ */
+import { basename } from "@std/path/posix/basename";
+import { resolve } from "@std/path/posix/resolve";
+import type { Call, Result } from "../cli/call.ts";
+import { describedNode } from "../config/project_file.ts";
+import { inOrder } from "../config/order.ts";
+import { settingsFrom } from "../config/settings.ts";
+import { EXIT, stateError, TombstoneError, usageError } from "../errors.ts";
+import { compose } from "../export/compose.ts";
+import { kubernetes } from "../export/kubernetes.ts";
+import type { ExportedFile, ExportedNode, ExportedProject } from "../export/node.ts";
+import { systemd } from "../export/systemd.ts";
+import { findProgram } from "../process/resolve_command.ts";
+import { projectOf } from "./described.ts";
+import { pathOf } from "./start.ts";
+
+/** Runs the command. */
+export async function run(call: Call): Promise<Result> {
+  const [engine, ...wanted] = call.nodes as [string, ...string[]];
+  const project = await exportedProject(call);
+  const names = inOrder(project.nodes, wanted.length === 0 ? project.nodes.keys() : wanted)
+    .filter((name) => wanted.length === 0 || wanted.includes(name));
+  const image = call.flags.text("image") ?? null;
+  if (image !== null && engine === "systemd") {
+    throw usageError(
+      "Cannot use --image with systemd: it runs programs, not images",
+      "tombstone export compose --image IMAGE",
+    );
+  }
+  const files = engine === "systemd"
+    ? systemd(project, names, (program, cwd) => findProgram(program, { cwd, path: pathOf({}) }) ?? program)
+    : engine === "compose"
+    ? compose(project, names, image)
+    : kubernetes(project, names, image);
+  const output = call.flags.text("output");
+  if (output !== undefined) return write(resolve(Deno.cwd(), output), files);
+  if (files.length > 1) {
+    throw usageError(
+      `Cannot print ${files.length} units: each is a file of its own`,
+      `tombstone export ${engine} --output DIR, or name one node: ${names.join(", ")}`,
+    );
+  }
+  return { exitCode: EXIT.ok, document: { files }, lines: files[0]!.text.trimEnd().split("\n") };
+}
+
+async function exportedProject(call: Call): Promise<ExportedProject> {
+  const { project: dir } = await call.workspace();
+  const described = await projectOf(call);
+  if (described.size === 0) {
+    throw new TombstoneError(`Cannot export anything of "${dir}": no tombstone.json describes a node`, {
+      kind: "nothing-there",
+      hint: "tombstone init writes a first one",
+      exitCode: EXIT.nothing,
+    });
+  }
+  for (const name of call.nodes.slice(1)) await describedNode(described, name);
+  const nodes = new Map<string, ExportedNode>();
+  for (const [name, { source, command, env, after }] of described) {
+    nodes.set(name, { name, settings: settingsFrom(source, command), env, after });
+  }
+  return { name: basename(dir), dir, nodes };
+}
+
+/** Never writes over anything. */
+function write(dir: string, files: ExportedFile[]): Result {
+  const paths = files.map(({ name }) => `${dir}/${name}`);
+  for (const [index, { text }] of files.entries()) {
+    const path = paths[index]!;
+    try {
+      Deno.mkdirSync(dir, { recursive: true });
+      Deno.writeTextFileSync(path, text, { createNew: true });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("write", path, error);
+      throw new TombstoneError(`Cannot write "${path}": it is there already`, {
+        kind: "usage",
+        hint: "choose another directory with --output",
+        exitCode: EXIT.usage,
+      });
+    }
+  }
+  return { exitCode: EXIT.ok, document: { files: paths }, lines: paths.map((path) => `wrote ${path}`) };
+}

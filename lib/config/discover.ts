@@ -1,0 +1,83 @@
+/**
+ * A first description of a project, from what other tools know of it.
+ *
+ * @module
+ */
+import type { NodeDescription } from "./description.ts";
+import { NAME } from "../state/node_dir.ts";
+import { parseObject } from "../state/fields.ts";
+
+/** Nodes that were found, and where. */
+export interface Found {
+  /** By name. */
+  nodes: Record<string, NodeDescription>;
+  /** Where each comes from, in words. */
+  from: Record<string, string>;
+}
+
+/** Scripts of `package.json` that start a server, the first that there is. */
+const SCRIPTS = ["dev", "start", "serve"];
+
+/** Lock files, and the package manager that they belong to. */
+const MANAGERS = [["pnpm-lock.yaml", "pnpm"], ["yarn.lock", "yarn"], ["bun.lock", "bun"], [
+  "bun.lockb",
+  "bun",
+]] as const;
+
+/** Where a server may be described, and how it is read. A later one of the same name does not count. */
+const READERS = { Procfile: readProcfile, "package.json": readPackage, "mix.exs": readMix };
+
+/**
+ * Looks for servers in `Procfile`, `package.json` and `mix.exs`.
+ *
+ * @param read the text of a file of the project; `null` if there is none
+ */
+export function discover(read: (file: string) => string | null): Found {
+  const found: Found = { nodes: {}, from: {} };
+  for (const [file, reader] of Object.entries(READERS)) {
+    const text = read(file);
+    for (const { name, what, node } of text === null ? [] : reader(text, read)) {
+      if (name in found.nodes) continue;
+      found.nodes[name] = node;
+      found.from[name] = what;
+    }
+  }
+  return found;
+}
+
+interface Server {
+  name: string;
+  what: string;
+  node: NodeDescription;
+}
+
+/** Lines `name: command`, as foreman and Heroku read them. */
+function readProcfile(text: string): Server[] {
+  return text.split("\n").flatMap((line) => {
+    const [, name, command] = /^([A-Za-z0-9_.-]+):\s*(\S.*)$/.exec(line.trim()) ?? [];
+    if (name === undefined || command === undefined || !NAME.test(name)) return [];
+    // Foreman gives every process a port; only of what uses it, or of the web server, is it known that it listens.
+    const usesPort = /\$\{?PORT\b/.test(command);
+    const node = usesPort ? { command, port: 0 } : name === "web" ? { command } : { command, probes: { none: true } };
+    return [{ name, what: `the line "${name}" of Procfile`, node }];
+  });
+}
+
+function readPackage(text: string, read: (file: string) => string | null): Server[] {
+  const scripts = parseObject(text)?.scripts;
+  if (typeof scripts !== "object" || scripts === null) return [];
+  const script = SCRIPTS.find((script) => typeof (scripts as Record<string, unknown>)[script] === "string");
+  if (script === undefined) return [];
+  const manager = MANAGERS.find(([file]) => read(file) !== null)?.[1] ?? "npm";
+  return [{ name: "web", what: `the script "${script}" of package.json`, node: { command: [manager, "run", script] } }];
+}
+
+function readMix(text: string): Server[] {
+  return /:phoenix\b/.test(text)
+    ? [{
+      name: "phoenix",
+      what: "phoenix in mix.exs",
+      node: { command: ["mix", "phx.server"], probes: { http: "/" } },
+    }]
+    : [{ name: "app", what: "mix.exs", node: { command: ["mix", "run", "--no-halt"], probes: { none: true } } }];
+}

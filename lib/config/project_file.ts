@@ -1,0 +1,93 @@
+/**
+ * `tombstone.json`: the nodes of a project.
+ *
+ * @module
+ */
+import { stateError, type TombstoneError, usageError } from "../errors.ts";
+import { type Described, readDescription } from "./description.ts";
+import { nearest } from "./nearest.ts";
+import { checkOrder } from "./order.ts";
+import { PROJECT_FILE } from "../state/workspace.ts";
+import { parseName } from "./values.ts";
+
+/** Largest file that is read, in bytes. */
+const LARGEST = 1_000_000;
+
+/** The nodes that a project describes, in its order; none where there is no file, or an empty one. */
+export type Project = Map<string, Described>;
+
+/**
+ * Reads the nodes of a project.
+ *
+ * @param dir the project's directory
+ * @throws {TombstoneError} it cannot be read, or describes what cannot be; the message names file, node and field
+ */
+export async function readProject(dir: string): Promise<Project> {
+  const path = `${dir}/${PROJECT_FILE}`;
+  const text = readText(path);
+  if (text.trim() === "") return new Map();
+  const value = parse(text, path);
+  const hint = '{ "nodes": { "web": { "command": ["node", "server.js"] } } }';
+  if (!isObject(value)) throw usageError(`Cannot use "${path}": expected an object`, hint);
+  for (const name of Object.keys(value)) {
+    if (name === "nodes" || name === "$schema") continue;
+    const near = await nearest(name, ["nodes", "$schema"]);
+    throw usageError(`Cannot use "${name}" in "${path}": there is no such field`, `did you mean "${near}"? ${hint}`);
+  }
+  const nodes = value.nodes ?? {};
+  if (!isObject(nodes)) throw usageError(`Cannot use "nodes" in "${path}": expected an object`, hint);
+  const project: Project = new Map();
+  for (const [node, description] of Object.entries(nodes)) {
+    parseName("node", node);
+    project.set(node, await readDescription(description, { node, where: PROJECT_FILE, base: dir }));
+  }
+  await checkOrder(project);
+  return project;
+}
+
+/**
+ * The description of a node.
+ *
+ * @throws {TombstoneError} there is none; the hint names the nearest
+ */
+export async function describedNode(project: Project, node: string): Promise<Described> {
+  const described = project.get(node);
+  if (described === undefined) throw await unknownNode(project, node);
+  return described;
+}
+
+async function unknownNode(project: Project, node: string): Promise<TombstoneError> {
+  const names = [...project.keys()];
+  const near = await nearest(node, names);
+  return usageError(
+    `Cannot start "${node}": ${PROJECT_FILE} describes no such node`,
+    `did you mean "${near}"? It describes ${names.join(", ")}; any other: tombstone start ${node} -- COMMAND`,
+  );
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function readText(path: string): string {
+  try {
+    const info = Deno.statSync(path);
+    if (!info.isFile) throw usageError(`Cannot use "${path}": it is no file`, "tombstone init makes one elsewhere");
+    if (info.size > LARGEST) {
+      throw usageError(`Cannot use "${path}": it is ${info.size} bytes long`, `at most ${LARGEST} bytes are read`);
+    }
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw stateError("read", path, error);
+  }
+}
+
+function parse(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw usageError(`Cannot use "${path}": it is no JSON: ${error.message.split("\n")[0]}`, `check it: jq . ${path}`);
+  }
+}

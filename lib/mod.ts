@@ -1,0 +1,43 @@
+/**
+ * Servers for programs: the engine behind the `tombstone` command, as a library.
+ *
+ * A node that is started here is the same as one started from the command line: detached, recorded, found by
+ * `tombstone status`, and cleaned up after by the next start, should this program be killed.
+ *
+ * @example A server for the time of one test
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { start } from "./mod.ts";
+ *
+ * const serve = `Deno.serve({ port: Number(Deno.env.get("PORT")), hostname: "127.0.0.1" }, () => new Response("hello"))`;
+ * await using web = await start({
+ *   name: "hello",
+ *   command: [Deno.execPath(), "eval", serve],
+ *   port: 0,
+ *   probes: { http: "/" },
+ * });
+ * assertEquals(await (await fetch(web.url!)).text(), "hello");
+ * ```
+ *
+ * @example What went wrong, as a class
+ * ```ts
+ * import { assert, assertEquals, assertRejects } from "@std/assert";
+ * import { ServerExitedError, start } from "./mod.ts";
+ *
+ * const error = await assertRejects(
+ *   () => start({ name: "broken", command: "echo no database; exit 3" }),
+ *   ServerExitedError,
+ * );
+ * assertEquals(error.exitCode, 1);
+ * assert(error.logTail.includes("no database"));
+ * ```
+ *
+ * @module
+ */
+export { type Probes, start, type StartOptions } from "./api/start.ts";
+export { Node } from "./api/node.ts";
+export { status, stop, type Where } from "./api/where.ts";
+export * from "./api/errors.ts";
+export type { Duration, Texts } from "./config/description.ts";
+export type { NodeReport, State } from "./lifecycle/inspect.ts";
+export type { Recovered } from "./lifecycle/recover.ts";
