@@ -99,7 +99,7 @@ async function prepareForms(dir: string): Promise<Record<string, string>> {
   const { flags: std } = await findStandardLibrary();
   Deno.writeTextFileSync(`${dir}/empty.ts`, "");
   const bundle = `${TOOLS}/tombstone.js`;
-  const args = ["bundle", "--quiet", ...std, "-o", bundle, "main.ts"];
+  const args = ["run", "-A", `${ROOT}/tools/task.ts`, "bundle", bundle];
   const { success } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT, stdout: "null" }).output();
   if (!success) throw new Error("Cannot prepare the benchmark: deno bundle failed");
   const binary = `${ROOT}/dist/tombstone`;
