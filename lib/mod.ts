@@ -38,6 +38,6 @@ export { type Probes, start, type StartOptions } from "./api/start.ts";
 export { Node } from "./api/node.ts";
 export { status, stop, type Where } from "./api/where.ts";
 export * from "./api/errors.ts";
-export type { Duration, Texts } from "./config/description.ts";
+export type { Duration, Texts } from "./config/fields.ts";
 export type { NodeReport, State } from "./lifecycle/inspect.ts";
 export type { Recovered } from "./lifecycle/recover.ts";

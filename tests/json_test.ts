@@ -70,6 +70,21 @@ Deno.test("documents of every command have the fields that docs/json.md tells, a
     assertEquals(nodes.length, 2);
     for (const node of nodes) assertDocumented(node, "A node");
   }
+  Deno.writeTextFileSync(`${sandbox.project}/Procfile`, `one: ${fixture().join(" ")} port=$PORT\n`);
+  const written = await sandbox.json(["init"]);
+  assertEquals(written.nodes, { one: { command: `${fixture().join(" ")} port=$PORT`, port: 0 } });
+  assertEquals(Object.keys(written), table("init", "field").map(([name]) => name));
+  assertDocumented(await sandbox.json(["export", "compose"]), "export");
+  assertDocumented(await sandbox.json(["export", "systemd", "-o", `${sandbox.root}/units`]), "export");
+  const described = [["start"], ["restart"], ["start", "one"], ["run", "--", "true"], ["run", "one", "--", "true"]];
+  for (const command of described) {
+    const { nodes, test, ...one } = await sandbox.json(command);
+    assertEquals(nodes === undefined, command.includes("one"), command.join(" "));
+    const headings = command[0] === "run" ? ["A node", "run"] : ["A node"];
+    assertDocumented({ ...(nodes?.[0] ?? one), ...(test === undefined ? {} : { test }) }, ...headings);
+  }
+  await sandbox.json(["stop", "one"]);
+  Deno.removeSync(`${sandbox.project}/tombstone.json`);
   const { pid } = await sandbox.json(["status", "web"]);
   Deno.kill(pid, "SIGKILL");
   await until("it is gone", () => !isRunning(pid));

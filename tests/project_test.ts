@@ -1,8 +1,11 @@
 /** The project's own promises: the bundle, the help and the README. */
+import { Ajv } from "ajv";
+import { generated, schema } from "../tools/docs.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { commandHelp, flagRows, generalHelp } from "../lib/cli/help.ts";
+import { commandHelp, generalHelp } from "../lib/cli/help.ts";
+import { FIELDS } from "../lib/config/fields.ts";
 import { COMMANDS, COMMON_FLAGS } from "../lib/cli/table.ts";
-import { fixture, ROOT, Sandbox } from "./support/sandbox.ts";
+import { exists, fixture, ROOT, Sandbox } from "./support/sandbox.ts";
 
 /** Makes a bundle in a sandbox. */
 async function bundle(sandbox: Sandbox): Promise<string> {
@@ -100,19 +103,97 @@ Deno.test("every command has help, which costs no state; --version and an empty 
   assertEquals([...Deno.readDirSync(sandbox.root)].map((entry) => entry.name), ["project"]);
 });
 
-Deno.test("the tables of the README are those of the help", () => {
-  const readme = Deno.readTextFileSync(`${ROOT}/README.md`).replace(/ +/g, " "); // deno fmt aligns the columns
-  const cell = (text: string) => text.replaceAll("|", "\\|");
-  for (const command of COMMANDS) {
-    assertStringIncludes(
-      readme,
-      `| \`${cell(command.name)}\` | \`${cell(command.synopsis)}\` | ${cell(command.summary)} |`,
-    );
+Deno.test("docs/commands.md and tombstone.schema.json are those of the code", async () => {
+  for (const [path, text] of Object.entries(generated())) {
+    const extension = path.split(".").at(-1)!;
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["fmt", "--quiet", "--ext", extension, "-"],
+      cwd: ROOT,
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+    const formatted = new TextDecoder().decode((await child.output()).stdout);
+    assertEquals(Deno.readTextFileSync(`${ROOT}/${path}`), formatted, `${path} is stale: deno task docs`);
   }
-  const flagsOf = (name: string) => COMMANDS.find((command) => command.name === name)!.flags;
-  for (const [left, right] of [...flagRows(flagsOf("start")), ...flagRows(flagsOf("run")), ...flagRows(COMMON_FLAGS)]) {
-    assertStringIncludes(readme, `| \`${cell(left)}\` | ${cell(right)} |`);
+});
+
+Deno.test("the schema accepts what start accepts, and refuses what it refuses", () => {
+  const isValid = new Ajv({ allowUnionTypes: true }).compile(schema());
+  const node = (fields: Record<string, unknown>) => ({ nodes: { web: { command: "x", ...fields } } });
+  const right = [
+    {},
+    { command: ["a", ""] },
+    { port: 0, probes: { http: ["/", "/b"], stable_for: 1 }, stop: { timeout: "5m" }, log: { max: "50MB" } },
+    { env: { A: "x", B: 1, C: true }, after: ["db"], sweep_files: "a" },
+  ];
+  for (const fields of right) {
+    assert(isValid(node(fields)), `${JSON.stringify(fields)} ${JSON.stringify(isValid.errors)}`);
   }
+  const wrong = [{ port: "80" }, { port: 70000 }, { prot: 1 }, { command: [] }, { probes: { http: 1 } }, {
+    timeout: "soon",
+  }];
+  for (const fields of wrong) assert(!isValid(node(fields)), JSON.stringify(fields));
+  assert(!isValid({ nodes: { "a b": { command: "x" } } }));
+  assert(!isValid({ nodes: { web: {} } }));
+});
+
+/** The pages for users, by path. */
+const PAGES = ["README.md", ...[...Deno.readDirSync(`${ROOT}/docs`)].map(({ name }) => `docs/${name}`)]
+  .filter((path) => path.endsWith(".md"))
+  .map((path) => ({ path, text: Deno.readTextFileSync(`${ROOT}/${path}`) }));
+
+Deno.test("links between the pages lead somewhere", () => {
+  const others = ["ARCHITECTURE.md", "CONTRIBUTING.md", "RELIABILITY.md", "CHANGELOG.md"];
+  const all = [...PAGES, ...others.map((path) => ({ path, text: Deno.readTextFileSync(`${ROOT}/${path}`) }))];
+  const anchors = (path: string) =>
+    Deno.readTextFileSync(path).split("\n").filter((line) => line.startsWith("#"))
+      .map((line) => line.replace(/^#+ /, "").toLowerCase().replace(/[^\w\- ]/g, "").replaceAll(" ", "-"));
+  let links = 0;
+  for (const { path, text } of all) {
+    for (const [, file, anchor] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
+      const target = new URL(file === "" ? path.split("/").at(-1)! : file!, `file://${ROOT}/${path}`).pathname;
+      assert(exists(target), `${path} links ${file}`);
+      if (anchor !== undefined) assert(anchors(target).includes(anchor), `${path} links ${file}#${anchor}`);
+      links++;
+    }
+  }
+  assert(links > 30);
+});
+
+Deno.test("the pages use commands and options that there are", () => {
+  let lines = 0;
+  for (const { path, text } of PAGES) {
+    const spans = [...text.matchAll(/`tombstone ([^`]+)`/g), ...text.matchAll(/^\$? ?tombstone (.+)$/gm)];
+    for (const [, line] of spans) {
+      const [name, ...words] = line!.replaceAll("\\|", "|").replace(/'[^']*'|"[^"]*"/g, "X").split(
+        / -- | #|\||&&|;/,
+      )[0]!.trim().split(/\s+/);
+      if (name!.startsWith("-") || /^[A-Z…]/.test(name!)) continue;
+      const command = COMMANDS.find((command) => command.name === name);
+      assert(command !== undefined, `${path}: tombstone ${line}`);
+      const flags = [...command!.flags, ...COMMON_FLAGS].flatMap(({ name, short }) => [`--${name}`, `-${short}`]);
+      for (const word of words.filter((word) => /^--?[a-z]/.test(word))) {
+        assert(flags.includes(word.split(/[=`]/)[0]!), `${path}: tombstone ${line}: ${word}`);
+      }
+      lines++;
+    }
+  }
+  assert(lines > 60);
+});
+
+Deno.test("docs/tombstone-json.md has a valid example, and names every field", () => {
+  const { text } = PAGES.find(({ path }) => path === "docs/tombstone-json.md")!;
+  const isValid = new Ajv({ allowUnionTypes: true }).compile(schema());
+  const example = JSON.parse(/```json\n([\s\S]*?)```/.exec(text)![1]!);
+  assert(isValid(example), JSON.stringify(isValid.errors));
+  const [, rows] = text.split("\n## Fields\n");
+  const missing = FIELDS.filter(({ path }) =>
+    !rows!.includes(`\`${path}\``) && !rows!.includes(`\`.${path.split(".")[1]}\``)
+  );
+  assertEquals(missing, []);
 });
 
 Deno.test("imports in lib point one way: commands, lifecycle, then the rooms below, the platform last", () => {

@@ -29,7 +29,7 @@ function commandUnderTest(): Record<string, string> {
   // To a test that sets the clock a year back, every dependency is too young.
   const flags = ["--quiet", "-A", "--minimum-dependency-age=0", ...std.flags];
   const own = [Deno.execPath(), "run", ...flags, `${ROOT}/main.ts`].join(" ");
-  return { TOMBSTONE_CMD: Deno.env.get("TOMBSTONE_CMD") ?? own };
+  return { TOMBSTONE_CMD: Deno.env.get("TOMBSTONE_CMD") ?? own, TOMBSTONE_API_FLAGS: std.flags.join(" ") };
 }
 
 /** Runs the tests, and ends with one line that counts them. */
@@ -108,6 +108,8 @@ const TASKS: Record<string, () => Promise<number>> = {
   bundle: () => bundle(rest[0]),
   test: () => test(rest),
   compile: () => compile(rest),
+  docs: () => run("tools/docs.ts", rest),
+  release: async () => await bundle() || await run("tools/release.ts", rest),
   demo: () => run("tools/demo.ts", rest),
   bench: () => run("tools/bench.ts", rest),
   many: () => run("tools/many.ts", rest),

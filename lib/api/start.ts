@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Duration, readDescription, type Texts } from "../config/description.ts";
+import { readDescription } from "../config/description.ts";
+import type { Duration, Texts } from "../config/fields.ts";
 import { settingsFrom } from "../config/settings.ts";
 import { TombstoneError } from "../errors.ts";
 import { start as startNode } from "../lifecycle/start.ts";

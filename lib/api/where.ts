@@ -4,7 +4,7 @@
  * @module
  */
 import { parseDuration, parseName } from "../config/values.ts";
-import type { Duration } from "../config/description.ts";
+import type { Duration } from "../config/fields.ts";
 import { inspect, type NodeReport } from "../lifecycle/inspect.ts";
 import { stop as stopNode } from "../lifecycle/stop.ts";
 import type { Teller } from "../lifecycle/teller.ts";

@@ -23,8 +23,11 @@ function withValue(isMeant: (value: string) => boolean): string {
 }
 
 /** What may follow a command besides flags. */
-const wordsOf = ({ nodes }: Command): string =>
-  Array.isArray(nodes) ? nodes.join(" ") : nodes === "none" ? "" : `$(${NODES})`;
+function wordsOf({ nodes, then }: Command): string {
+  const names = `$(${NODES})`;
+  if (Array.isArray(nodes)) return [...nodes, ...then === "many" ? [names] : []].join(" ");
+  return nodes === "none" ? "" : names;
+}
 
 const single = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 
@@ -83,8 +86,10 @@ function zsh(): string[] {
     const value = flag.value === undefined ? "" : `:${text(flag.value)}:${action(flag.value)}`;
     return spellings(flag).map((name) => single(`${flag.repeat ? "*" : ""}${name}[${text(flag.summary)}]${value}`));
   };
-  const words = ({ nodes }: Command): string[] => {
-    if (Array.isArray(nodes)) return [single(`1:what:(${nodes.join(" ")})`)];
+  const words = ({ nodes, then }: Command): string[] => {
+    if (Array.isArray(nodes)) {
+      return [single(`1:what:(${nodes.join(" ")})`), ...then === "many" ? [single("*:node:_tombstone_nodes")] : []];
+    }
     if (nodes === "none") return [];
     return [single(`${nodes === "many" ? "*" : "1"}:node:_tombstone_nodes`)];
   };
@@ -132,7 +137,7 @@ function fish(): string[] {
     lines.push(`complete -c tombstone -n __tombstone_none -a ${command.name} -d ${single(command.summary)}`);
     const here = `-n '__tombstone_is ${command.name}'`;
     const words = Array.isArray(command.nodes)
-      ? command.nodes.join(" ")
+      ? [...command.nodes, ...command.then === "many" ? [`(${NODES})`] : []].join(" ")
       : command.nodes === "none"
       ? null
       : `(${NODES})`;

@@ -6,7 +6,7 @@
 import type { Call } from "../cli/call.ts";
 import type { Flag } from "../cli/table.ts";
 import { inOrder } from "../config/order.ts";
-import { describedNode, type Project, readProject } from "../config/project_file.ts";
+import { type Project, readProject, requireDescribed } from "../config/project_file.ts";
 import { settingsFrom } from "../config/settings.ts";
 import { TombstoneError, usageError } from "../errors.ts";
 import type { Member } from "../lifecycle/group.ts";
@@ -23,9 +23,9 @@ export async function projectOf(call: Call): Promise<Project> {
   return await readProject((await call.workspace()).project);
 }
 
-/** These nodes, or all, in order, with what they come after. */
-export async function orderedNames(project: Project, names: string[]): Promise<string[]> {
-  for (const name of names) await describedNode(project, name);
+/** These nodes, or all, in order, with what they come after; `action` is what is to be done with them. */
+export async function orderedNames(project: Project, names: string[], action: string): Promise<string[]> {
+  for (const name of names) await requireDescribed(project, name, action);
   return inOrder(project, names.length === 0 ? project.keys() : names);
 }
 

@@ -6,7 +6,7 @@
 import { basename } from "@std/path/posix/basename";
 import { resolve } from "@std/path/posix/resolve";
 import type { Call, Result } from "../cli/call.ts";
-import { describedNode } from "../config/project_file.ts";
+import { requireDescribed } from "../config/project_file.ts";
 import { inOrder } from "../config/order.ts";
 import { settingsFrom } from "../config/settings.ts";
 import { EXIT, stateError, TombstoneError, usageError } from "../errors.ts";
@@ -44,7 +44,8 @@ export async function run(call: Call): Promise<Result> {
       `tombstone export ${engine} --output DIR, or name one node: ${names.join(", ")}`,
     );
   }
-  return { exitCode: EXIT.ok, document: { files }, lines: files[0]!.text.trimEnd().split("\n") };
+  const printed = files.map((file) => ({ ...file, path: null }));
+  return { exitCode: EXIT.ok, document: { files: printed }, lines: files[0]!.text.trimEnd().split("\n") };
 }
 
 async function exportedProject(call: Call): Promise<ExportedProject> {
@@ -57,7 +58,7 @@ async function exportedProject(call: Call): Promise<ExportedProject> {
       exitCode: EXIT.nothing,
     });
   }
-  for (const name of call.nodes.slice(1)) await describedNode(described, name);
+  for (const name of call.nodes.slice(1)) await requireDescribed(described, name, "export");
   const nodes = new Map<string, ExportedNode>();
   for (const [name, { source, command, env, after }] of described) {
     nodes.set(name, { name, settings: settingsFrom(source, command), env, after });
@@ -67,20 +68,15 @@ async function exportedProject(call: Call): Promise<ExportedProject> {
 
 /** Never writes over anything. */
 function write(dir: string, files: ExportedFile[]): Result {
-  const paths = files.map(({ name }) => `${dir}/${name}`);
-  for (const [index, { text }] of files.entries()) {
-    const path = paths[index]!;
+  const written = files.map((file) => ({ ...file, path: `${dir}/${file.name}` }));
+  for (const { path, text } of written) {
     try {
       Deno.mkdirSync(dir, { recursive: true });
       Deno.writeTextFileSync(path, text, { createNew: true });
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("write", path, error);
-      throw new TombstoneError(`Cannot write "${path}": it is there already`, {
-        kind: "usage",
-        hint: "choose another directory with --output",
-        exitCode: EXIT.usage,
-      });
+      throw usageError(`Cannot write "${path}": it is there already`, "choose another directory with --output");
     }
   }
-  return { exitCode: EXIT.ok, document: { files: paths }, lines: paths.map((path) => `wrote ${path}`) };
+  return { exitCode: EXIT.ok, document: { files: written }, lines: written.map(({ path }) => `wrote ${path}`) };
 }

@@ -31,7 +31,7 @@ export async function run(call: Call): Promise<Result> {
  */
 async function restartDescribed(call: Call, project: Project): Promise<Result> {
   const { membersOf, needsOf, orderedNames } = await import("./described.ts");
-  const names = await orderedNames(project, call.nodes);
+  const names = await orderedNames(project, call.nodes, "restart");
   const wanted = call.nodes.length === 0 ? names : names.filter((node) => call.nodes.includes(node));
   const dirs = new Map<string, NodeDir>();
   for (const node of names) dirs.set(node, await call.nodeDir(node, "find"));

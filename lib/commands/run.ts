@@ -15,7 +15,7 @@ import { run as runTest, type RunResult } from "../lifecycle/run.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
 import type { RunOwner } from "../state/records.ts";
 import { membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "./described.ts";
-import { nameOf, outputsOf, pathOf, requireOneNode, resultOf } from "./start.ts";
+import { nameOf, outputsOf, pathOf, requireOneNode, resultOf, runningOf } from "./start.ts";
 
 /**
  * Runs the command: with the server of `--serve`, or with those that the project describes. The test command has the
@@ -58,7 +58,7 @@ export async function run(call: Call): Promise<Result> {
   for (const [node, { stopped, started, left }] of result.nodes) {
     if (!stopped && started && left === "running") output.tell(`"${node}" was started anew meanwhile, and goes on`);
   }
-  return { exitCode: exitCodeOf(result), document: documentOf(result, test), lines: [] };
+  return { exitCode: exitCodeOf(result), document: documentOf(call, result, test), lines: [] };
 }
 
 type Members = (owner: RunOwner | null) => Member[];
@@ -80,12 +80,11 @@ async function ownMember(call: Call): Promise<Members> {
 async function describedMembers(call: Call, usage: string): Promise<(call: Call) => Promise<Members>> {
   const project = await projectOf(call);
   if (project.size === 0) throw usageError(`Cannot run "${call.node}": the server's command is missing`, usage);
-  const names = await orderedNames(project, call.nodes);
+  const names = await orderedNames(project, call.nodes, "run");
   refuseFlags(call, START_FLAGS, ["timeout", "lock-timeout", "replace", "force", "trace"]);
   return async (call) => {
     const prepared = await membersOf(call, project, names);
-    const running = call.flags.has("replace") ? "replace" : "keep";
-    return (run) => prepared({ running: () => running, run: () => run });
+    return (run) => prepared({ running: (node) => runningOf(call, node), run: () => run });
   };
 }
 
@@ -101,14 +100,17 @@ function exitCodeOf({ test: { cause, status } }: RunResult): number {
   return cause === "watch" ? EXIT.failed : cause.exitCode;
 }
 
-function documentOf({ nodes, test: { status, durationMs } }: RunResult, command: string[]): unknown {
+/** One document where one node was named, or is that of `--serve`; else all of them. */
+function documentOf(call: Call, { nodes, test: { status, durationMs } }: RunResult, command: string[]): unknown {
   const test = { command, exit_code: status.code, signal: status.signal, duration_ms: durationMs };
-  const documents = [...nodes.values()].map(({ dir, info, started, recovered, stopped, serverDied, left }) => ({
+  const documents = Array.from(nodes, ([node, { dir, info, started, recovered, stopped, serverDied, left }]) => ({
     ...reportOfInfo(dir, info, left),
+    node,
     started,
     recovered,
     stopped,
     server_died: serverDied,
   }));
-  return documents.length === 1 ? { ...documents[0]!, test } : { nodes: documents, test };
+  const isOne = call.nodes.length === 1 || call.flags.text("serve") !== undefined;
+  return isOne ? { ...documents.find(({ node }) => node === call.node)!, test } : { nodes: documents, test };
 }

@@ -55,11 +55,19 @@ async function startDescribed(call: Call): Promise<Result> {
   const { projectOf, orderedNames, membersOf, refuseFlags } = await import("./described.ts");
   const project = await projectOf(call);
   if (project.size === 0) throw noCommand(call);
-  const names = await orderedNames(project, call.nodes);
+  const names = await orderedNames(project, call.nodes, "start");
   refuseFlags(call, START_FLAGS, ["timeout", "lock-timeout", "replace", "force", "trace"]);
-  const running = call.flags.has("replace") ? "replace" : "keep";
-  const members = (await membersOf(call, project, names))({ running: () => running, run: () => null });
+  const members = (await membersOf(call, project, names))({
+    running: (node) => runningOf(call, node),
+    run: () => null,
+  });
   return await startMembers(call, members);
+}
+
+/** What to do with a described node that runs already: what the named ones need is never replaced. */
+export function runningOf(call: Call, node: string): "keep" | "replace" {
+  const isMeant = call.nodes.length === 0 || call.nodes.includes(node);
+  return call.flags.has("replace") && isMeant ? "replace" : "keep";
 }
 
 /** Starts several nodes, and tells of each as it is ready. */
@@ -79,9 +87,9 @@ export async function startMembers(call: Call, members: Member[]): Promise<Resul
       if (stopped) output.tell(`stopped "${node}" again`);
     },
   });
-  const nodes = members.map(({ node }) => resultOf(dirs.get(node)!, started.get(node)!).document);
-  // One node that was asked for by name is told of as if its command had been given.
-  const document = call.nodes.length === 1 && nodes.length === 1 ? nodes[0] : { nodes };
+  const documents = new Map(members.map(({ node }) => [node, resultOf(dirs.get(node)!, started.get(node)!).document]));
+  // The form depends on what was typed, not on what the file says.
+  const document = call.nodes.length === 1 ? documents.get(call.node) : { nodes: [...documents.values()] };
   return { exitCode: EXIT.ok, document, lines: [] };
 }
 

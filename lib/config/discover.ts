@@ -3,9 +3,11 @@
  *
  * @module
  */
-import type { NodeDescription } from "./description.ts";
 import { NAME } from "../state/node_dir.ts";
 import { parseObject } from "../state/fields.ts";
+
+/** A node, as `tombstone.json` describes it. */
+export type NodeDescription = Record<string, unknown>;
 
 /** Nodes that were found, and where. */
 export interface Found {

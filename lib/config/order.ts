@@ -7,7 +7,7 @@ import { usageError } from "../errors.ts";
 import { nearest } from "./nearest.ts";
 
 /** Something that comes after others. */
-interface Ordered {
+export interface Ordered {
   /** Names of what it comes after. */
   after: string[];
 }

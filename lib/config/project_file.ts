@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { stateError, type TombstoneError, usageError } from "../errors.ts";
+import { stateError, usageError } from "../errors.ts";
 import { type Described, readDescription } from "./description.ts";
 import { nearest } from "./nearest.ts";
 import { checkOrder } from "./order.ts";
+import { isFields } from "../state/fields.ts";
 import { PROJECT_FILE } from "../state/workspace.ts";
 import { parseName } from "./values.ts";
 
@@ -28,14 +29,14 @@ export async function readProject(dir: string): Promise<Project> {
   if (text.trim() === "") return new Map();
   const value = parse(text, path);
   const hint = '{ "nodes": { "web": { "command": ["node", "server.js"] } } }';
-  if (!isObject(value)) throw usageError(`Cannot use "${path}": expected an object`, hint);
+  if (!isFields(value)) throw usageError(`Cannot use "${path}": expected an object`, hint);
   for (const name of Object.keys(value)) {
     if (name === "nodes" || name === "$schema") continue;
     const near = await nearest(name, ["nodes", "$schema"]);
     throw usageError(`Cannot use "${name}" in "${path}": there is no such field`, `did you mean "${near}"? ${hint}`);
   }
   const nodes = value.nodes ?? {};
-  if (!isObject(nodes)) throw usageError(`Cannot use "nodes" in "${path}": expected an object`, hint);
+  if (!isFields(nodes)) throw usageError(`Cannot use "nodes" in "${path}": expected an object`, hint);
   const project: Project = new Map();
   for (const [node, description] of Object.entries(nodes)) {
     parseName("node", node);
@@ -46,27 +47,18 @@ export async function readProject(dir: string): Promise<Project> {
 }
 
 /**
- * The description of a node.
+ * Insists on a description of a node.
  *
+ * @param action what is to be done with it, for the message
  * @throws {TombstoneError} there is none; the hint names the nearest
  */
-export async function describedNode(project: Project, node: string): Promise<Described> {
-  const described = project.get(node);
-  if (described === undefined) throw await unknownNode(project, node);
-  return described;
-}
-
-async function unknownNode(project: Project, node: string): Promise<TombstoneError> {
+export async function requireDescribed(project: Project, node: string, action: string): Promise<void> {
+  if (project.has(node)) return;
   const names = [...project.keys()];
-  const near = await nearest(node, names);
-  return usageError(
-    `Cannot start "${node}": ${PROJECT_FILE} describes no such node`,
-    `did you mean "${near}"? It describes ${names.join(", ")}; any other: tombstone start ${node} -- COMMAND`,
+  throw usageError(
+    `Cannot ${action} "${node}": ${PROJECT_FILE} describes no such node`,
+    `did you mean "${await nearest(node, names)}"? It describes ${names.join(", ")}`,
   );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function readText(path: string): string {

@@ -120,7 +120,8 @@ export function parseEnv(flag: string, values: string[]): Record<string, string>
     const at = value.indexOf("=");
     const name = value.slice(0, Math.max(at, 0));
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || value.includes("\0")) {
-      throw refuse(flag, value, "NAME=VALUE", "NODE_ENV=test");
+      // What comes after the = may be a secret.
+      throw refuse(flag, at > 0 ? name : value, "NAME=VALUE", "NODE_ENV=test");
     }
     env[name] = value.slice(at + 1);
   }

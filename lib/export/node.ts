@@ -52,7 +52,11 @@ export function portOf({ nodes }: ExportedProject, name: string): number | null 
  *
  * @param hostOf where another node is found by this engine
  */
-export function filler(project: ExportedProject, node: string, hostOf: (name: string) => string) {
+export function filler(
+  project: ExportedProject,
+  node: string,
+  hostOf: (name: string) => string,
+): (text: string) => string {
   return (text: string): string => {
     const own = portOf(project, node);
     const withOwn = own === null ? text : text.replaceAll("{port}", String(own));

@@ -7,11 +7,16 @@
 /** A value that JSON can hold, for total readers. */
 export type Fields = Record<string, unknown>;
 
+/** Whether this is a JSON object. */
+export function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** The fields of a JSON object; `null` for anything else. */
 export function parseObject(text: string): Fields | null {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Fields : null;
+    return isFields(value) ? value : null;
   } catch (error) {
     if (error instanceof SyntaxError) return null;
     throw error;

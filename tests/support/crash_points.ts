@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { COMMAND, freePort, kill, readProcess, Sandbox } from "./sandbox.ts";
+import { COMMAND, fixture, freePort, kill, readProcess, Sandbox } from "./sandbox.ts";
 import { isInstalled, type Server } from "./servers.ts";
 
 /**
@@ -17,7 +17,7 @@ import { isInstalled, type Server } from "./servers.ts";
 const CHANGES = [
   ...["mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "fsync", "ftruncate"],
   ...["clone", "clone3", "fork", "vfork", "execve", "setsid", "chdir", "dup2", "dup3", "umask"],
-  ...["kill", "wait4", "waitid", "flock", "exit_group"],
+  ...["kill", "pidfd_open", "pidfd_send_signal", "wait4", "waitid", "flock", "exit_group"],
 ];
 const LOOKS = ["openat", "read", "write", "close", "lseek", "statx", "newfstatat", "access", "readlink", "getdents64"];
 
@@ -37,8 +37,11 @@ export interface Scenario {
   name: string;
   /** The state that the command meets: nothing, a server, or the leftovers of a start or of a run that was killed. */
   before: "stopped" | "running" | "interrupted" | "abandoned";
-  /** The command; `start` stands for the whole start of the server, `run` for one with a short test. */
-  command: "start" | "run" | string[];
+  /**
+   * The command; `start` stands for the whole start of the server, `run` for one with a short test, `several` for a start
+   * of the nodes of a `tombstone.json`: the server, after another one.
+   */
+  command: "start" | "run" | "several" | string[];
   /** Named steps that it passes. */
   steps: string[];
 }
@@ -71,6 +74,7 @@ export const SCENARIOS: Scenario[] = [
     command: ["sweep", "web"],
     steps: ["locked", "recovered", "tombstone-removed"],
   },
+  { name: "start of several", before: "stopped", command: "several", steps: [...STARTING, ...COMMITTING] },
 ];
 
 /** Whether this machine has strace(1). */
@@ -90,12 +94,15 @@ export class CrashSite implements AsyncDisposable {
   readonly #start: string[];
   readonly #run: string[];
   readonly #port: number;
+  readonly #described: string;
 
   private constructor(sandbox: Sandbox, server: Server) {
     this.#sandbox = sandbox;
     this.#port = freePort();
     const command = server.command(sandbox, this.#port);
     this.#start = ["start", "web", "--port", String(this.#port), "--", ...command];
+    const nodes = { other: { command: fixture(), port: 0 }, web: { command, port: this.#port, after: ["other"] } };
+    this.#described = JSON.stringify({ nodes });
     const serve = `exec ${command.map((word) => sandbox.quote(word)).join(" ")}`;
     this.#run = ["run", "web", "--port", String(this.#port), "--serve", serve, "--", "sh", "-c"];
   }
@@ -125,7 +132,7 @@ export class CrashSite implements AsyncDisposable {
     try {
       await this.#prepare(scenario);
       hit = await this.#killAt(scenario, point);
-      await this.#askOracle();
+      await this.#askOracle(scenario);
       return { hit, failure: null };
     } catch (error) {
       // Whatever it was, an assertion or an error of the test's own, this point has not come out well.
@@ -161,15 +168,19 @@ export class CrashSite implements AsyncDisposable {
           assertEquals(this.#sandbox.processes(), [], messages);
         }
       }
-      await this.#askOracle();
+      await this.#askOracle(scenario!);
       return { hit, failure: null };
     } catch (error) {
       return { hit, failure: error instanceof Error ? error.message : String(error) };
     }
   }
 
-  async #prepare({ before }: Scenario): Promise<void> {
+  async #prepare({ before, command }: Scenario): Promise<void> {
     const sandbox = this.#sandbox;
+    if (command === "several") {
+      Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, this.#described);
+      return void await sandbox.json(["stop"]);
+    }
     if (before === "running") return void await sandbox.json(this.#start);
     await sandbox.run(["stop", "web"]);
     if (before === "stopped") return;
@@ -186,6 +197,7 @@ export class CrashSite implements AsyncDisposable {
 
   #command({ command }: Scenario): string[] {
     if (command === "run") return [...this.#run, "sleep 0.05"];
+    if (command === "several") return ["start"];
     return command === "start" ? this.#start : command;
   }
 
@@ -228,9 +240,12 @@ export class CrashSite implements AsyncDisposable {
   }
 
   /** What every scenario must end in. */
-  async #askOracle(): Promise<void> {
-    await this.#sandbox.json(this.#start);
+  async #askOracle({ command }: Scenario): Promise<void> {
+    await this.#sandbox.json(command === "several" ? ["start"] : this.#start);
     await this.#sandbox.assertOneServer("web");
+    if (command !== "several") return;
+    const { pid, ready } = await this.#sandbox.json(["status", "other"]);
+    assertEquals([this.#sandbox.serversOf("other"), ready], [[pid], true]);
   }
 
   /** Ends everything. */

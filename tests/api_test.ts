@@ -1,0 +1,140 @@
+/** The library: the same engine for programs. Each program runs in a process of its own, with a sandbox's state. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { type Document, exists, fixture, freePort, ROOT, Sandbox, until } from "./support/sandbox.ts";
+
+/** Where the modules come from here, as the tests themselves found them. */
+const IMPORTS = [
+  ...["--config", `${ROOT}/deno.json`],
+  ...(Deno.env.get("TOMBSTONE_API_FLAGS") ?? "").split(" ").filter((word) => word !== ""),
+];
+
+/** Runs a program that has the library as `lib`, `serve` as the command of a server, and prints JSON. */
+async function program(sandbox: Sandbox, body: string): Promise<{ code: number; said: Document; stderr: string }> {
+  const path = `${sandbox.root}/program.ts`;
+  const serve = `const serve = (...options: string[]) => [${
+    fixture().map((word) => JSON.stringify(word)).join(", ")
+  }, ...options];`;
+  Deno.writeTextFileSync(path, `import * as lib from "${ROOT}/lib/mod.ts";\n${serve}\n${body}`);
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--check", "--quiet", "-A", ...IMPORTS, path],
+    cwd: sandbox.project,
+    env: sandbox.env(),
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  return { code, said: text === "" ? null : JSON.parse(text), stderr: new TextDecoder().decode(stderr) };
+}
+
+Deno.test("await using: the node serves, is seen by the command line, and is gone afterwards", async () => {
+  await using sandbox = await Sandbox.create();
+  const { code, said, stderr } = await program(
+    sandbox,
+    `let seen;
+    {
+      await using node = await lib.start({ name: "web", command: serve("http=200", "say=hi"), port: 0, probes: { http: "/" } });
+      const response = await fetch(node.url!);
+      await response.body?.cancel();
+      seen = { status: response.status, state: (await node.status()).state, started: node.started, log: node.lastLines() };
+    }
+    console.log(JSON.stringify({ ...seen, after: (await lib.status("web")).state }));`,
+  );
+  assertEquals([code, stderr], [0, ""]);
+  assertEquals(said, { status: 200, state: "running", started: true, log: ["hi"], after: "stopped" });
+  assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("a node that runs already is joined, and left as it was", async () => {
+  await using sandbox = await Sandbox.create();
+  const command = fixture();
+  const { pid } = await sandbox.json(["start", "web", "--port", "0", "--", ...command]);
+  const { said } = await program(
+    sandbox,
+    `{
+      await using node = await lib.start({ name: "web", command: serve(), port: 0 });
+      console.log(JSON.stringify({ pid: node.pid, started: node.started }));
+    }`,
+  );
+  assertEquals(said, { pid, started: false });
+  assertEquals((await sandbox.assertOneServer("web")).pid, pid);
+  const stopped = await program(
+    sandbox,
+    `console.log(JSON.stringify([await lib.stop("web"), await lib.stop("web")]));`,
+  );
+  assertEquals(stopped.said, [true, false]);
+});
+
+Deno.test("errors are classes with the exit code of the command line", async (test) => {
+  const port = freePort();
+  const cases: [string, string, number, string][] = [
+    ["ServerExitedError", `{ command: "echo no database; exit 3" }`, 1, "exited with code 3"],
+    ["NotReadyError", `{ command: "sleep 60", port: 0, timeout: 0.2 }`, 124, "not ready"],
+    ["PortInUseError", `{ command: serve(), port: ${port} }`, 5, `${port}`],
+    ["CommandError", `{ command: ["nosuch"] }`, 127, "nosuch"],
+    ["UsageError", `{ command: "x", port: 99999 }`, 2, '"port" of node "node" in the options of start'],
+    ["UsageError", `{ command: "x", sweepFiles: 5 as unknown as string }`, 2, '"sweepFiles" of node "node"'],
+    ["UsageError", `{ command: "x", probes: { anyListner: true } } as lib.StartOptions`, 2, "probes.anyListner"],
+    ["StateError", `{ command: serve(), stateDir: "/proc" }`, 4, "/proc"],
+    ["AbortedError", `{ command: "sleep 60", port: 0, signal: AbortSignal.timeout(200) }`, 130, "aborted"],
+  ];
+  using _stranger = Deno.listen({ hostname: "127.0.0.1", port });
+  for (const [name, options, exitCode, message] of cases) {
+    await test.step(`${name}: ${options}`, async () => {
+      await using sandbox = await Sandbox.create();
+      const { said, stderr } = await program(
+        sandbox,
+        `try {
+          await lib.start(${options});
+          console.log('"started"');
+        } catch (error) {
+          const classes = Object.entries(lib).filter(([name, one]) => name.endsWith("Error") && error instanceof (one as typeof lib.TombstoneError));
+          const { exitCode, message } = error as lib.TombstoneError;
+          console.log(JSON.stringify({ classes: classes.map(([name]) => name).sort(), exitCode, message }));
+        }`,
+      );
+      assertEquals(stderr, "");
+      assertEquals(said.classes, [name, "TombstoneError"].sort());
+      assertEquals(said.exitCode, exitCode);
+      assertStringIncludes(said.message, message);
+      assertEquals(sandbox.processes(), []);
+    });
+  }
+});
+
+Deno.test("a program that is killed: the next start of its node cleans up", async () => {
+  await using sandbox = await Sandbox.create();
+  const path = `${sandbox.root}/killed.ts`;
+  const options = JSON.stringify({ name: "web", command: fixture("delay=60000", "write=begun"), port: 0 });
+  Deno.writeTextFileSync(path, `import { start } from "${ROOT}/lib/mod.ts";\nawait start(${options});\n`);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "-A", ...IMPORTS, path],
+    cwd: sandbox.project,
+    env: sandbox.env(),
+  }).spawn();
+  await until("the server has begun", () => exists(`${sandbox.project}/begun`));
+  child.kill("SIGKILL");
+  await child.status;
+  const started = await sandbox.json(["start", "web", "--port", "0", "--", ...fixture()]);
+  assertEquals(started.recovered.reason, "interrupted-start");
+  await sandbox.assertOneServer("web");
+});
+
+Deno.test("a test with the library leaks nothing", async () => {
+  await using sandbox = await Sandbox.create();
+  const path = `${sandbox.root}/leak_test.ts`;
+  const options = JSON.stringify({ name: "web", command: fixture(), port: 0 });
+  Deno.writeTextFileSync(
+    path,
+    `import { start } from "${ROOT}/lib/mod.ts";
+    Deno.test("with a server", async () => {
+      await using node = await start(${options});
+      (await Deno.connect({ port: node.port! })).close();
+    });`,
+  );
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["test", "--quiet", "-A", ...IMPORTS, path],
+    cwd: sandbox.project,
+    env: sandbox.env(),
+  }).output();
+  const text = new TextDecoder();
+  assertEquals(code, 0, text.decode(stdout) + text.decode(stderr));
+  assert(text.decode(stdout).includes("1 passed"));
+});

@@ -1,0 +1,167 @@
+/**
+ * What is generated from the code: `docs/commands.md` from the help, `tombstone.schema.json` from the fields of a
+ * described node. `deno task docs` writes them; a test fails when they are stale.
+ *
+ * @module
+ */
+import { flagRows } from "../lib/cli/help.ts";
+import { type Command, COMMANDS, COMMON_FLAGS, type Flag, START_FLAGS } from "../lib/cli/table.ts";
+import { type Field, FIELDS, type FieldType } from "../lib/config/fields.ts";
+import { NAME } from "../lib/state/node_dir.ts";
+import { ROOT } from "./standard_library.ts";
+
+/** A part of a JSON schema. */
+type Schema = Record<string, unknown>;
+
+const TEXT: Schema = { type: "string", minLength: 1 };
+
+/** The forms of fields, as JSON Schema. */
+const TYPES: Record<FieldType, Schema> = {
+  text: TEXT,
+  texts: { anyOf: [TEXT, { type: "array", items: TEXT }] },
+  switch: { type: "boolean" },
+  number: { type: "integer", minimum: 0 },
+  duration: { anyOf: [{ type: "string", pattern: "^\\d+(\\.\\d+)?(ms|s|m|h)?$" }, { type: "number", minimum: 0 }] },
+  size: { anyOf: [{ type: "string", pattern: "^\\d+(\\.\\d+)?([kKmMgG]i?)?[bB]?$" }, { type: "integer", minimum: 0 }] },
+  variables: { type: "object", additionalProperties: { type: ["string", "number", "boolean"] } },
+  names: { type: "array", items: TEXT },
+  command: { anyOf: [TEXT, { type: "array", items: { type: "string" }, minItems: 1 }] },
+};
+
+/** What fields without a flag mean, and groups of fields. */
+const MEANINGS: Record<string, string> = {
+  command:
+    "program and arguments, or a line for the shell; {port}, and {NODE.port}, {NODE.host}, {NODE.url} of nodes that it comes after",
+  after: "nodes that must be ready before this one starts",
+  probes: "when the node is ready; all of it must hold",
+  stop: "how the node is stopped",
+  log: "how much of its output is kept",
+};
+
+function meaningOf({ path, flag }: Field): string {
+  return MEANINGS[path] ?? START_FLAGS.find(({ name }) => name === flag)!.summary;
+}
+
+/** The schema of `tombstone.json`. */
+export function schema(): Schema {
+  const properties: Record<string, Schema> = {};
+  for (const field of FIELDS) {
+    const [group, name] = field.path.split(".") as [string, string | undefined];
+    const own = {
+      description: meaningOf(field),
+      ...TYPES[field.type],
+      ...(field.path === "port" ? { maximum: 65535 } : {}),
+    };
+    if (name === undefined) properties[group] = own;
+    else {
+      properties[group] ??= {
+        description: MEANINGS[group],
+        type: "object",
+        properties: {},
+        additionalProperties: false,
+      };
+      (properties[group].properties as Record<string, Schema>)[name] = own;
+    }
+  }
+  return {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "tombstone.json",
+    description: "The nodes of a project, for tombstone start",
+    type: "object",
+    properties: {
+      $schema: { type: "string" },
+      nodes: {
+        description: "nodes by name",
+        type: "object",
+        propertyNames: { pattern: NAME.source },
+        additionalProperties: { type: "object", properties, required: ["command"], additionalProperties: false },
+      },
+    },
+    additionalProperties: false,
+  };
+}
+
+const cell = (text: string) => text.replaceAll("|", "\\|");
+
+/** A table with aligned columns, as the formatter wants it. */
+function table(rows: string[][]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(3, ...rows.map((row) => row[column]!.length)));
+  const line = (row: string[]) => `| ${row.map((text, column) => text.padEnd(widths[column]!)).join(" | ")} |`;
+  return [line(rows[0]!), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rows.slice(1).map(line)]
+    .join("\n");
+}
+
+function options(flags: Flag[]): string {
+  return table([["option", ""], ...flagRows(flags).map(([left, right]) => [`\`${cell(left)}\``, cell(right)])]);
+}
+
+function section(command: Command): string {
+  const summary = command.summary[0]!.toUpperCase() + command.summary.slice(1);
+  const own = command.name === "run" ? command.flags.filter((flag) => !START_FLAGS.includes(flag)) : command.flags;
+  return [
+    `## tombstone ${command.name}`,
+    "",
+    `${summary}.`,
+    "",
+    "```",
+    ...command.synopsis.split(" | ").map((form) => `tombstone ${command.name} ${form}`),
+    "```",
+    ...(own.length === 0 ? [] : ["", options(own)]),
+    ...(own.length < command.flags.length ? ["", "And all options of `start`."] : []),
+  ].join("\n");
+}
+
+/** The page about the commands. */
+export function commandsPage(): string {
+  return [
+    "# Commands",
+    "",
+    "<!-- Generated from the help by `deno task docs`. -->",
+    "",
+    table([
+      ["command", ""],
+      ...COMMANDS.map(({ name, summary }) => [`[\`${name}\`](#tombstone-${name})`, cell(summary)]),
+    ]),
+    "",
+    "Options of every command:",
+    "",
+    options(COMMON_FLAGS),
+    "",
+    "Durations are `250ms`, `30s`, `5m`, `4h`; a bare number is seconds. Sizes are `512kB`, `50MB`, `1GiB`. Results go to",
+    "stdout, messages to stderr; with `--json`, stdout is exactly one document, [json.md](json.md).",
+    "",
+    ...COMMANDS.flatMap((command) => [section(command), ""]),
+    "## Exit codes",
+    "",
+    table([
+      ["code", "meaning"],
+      ["0", "done (also: already running, already stopped); `status`: running"],
+      ["1", "failed: the server exited during its start, could not be stopped …; `status`: dead, stale or interrupted"],
+      ["2", "usage: a wrong command line, or a mistake in `tombstone.json`"],
+      ["3", "nothing there to act on; `status`: stopped, or a start is in progress"],
+      ["4", "state cannot be read, written or judged (permissions, disk full, another host)"],
+      ["5", "the port, or the socket, is in use by somebody else"],
+      ["6", "the lock was not released in time"],
+      ["124", "not ready in time"],
+      ["126, 127", "the command cannot be executed, was not found"],
+      ["128 + n", "ended by signal n (130 Ctrl-C, 143 TERM)"],
+    ]),
+    "",
+    "`run` passes the exit code of its test through.",
+    "",
+  ].join("\n");
+}
+
+/** What is generated, by its path. */
+export function generated(): Record<string, string> {
+  return {
+    "docs/commands.md": commandsPage(),
+    "tombstone.schema.json": JSON.stringify(schema(), null, 2) + "\n",
+  };
+}
+
+if (import.meta.main) {
+  for (const [path, text] of Object.entries(generated())) Deno.writeTextFileSync(`${ROOT}/${path}`, text);
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", ...Object.keys(generated())], cwd: ROOT }).spawn()
+    .status;
+}
