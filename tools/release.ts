@@ -1,7 +1,7 @@
 /**
  * What a release consists of: `deno task release URL` writes `dist/release/`.
  *
- * Binaries for every system, the bundle with its source map, the schema, `install.sh` that knows where the release is to
+ * Binaries for every system, the bundle, the schema, `install.sh` that knows where the release is to
  * be found, and the sums of all of them.
  *
  * @module
@@ -18,7 +18,7 @@ export const TARGETS: Record<string, string> = {
 };
 
 /** Files that are taken as they are. */
-const COPIED = ["dist/tombstone.js", "dist/tombstone.js.map", "tombstone.schema.json"];
+const COPIED = ["dist/tombstone.js", "tombstone.schema.json"];
 
 /** `SHA256SUMS` of the files of a directory, as `sha256sum --check` reads it. */
 export async function sumsOf(dir: string): Promise<string> {
