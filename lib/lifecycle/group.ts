@@ -14,6 +14,9 @@ import { start } from "./start.ts";
 import type { Teller } from "./teller.ts";
 import { stop, type StopOptions, type Stopped } from "./stop.ts";
 
+/** Nodes that are started at the same time: each has a launcher, a log and several looks a millisecond. */
+const AT_ONCE = 32;
+
 /** A node of a group. */
 export interface Member {
   /** Its name. */
@@ -48,11 +51,13 @@ export async function startGroup(members: Member[], options: GroupOptions): Prom
   const controller = new AbortController();
   const abort = AbortSignal.any([options.abort, controller.signal]);
   const ready = new Map<string, Promise<void>>();
+  const gate = new Gate(AT_ONCE);
   let failure: { error: unknown } | null = null;
   for (const { node, after, request } of members) {
     const before = after.map((name) => ready.get(name)!);
     const startOne = async () => {
       await Promise.all(before);
+      using _place = await gate.enter();
       if (failure !== null || abort.aborted) return;
       const result = await start({
         ...request(started),
@@ -79,6 +84,29 @@ export async function startGroup(members: Member[], options: GroupOptions): Prom
   await undo(members, started, options);
   options.abort.throwIfAborted();
   throw (failure as unknown as { error: unknown }).error;
+}
+
+/** Lets a number of callers in at a time; the others wait. */
+class Gate {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(size: number) {
+    this.#free = size;
+  }
+
+  /** Resolves when there is a place; disposed, it is given to the next. */
+  async enter(): Promise<Disposable> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return {
+      [Symbol.dispose]: () => {
+        const next = this.#waiting.shift();
+        if (next === undefined) this.#free++;
+        else next();
+      },
+    };
+  }
 }
 
 /** Stops what this call has started, unless somebody else has started it anew meanwhile. */
