@@ -184,6 +184,17 @@ Deno.test("restart follows the file: one node is replaced, all are stopped and s
   assertEquals(order, ["-web2", "-db", "+db", "+web2"]);
 });
 
+Deno.test("a restart of several that is killed half-way: the next start brings all of them up", async () => {
+  await using sandbox = await Sandbox.create();
+  describe(sandbox, { db: { command: fixture(), port: 0 }, web: { command: fixture(), port: 0, after: ["db"] } });
+  for (const point of ["marked", "swept", "spawned", "committed"]) {
+    assertEquals((await sandbox.run(["start"])).code, 0);
+    await sandbox.spawn(["restart"], { env: { TOMBSTONE_KILL_AT: point } }).output();
+    assertEquals(states(await sandbox.json(["start"])), ["db running", "web running"], point);
+    for (const node of ["db", "web"]) await sandbox.assertOneServer(node);
+  }
+});
+
 Deno.test("logs shows every node's lines with its name", async () => {
   await using sandbox = await Sandbox.create();
   describe(sandbox, {

@@ -136,3 +136,26 @@ Deno.test("stop --all stops many real servers at once, each in good order", asyn
   assertEquals(sandbox.processes(), []);
   for (const name of names) assertEquals((await sandbox.json(["logs", name])).lines, ["bye"]);
 });
+
+Deno.test({
+  name: "sweep --all shows on a terminal how far it is, on one line",
+  ignore: !installed("script", "bsdutils"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    using _many = await withMany(sandbox, 600);
+    const { stdout } = await new Deno.Command("script", {
+      args: ["-q", "-c", sandbox.commandLine(["sweep", "--all", "--force"]), "/dev/null"],
+      cwd: sandbox.project,
+      env: sandbox.env({ TERM: "xterm" }),
+      stdin: "null",
+    }).output();
+    const frames = new TextDecoder().decode(stdout).split("\r\x1b[2K");
+    // deno-lint-ignore no-control-regex
+    const plain = frames.map((frame) => frame.replace(/\x1b\[[?\d]*[mhl]/g, ""));
+    const counts = plain.flatMap((frame) => /^sweep {2}\d+\.\ds {2}(\d+) of 601 nodes$/.exec(frame)?.[1] ?? []).map(
+      Number,
+    );
+    assert(counts.length > 0, plain.slice(0, 5).join("\n"));
+    assertEquals(counts, counts.toSorted((a, b) => a - b));
+  },
+});

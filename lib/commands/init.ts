@@ -5,7 +5,7 @@
  */
 import type { Call, Result } from "../cli/call.ts";
 import { discover } from "../config/discover.ts";
-import { EXIT, stateError, TombstoneError } from "../errors.ts";
+import { EXIT, stateError, TombstoneError, usageError } from "../errors.ts";
 import { PROJECT_FILE } from "../state/workspace.ts";
 import { VERSION } from "../version.ts";
 
@@ -42,16 +42,18 @@ function readText(path: string): string | null {
   }
 }
 
-/** Never writes over anything. */
+/** Never writes over anything, and never half of it: the whole file gets its name at once, or not at all. */
 function writeNew(path: string, text: string): void {
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
   try {
-    Deno.writeTextFileSync(path, text, { createNew: true });
+    Deno.writeTextFileSync(temporary, text, { createNew: true });
+    try {
+      Deno.linkSync(temporary, path);
+    } finally {
+      Deno.removeSync(temporary);
+    }
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("write", path, error);
-    throw new TombstoneError(`Cannot make "${path}": it is there already`, {
-      kind: "usage",
-      hint: "tombstone start starts what it describes",
-      exitCode: EXIT.usage,
-    });
+    throw usageError(`Cannot make "${path}": it is there already`, "tombstone start starts what it describes");
   }
 }

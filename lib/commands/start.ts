@@ -4,7 +4,7 @@
  * @module
  */
 import type { Call, Result } from "../cli/call.ts";
-import { START_FLAGS } from "../cli/table.ts";
+import { START_FLAGS } from "../cli/start_flags.ts";
 import { settingsFrom } from "../config/settings.ts";
 import { parseEnv } from "../config/values.ts";
 import { EXIT, type TombstoneError, usageError } from "../errors.ts";

@@ -43,6 +43,10 @@ const KILL = "kill $(cat pid)";
 const NO_RECORD = "it looks at nothing but a connect: it keeps no record that survives a crash, does not know whose " +
   "listener answered, and a server that exits at once is waited for for ever";
 
+const RUNS_ALREADY =
+  "it runs already when it has to stop, while `tombstone stop` is a program of its own that has to " +
+  "start; and it does not look again for what a dying process may have left";
+
 const PLAYWRIGHT = `cat >playwright.config.js <<'END'
 const tcp = process.env.URL.startsWith("tcp:");
 module.exports = {
@@ -109,12 +113,14 @@ export function contenders(forms: Record<string, string>): Contender[] {
       what: "`start-server-and-test $SERVER $URL $READY`; asks every 2 s",
       up: 'exec start-server-and-test "$SERVER" "$URL" "$READY"',
       npm: "start-server-and-test@2.1.5",
+      because: RUNS_ALREADY,
     },
     {
       name: "start-server-and-test, 100 ms",
       what: "the same with `WAIT_ON_INTERVAL=100`",
       up: 'WAIT_ON_INTERVAL=100 exec start-server-and-test "$SERVER" "$URL" "$READY"',
       npm: "start-server-and-test@2.1.5",
+      because: RUNS_ALREADY,
     },
     {
       name: "wait-on",
@@ -192,6 +198,7 @@ export function contenders(forms: Record<string, string>): Contender[] {
       prepare: PLAYWRIGHT,
       up: "exec playwright test -c playwright.config.js",
       npm: "@playwright/test@1.65.1",
+      because: RUNS_ALREADY,
     },
   ];
 }

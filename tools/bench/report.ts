@@ -185,7 +185,7 @@ export function publish(results: Results): void {
   );
 }
 
-/** The table of the README: medians only. */
+/** The chart and the table of the README: medians only. */
 function summary(results: Results): string {
   const lag = (name: string, server: string) => number(statistics(results, name, `lag: ${server}`).median);
   const cell = (name: string, figure: string) => {
@@ -193,6 +193,8 @@ function summary(results: Results): string {
     return [number(found.median), found.remark?.replace(/, \d+ of \d+$/, "")].filter((part) => part).join("; ");
   };
   return [
+    "![Readiness lag and overhead of a start, on a logarithmic scale](docs/benchmarks.svg)",
+    "",
     markdown([
       ["", "lag: Node http", "lag: redis", "lag: after 1 s", "crash reported", "stop of a tree"],
       ...results.contenders.filter(({ name }) => !name.includes("sources")).map(({ name }) => [
