@@ -4,7 +4,7 @@
  * @module
  */
 import { TombstoneError } from "../errors.ts";
-import { findLive, identityOfChild } from "../os/platform.ts";
+import { findLive, identityOfChild, UNKNOWN_START } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
 import type { Notifications } from "../probe/notify.ts";
 import type { Subject } from "../probe/probe.ts";
@@ -28,7 +28,7 @@ import {
 } from "../state/records.ts";
 import { declaredFiles, type Settings, withPort } from "../state/settings.ts";
 import { explain, type Told } from "./explain.ts";
-import { stateRemoved, withLog } from "./failure.ts";
+import { stateRemoved, unreadableProcess, withLog } from "./failure.ts";
 import { requireEnded } from "./end.ts";
 import { sweepFiles } from "./recover.ts";
 import { pass } from "./step.ts";
@@ -179,6 +179,7 @@ export class Attempt {
 
   #commit(ready: Extract<Outcome, { kind: "ready" }>): NodeInfo {
     const main = this.#main!;
+    if (main.startTime === UNKNOWN_START) throw unreadableProcess(this.#dir, main.pid);
     const info: NodeInfo = {
       node_name: this.#dir.node,
       workspace: this.#dir.workspace,

@@ -35,6 +35,16 @@ export function notReady(node: string, timeoutMs: number, states: string[]): Tom
   });
 }
 
+/** A node whose process cannot be told from a later one of its number must not be committed. */
+export function unreadableProcess(dir: NodeDir, pid: number): TombstoneError {
+  return new TombstoneError(`Cannot start "${dir.node}": its process, pid ${pid}, cannot be looked at`, {
+    kind: "state",
+    hint: "tombstone doctor",
+    exitCode: EXIT.state,
+    details: { pid },
+  });
+}
+
 /** Somebody has removed the node's directory or tombstone: exit code 4. */
 export function stateRemoved(dir: NodeDir): TombstoneError {
   return new TombstoneError(`Cannot start "${dir.node}": its state in "${dir.path}" was removed during the start`, {

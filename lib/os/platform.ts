@@ -38,9 +38,22 @@ function findLiveBy({ read, sameStart }: Platform, identity: Identity): ProcessR
   return row !== null && isAlive(row) && sameStart(row.startTime, identity.startTime) ? row : null;
 }
 
-/** The identity of a child that was just spawned and has not been waited for, so that the number is certainly its own. */
+/** Start time of a process that could not be looked at; nobody is ever recorded with it. */
+export const UNKNOWN_START = -1;
+
+/** How often a child is looked at before it counts as one that cannot be. */
+const LOOKS = 3;
+
+/**
+ * The identity of a child that was just spawned and has not been waited for, so that the number is certainly its own. It
+ * is there, so a look that fails is repeated. (`deno task crash` lets looks fail.)
+ */
 export function identityOfChild(pid: number): Identity {
-  return { pid, startTime: system.read(pid)?.startTime ?? -1 };
+  for (let look = 0; look < LOOKS; look++) {
+    const row = system.read(pid);
+    if (row !== null) return { pid, startTime: row.startTime };
+  }
+  return { pid, startTime: UNKNOWN_START };
 }
 
 /**

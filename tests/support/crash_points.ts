@@ -228,6 +228,7 @@ export class CrashSite implements AsyncDisposable {
       stdout: "null",
       stderr: "null",
     }).spawn();
+    hasBegun.delete(child.pid); // a number that an earlier one may have had
     let ended = false;
     const end = child.status.then(() => ended = true);
     while (!ended && isTracing(child.pid)) await new Promise((resolve) => setTimeout(resolve, 3));
