@@ -39,7 +39,7 @@ function findLiveBy({ read, sameStart }: Platform, identity: Identity): ProcessR
 }
 
 /** Start time of a process that could not be looked at; nobody is ever recorded with it. */
-export const UNKNOWN_START = -1;
+export const UNKNOWN_START: number = -1;
 
 /** How often a child is looked at before it counts as one that cannot be. */
 const LOOKS = 3;
