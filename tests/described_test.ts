@@ -364,6 +364,12 @@ Deno.test("what is wrong in tombstone.json is told with file, node, field and th
     assertEquals([ran.code, ran.stdout], [3, "no nodes in this workspace\n"]);
     assertStringIncludes(ran.stderr, "warning: ");
     assertEquals((await sandbox.run(["start", "web", "--port", "0", "--", ...fixture()])).code, 0);
+    const restarted = await sandbox.run(["restart", "web"]);
+    assertEquals(restarted.code, 0, restarted.stderr);
+    assertStringIncludes(restarted.stderr, "warning: ");
+    const two = await sandbox.run(["restart", "web", "other"]);
+    assertEquals(two.code, 2);
+    assertStringIncludes(two.stderr, "are restarted one by one");
     assertEquals((await sandbox.run(["stop", "web"])).code, 0);
     assertEquals((await sandbox.run(["stop", "--all"])).code, 0);
   });

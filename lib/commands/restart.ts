@@ -13,15 +13,22 @@ import { requireExecutable } from "../process/resolve_command.ts";
 import { existsDir, type NodeDir } from "../state/node_dir.ts";
 import type { RunOwner } from "../state/records.ts";
 import { type Settings, settingsOf } from "../state/settings.ts";
-import { pathOf, requireOneNode, startAndTell, startMembers } from "./start.ts";
+import { pathOf, startAndTell, startMembers } from "./start.ts";
 
 /** Runs the command: with nodes as the project describes them, or with one as it is recorded. */
 export async function run(call: Call): Promise<Result> {
-  const { projectOf } = await import("./described.ts");
-  const project = await projectOf(call);
+  const { projectOf, projectIfReadable } = await import("./described.ts");
+  // What is wrong in the file must not keep anybody from a node that is recorded.
+  const project = await (call.nodes.length === 0 ? projectOf : projectIfReadable)(call);
   const isDescribed = call.nodes.length === 0 ? project.size > 0 : call.nodes.some((node) => project.has(node));
   if (isDescribed) return await restartDescribed(call, project);
-  requireOneNode(call);
+  const second = call.nodes[1];
+  if (second !== undefined) {
+    throw usageError(
+      `Cannot use the argument "${second}": nodes that no tombstone.json describes are restarted one by one`,
+      `tombstone restart ${call.node}`,
+    );
+  }
   return await restartRecorded(call);
 }
 
