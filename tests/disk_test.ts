@@ -241,7 +241,7 @@ for (const error of ["ENOSPC", "EIO"]) {
       await using site = await CrashSite.create(chooseServer());
       const points = (await site.points(SCENARIOS[0]!)).filter(({ call }) => WRITES.includes(call));
       for (const point of spread(points, 12)) {
-        assertEquals((await site.tryFault(point, error)).failure, null, `${point.call} ${point.at}`);
+        assertEquals((await site.tryFault(SCENARIOS[0]!, point, error)).failure, null, `${point.call} ${point.at}`);
       }
     },
   });

@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { COMMAND, fixture, freePort, kill, readProcess, Sandbox } from "./sandbox.ts";
+import { COMMAND, fixture, freePort, isRunning, kill, readProcess, Sandbox } from "./sandbox.ts";
 import { isInstalled, type Server } from "./servers.ts";
 
 /**
@@ -23,6 +23,20 @@ const LOOKS = ["openat", "read", "write", "close", "lseek", "statx", "newfstatat
 
 /** Calls at which a disk can refuse. */
 export const WRITES = ["openat", "mkdir", "write", "fsync", "ftruncate", "rename", "unlink"];
+
+/** Calls on sockets, of which a sandbox may know none; they name no file. */
+const SOCKETS = ["socket", "bind", "connect", "sendto", "recvfrom", "recvmsg"];
+
+/** Errors that a call may give, of errno(3), and the calls that are made to give them. */
+export const FAULTS: Record<string, string[]> = {
+  EIO: [...WRITES, "read", "getdents64", "statx", "newfstatat", "readlink", "flock"],
+  ENOSPC: WRITES,
+  EROFS: ["openat", "mkdir", "rename", "unlink", "ftruncate"],
+  EACCES: ["openat", "mkdir", "rename", "unlink", "statx", "newfstatat", "readlink", "socket", "connect", "kill"],
+  EMFILE: ["openat", "socket", "pidfd_open", "pipe2", "dup2"],
+  ENOLCK: ["flock"],
+  EINTR: ["flock", "openat", "read", "write", "fsync", "connect", "recvmsg"],
+};
 
 /** A moment at which a command can be killed. */
 export interface Point {
@@ -77,6 +91,18 @@ export const SCENARIOS: Scenario[] = [
   { name: "start of several", before: "stopped", command: "several", steps: [...STARTING, ...COMMITTING] },
 ];
 
+/** The commands that only look, and a start that finds the node running: nothing to kill, but calls that can fail. */
+export const LOOKING: Scenario[] = [
+  { name: "start of a running node", before: "running", command: "start", steps: [] },
+  { name: "sweep of a running node", before: "running", command: ["sweep", "web"], steps: [] },
+  { name: "sweep --all", before: "interrupted", command: ["sweep", "--all"], steps: [] },
+  { name: "status", before: "running", command: ["status", "web"], steps: [] },
+  { name: "list", before: "running", command: ["list"], steps: [] },
+  { name: "wait", before: "running", command: ["wait", "web", "--timeout", "1s"], steps: [] },
+  { name: "logs", before: "running", command: ["logs", "web"], steps: [] },
+  { name: "doctor", before: "running", command: ["doctor"], steps: [] },
+];
+
 /** Whether this machine has strace(1). */
 export const HAS_STRACE = isInstalled("strace");
 
@@ -118,12 +144,20 @@ export class CrashSite implements AsyncDisposable {
   /** The system calls of a scenario's command, in the order in which it makes them. Takes strace. */
   async points(scenario: Scenario): Promise<Point[]> {
     await this.#prepare(scenario);
+    const calls = [...CHANGES, ...LOOKS].map((name) => `?${name}`);
+    return readPoints(await this.#strace(scenario, ["-y", "-e", `trace=${calls.join(",")}`]), this.#sandbox.state);
+  }
+
+  /** The system calls of a scenario's command that can fail with this error: on its files, in `/proc`, on sockets. */
+  async faults(scenario: Scenario, errno: string): Promise<Point[]> {
+    await this.#prepare(scenario);
+    const calls = FAULTS[errno]!;
     const trace = await this.#strace(scenario, [
       "-y",
       "-e",
-      `trace=${[...CHANGES, ...LOOKS].map((name) => `?${name}`).join(",")}`,
+      `trace=execve,clone,clone3,vfork,${calls.map((name) => `?${name}`).join(",")}`,
     ]);
-    return readPoints(trace, this.#sandbox.state);
+    return readFaults(trace, this.#sandbox.state, calls);
   }
 
   /** Kills the scenario's command at a point, and asks the oracle. */
@@ -141,38 +175,52 @@ export class CrashSite implements AsyncDisposable {
   }
 
   /**
-   * Lets one call of a start fail as a full or broken disk would.
+   * Lets one call of a scenario's command fail. Whatever it then says must be so, and it says it without a stack.
    *
    * @param errno name of an error, as of errno(3)
    */
-  async tryFault(point: Point, errno: string): Promise<Outcome> {
-    const [scenario] = SCENARIOS;
+  async tryFault(scenario: Scenario, point: Point, errno: string): Promise<Outcome> {
     let hit: Outcome["hit"] = "finished";
     try {
-      await this.#prepare(scenario!);
+      await this.#prepare(scenario);
+      const server = scenario.before === "running" ? (await this.#sandbox.json(["status", "web"])).pid as number : null;
       const inject = `inject=${point.call}:error=${errno}:when=${point.at}`;
-      const trace = await this.#strace(scenario!, ["-y", "-e", `trace=${point.call}`, "-e", inject]);
-      // Each thread counts for itself, and counts vary; a call on a pipe or in /proc is none of a disk's.
+      const trace = await this.#strace(scenario, ["-y", "-e", `trace=${point.call}`, "-e", inject]);
+      // Each thread counts for itself, and counts vary: the call of another thread may be one of the runtime's own.
       const injected = trace.split("\n").filter((line) => line.endsWith("(INJECTED)"));
-      const isOnDisk = injected.length > 0 && injected.every((line) => line.includes(this.#sandbox.state));
-      if (isOnDisk) hit = "refused";
-      const messages = await Deno.readTextFile(`${this.#sandbox.root}/stderr`);
-      const result = await Deno.readTextFile(`${this.#sandbox.root}/stderr.out`);
-      const { state } = JSON.parse((await this.#sandbox.run(["status", "web", "--json"])).stdout);
-      if (isOnDisk) {
-        assert(!messages.includes("    at "), messages);
-        // What it says must be so: it has started the server, or there is none and it tells why.
-        assertEquals(state === "running", result.startsWith('started "web"'), `${state}: ${result}${messages}`);
-        if (state !== "running") {
-          assert(/^Cannot .*\n(.*\n)*hint: /.test(messages), messages);
-          assertEquals(this.#sandbox.processes(), [], messages);
-        }
+      const isOurs = (line: string) => isOwnCall(line, point.call, this.#sandbox.state);
+      if (injected.length > 0 && injected.every(isOurs)) {
+        hit = "refused";
+        await this.#checkWords(scenario, server);
       }
-      await this.#askOracle(scenario!);
+      await this.#askOracle(scenario);
       return { hit, failure: null };
     } catch (error) {
       return { hit, failure: error instanceof Error ? error.message : String(error) };
     }
+  }
+
+  /** @param server the server that ran before the command; `null` if none did */
+  async #checkWords(scenario: Scenario, server: number | null): Promise<void> {
+    const messages = await Deno.readTextFile(`${this.#sandbox.root}/stderr`);
+    const result = await Deno.readTextFile(`${this.#sandbox.root}/stderr.out`);
+    const said = result + messages;
+    assert(!/^ {4}at |this is a bug|panicked/m.test(said), said);
+    const document = JSON.parse((await this.#sandbox.run(["status", "web", "--json"])).stdout);
+    const { state } = document;
+    const isCalledGone = /\bis not running|: (stopped|died)\b|\b(stopped|died|interrupted) +-/.test(result);
+    if (server !== null && isRunning(server)) {
+      assert(!isCalledGone, `pid ${server} runs: ${said}`);
+      assert(!/^stopped "web"/m.test(result), `pid ${server} runs: ${said}`);
+      assertEquals(state, "running", said);
+    }
+    if (scenario.command !== "start") return;
+    // It has started the server, or found it running, or there is none and it tells why.
+    const isStarted = /^(started )?"web"/.test(result);
+    if (server === null) assertEquals(state === "running", isStarted, `${state}: ${said}`);
+    if (isStarted) return;
+    assert(/^Cannot .*\n(.*\n)*hint: /m.test(messages), messages);
+    if (server === null) assertEquals(this.#sandbox.processes(), [], messages);
   }
 
   async #prepare({ before, command }: Scenario): Promise<void> {
@@ -302,6 +350,43 @@ export function readPoints(trace: string, stateDir: string): Point[] {
   }
   return points;
 }
+
+/** Whether a traced call is one of the tool's own: on its files, in `/proc`, or on a socket. */
+function isOwnCall(line: string, call: string, stateDir: string): boolean {
+  return SOCKETS.includes(call) || call === "kill" || call === "pidfd_open" || call === "pipe2" || call === "dup2" ||
+    line.includes(stateDir) || /\/proc\/(\d|self\/(ns|net|stat|status)|sys|locks|uptime)/.test(line);
+}
+
+/** The calls in a trace that can be made to fail: those of the starter's threads and of its launcher. */
+function readFaults(trace: string, stateDir: string, calls: string[]): Point[] {
+  const lines = trace.split("\n");
+  const { threads, launchers } = findTasks(lines);
+  const counts = new Map<string, number>();
+  const seen = new Set<string>();
+  const places = new Map<string, number>(); // how often a call has been seen on a file
+  const points: Point[] = [];
+  let hasBegun = false;
+  for (const line of lines) {
+    const [, task, call] = /^(\d+) +(\w+)\(/.exec(line) ?? [];
+    if (task === undefined || !threads.has(task) && !launchers.has(task)) continue;
+    hasBegun ||= line.includes(stateDir) && call !== "execve";
+    const at = (counts.get(`${task} ${call}`) ?? 0) + 1;
+    counts.set(`${task} ${call}`, at);
+    if (launchers.has(task) && call === "execve" && line.endsWith(" = 0") && at > 1) launchers.delete(task);
+    const key = `${call} ${at}`;
+    if (!hasBegun || !calls.includes(call!) || seen.has(key) || !isOwnCall(line, call!, stateDir)) continue;
+    // Many looks at the same place, or at one process after the other, are one kind of point: a few of each are tried.
+    const place = `${call} ${/(?:\/proc\/|<\/|"\/)[^">]*/.exec(line)?.[0]?.replace(/\d+/g, "N")}`;
+    places.set(place, (places.get(place) ?? 0) + 1);
+    if (places.get(place)! > MOST_ALIKE) continue;
+    seen.add(key);
+    points.push({ call: call!, at });
+  }
+  return points;
+}
+
+/** Calls on one kind of file that are tried. */
+const MOST_ALIKE = 2;
 
 /** The starter's threads, and what it forked without sharing its memory for good: launchers. */
 function findTasks(lines: string[]): { threads: Set<string>; launchers: Set<string> } {
