@@ -3,12 +3,14 @@ import { assert, assertEquals } from "@std/assert";
 import { CrashSite, type Point, type Scenario, SCENARIOS, spread, stepsOf } from "./support/crash_points.ts";
 import { chooseServer, installed } from "./support/servers.ts";
 import { soak } from "./support/soak.ts";
+import { byTier, TIER } from "./support/tier.ts";
 
 /** System calls of each scenario that are tried here; all of them together are more than 60. */
 const POINTS = 8;
 
 const server = chooseServer();
 const hasStrace = installed("strace", "strace");
+if (TIER === "fast") console.log("skipped: kills at system calls are of the full tier (deno task test:full)");
 
 /** Kills at each of the points; a call that another run does not make lets the command finish. */
 async function killAtAll(site: CrashSite, scenario: Scenario, points: Point[]): Promise<number> {
@@ -30,7 +32,7 @@ for (const scenario of SCENARIOS) {
 
   Deno.test({
     name: `${scenario.name}, killed at system calls: the next start makes it good`,
-    ignore: !hasStrace,
+    ignore: !hasStrace || TIER === "fast",
     async fn() {
       await using site = await CrashSite.create(server);
       const points = spread(await site.points(scenario), POINTS);
@@ -43,6 +45,7 @@ for (const scenario of SCENARIOS) {
 
 Deno.test("random kills of starters, sweepers and servers: the next start makes it good", async () => {
   const seed = Math.floor(Math.random() * 1e9);
-  const { rounds, failures } = await soak(server, { seed, rounds: 15 });
-  assertEquals([rounds, failures], [15, []], `deno task soak --seed ${seed} --rounds 15 repeats it`);
+  const wanted = byTier({ fast: 5, full: 15 });
+  const { rounds, failures } = await soak(server, { seed, rounds: wanted });
+  assertEquals([rounds, failures], [wanted, []], `deno task soak --seed ${seed} --rounds ${wanted} repeats it`);
 });

@@ -4,6 +4,7 @@ import { ensureDir } from "@std/fs";
 import { CrashSite, SCENARIOS, spread, WRITES } from "./support/crash_points.ts";
 import { COMMAND, fixture, Sandbox } from "./support/sandbox.ts";
 import { chooseServer, installed } from "./support/servers.ts";
+import { TIER } from "./support/tier.ts";
 
 /** Flags of setpriv(1) by which root is bound to the rights of files like everybody. */
 const WITHOUT_OVERRIDE = ["--bounding-set=-dac_override,-dac_read_search"];
@@ -236,7 +237,7 @@ Deno.test("a state directory behind a symbolic link is one place, by whatever pa
 for (const error of ["ENOSPC", "EIO"]) {
   Deno.test({
     name: `${error} at each write of a start: told without a stack, nothing left running, and the next start works`,
-    ignore: !installed("strace", "strace"),
+    ignore: TIER === "fast" || !installed("strace", "strace"),
     async fn() {
       await using site = await CrashSite.create(chooseServer());
       const points = (await site.points(SCENARIOS[0]!)).filter(({ call }) => WRITES.includes(call));

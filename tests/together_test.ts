@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Document, fixture, freePort, killPid, Sandbox, until } from "./support/sandbox.ts";
 import { chooseServer } from "./support/servers.ts";
 import { randomFrom } from "./support/soak.ts";
+import { byTier } from "./support/tier.ts";
 
 const server = chooseServer();
 
@@ -36,7 +37,7 @@ function holderOf(path: string): number | null {
   }
 }
 
-Deno.test("twenty starters at once, fifty times, the lock's holder killed at a random moment: one server", async () => {
+Deno.test("twenty starters at once, again and again, the lock's holder killed at a random moment: one server", async () => {
   const seed = Math.floor(Math.random() * 1e9);
   const random = randomFrom(seed);
   await using sandbox = await Sandbox.create();
@@ -46,7 +47,8 @@ Deno.test("twenty starters at once, fifty times, the lock's holder killed at a r
   await sandbox.run(args);
   const lock = `${sandbox.nodeDir("web")}/lock`;
   let killed = 0;
-  for (let round = 0; round < 50; round++) {
+  const rounds = byTier({ fast: 8, full: 50 });
+  for (let round = 0; round < rounds; round++) {
     await sandbox.run(["stop", "web"]);
     const all = Array.from({ length: 20 }, () => told(sandbox.spawn(args)));
     const chance = random();
@@ -72,15 +74,15 @@ Deno.test("twenty starters at once, fifty times, the lock's holder killed at a r
     );
     assert(survivors.filter(({ document }) => document.started).length <= 1);
   }
-  assert(killed > 10, `only ${killed} holders were killed`);
+  assert(killed > rounds / 5, `only ${killed} holders were killed`);
 });
 
-Deno.test("two hundred starters at once: one server, and all report it", async () => {
+Deno.test("many starters at once: one server, and all report it", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   const command = server.command(sandbox, port); // once, since it writes the server's configuration
   const args = ["start", "web", "--port", String(port), "--lock-timeout", "60s", "--json", "--", ...command];
-  const all = Array.from({ length: 200 }, () => told(sandbox.spawn(args)));
+  const all = Array.from({ length: byTier({ fast: 40, full: 200 }) }, () => told(sandbox.spawn(args)));
   const ended = await Promise.all(all);
   const failed = ended.find(({ code }) => code !== 0);
   assertEquals(failed, undefined, JSON.stringify(failed?.document));
@@ -111,7 +113,7 @@ Deno.test("eight starters that find something else in the lock's place: one of t
   await using sandbox = await Sandbox.create();
   const args = ["start", "web", "--no-probe", "--alive-for", "0", "--json", "--", "sleep", "600"];
   const { dir } = await sandbox.json(args.filter((word) => word !== "--json"));
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < byTier({ fast: 4, full: 10 }); round++) {
     await sandbox.run(["stop", "web"]);
     Deno.removeSync(`${dir}/lock`, { recursive: true });
     if (round % 2 === 0) Deno.symlinkSync("/dev/null", `${dir}/lock`);

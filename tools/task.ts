@@ -33,14 +33,14 @@ function commandUnderTest(): Record<string, string> {
 }
 
 /** Runs the tests, and ends with one line that counts them. */
-async function test(args: string[]): Promise<number> {
+async function test(args: string[], tier: "fast" | "full" = "fast"): Promise<number> {
   const paths = args.some((arg) => !arg.startsWith("-")) ? [] : ["lib", "tests"];
   const state = Deno.makeTempDirSync({ prefix: "tombstone-" });
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--parallel", "--doc", ...std.flags, ...args, ...paths],
     cwd: ROOT,
     // The examples of the documentation run as tests, and shall not use the state of the user.
-    env: { ...commandUnderTest(), TOMBSTONE_STATE_DIR: state },
+    env: { ...commandUnderTest(), TOMBSTONE_STATE_DIR: state, ...(tier === "full" ? { TOMBSTONE_FULL: "1" } : {}) },
     stdout: "piped",
   }).spawn();
   let output = "";
@@ -87,7 +87,7 @@ async function ok(): Promise<number> {
     ["lint", () => deno(["lint", "--quiet"])],
     ["types", () => deno(["check", "--quiet", ...std.flags, ...SOURCES])],
     ["documentation", () => deno(["doc", "--quiet", "--lint", ...std.flags, "main.ts", ...libModules()])],
-    ["tests", () => test([])],
+    ["tests", () => test([], "full")],
   ];
   for (const [name, step] of steps) {
     const code = await step();
@@ -107,6 +107,7 @@ const TASKS: Record<string, () => Promise<number>> = {
   ok,
   bundle: () => bundle(rest[0]),
   test: () => test(rest),
+  "test:full": () => test(rest, "full"),
   compile: () => compile(rest),
   docs: () => run("tools/docs.ts", rest),
   release: async () => await bundle() || await run("tools/release.ts", rest),
