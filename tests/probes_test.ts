@@ -208,7 +208,9 @@ Deno.test("a signal to a start whose --exec hangs ends it at once; nothing is co
 
 Deno.test("a hanging --exec holds up status and list for their five seconds, and leaves nothing", async () => {
   await using sandbox = await Sandbox.create();
-  const probe = "test -e hang && sleep 600; true";
+  // In a process group of its own, but in the probe's session.
+  const hang = hasPerl ? "perl -e 'setpgrp(0, 0); sleep 600'" : "sleep 600";
+  const probe = `test -e hang && ${hang}; true`;
   await sandbox.json(["start", "web", "--exec", probe, "--", "tail", "-f", "/dev/null"]);
   Deno.writeTextFileSync(`${sandbox.project}/hang`, "");
   const told = await Promise.all([sandbox.json(["status", "web"]), sandbox.json(["list"])]);

@@ -7,6 +7,7 @@ import type { Call, Result } from "../cli/call.ts";
 import { EXIT, TombstoneError } from "../errors.ts";
 import { inspect, type NodeReport } from "../lifecycle/inspect.ts";
 import { sleep } from "../os/sleep.ts";
+import { Readiness } from "../probe/wait.ts";
 import { statusLine } from "./render.ts";
 
 /** How long a node may stand where nobody works on it any more, before waiting is in vain; milliseconds. */
@@ -18,8 +19,9 @@ export async function run(call: Call): Promise<Result> {
   const dir = await call.nodeDir(call.node, "find");
   const begun = performance.now();
   using waiting = call.output.wait(dir);
+  const readiness = new Readiness();
   for (let pause = 5;; pause = Math.min(pause * 1.5, 50)) {
-    const report = await inspect(dir);
+    const report = await inspect(dir, readiness);
     if (report.state === "running" && report.ready) {
       return { exitCode: EXIT.ok, document: report, lines: [statusLine(report, call.output.paint)] };
     }

@@ -6,6 +6,7 @@
  */
 import { EXIT, TombstoneError } from "../errors.ts";
 import { identityOfChild, platform, signal } from "../os/platform.ts";
+import { cutShort, Latch } from "../os/latch.ts";
 import { expiry } from "../os/sleep.ts";
 import { reap } from "../process/reap.ts";
 import type { ExitStatus } from "../process/launcher.ts";
@@ -49,6 +50,7 @@ export async function runForeground(node: string, request: Foreground): Promise<
   const end = child.status.then((status) => {
     ended = { code: status.code, signal: status.signal };
   });
+  const over = Latch.of(end);
   // Since the spawn, nothing has given a signal the time to be answered.
   request.signals.answer = (name) => {
     // Whoever is told twice is in a hurry.
@@ -58,7 +60,7 @@ export async function runForeground(node: string, request: Foreground): Promise<
     if (ended === null && !(name === "SIGINT" && platform.isForeground())) signal(self, name);
   };
   while (ended === null) {
-    await Promise.race([end, expiry(platform.watchEveryMs)]);
+    await cutShort(expiry(platform.watchEveryMs), over);
     if (ended !== null) break;
     if (cause === null && request.watch() === "end") {
       cause = "watch";

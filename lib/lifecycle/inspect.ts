@@ -4,7 +4,7 @@
  * @module
  */
 import { urlOf } from "../probe/http.ts";
-import { isReady } from "../probe/wait.ts";
+import { Readiness } from "../probe/wait.ts";
 import { sizeOf } from "../state/durable.ts";
 import { isLocked } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
@@ -142,8 +142,12 @@ function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, rea
   };
 }
 
-/** Looks at a node and, if it runs, at its probes. Changes nothing but the length of a log that is too long. */
-export async function inspect(dir: NodeDir): Promise<NodeReport> {
+/**
+ * Looks at a node and, if it runs, at its probes. Changes nothing but the length of a log that is too long.
+ *
+ * @param readiness the same one for every look at this node, where it is looked at again and again
+ */
+export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness()): Promise<NodeReport> {
   const evidence = collectEvidence(dir);
   const judgement = judge(evidence);
   switch (judgement.kind) {
@@ -154,7 +158,7 @@ export async function inspect(dir: NodeDir): Promise<NodeReport> {
       trimLog(dir.log, info.log.max_bytes);
       const stale = findForeignNonce(dir, info);
       if (stale !== null) return reportOfInfo(dir, info, "stale", stale);
-      const ready = await isReady(info.probes, subjectOf(dir, info));
+      const ready = await readiness.isReady(info.probes, subjectOf(dir, info));
       return { ...reportOfInfo(dir, info, "running", describeRunning(dir, info, ready)), ready };
     }
     case "abandoned": {

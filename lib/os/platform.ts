@@ -71,11 +71,32 @@ export function untilOneEnds(processes: Identity[], ms: number): Promise<void> {
   return system.untilOneEnds(processes.map(({ pid }) => pid), ms);
 }
 
-/** Kills the process group that a process of this identity leads, if at this moment it still is that one. */
-export function killGroup(leader: Identity): void {
-  if (findLiveBy(system, leader)?.pgid !== leader.pid) return;
+/** Most looks for processes of a session that is killed: they may fork meanwhile. */
+const SESSION_LOOKS = 5;
+
+/**
+ * Kills the whole session that a process of this identity leads, its other process groups included. The number of a
+ * session stands for it as long as its leader lives, so the group of the leader goes last.
+ *
+ * @param variable any variable, for the look at the process table
+ */
+export function killSession(leader: Identity, variable: string): void {
+  const isThere = () => findLiveBy(system, leader)?.pgid === leader.pid;
   try {
-    Deno.kill(-leader.pid, "SIGKILL");
+    for (let look = 0; look < SESSION_LOOKS && isThere(); look++) {
+      const others = system.list(variable).filter(({ sid, pgid }) => sid === leader.pid && pgid !== leader.pid);
+      const living = others.filter(isAlive);
+      if (living.length === 0 || !isThere()) break;
+      for (const row of living) signal(row, "SIGKILL");
+    }
+  } finally {
+    if (isThere()) killGroup(leader.pid);
+  }
+}
+
+function killGroup(leader: number): void {
+  try {
+    Deno.kill(-leader, "SIGKILL");
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error; // it has ended meanwhile
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { identityOfChild, killGroup } from "../os/platform.ts";
+import { identityOfChild, killSession } from "../os/platform.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { Pace } from "./pace.ts";
 import type { Look, Prober, Subject } from "./probe.ts";
@@ -23,10 +23,14 @@ export function execProber(command: string): Prober {
     });
 }
 
+/** Longest delay of a timer, in milliseconds: 31 bits. */
+const LONGEST_LIMIT = 2 ** 31 - 1;
+
 /** How it ended: exit code or name of a signal; `null` if it took too long. */
 async function runOnce(command: string, subject: Subject, look: Look): Promise<string | null> {
   const port = look.found?.port ?? subject.known?.port ?? 0;
-  const limit = AbortSignal.timeout(look.limitMs);
+  let isLate = false;
+  let failure: unknown = null;
   const { dir, attempts } = subject.roots;
   try {
     const child = new Deno.Command("/bin/sh", {
@@ -47,11 +51,26 @@ async function runOnce(command: string, subject: Subject, look: Look): Promise<s
     }).spawn();
     const self = identityOfChild(child.pid);
     // Nothing that it started in its session is to outlive it when it takes too long.
-    AbortSignal.any([limit, look.signal]).addEventListener("abort", () => {
-      killGroup(self);
-    });
-    const { code, signal } = await child.status;
-    return limit.aborted ? null : signal ?? String(code);
+    const kill = () => {
+      try {
+        killSession(self, ATTEMPT_VARIABLE);
+      } catch (error) {
+        failure ??= error;
+      }
+    };
+    const limit = setTimeout(() => {
+      isLate = true;
+      kill();
+    }, Math.min(look.limitMs, LONGEST_LIMIT));
+    look.signal.addEventListener("abort", kill, { once: true });
+    try {
+      const { code, signal } = await child.status;
+      if (failure !== null) throw failure;
+      return isLate ? null : signal ?? String(code);
+    } finally {
+      clearTimeout(limit);
+      look.signal.removeEventListener("abort", kill);
+    }
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "127"; // the directory is gone
     if (error instanceof Deno.errors.PermissionDenied) return "126"; // the directory is closed to this user

@@ -3,9 +3,11 @@
  *
  * @module
  */
-import { nap, sleep } from "../os/sleep.ts";
+import { cutShort, Latch } from "../os/latch.ts";
+import { expiry, nap, sleep } from "../os/sleep.ts";
 import { isEvent, type Probe } from "../state/probes.ts";
-import { type Look, proberOf, type Subject, type Verdict } from "./probe.ts";
+import type { Subject, Verdict } from "./probe.ts";
+import { type Ready, Round } from "./round.ts";
 
 /** What to wait for. */
 export interface Wait {
@@ -29,7 +31,7 @@ export interface Wait {
 
 /** How a wait ended. */
 export type Outcome =
-  | { kind: "ready"; host: string | null; port: number | null; nonce: string | null }
+  | { kind: "ready" } & Ready
   | { kind: "gone" }
   | { kind: "timeout"; states: string[] }
   | { kind: "foreign"; verdict: Extract<Verdict, { kind: "foreign" }> }
@@ -49,39 +51,47 @@ const STABLE_PAUSE = 20;
 /** Longest look at a node that is not waited for, in milliseconds. */
 const ONE_LOOK = 5000;
 
+/** How long after the deadline a look that has not ended is given up, in milliseconds: most end by themselves, and tell more. */
+const GRACE = 1000;
+
+/** Longest delay of a timer, in milliseconds: 31 bits. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** Looks until every probe has passed, the node is gone, time is up, or the wait is aborted. */
 export async function untilReady(wait: Wait): Promise<Outcome> {
   const begun = performance.now();
   const looks = new AbortController();
-  const interrupted = Promise.race([wait.end, aborted(wait.abort)]);
   const round = new Round(wait.probes);
+  const ended = Latch.of(wait.end);
+  using aborted = Latch.ofSignal(wait.abort);
+  let deadline = begun + wait.timeoutMs;
+  using late = new Lateness(() => deadline + GRACE);
   let foreignSince: number | null = null;
   let stableSince: number | null = null;
-  let ended = false;
-  const end = wait.end.then(() => {
-    ended = true;
-  });
   for (;;) {
     if (wait.abort.aborted) return { kind: "aborted" };
     if (wait.isGone()) return { kind: "gone" };
     const subject = wait.subject();
-    const deadline = Math.max(begun + wait.timeoutMs, subject?.notifications?.extendedUntil ?? 0);
+    deadline = Math.max(begun + wait.timeoutMs, subject?.notifications?.extendedUntil ?? 0);
     if (subject !== null) {
       const look = round.look(subject, Math.max(deadline - performance.now(), 1), looks.signal);
-      if (!ended) await Promise.race([look, interrupted]);
-      if (wait.abort.aborted || wait.isGone()) {
+      // Whatever a probe waits for: an abort, the node's end and the deadline do not wait for it.
+      let cut = await cutShort(look, aborted.latch, late.latch, ...(ended.isOpen ? [] : [ended]));
+      const isOver = () => wait.abort.aborted || wait.isGone();
+      if (cut === "cut" && !isOver()) cut = await cutShort(look, aborted.latch, late.latch); // a daemon's parent has ended
+      if (cut === "cut" || isOver()) {
         looks.abort();
         void Promise.allSettled([look]); // what it finds is of no more use
-        continue;
+        if (isOver()) continue;
+        return { kind: "timeout", states: round.states.length > 0 ? round.states : ["a look at it did not end"] };
       }
-      await look;
     }
     const now = performance.now();
     const { states, foreign } = subject === null ? UNKNOWN : round;
     if (states.length > 0) stableSince = null;
     else stableSince ??= now;
     if (stableSince !== null && now - stableSince >= wait.stableForMs) {
-      return wait.isGone() ? { kind: "gone" } : round.outcome();
+      return wait.isGone() ? { kind: "gone" } : { kind: "ready", ...round.outcome() };
     }
     const stableFor = `it has not yet been ready for ${wait.stableForMs} ms`;
     const waitingFor = states.length > 0 ? states : [stableFor];
@@ -94,68 +104,60 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     }
     if (stableSince !== null) round.again();
     const pause = foreign === null && stableSince === null ? pauseAt(now - begun) : sleep(STABLE_PAUSE);
-    await (ended ? pause : Promise.race([pause, end]));
+    await (ended.isOpen ? pause : cutShort(pause, ended));
   }
 }
 
 /** What is to be told of a node whose process is not known yet. */
 const UNKNOWN = { states: ["its process is not known yet"], foreign: null };
 
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+/** Opens its latch when a moment has passed, which may move on meanwhile. One timer, however many looks there are. */
+class Lateness implements Disposable {
+  readonly latch = new Latch();
+  readonly #moment: () => number;
+  #isOver = false;
+
+  /** `moment`: by `performance.now()`; asked again when it should have come. */
+  constructor(moment: () => number) {
+    this.#moment = moment;
+    void this.#watch();
+  }
+
+  async #watch(): Promise<void> {
+    for (let left: number; (left = this.#moment() - performance.now()) > 0;) {
+      await expiry(Math.min(Math.ceil(left), LONGEST_TIMER));
+      if (this.#isOver) return;
+    }
+    this.latch.open();
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+  }
 }
 
-/** Looks once at every probe that stands for a state: whether the node is ready now. */
-export async function isReady(probes: Probe[], subject: Subject): Promise<boolean> {
-  const round = new Round(probes.filter((probe) => !isEvent(probe)));
-  await round.look(subject, ONE_LOOK, new AbortController().signal);
-  return round.states.length === 0;
-}
+/**
+ * Whether a node is ready, asked time after time: what is asked at a pace, so that it costs the server little, keeps
+ * its pace from one time to the next.
+ */
+export class Readiness {
+  #key = "";
+  #round = new Round([]);
 
-/** The probes of one wait, and what has come of them so far. */
-class Round {
-  readonly #probers;
-  readonly #passed = new Map<Probe, Extract<Verdict, { kind: "pass" }>>();
-  #number = 0;
-  /** What keeps the node from being ready, in words. */
-  states: string[] = [];
-  /** A listener in the node's place, if there is one. */
-  foreign: Extract<Verdict, { kind: "foreign" }> | null = null;
-
-  constructor(probes: Probe[]) {
-    this.#probers = probes.map((probe) => ({ probe, look: proberOf(probe) }));
-  }
-
-  /** Looks at what has not passed yet. */
-  async look(subject: Subject, limitMs: number, signal: AbortSignal): Promise<void> {
-    this.states = [];
-    this.foreign = null;
-    for (const { probe, look } of this.#probers) {
-      if (this.#passed.has(probe)) continue;
-      const options: Look = { round: this.#number, limitMs, found: this.#found(), signal };
-      const verdict = await look(subject, options);
-      if (verdict.kind === "pass") this.#passed.set(probe, verdict);
-      else this.states.push(verdict.state);
-      if (verdict.kind === "foreign") this.foreign = verdict;
-    }
-    this.#number++;
-  }
-
-  /** Looks anew from now on at what stands for a state. */
-  again(): void {
-    for (const { probe } of this.#probers) if (!isEvent(probe)) this.#passed.delete(probe);
-  }
-
-  #found(): { host: string; port: number } | null {
-    for (const { host, port } of this.#passed.values()) {
-      if (host !== undefined && port !== undefined) return { host, port };
-    }
-    return null;
-  }
-
-  outcome(): Extract<Outcome, { kind: "ready" }> {
-    const found = this.#found();
-    const nonce = [...this.#passed.values()].find((verdict) => verdict.nonce)?.nonce ?? null;
-    return { kind: "ready", host: found?.host ?? null, port: found?.port ?? null, nonce };
+  /** Looks once at every probe that stands for a state. */
+  async isReady(probes: Probe[], subject: Subject): Promise<boolean> {
+    const key = JSON.stringify([subject.roots.attempts, subject.mainPid, probes]);
+    if (key !== this.#key) this.#round = new Round(probes.filter((probe) => !isEvent(probe)));
+    this.#key = key;
+    this.#round.again();
+    const looks = new AbortController();
+    const look = this.#round.look(subject, ONE_LOOK, looks.signal);
+    const begun = performance.now();
+    using late = new Lateness(() => begun + ONE_LOOK + GRACE);
+    if (await cutShort(look, late.latch) !== "cut") return this.#round.states.length === 0;
+    looks.abort();
+    void Promise.allSettled([look]);
+    this.#key = ""; // that look goes on in the same round
+    return false;
   }
 }

@@ -1,0 +1,65 @@
+/** Waiting: what it costs those who are waited for and this process itself. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { cutShort, Latch } from "../lib/os/latch.ts";
+import type { Subject } from "../lib/probe/probe.ts";
+import { Readiness } from "../lib/probe/wait.ts";
+import { nodeDir } from "../lib/state/node_dir.ts";
+import type { Probe } from "../lib/state/probes.ts";
+import { ROOT } from "./support/sandbox.ts";
+
+Deno.test("a node that is looked at again and again is asked at one pace, which outlives the single look", async () => {
+  const root = Deno.makeTempDirSync();
+  try {
+    const dir = nodeDir(root, "w", "n");
+    const subject: Subject = {
+      ...{ mainPid: Deno.pid, ageMs: Infinity, sinceMs: null, cwd: root, env: {}, known: null, notifications: null },
+      roots: { dir, attempts: [crypto.randomUUID()], processes: [], spare: [] },
+    };
+    const readiness = new Readiness();
+    const probes: Probe[] = [{ type: "exec", command: "echo >>asked; false" }];
+    for (let look = 0; look < 1000; look++) assertEquals(await readiness.isReady(probes, subject), false);
+    const asked = Deno.statSync(`${root}/asked`).size;
+    assert(asked < 500, `1000 looks have asked the server ${asked} times`);
+    // Another attempt is another server.
+    const next = { ...subject, roots: { ...subject.roots, attempts: [crypto.randomUUID()] } };
+    await readiness.isReady(probes, next);
+    assertEquals(Deno.statSync(`${root}/asked`).size, asked + 1);
+  } finally {
+    Deno.removeSync(root, { recursive: true });
+  }
+});
+
+Deno.test("a wait for the first of several events leaves nothing in those that go on", async () => {
+  const script = `
+    import { cutShort, Latch } from "${ROOT}/lib/os/latch.ts";
+    const gc = globalThis.gc as () => void;
+    const latch = Latch.of(new Promise(() => {}));
+    const used = () => (gc(), gc(), Deno.memoryUsage().heapUsed);
+    const wait = async (times: number) => {
+      for (let look = 0; look < times; look++) await cutShort(Promise.resolve(), latch);
+    };
+    await wait(1000);
+    const before = used();
+    await wait(200_000);
+    console.log(used() - before);`;
+  const path = Deno.makeTempFileSync({ suffix: ".ts" });
+  Deno.writeTextFileSync(path, script);
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-check", "--v8-flags=--expose-gc", path],
+  }).output();
+  Deno.removeSync(path);
+  const grown = Number(new TextDecoder().decode(stdout) || NaN);
+  assert(grown < 8_000_000, `200,000 waits keep ${grown} bytes ${new TextDecoder().decode(stderr)}`);
+});
+
+Deno.test("a latch that opens cuts short; an error of work that goes on is of no use", async () => {
+  const latch = new Latch();
+  const slow = Promise.withResolvers<string>();
+  const cut = cutShort(slow.promise, latch);
+  latch.open();
+  assertEquals(await cut, "cut");
+  slow.reject(new Error("later"));
+  assertEquals(await cutShort(Promise.withResolvers().promise, latch), "cut");
+  assertEquals(await cutShort(Promise.resolve("done"), new Latch()), "done");
+  await assertRejects(() => cutShort(Promise.reject(new RangeError("at once")), new Latch()), RangeError);
+});
