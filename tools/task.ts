@@ -62,9 +62,15 @@ async function test(args: string[], tier: "fast" | "full" = "fast"): Promise<num
   return code;
 }
 
-/** Not minified: the minifier inlines a variable of `using` that is used once, and with it goes the disposal, of a lock too. */
-function bundle(path = BUNDLE): Promise<number> {
-  return deno(["bundle", "--quiet", ...std.flags, "-o", path, "main.ts"]);
+/** One file without imports; {@link "./minify.ts"} says what is shortened in it. */
+async function bundle(path = BUNDLE): Promise<number> {
+  return await deno(["bundle", "--quiet", ...std.flags, "-o", path, "main.ts"]) ||
+    await run("tools/minify.ts", [path]);
+}
+
+/** The npm package below a directory. */
+async function npm(output = `${ROOT}/dist`): Promise<number> {
+  return await bundle(`${output}/npm/tombstone.js`) || await run("tools/npm.ts", [output]);
 }
 
 /** The binary is made from the bundle, so that it needs nothing from any registry. */
@@ -111,6 +117,7 @@ const TASKS: Record<string, () => Promise<number>> = {
   compile: () => compile(rest),
   docs: () => run("tools/docs.ts", rest),
   release: async () => await bundle() || await run("tools/release.ts", rest),
+  npm: () => npm(rest[0]),
   demo: () => run("tools/demo.ts", rest),
   bench: () => run("tools/bench.ts", rest),
   many: () => run("tools/many.ts", rest),
