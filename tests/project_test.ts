@@ -1,5 +1,5 @@
 /** The project's own promises: the bundle, the help and the README. */
-import { Ajv } from "ajv";
+import { Ajv } from "npm:ajv@8";
 import { generated, schema } from "../tools/docs.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { commandHelp, generalHelp } from "../lib/cli/help.ts";

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { stop, transform } from "esbuild";
+import { stop, transform } from "npm:esbuild@0.28";
 
 const [path] = Deno.args;
 if (path === undefined) throw new Error("Cannot minify: no file named");
