@@ -121,6 +121,7 @@ const STATES: Record<string, string> = {
   ENAMETOOLONG: "the name is too long",
   EMFILE: "too many open files",
   EIO: "input/output error",
+  EILSEQ: "its real path is not valid UTF-8",
 };
 
 /**
@@ -128,7 +129,9 @@ const STATES: Record<string, string> = {
  * Anything without an errno is a bug and comes back as it is.
  */
 export function stateError(action: string, path: string, error: unknown): unknown {
-  const errno = errnoOf(error);
+  // Deno has no other way to say that it cannot give a name as text.
+  const isNoText = error instanceof Deno.errors.InvalidData;
+  const errno = isNoText ? "EILSEQ" : errnoOf(error);
   if (errno === null) return error;
   const state = STATES[errno] ?? errno;
   return new TombstoneError(`Cannot ${action} "${path}": ${state}`, {

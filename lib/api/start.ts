@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { currentDirectory, variableText } from "../os/surroundings.ts";
 import { readDescription } from "../config/description.ts";
 import type { Duration, Texts } from "../config/fields.ts";
 import { settingsFrom } from "../config/settings.ts";
@@ -89,7 +90,7 @@ const OTHERS = ["name", "workspace", "stateDir", "lockTimeout", "force", "tell",
 export async function start(options: StartOptions): Promise<Node> {
   const { name = "node", replace, signal } = options;
   const description = Object.fromEntries(Object.entries(options).filter(([option]) => !OTHERS.includes(option)));
-  const base = Deno.cwd();
+  const base = currentDirectory();
   const described = await readDescription(withUnderscores(description), {
     node: name,
     where: "the options of start",
@@ -98,7 +99,7 @@ export async function start(options: StartOptions): Promise<Node> {
   });
   const { source, command, env } = described;
   const settings = settingsFrom(source, command);
-  const path = env.PATH ?? Deno.env.get("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
+  const path = env.PATH ?? variableText("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
   requireExecutable(command[0]!, { cwd: settings.cwd, path });
   const found = await find(name, options, "ensure");
   const started = await startNode({

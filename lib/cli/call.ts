@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { currentDirectory } from "../os/surroundings.ts";
 import type { Output } from "../output/output.ts";
 import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { type NodeDir, nodeDir } from "../state/node_dir.ts";
@@ -34,7 +35,7 @@ export class Call {
 
   /** What the flags ask for. */
   get source(): Source {
-    return { node: this.node, flags: this.flags, base: Deno.cwd(), place: (flag) => `--${flag}` };
+    return { node: this.node, flags: this.flags, base: currentDirectory(), place: (flag) => `--${flag}` };
   }
 
   /** The workspace that this call is about. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { requireText } from "../os/surroundings.ts";
 import { EXIT, TombstoneError } from "../errors.ts";
 import { Output, outputMode } from "../output/output.ts";
 import { VERSION } from "../version.ts";
@@ -33,6 +34,7 @@ function notPermitted(error: Error): TombstoneError {
 }
 
 async function run(argv: string[], output: Output): Promise<Result> {
+  requireText(argv);
   const [name, ...rest] = argv;
   if (name === "--version" || name === "-V") {
     return { exitCode: EXIT.ok, document: { version: VERSION }, lines: [`tombstone ${VERSION}`] };

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { currentDirectory } from "../os/surroundings.ts";
 import { basename } from "@std/path/posix/basename";
 import { resolve } from "@std/path/posix/resolve";
 import type { Call, Result } from "../cli/call.ts";
@@ -37,7 +38,7 @@ export async function run(call: Call): Promise<Result> {
     ? compose(project, names, image)
     : kubernetes(project, names, image);
   const output = call.flags.text("output");
-  if (output !== undefined) return write(resolve(Deno.cwd(), output), files);
+  if (output !== undefined) return write(resolve(currentDirectory(), output), files);
   if (files.length > 1) {
     throw usageError(
       `Cannot print ${files.length} units: each is a file of its own`,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { currentDirectory } from "../os/surroundings.ts";
 import type { Call, Result } from "../cli/call.ts";
 import { discover } from "../config/discover.ts";
 import { EXIT, stateError, TombstoneError, usageError } from "../errors.ts";
@@ -14,7 +15,7 @@ const SCHEMA = `https://jsr.io/@tombstone/tombstone/${VERSION}/tombstone.schema.
 
 /** Runs the command, in the current directory, which becomes a project by it. */
 export function run(_call: Call): Promise<Result> {
-  const dir = Deno.cwd();
+  const dir = currentDirectory();
   const { nodes, from } = discover((file) => readText(`${dir}/${file}`));
   const names = Object.keys(nodes);
   if (names.length === 0) {

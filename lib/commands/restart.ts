@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { variable } from "../os/surroundings.ts";
 import type { Call, Result } from "../cli/call.ts";
 import { parseEnv } from "../config/values.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
@@ -103,7 +104,7 @@ function completeEnv(dir: NodeDir, recorded: Settings, given: Record<string, str
   const env: Record<string, string> = { ...given };
   const missing: string[] = [];
   for (const name of recorded.env_names) {
-    const value = env[name] ?? Deno.env.get(name);
+    const value = env[name] ?? variable(name);
     if (value === undefined) missing.push(name);
     else env[name] = value;
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { currentDirectory } from "../os/surroundings.ts";
 import type { Call, Result } from "../cli/call.ts";
 import { START_FLAGS } from "../cli/start_flags.ts";
 import { settingsFrom } from "../config/settings.ts";
@@ -27,7 +28,7 @@ export async function run(call: Call): Promise<Result> {
   const usage = `tombstone run ${call.node} --serve "COMMAND" -- TEST [ARG...]`;
   const prepare = flags.text("serve") === undefined ? await describedMembers(call, usage) : ownMember;
   if (test.length === 0) throw usageError(`Cannot run "${call.node}": no test command after --`, usage);
-  requireExecutable(test[0]!, { cwd: Deno.cwd(), path: pathOf({}) });
+  requireExecutable(test[0]!, { cwd: currentDirectory(), path: pathOf({}) });
   const members = await prepare(call);
   const dirs = new Map(members(null).map(({ node, request }) => [node, request(new Map()).dir]));
   const result = await runTest({

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { variableText } from "../os/surroundings.ts";
 import type { Call, Result } from "../cli/call.ts";
 import { START_FLAGS } from "../cli/start_flags.ts";
 import { settingsFrom } from "../config/settings.ts";
@@ -140,5 +141,5 @@ export function resultOf(dir: NodeDir, { started, info, recovered }: Started, pa
 
 /** The `PATH` that the server's command is looked up on. */
 export function pathOf(env: Record<string, string>): string {
-  return env.PATH ?? Deno.env.get("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
+  return env.PATH ?? variableText("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
 }

@@ -214,7 +214,7 @@ export class Attempt {
       signal: this.#settings.stop.signal,
       graceMs: this.#settings.stop.timeout_ms,
     });
-    requireEnded(dir, left);
+    requireEndedAfter(dir, left, error);
     try {
       await sweepFiles(dir, declaredFiles(this.#settings));
       const failed = error instanceof Error ? error.message : String(error);
@@ -224,6 +224,21 @@ export class Attempt {
       if (!(second instanceof TombstoneError)) throw second;
       this.#request.teller.warn(second.message);
     }
+  }
+}
+
+/**
+ * Insists that nobody is left of a start that failed.
+ *
+ * @throws {TombstoneError} somebody is; it tells both that and why the start had failed
+ */
+function requireEndedAfter(dir: NodeDir, left: { pid: number; name: string }[], cause: unknown): void {
+  try {
+    requireEnded(dir, left);
+  } catch (error) {
+    if (!(error instanceof TombstoneError) || !(cause instanceof Error)) throw error;
+    const { kind, hint, exitCode, details } = error;
+    throw new TombstoneError(`${cause.message}. ${error.message}`, { kind, hint, exitCode, details, cause });
   }
 }
 

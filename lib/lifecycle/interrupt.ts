@@ -25,6 +25,18 @@ export function listenToSignals(action: string, node: string): Interrupt {
   return { abort: controller.signal, [Symbol.dispose]: () => signals[Symbol.dispose]() };
 }
 
+/** Those that the caller had set to be ignored; after the first listener the system no longer tells. */
+let ignored: Deno.Signal[] | undefined;
+
+/** The signals that stay ignored, for as long as this process lives. */
+function keepIgnored(): Deno.Signal[] {
+  if (ignored !== undefined) return ignored;
+  ignored = platform.ignoredSignals();
+  // With its first listener Deno catches every signal that it knows how to end by, and ends by those without a listener.
+  for (const name of ignored) Deno.addSignalListener(name, () => {});
+  return ignored;
+}
+
 /**
  * The signals, for a command whose answer to them changes while it works: between one answer and the next there must be
  * no moment in which a signal ends the process. Those that the caller has set to be ignored (`nohup`) stay ignored.
@@ -37,7 +49,7 @@ export class Signals implements Disposable {
   /** Listens until disposed. */
   constructor(answer: (name: EndSignal) => void) {
     this.answer = answer;
-    const ignored = platform.ignoredSignals();
+    const ignored = keepIgnored();
     this.#handlers = (Object.keys(NUMBERS) as EndSignal[])
       .filter((name) => !ignored.includes(name))
       .map((name) => [name, () => this.answer(name)] as const);

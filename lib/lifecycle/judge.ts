@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { findLive, isAlive, isPlausiblePid, platform } from "../os/platform.ts";
+import { findLive, isAlive, isPlausiblePid, platform, requireSight } from "../os/platform.ts";
 import type { Identity, ProcessRow } from "../os/types.ts";
 import { findDaemon } from "../process/pid_file.ts";
 import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
@@ -53,6 +53,7 @@ export type Judgement =
 
 /** Reads the files of a node. */
 export function collectEvidence(dir: NodeDir): Evidence {
+  requireSight();
   // Only what the directory lists is opened, since most of it mostly is not there. What is listed but gone when it is
   // read tells of a command that goes on meanwhile; what that has made instead, the next look shows.
   for (let look = 1;; look++) {

@@ -13,6 +13,7 @@ import {
   readProc,
   readProcess,
 } from "./proc.ts";
+import { stateError } from "../errors.ts";
 import type { Identity, ListenerRow, Listeners, Platform } from "./types.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
@@ -96,6 +97,15 @@ export const linux: Platform = {
     } catch (error) {
       if (isOutOfSight(error)) return null;
       throw error;
+    }
+  },
+  blindness() {
+    try {
+      // A pid namespace without a /proc of its own sees another one's: the same numbers, but other processes.
+      return Number(Deno.readLinkSync("/proc/self")) === Deno.pid ? null : "/proc shows another pid namespace";
+    } catch (error) {
+      if (!isOutOfSight(error)) throw stateError("read", "/proc/self", error);
+      return "/proc does not show this process";
     }
   },
   read: readProcess,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { EXIT, TombstoneError } from "../errors.ts";
 import { linux } from "./linux.ts";
 import { ps } from "./ps.ts";
 import { snapshotOf } from "./snapshot.ts";
@@ -108,6 +109,24 @@ const system: Platform = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PL
 /** What everybody asks: the system as it is, or one look at it (see {@linkcode holdSnapshot}). */
 export let platform: Platform = system;
 
+let hasSight = false;
+
+/**
+ * Insists that pids mean here what the system says of them: every other look would tell of the wrong processes.
+ *
+ * @throws {TombstoneError} they do not
+ */
+export function requireSight(): void {
+  const blindness = hasSight ? null : system.blindness();
+  hasSight = blindness === null;
+  if (blindness === null) return;
+  throw new TombstoneError(`Cannot tell processes apart: ${blindness}, and this process is pid ${Deno.pid}`, {
+    kind: "state",
+    hint: "mount -t proc proc /proc, in the same namespaces (unshare has --mount-proc for it)",
+    exitCode: EXIT.state,
+  });
+}
+
 /**
  * From now on, until disposed, everybody is answered from one look at the system. For commands that only tell; whoever
  * acts on what it sees has to look itself.
@@ -115,6 +134,7 @@ export let platform: Platform = system;
  * @param variable the variable of processes that will be asked for
  */
 export function holdSnapshot(variable: string): Disposable {
+  requireSight();
   const before = platform;
   platform = snapshotOf(before, variable);
   return {

@@ -121,7 +121,10 @@ export function environment(pid: number, name: string): string | null {
   return entry === undefined ? null : entry.slice(name.length + 1);
 }
 
-/** Targets of the descriptors of a process, by descriptor; `null` when not ours to see. */
+/**
+ * Targets of the descriptors of a process, by descriptor; `null` when not ours to see. A file whose name is not UTF-8 is
+ * left out: it is neither a socket nor a log of ours.
+ */
 export function descriptors(pid: number): Map<string, string> | null {
   const found = new Map<string, string>();
   try {
@@ -129,6 +132,7 @@ export function descriptors(pid: number): Map<string, string> | null {
       try {
         found.set(entry.name, Deno.readLinkSync(`/proc/${pid}/fd/${entry.name}`));
       } catch (error) {
+        if (error instanceof Deno.errors.InvalidData) continue;
         if (!isOutOfSight(error)) throw error; // closed meanwhile
       }
     }

@@ -83,6 +83,7 @@ export const ps: Platform = {
     /"IOPlatformUUID" = "([^"]+)"/.exec(run("ioreg", ["-rd1", "-c", "IOPlatformExpertDevice"]) ?? "")?.[1] ??
       Deno.hostname(),
   pidNamespace: () => null,
+  blindness: () => null,
   read(pid) {
     const row = parsePs(run("ps", ["-o", COLUMNS, "-p", String(pid)]) ?? "")[0];
     return row?.pid === pid ? row : null;

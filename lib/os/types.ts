@@ -98,6 +98,8 @@ export interface Platform {
   hostId(): string;
   /** Id of the pid namespace of this process; `null` where there is none. */
   pidNamespace(): string | null;
+  /** In words, what keeps this process from telling which process is which; `null` if nothing does. */
+  blindness(): string | null;
   /** The process with this id, or `null` if there is none or it is the id of a mere thread. */
   read(pid: number): ProcessRow | null;
   /**

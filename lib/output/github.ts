@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { variable, variableText } from "../os/surroundings.ts";
 import type { TombstoneError } from "../errors.ts";
 import { lastLines } from "../state/log_reader.ts";
 
@@ -11,7 +12,7 @@ const LOG_LINES = 1000;
 
 /** Whether this is a step of GitHub Actions. */
 export function isGithub(): boolean {
-  return Deno.env.get("GITHUB_ACTIONS") === "true";
+  return variableText("GITHUB_ACTIONS") === "true";
 }
 
 /** Escapes of workflow commands: data, and properties besides. */
@@ -37,7 +38,7 @@ export function annotation({ message, hint, logPath }: TombstoneError): string[]
 
 /** Adds outputs of the step, for `${{ steps.ID.outputs.NAME }}`; none without `GITHUB_OUTPUT`. */
 export function writeOutputs(outputs: Record<string, string | number | null>): void {
-  const path = Deno.env.get("GITHUB_OUTPUT");
+  const path = variable("GITHUB_OUTPUT");
   if (path === undefined || path === "") return;
   const lines = Object.entries(outputs).map(([name, value]) => `${name}=${value ?? ""}\n`);
   Deno.writeTextFileSync(path, lines.join(""), { append: true });

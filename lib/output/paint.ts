@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { variableText } from "../os/surroundings.ts";
 import { bold, cyan, dim, green, red, yellow } from "@std/fmt/colors";
 
 /** What a text says, which decides how it looks. */
@@ -30,5 +31,5 @@ const COLOURS: Paint = { good: green, bad: red, unsure: yellow, help: cyan, stro
 
 /** Colours for a stream: on a terminal that has them, unless `NO_COLOR` (no-color.org) is set to anything. */
 export function paintFor(stream: { isTerminal(): boolean }): Paint {
-  return stream.isTerminal() && !Deno.noColor && Deno.env.get("TERM") !== "dumb" ? COLOURS : PLAIN;
+  return stream.isTerminal() && !Deno.noColor && variableText("TERM") !== "dumb" ? COLOURS : PLAIN;
 }

@@ -3,17 +3,23 @@
  *
  * @module
  */
+import { currentDirectory, variable } from "../os/surroundings.ts";
 import { resolve } from "@std/path/posix/resolve";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
 
+/** The current directory is not asked for where the path does not begin in it: it need not have a name. */
+function fromHere(path: string): string {
+  return path.startsWith("/") ? resolve(path) : resolve(currentDirectory(), path);
+}
+
 /** The state directory named by flag, environment or platform, absolute; it may not exist yet. */
 export function stateDirPath(flag: string | undefined): string {
-  if (flag !== undefined) return resolve(Deno.cwd(), flag);
-  const own = Deno.env.get("TOMBSTONE_STATE_DIR");
-  if (own) return resolve(Deno.cwd(), own);
-  const xdg = Deno.env.get("XDG_STATE_HOME");
-  if (xdg) return resolve(Deno.cwd(), xdg, "tombstone");
-  const home = Deno.env.get("HOME");
+  if (flag !== undefined) return fromHere(flag);
+  const own = variable("TOMBSTONE_STATE_DIR");
+  if (own) return fromHere(own);
+  const xdg = variable("XDG_STATE_HOME");
+  if (xdg) return fromHere(`${xdg}/tombstone`);
+  const home = variable("HOME");
   if (!home) {
     throw new TombstoneError("Cannot find the state directory: HOME is not set", {
       kind: "state",

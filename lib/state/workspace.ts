@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { currentDirectory } from "../os/surroundings.ts";
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
 
@@ -51,7 +52,7 @@ function slug(name: string): string {
  * @param name an id to use instead of the computed one, already validated
  */
 export async function currentWorkspace(name: string | undefined): Promise<Workspace> {
-  const project = findProject(Deno.realPathSync(Deno.cwd()));
+  const project = findProject(Deno.realPathSync(currentDirectory()));
   if (name !== undefined) return { id: name, project };
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(project)));
   const hex = [...digest.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,0 +1,86 @@
+/**
+ * What this process was started with: its directory and its variables. Neither has to be text, and Deno throws where it
+ * is not.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { environment } from "./proc.ts";
+
+/**
+ * The current directory.
+ *
+ * @throws {TombstoneError} its path is not valid UTF-8, or it has been removed
+ */
+export function currentDirectory(): string {
+  try {
+    return Deno.cwd();
+  } catch (error) {
+    const isNoText = error instanceof Deno.errors.InvalidData;
+    if (!isNoText && !(error instanceof Deno.errors.NotFound)) throw error;
+    throw new TombstoneError(
+      `Cannot use the current directory: ${isNoText ? "its path is not valid UTF-8" : "it has been removed"}`,
+      {
+        kind: "state",
+        hint: isNoText ? "rename it, or use a symbolic link to it with --cwd from elsewhere" : "cd to one that exists",
+        exitCode: EXIT.state,
+        cause: error,
+      },
+    );
+  }
+}
+
+/**
+ * A variable that names a file or means something else exactly.
+ *
+ * @throws {TombstoneError} its value is not valid UTF-8
+ */
+export function variable(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+    throw new TombstoneError(`Cannot use the variable ${name}: its value is not valid UTF-8`, {
+      kind: "state",
+      hint: `unset ${name}, or give it another value`,
+      exitCode: EXIT.state,
+      cause: error,
+    });
+  }
+}
+
+/** A variable of which some part may be of use: what is not valid UTF-8 is replaced, by the decoder's U+FFFD. */
+export function variableText(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+    return environment(Deno.pid, name) ?? "";
+  }
+}
+
+/**
+ * Insists on arguments that are what was typed: Deno replaces what is not valid UTF-8.
+ *
+ * @throws {TombstoneError} one is not
+ */
+export function requireText(args: string[]): void {
+  const altered = args.find((arg) => arg.includes("\uFFFD"));
+  if (altered === undefined || isText("/proc/self/cmdline")) return;
+  throw new TombstoneError(`Cannot use the argument "${altered}": it is not valid UTF-8`, {
+    kind: "usage",
+    hint: "name the file in another way, for example by a pattern of the shell: sh -c 'exec node caf*.js'",
+    exitCode: EXIT.usage,
+  });
+}
+
+function isText(path: string): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
+    return true;
+  } catch (error) {
+    if (error instanceof TypeError) return false;
+    if (error instanceof Deno.errors.NotFound) return true; // nobody can tell
+    throw error;
+  }
+}
