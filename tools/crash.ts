@@ -48,12 +48,16 @@ async function tryAll(
     queue.push(...await find(site));
   }
   const work = async () => {
-    await using site = await CrashSite.create(server);
-    for (let point: Point | undefined; (point = queue.shift()) !== undefined;) {
-      const { hit, failure } = await attempt(site, point);
-      tally.points++;
-      if (hit !== "finished") tally.hit++;
-      if (failure !== null) tally.failures.push(`${point.call} ${point.at} (${hit}): ${failure}`);
+    for (let point = queue.shift(); point !== undefined;) {
+      await using site = await CrashSite.create(server);
+      for (let failure: string | null = null; failure === null && point !== undefined; point = queue.shift()) {
+        const outcome = await attempt(site, point);
+        failure = outcome.failure;
+        tally.points++;
+        if (outcome.hit !== "finished") tally.hit++;
+        if (failure !== null) tally.failures.push(`${point.call} ${point.at} (${outcome.hit}): ${failure}`);
+      }
+      // A failure may have left what the next point would stumble over, so that gets a new place.
     }
   };
   await Promise.all(Array.from({ length: Number(flags.jobs) }, work));
