@@ -11,8 +11,10 @@ const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOL_SOCKET = 1;
 const SO_PASSCRED = 16;
+const SCM_RIGHTS = 1;
 const SCM_CREDENTIALS = 2;
 const MSG_DONTWAIT = 0x40;
+const MSG_CMSG_CLOEXEC = 0x40000000;
 
 const SYMBOLS = {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -24,6 +26,12 @@ const SYMBOLS = {
 
 /** Longest message that is taken whole, in bytes. */
 const LONGEST = 8192;
+
+/** `sizeof (struct cmsghdr)`: length, level, type. */
+const HEADER = 16;
+
+/** `CMSG_SPACE (sizeof (struct ucred))`. Descriptors that come along do not fit beside it, and the kernel drops them. */
+const CONTROL = 32;
 
 /** Listens under an abstract name; `null` if the C library cannot be used or the name is taken. */
 export function listenDatagrams(name: string): DatagramSocket | null {
@@ -43,38 +51,64 @@ export function listenDatagrams(name: string): DatagramSocket | null {
     close();
     return null;
   }
+  const receiver = new Receiver(
+    (message) => symbols.recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC),
+    (descriptor) => symbols.close(descriptor),
+  );
   return {
     name,
-    receive() {
+    receive(most) {
       const all: Datagram[] = [];
-      for (
-        let next: Datagram | null;
-        (next = receiveOne((message) => symbols.recvmsg(socket, message, MSG_DONTWAIT)));
-      ) {
-        all.push(next);
-      }
+      for (let next: Datagram | null; all.length < most && (next = receiver.next()) !== null;) all.push(next);
       return all;
     },
     [Symbol.dispose]: close,
   };
 }
 
-/** `struct msghdr` of 64-bit systems: name, its length, iovec, its count, control, its length, flags; 8 bytes each. */
-function receiveOne(receive: (message: ArrayBuffer) => bigint): Datagram | null {
-  const text = new Uint8Array(LONGEST);
-  const control = new DataView(new ArrayBuffer(64));
-  const vector = new BigUint64Array([addressOf(text.buffer), BigInt(LONGEST)]); // struct iovec
-  const message = new BigUint64Array([0n, 0n, addressOf(vector.buffer), 1n, addressOf(control.buffer), 64n, 0n]);
-  const length = Number(receive(message.buffer));
-  if (length < 0) return null; // EAGAIN: nobody has said anything
-  // struct cmsghdr: length, level, type; then struct ucred: pid, uid, gid.
-  const isCredentials = message[5]! >= 28n && control.getInt32(8, true) === SOL_SOCKET &&
-    control.getInt32(12, true) === SCM_CREDENTIALS;
-  return {
-    pid: isCredentials ? control.getInt32(16, true) : 0,
-    uid: isCredentials ? control.getUint32(20, true) : -1,
-    text: new TextDecoder().decode(text.subarray(0, length)),
-  };
+/** Receives one message at a time into the same memory. */
+class Receiver {
+  readonly #receive: (message: ArrayBuffer) => bigint;
+  readonly #close: (descriptor: number) => void;
+  readonly #text = new Uint8Array(LONGEST);
+  readonly #control = new DataView(new ArrayBuffer(CONTROL));
+  readonly #vector = new BigUint64Array([addressOf(this.#text.buffer), BigInt(LONGEST)]); // struct iovec
+
+  constructor(receive: (message: ArrayBuffer) => bigint, close: (descriptor: number) => void) {
+    this.#receive = receive;
+    this.#close = close;
+  }
+
+  /** The next message; `null` if nobody has said anything (EAGAIN). */
+  next(): Datagram | null {
+    // struct msghdr of 64-bit systems: name, its length, iovec, its count, control, its length, flags; 8 bytes each.
+    const [vector, control] = [addressOf(this.#vector.buffer), addressOf(this.#control.buffer)];
+    const message = new BigUint64Array([0n, 0n, vector, 1n, control, BigInt(CONTROL), 0n]);
+    const length = Number(this.#receive(message.buffer));
+    if (length < 0) return null;
+    const text = new TextDecoder().decode(this.#text.subarray(0, length));
+    return { ...this.#sender(Number(message[5])), text };
+  }
+
+  /** Who has sent it, by the credentials that the kernel adds. Whatever descriptors were taken after all are closed. */
+  #sender(controlLength: number): Pick<Datagram, "pid" | "uid"> {
+    const sender = { pid: 0, uid: -1 };
+    for (let at = 0; at + HEADER <= controlLength;) {
+      const size = Number(this.#control.getBigUint64(at, true));
+      const end = Math.min(at + size, controlLength);
+      const type = this.#control.getInt32(at + 8, true) === SOL_SOCKET ? this.#control.getInt32(at + 12, true) : 0;
+      // struct ucred: pid, uid, gid.
+      if (type === SCM_CREDENTIALS && end - at >= HEADER + 12) {
+        sender.pid = this.#control.getInt32(at + HEADER, true);
+        sender.uid = this.#control.getUint32(at + HEADER + 4, true);
+      }
+      for (let next = at + HEADER; type === SCM_RIGHTS && next + 4 <= end; next += 4) {
+        this.#close(this.#control.getInt32(next, true));
+      }
+      at += Math.max((size + 7) & ~7, HEADER);
+    }
+    return sender;
+  }
 }
 
 function addressOf(buffer: ArrayBuffer): bigint {

@@ -82,8 +82,8 @@ export interface Datagram {
 export interface DatagramSocket extends Disposable {
   /** Its abstract name, without the NUL. */
   readonly name: string;
-  /** What has come in since the last look; never waits. */
-  receive(): Datagram[];
+  /** What has come in since the last look, no more than so many messages; never waits. */
+  receive(most: number): Datagram[];
 }
 
 /** The operating system, as far as this tool needs it. */

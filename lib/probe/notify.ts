@@ -4,10 +4,13 @@
  *
  * @module
  */
-import { isAlive, platform } from "../os/platform.ts";
+import { findLive, isAlive, platform } from "../os/platform.ts";
 import type { DatagramSocket } from "../os/types.ts";
-import { findTree, type Roots } from "../process/tree.ts";
+import { lookForTree, type Roots } from "../process/tree.ts";
 import type { Verdict } from "./probe.ts";
+
+/** Most messages that are taken in at a time: whoever sends without end must not keep a start from anything else. */
+const AT_ONCE = 256;
 
 /** The messages of one attempt. */
 export class Notifications implements Disposable {
@@ -40,13 +43,11 @@ export class Notifications implements Disposable {
 
   /** Until when the server has asked for more time, by `performance.now()`; `-Infinity` if it has not. */
   get extendedUntil(): number {
-    this.#receive();
     return this.#extendedUntil;
   }
 
   /** Whether the server has said `READY=1`. */
   verdict(): Verdict {
-    this.#receive();
     if (this.#isReady) return { kind: "pass" };
     return {
       kind: "wait",
@@ -54,10 +55,17 @@ export class Notifications implements Disposable {
     };
   }
 
-  #receive(): void {
-    for (const { pid, uid, text } of this.#socket.receive()) {
-      if (!this.#isOurs(pid, uid)) continue;
-      for (const line of text.split("\n")) this.#take(line);
+  /** Takes in what has been said since the last time. All senders are looked for in one look at the processes. */
+  async receive(): Promise<void> {
+    const messages = this.#socket.receive(AT_ONCE);
+    const roots = this.#roots;
+    if (messages.length === 0 || roots === null) return;
+    const own = new Set(roots.processes.filter((process) => findLive(process) !== null).map(({ pid }) => pid));
+    if (messages.some(({ pid }) => !own.has(pid))) { for (const { pid } of await lookForTree(roots)) own.add(pid); }
+    const isOurs = new Map<number, boolean>();
+    for (const { pid, uid, text } of messages) {
+      if (!isOurs.has(pid)) isOurs.set(pid, own.has(pid) || hasEnded(pid) && uid === Deno.uid());
+      if (isOurs.get(pid)) { for (const line of text.split("\n")) this.#take(line); }
     }
   }
 
@@ -77,16 +85,14 @@ export class Notifications implements Disposable {
     }
   }
 
-  /** By the credentials that the kernel adds. A helper like systemd-notify(1) has often ended by now: then its user counts. */
-  #isOurs(pid: number, uid: number): boolean {
-    if (this.#roots === null) return false;
-    if (findTree(this.#roots).some((row) => row.pid === pid)) return true;
-    const row = platform.read(pid);
-    return (row === null || !isAlive(row)) && uid === Deno.uid();
-  }
-
   /** Stops listening. */
   [Symbol.dispose](): void {
     this.#socket[Symbol.dispose]();
   }
+}
+
+/** A helper like systemd-notify(1) has often ended when its message is read: then its user counts. */
+function hasEnded(pid: number): boolean {
+  const row = platform.read(pid);
+  return row === null || !isAlive(row);
 }

@@ -72,6 +72,7 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     if (wait.abort.aborted) return { kind: "aborted" };
     if (wait.isGone()) return { kind: "gone" };
     const subject = wait.subject();
+    await subject?.notifications?.receive();
     deadline = Math.max(begun + wait.timeoutMs, subject?.notifications?.extendedUntil ?? 0);
     if (subject !== null) {
       const look = round.look(subject, Math.max(deadline - performance.now(), 1), looks.signal);
