@@ -100,11 +100,24 @@ export function usageError(message: string, hint: string): TombstoneError {
   return new TombstoneError(message, { kind: "usage", hint, exitCode: EXIT.usage });
 }
 
-/** The errno name (`ENOSPC`, `EACCES`, …) of an operating-system error, or `null`. */
+/**
+ * The errno name (`ENOSPC`, `EACCES`, …) of an operating-system error, or `null`. Where Deno knows neither a class nor a
+ * code for it, only the number in its text is left.
+ */
 export function errnoOf(error: unknown): string | null {
-  const code = (error as { code?: unknown } | null)?.code;
-  return error instanceof Error && typeof code === "string" ? code : null;
+  if (!(error instanceof Error)) return null;
+  const code = (error as { code?: unknown }).code;
+  if (typeof code === "string") return code;
+  if (error instanceof TypeError) return null;
+  if (error instanceof Deno.errors.Interrupted) return "EINTR";
+  const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
+  return number === undefined ? null : NUMBERS[Number(number)] ?? `error ${number}`;
 }
+
+/** Numbers of errno(3) without a code in Deno. */
+const NUMBERS: Record<number, string> = Deno.build.os === "darwin"
+  ? { 3: "ESRCH", 6: "ENXIO", 23: "ENFILE", 27: "EFBIG", 45: "ENOTSUP", 70: "ESTALE", 77: "ENOLCK" }
+  : { 3: "ESRCH", 6: "ENXIO", 23: "ENFILE", 27: "EFBIG", 37: "ENOLCK", 95: "ENOTSUP", 116: "ESTALE" };
 
 /** In words, what an errno says about a file. */
 const STATES: Record<string, string> = {
@@ -120,27 +133,57 @@ const STATES: Record<string, string> = {
   ELOOP: "too many symbolic links",
   ENAMETOOLONG: "the name is too long",
   EMFILE: "too many open files",
+  ENFILE: "too many open files in the whole system",
+  EFBIG: "the file would be larger than allowed",
+  EINTR: "interrupted by a signal",
+  ENOLCK: "no locks available",
+  ENOTSUP: "not supported by this file system",
+  ESTALE: "the file system is no longer there",
+  ENXIO: "no such device or address",
   EIO: "input/output error",
   EILSEQ: "its real path is not valid UTF-8",
 };
 
+/** In words, what an operating-system error says about a file. */
+export function describeErrno(error: unknown): string {
+  const errno = errnoOf(error) ?? "unknown error";
+  return STATES[errno] ?? errno;
+}
+
 /**
- * Turns an operating-system error at a state file into an expected one that names the file.
- * Anything without an errno is a bug and comes back as it is.
+ * Turns an operating-system error at a file into an expected one that names the file. Anything without an errno is a bug
+ * and comes back as it is.
+ *
+ * @param place whether the file is in the state directory, so that another one helps
  */
-export function stateError(action: string, path: string, error: unknown): unknown {
-  // Deno has no other way to say that it cannot give a name as text.
-  const isNoText = error instanceof Deno.errors.InvalidData;
-  const errno = isNoText ? "EILSEQ" : errnoOf(error);
+export function stateError(
+  action: string,
+  path: string,
+  error: unknown,
+  place: "state" | "elsewhere" = "state",
+): unknown {
+  const errno = errnoOf(error);
   if (errno === null) return error;
-  const state = STATES[errno] ?? errno;
-  return new TombstoneError(`Cannot ${action} "${path}": ${state}`, {
+  return new TombstoneError(`Cannot ${action} "${path}": ${describeErrno(error)}`, {
     kind: "state",
-    hint: errno === "ENOSPC" || errno === "EDQUOT"
-      ? "make room on that disk, or choose another place with --state-dir"
-      : "make the path usable for this user, or choose another place with --state-dir",
+    hint: hintFor(errno, path, path.startsWith("/proc") ? "elsewhere" : place),
     exitCode: EXIT.state,
     details: { path, errno },
     cause: error,
   });
+}
+
+function hintFor(errno: string, path: string, place: "state" | "elsewhere"): string {
+  const orElsewhere = place === "state" ? ", or choose another place with --state-dir" : "";
+  switch (errno) {
+    case "EMFILE":
+      return "raise the limit of open files: ulimit -n 4096";
+    case "EFBIG":
+      return `raise the limit of file sizes with ulimit -f${orElsewhere}`;
+    case "ENOSPC":
+    case "EDQUOT":
+      return `make room on that disk${orElsewhere}`;
+    default:
+      return place === "state" ? `make the path usable for this user${orElsewhere}` : `ls -ld "${path}"`;
+  }
 }

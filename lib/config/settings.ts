@@ -16,13 +16,11 @@ import {
   parseSize,
   parseStatuses,
 } from "./values.ts";
-import { usageError } from "../errors.ts";
+import { describeErrno, errnoOf, stateError, usageError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
+import { type DeclaredFile, type DeclaredKind, lookAtDeclared } from "../state/declared.ts";
 import type { Probe } from "../state/probes.ts";
 import { DEFAULTS, type LogSettings, MOST_LOGS, type Settings } from "../state/settings.ts";
-
-/** Largest file that may be a port file or pid file of an earlier run, in bytes. */
-const SMALL = 4096;
 
 /**
  * The settings that a start is asked for.
@@ -38,9 +36,10 @@ export function settingsFrom(source: Source, command: string[]): Settings {
   const port = flags.text("port");
   const portRequest = port === undefined ? null : parsePort(place("port"), port);
   const signal = flags.text("stop-signal");
-  for (const file of paths("sweep-file")) requireSweepable(place("sweep-file"), file, Infinity);
-  for (const file of paths("port-file")) requireSweepable(place("port-file"), file, SMALL);
-  for (const file of paths("pid-file")) requireSweepable(place("pid-file"), file, SMALL);
+  for (const path of paths("sweep-file")) requireSweepable(place("sweep-file"), { path, kind: "leftover" });
+  for (const path of paths("port-file")) requireSweepable(place("port-file"), { path, kind: "number" });
+  for (const path of paths("pid-file")) requireSweepable(place("pid-file"), { path, kind: "number" });
+  for (const path of paths("file")) requirePossible(place("file"), path);
   return {
     command,
     cwd,
@@ -129,13 +128,9 @@ const LONGEST_SOCKET = 107;
 
 /** A socket is removed while the node does not run; a file that is none must not be. */
 function requireSocket(place: string, path: string): string {
-  const info = lookAt(path);
-  if (info !== null && !info.isSocket) {
-    throw usageError(
-      `Cannot use "${path}" for ${place}: it exists and is no socket`,
-      hintFor(place, "PATH of the server's socket"),
-    );
-  }
+  // A server may make a link to its socket; the link is never removed.
+  const target = lookAt(path);
+  if (!target?.isSocket && (target !== null || !isLink(path))) requireSweepable(place, { path, kind: "socket" });
   if (new TextEncoder().encode(path).length > LONGEST_SOCKET) {
     throw usageError(
       `Cannot use "${path}" for ${place}: it is longer than the ${LONGEST_SOCKET} bytes that a socket's path may have`,
@@ -149,7 +144,16 @@ function lookAt(path: string): Deno.FileInfo | null {
   try {
     return Deno.statSync(path);
   } catch (error) {
-    if (error instanceof Error && "code" in error) return null; // missing, or not to be seen
+    if (errnoOf(error) !== null) return null; // missing, or not to be seen
+    throw error;
+  }
+}
+
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch (error) {
+    if (errnoOf(error) !== null) return false;
     throw error;
   }
 }
@@ -159,19 +163,30 @@ function requireDirectory(place: string, path: string): void {
   throw usageError(`Cannot use "${path}" for ${place}: no such directory`, `name an existing directory for ${place}`);
 }
 
+/** What the server makes in each kind of place, for hints. */
+const WANTED: Record<DeclaredKind, string> = {
+  leftover: "FILE that the server leaves behind",
+  number: "FILE that the server writes its number to",
+  socket: "PATH of the server's socket",
+};
+
 /** Declared files are removed; a slip of the pen must not cost a directory or a document. */
-function requireSweepable(place: string, path: string, largest: number): void {
-  const info = lookAt(path);
-  if (info?.isDirectory) {
-    throw usageError(
-      `Cannot use "${path}" for ${place}: it is a directory, and only files are swept`,
-      hintFor(place, "FILE"),
-    );
+function requireSweepable(place: string, file: DeclaredFile): void {
+  const found = lookAtDeclared(file);
+  if (found.kind === "missing" || found.kind === "stale") return;
+  const hint = hintFor(place, WANTED[file.kind]);
+  if (found.kind === "other") {
+    const why = found.reason === "it is a directory" ? `${found.reason}, and only files are swept` : found.reason;
+    throw usageError(`Cannot use "${file.path}" for ${place}: ${why}`, hint);
   }
-  if (info !== null && info.size > largest) {
-    throw usageError(
-      `Cannot use "${path}" for ${place}: it exists and is ${info.size} bytes long, so it is no such file`,
-      `name the file that the server writes for ${place}`,
-    );
-  }
+  const isMistake = found.kind === "impossible" || found.error instanceof Deno.errors.PermissionDenied;
+  if (!isMistake) throw stateError("look at", file.path, found.error, "elsewhere");
+  throw usageError(`Cannot use "${file.path}" for ${place}: ${describeErrno(found.error)}`, hint);
+}
+
+/** A file that is waited for must be one that there can be. */
+function requirePossible(place: string, path: string): void {
+  const found = lookAtDeclared({ path, kind: "leftover" });
+  if (found.kind !== "impossible") return;
+  throw usageError(`Cannot use "${path}" for ${place}: ${describeErrno(found.error)}`, hintFor(place, "FILE"));
 }

@@ -80,7 +80,9 @@ function sections(
       ...variablesOf(project, node, fill).map((
         [key, value],
       ): [string, string] => ["Environment", word(`${key}=${value}`, "value")]),
-      ...declaredFiles(settings).map((path): [string, string] => ["ExecStartPre", `-/bin/rm -f ${word(path, "word")}`]),
+      ...declaredFiles(settings).map((
+        { path },
+      ): [string, string] => ["ExecStartPre", `-/bin/rm -f ${word(path, "word")}`]),
       ["ExecStart", [resolve(program!, settings.cwd), ...args].map((one) => word(one, "word")).join(" ")],
       // Until these have succeeded, systemd does not start what comes after this unit.
       ...ready.map((command): [string, string] => ["ExecStartPost", shell(`until ${command}; do sleep 0.1; done`)]),

@@ -30,7 +30,7 @@ import { declaredFiles, type Settings, withPort } from "../state/settings.ts";
 import { explain, type Told } from "./explain.ts";
 import { stateRemoved, unreadableProcess, withLog } from "./failure.ts";
 import { requireEnded } from "./end.ts";
-import { sweepFiles } from "./recover.ts";
+import { sweepFiles } from "./sweep_files.ts";
 import { pass } from "./step.ts";
 import type { StartRequest } from "./request.ts";
 import type { Teller } from "./teller.ts";
@@ -216,7 +216,7 @@ export class Attempt {
     });
     requireEndedAfter(dir, left, error);
     try {
-      await sweepFiles(dir, declaredFiles(this.#settings));
+      await sweepFiles(dir, declaredFiles(this.#settings), { onKept: (message) => this.#request.teller.warn(message) });
       const failed = error instanceof Error ? error.message : String(error);
       writeTombstone(dir, { ...this.#tombstone, failed, failed_at: new Date().toISOString() });
     } catch (second) {

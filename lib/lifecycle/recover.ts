@@ -6,16 +6,16 @@
  */
 import { stateError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
-import { findUnixOccupant } from "../probe/listener.ts";
 import { reap } from "../process/reap.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
-import { isTemporaryName, removeFile, syncDir } from "../state/durable.ts";
-import { attemptOfEntry, readLaunchRecords } from "../state/launch_record.ts";
+import { type DeclaredFile, distinct, lookAtDeclared } from "../state/declared.ts";
+import { readLaunchRecords } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { here, type Tombstone, writeTombstone } from "../state/records.ts";
 import { declaredFiles, DEFAULTS, type Settings } from "../state/settings.ts";
 import { endGracefully, requireEnded } from "./end.ts";
 import { type Evidence, type Judgement, progressOf, rootsOf } from "./judge.ts";
+import { runtimeEntries, sweepFiles } from "./sweep_files.ts";
 import type { Teller } from "./teller.ts";
 
 /** What a recovery found and did; told to the user and part of the JSON documents. */
@@ -37,7 +37,7 @@ export interface Recovered {
 }
 
 /** Settings for a tombstone, with what it must remember of attempts that are not recovered yet. */
-export type Declarations = Settings & Pick<Tombstone, "older_pid_files">;
+export type Declarations = Settings & Pick<Tombstone, "older_pid_files" | "older_files">;
 
 /** A tombstone in the name of this process. */
 export function newTombstone(attempt: string, settings: Declarations): Tombstone {
@@ -61,14 +61,20 @@ export function withOlderDeclarations(settings: Settings, evidence: Evidence): D
   const pidFiles = [before?.pid_file ?? null, ...before?.older_pid_files ?? []].filter((path) => path !== null);
   return {
     ...settings,
-    sweep_files: [...new Set([...settings.sweep_files, ...older.flatMap(declaredFiles)])],
     spare: [...new Set([...settings.spare, ...older.flatMap((record) => record.spare)])],
     older_pid_files: [...new Set(pidFiles)],
+    older_files: declaredBy(evidence),
   };
 }
 
 function recordsOf(evidence: Evidence): Settings[] {
   return [evidence.tombstone, evidence.info].flatMap((found) => found.kind === "record" ? [found.record] : []);
+}
+
+/** Every file that the records declare, with what they remember of attempts before them. */
+function declaredBy(evidence: Evidence): DeclaredFile[] {
+  const remembered = evidence.tombstone.kind === "record" ? evidence.tombstone.record.older_files : [];
+  return distinct([...recordsOf(evidence).flatMap(declaredFiles), ...remembered]);
 }
 
 /** The settings that the newest readable record holds. */
@@ -104,7 +110,7 @@ export async function recover(
   const roots = judgement.kind === "foreign" ? null : currentRoots(dir, evidence);
   const reaped = roots === null ? [] : await endTree(dir, roots, recordedSettings(evidence));
   const pids = [...new Set([...asked, ...reaped])];
-  const files = await sweepFiles(dir, recordsOf(evidence).flatMap(declaredFiles));
+  const files = await sweepFiles(dir, declaredBy(evidence), { onKept: (message) => teller.warn(message) });
   if (evidence.tombstone.kind !== "missing") files.push("starting");
   const reason = reasonOf(judgement);
   const isClean = judgement.kind === "unfinished" && judgement.phase === "failed" && pids.length === 0;
@@ -125,6 +131,7 @@ export async function foresee(dir: NodeDir, evidence: Evidence, judgement: Judge
       throw stateError("read", path, error);
     }
   };
+  const declared = declaredBy(evidence).filter((file) => lookAtDeclared(file).kind === "stale").map(({ path }) => path);
   return {
     reason,
     ...originOf(evidence),
@@ -132,7 +139,7 @@ export async function foresee(dir: NodeDir, evidence: Evidence, judgement: Judge
     pids: (await lookForTree(currentRoots(dir, evidence))).map((row) => row.pid),
     files: [
       ...runtimeEntries(dir).filter((name) => present(`${dir.path}/${name}`)),
-      ...recordsOf(evidence).flatMap(declaredFiles).filter(present),
+      ...declared,
       ...(present(dir.starting) ? ["starting"] : []),
     ],
   };
@@ -175,55 +182,4 @@ function originOf(evidence: Evidence): Pick<Recovered, "attempt" | "starter" | "
   const info = evidence.info.kind === "record" ? evidence.info.record : null;
   const attempt = info?.attempt ?? evidence.launches[0]?.attempt ?? null;
   return { attempt, starter: null, begun_at: info?.started_at ?? null };
-}
-
-/** What interrupted commands leave in the node's directory: temporary files and launch records. */
-function passingEntries(dir: NodeDir): string[] {
-  try {
-    return [...Deno.readDirSync(dir.path)].map((entry) => entry.name)
-      .filter((name) => isTemporaryName(name) || attemptOfEntry(name) !== null);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw stateError("list", dir.path, error);
-  }
-}
-
-/** Entries of the node's directory that are stale while it does not run, the tombstone not among them. */
-function runtimeEntries(dir: NodeDir): string[] {
-  // node.info goes last: as long as it is there, the next command knows which files were declared.
-  return ["port", "pid", ...passingEntries(dir), "node.info"];
-}
-
-/**
- * Removes what an interrupted command left beside a node that runs: the marks of its own unfinished clean-up, and the
- * temporary file of a replacement that died before its tombstone was in place.
- */
-export function tidy(dir: NodeDir): void {
-  for (const name of passingEntries(dir)) removeFile(`${dir.path}/${name}`, "remove");
-  if (removeFile(dir.starting, "remove")) syncDir(dir.path);
-}
-
-function isSocket(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isSocket === true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    throw stateError("look at", path, error);
-  }
-}
-
-/**
- * Removes the runtime files of a node that is not running, all but the tombstone.
- *
- * @param declared files of the user, full paths
- * @returns those that were there
- * @throws {TombstoneError} naming the file that could not be removed
- */
-export async function sweepFiles(dir: NodeDir, declared: string[]): Promise<string[]> {
-  const swept: string[] = [];
-  for (const path of new Set(declared)) {
-    if (isSocket(path) && await findUnixOccupant(path) !== null) continue; // a stranger's, or a spared process's
-    if (removeFile(path)) swept.push(path);
-  }
-  return [...swept, ...runtimeEntries(dir).filter((name) => removeFile(`${dir.path}/${name}`, "remove"))];
 }

@@ -23,7 +23,8 @@ import { Attempt } from "./attempt.ts";
 import { placeTaken } from "./failure.ts";
 import { joinRunning } from "./join.ts";
 import { collectEvidence, type Evidence, judge } from "./judge.ts";
-import { newTombstone, recover, sweepFiles, tidy, withOlderDeclarations } from "./recover.ts";
+import { newTombstone, recover, withOlderDeclarations } from "./recover.ts";
+import { sweepFiles, tidy } from "./sweep_files.ts";
 import { refuseForeign } from "./stop.ts";
 import { pass } from "./step.ts";
 import type { Started, StartRequest } from "./request.ts";
@@ -57,13 +58,13 @@ export async function start(request: StartRequest): Promise<Started> {
   }
 
   const attempt = crypto.randomUUID();
-  const tombstone = newTombstone(attempt, { ...request.settings, older_pid_files: [] });
+  const tombstone = newTombstone(attempt, { ...request.settings, older_pid_files: [], older_files: [] });
   writeTombstone(dir, { ...tombstone, ...withOlderDeclarations(request.settings, evidence) });
   pass("tombstone-written", teller, attempt);
 
   const recovered = await recover(dir, evidence, judgement, teller);
   if (recovered !== null) teller.recovered(dir.node, recovered);
-  await sweepFiles(dir, declaredFiles(request.settings));
+  await beforeSpawn(request, () => sweepFiles(dir, declaredFiles(request.settings)));
   pass("recovered", teller);
 
   using chosen = await beforeSpawn(request, () => preparePort(request, evidence));

@@ -14,7 +14,8 @@ import { type NodeInfo, writeNodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
 import { endGracefully } from "./end.ts";
 import { collectEvidence, type Evidence, judge, type Judgement } from "./judge.ts";
-import { foresee, recover, type Recovered, sweepFiles, takeOver, tidy } from "./recover.ts";
+import { foresee, recover, type Recovered, takeOver } from "./recover.ts";
+import { sweepFiles, tidy } from "./sweep_files.ts";
 import { pass } from "./step.ts";
 import type { Teller } from "./teller.ts";
 
@@ -97,7 +98,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   pass("marked", options.teller);
   const pids = await endGracefully(dir, evidence, judgement.info, options.teller);
   pass("ended", options.teller);
-  await sweepFiles(dir, declaredFiles(judgement.info));
+  await sweepFiles(dir, declaredFiles(judgement.info), { onKept: (message) => options.teller.warn(message) });
   pass("swept", options.teller);
   removeFile(dir.starting, "remove");
   syncDir(dir.path);

@@ -116,6 +116,8 @@ export function readSmallFile(path: string): FileContent {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       return { kind: "missing" };
     }
+    const errno = errnoOf(error);
+    if (errno === "ENAMETOOLONG" || errno === "ELOOP") return { kind: "missing" }; // no file can have this path
     if (error instanceof Deno.errors.PermissionDenied) return { kind: "unreadable", reason: "permission denied" };
     throw stateError("read", path, error);
   }
@@ -136,7 +138,7 @@ export function modifiedAtMs(path: string): number | null {
   try {
     return Deno.statSync(path).mtime?.getTime() ?? null;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
+    if (["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"].includes(errnoOf(error) ?? "")) return null;
     throw stateError("read", path, error);
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DeclaredFile } from "./declared.ts";
 import { asNumber, asString, type Fields } from "./fields.ts";
 
 /** One condition for "ready". */
@@ -39,8 +40,9 @@ export function isEvent(probe: Probe): boolean {
 }
 
 /** The file that the server itself makes for a probe, which is stale while it does not run; `null` if there is none. */
-export function fileOf(probe: Probe): string | null {
-  return probe.type === "port-file" || probe.type === "unix" ? probe.path : null;
+export function fileOf(probe: Probe): DeclaredFile | null {
+  if (probe.type === "port-file") return { path: probe.path, kind: "number" };
+  return probe.type === "unix" ? { path: probe.path, kind: "socket" } : null;
 }
 
 /** What an HTTP probe asks for: a path on the node's port, or a URL; `null` if it is neither. */

@@ -5,6 +5,7 @@
  * @module
  */
 import { platform } from "../os/platform.ts";
+import { type DeclaredFile, readDeclared } from "./declared.ts";
 import { prepareFile, readSmallFile, replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 import { asAttempt, asNumber, asString, asStrings, type Fields, parseObject } from "./fields.ts";
@@ -39,6 +40,8 @@ export interface Tombstone extends Origin, Settings {
   failed_at: string | null;
   /** Pid files of older attempts that have not been recovered yet, absolute. */
   older_pid_files: string[];
+  /** Files that older attempts declared, which have not been swept yet. */
+  older_files: DeclaredFile[];
 }
 
 /** A `tombstone run` that started a node, and stops it when its test command ends. */
@@ -131,6 +134,7 @@ export function readTombstone(dir: NodeDir): Found<Tombstone> {
       failed: asString(fields.failed),
       failed_at: asString(fields.failed_at),
       older_pid_files: asStrings(fields.older_pid_files),
+      older_files: readDeclared(fields.older_files),
       ...readOrigin(fields),
       ...readSettings(fields),
     };

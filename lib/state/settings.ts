@@ -5,6 +5,7 @@
  * @module
  */
 
+import { type DeclaredFile, distinct } from "./declared.ts";
 import { asNumber, asString, asStrings, type Fields } from "./fields.ts";
 import { fileOf, type Probe, readProbe } from "./probes.ts";
 
@@ -142,10 +143,12 @@ export function isSignal(name: string): name is Deno.Signal {
 }
 
 /** Every file outside the node's directory that is stale while the node does not run. */
-export function declaredFiles(settings: Settings): string[] {
-  const written = settings.probes.map(fileOf).filter((path) => path !== null);
-  const pidFile = settings.pid_file === null ? [] : [settings.pid_file];
-  return [...new Set([...settings.sweep_files, ...written, ...pidFile])];
+export function declaredFiles({ sweep_files, probes, pid_file }: Settings): DeclaredFile[] {
+  return distinct([
+    ...sweep_files.map((path): DeclaredFile => ({ path, kind: "leftover" })),
+    ...probes.map(fileOf).filter((file) => file !== null),
+    ...(pid_file === null ? [] : [{ path: pid_file, kind: "number" } as const]),
+  ]);
 }
 
 /** The settings with the port that was chosen for them. */
