@@ -109,6 +109,7 @@ export function errnoOf(error: unknown): string | null {
   const code = (error as { code?: unknown }).code;
   if (typeof code === "string") return code;
   if (error instanceof TypeError) return null;
+  if (error instanceof Deno.errors.InvalidData) return "EILSEQ"; // a name that Deno cannot give as text
   if (error instanceof Deno.errors.Interrupted) return "EINTR";
   const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
   return number === undefined ? null : NUMBERS[Number(number)] ?? `error ${number}`;

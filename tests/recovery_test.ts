@@ -248,14 +248,3 @@ Deno.test("a server that exits later is told as died, with its last words in the
   assertEquals((await sandbox.json(["logs", "web"])).lines, ["bye"]);
   assertEquals((await sandbox.json(["stop", "web"])).nodes[0].recovered.reason, "died");
 });
-
-Deno.test("a state directory deleted while the server runs does not lead to a second one on its port", async () => {
-  await using sandbox = await Sandbox.create();
-  const port = freePort();
-  const args = ["start", "web", "--port", String(port), "--", ...fixture()];
-  const started = await sandbox.json(args);
-  Deno.removeSync(sandbox.state, { recursive: true });
-  assertEquals((await sandbox.json(["status", "web"], { code: 3 })).state, "stopped");
-  const { error } = await sandbox.json(args, { code: 5 });
-  assertEquals(error.owner_pid, started.pid);
-});

@@ -5,10 +5,11 @@
  */
 import { parseDuration, parseName } from "../config/values.ts";
 import type { Duration } from "../config/fields.ts";
+import { isKnown } from "../lifecycle/judge.ts";
 import { inspect, type NodeReport } from "../lifecycle/inspect.ts";
 import { stop as stopNode } from "../lifecycle/stop.ts";
 import type { Teller } from "../lifecycle/teller.ts";
-import { existsDir, type NodeDir, nodeDir } from "../state/node_dir.ts";
+import { type NodeDir, nodeDir } from "../state/node_dir.ts";
 import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { currentWorkspace, type Workspace } from "../state/workspace.ts";
 
@@ -79,5 +80,5 @@ export async function status(name: string, where: Where = {}): Promise<NodeRepor
  */
 export async function stop(name: string, where: Where = {}): Promise<boolean> {
   const { dir, options } = await find(name, where, "find");
-  return existsDir(dir) === "present" && (await stopNode(dir, options)).stopped;
+  return isKnown(dir) && (await stopNode(dir, options)).stopped;
 }

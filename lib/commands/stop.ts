@@ -6,9 +6,10 @@
 import { type Call, DEFAULT_NODE, type Result } from "../cli/call.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
 import { levelsOf } from "../lifecycle/group.ts";
+import { isKnown } from "../lifecycle/judge.ts";
 import { stop, type Stopped } from "../lifecycle/stop.ts";
 import { shareLooks } from "../process/tree.ts";
-import { existsDir, nodesOfWorkspace } from "../state/node_dir.ts";
+import { nodesOfWorkspace } from "../state/node_dir.ts";
 import { inBatches } from "./batches.ts";
 
 /** Nodes that are stopped at the same time. */
@@ -25,7 +26,7 @@ export async function run(call: Call): Promise<Result> {
   const stopOne = async ({ node }: { node: string }): Promise<void> => {
     const dir = await call.nodeDir(node, "find");
     try {
-      const done: Stopped = existsDir(dir) === "missing"
+      const done: Stopped = !isKnown(dir)
         ? { stopped: false, pids: [], recovered: null }
         : await stop(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, teller: call.output });
       if (done.recovered !== null) call.output.recovered(node, done.recovered);

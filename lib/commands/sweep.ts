@@ -5,12 +5,13 @@
  */
 import type { Call, Result } from "../cli/call.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { isKnown } from "../lifecycle/judge.ts";
 import { foreseeSweep, glance, sweep, type Swept } from "../lifecycle/stop.ts";
 import { holdSnapshot } from "../os/platform.ts";
 import { describeRecovery } from "../output/output.ts";
 import { ATTEMPT_VARIABLE, shareLooks } from "../process/tree.ts";
 import { isLocked } from "../state/lock.ts";
-import { allNodes, existsDir, type NodeDir } from "../state/node_dir.ts";
+import { allNodes, type NodeDir } from "../state/node_dir.ts";
 import { inBatches } from "./batches.ts";
 import { NodeStream } from "./node_stream.ts";
 
@@ -78,7 +79,7 @@ async function sweepAll(call: Call, isDryRun: boolean, tell: (dir: NodeDir, done
 }
 
 async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean): Promise<Done> {
-  if (existsDir(dir) === "missing") return { action: "nothing", recovered: null };
+  if (!isKnown(dir)) return { action: "nothing", recovered: null };
   if (isDryRun) return await foreseeSweep(dir);
   return await sweep(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, teller: call.output });
 }

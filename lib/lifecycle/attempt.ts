@@ -15,12 +15,11 @@ import { reap } from "../process/reap.ts";
 import type { Roots } from "../process/tree.ts";
 import { modifiedAtMs, removeFile, syncDir } from "../state/durable.ts";
 import { launchRecordPath, readLaunchRecord } from "../state/launch_record.ts";
+import { stateRemoved } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import {
-  here,
   type NodeInfo,
   preparePort,
-  readTombstone,
   type Tombstone,
   writeNodeInfo,
   writePid,
@@ -28,15 +27,18 @@ import {
 } from "../state/records.ts";
 import { declaredFiles, type Settings, withPort } from "../state/settings.ts";
 import { explain, type Told } from "./explain.ts";
-import { stateRemoved, unreadableProcess, withLog } from "./failure.ts";
-import { requireEnded } from "./end.ts";
+import { unreadableProcess, withLog } from "./failure.ts";
+import { commitRecord } from "./commit.ts";
+import { requireEndedAfter } from "./end.ts";
+import type { Hold } from "./hold.ts";
 import { sweepFiles } from "./sweep_files.ts";
 import { pass } from "./step.ts";
 import type { StartRequest } from "./request.ts";
-import type { Teller } from "./teller.ts";
 
 /** What {@linkcode Attempt} follows. */
 export interface Spawned {
+  /** The state that it was launched from. */
+  hold: Hold;
   /** The tombstone that it was launched under. */
   tombstone: Tombstone;
   /** The port that was asked for or chosen; `null`: none. */
@@ -53,6 +55,7 @@ export interface Spawned {
 export class Attempt {
   readonly #request: StartRequest;
   readonly #dir: NodeDir;
+  readonly #hold: Hold;
   readonly #tombstone: Tombstone;
   readonly #settings: Settings;
   readonly #launched: Launched;
@@ -69,9 +72,10 @@ export class Attempt {
   #putPort: (() => void) | null = null;
 
   /** Follows a process that was just launched under this tombstone. */
-  constructor(request: StartRequest, { tombstone, port, launched, launchedAt, notifications }: Spawned) {
+  constructor(request: StartRequest, { hold, tombstone, port, launched, launchedAt, notifications }: Spawned) {
     this.#request = request;
     this.#dir = request.dir;
+    this.#hold = hold;
     this.#tombstone = tombstone;
     this.#port = port;
     this.#settings = withPort(request.settings, port);
@@ -84,7 +88,6 @@ export class Attempt {
   /**
    * Waits until the node is ready, and commits.
    *
-   * @param onCommit called at the commit, before the clean-up
    * @throws {TombstoneError} it will never be; nothing of it runs then
    */
   async untilCommitted(onCommit: (info: NodeInfo) => void): Promise<NodeInfo> {
@@ -94,16 +97,18 @@ export class Attempt {
       if (outcome.kind !== "ready") throw await explain(outcome, this.#request, this.#told());
       info = this.#commit(outcome);
     } catch (error) {
-      await this.#abandon(error);
+      // What is found by its path from here on may be a successor's: its log, too.
+      if (await this.#abandon(error) === "removed") throw stateRemoved(this.#dir, "start", error);
       throw withLog(this.#dir, error);
     }
     pass("committed", this.#request.teller);
     onCommit(info);
-    finish(this.#dir, info, this.#request.teller);
+    this.#finish(info);
     return info;
   }
 
   async #untilReady(): Promise<Outcome> {
+    this.#hold.insist();
     // Written early, in the shadow of the server's own boot; a daemon's pid is not known yet.
     if (this.#settings.pid_file === null) writePid(this.#dir, this.#launched.pid);
     const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
@@ -122,9 +127,10 @@ export class Attempt {
   }
 
   #subject(): Subject | null {
+    this.#hold.insistOnLock();
     if (this.#main === null && !hasRecord(this.#dir, this.#tombstone.attempt)) {
       // The launcher records itself before anything else, so it is either not there yet or the state is gone.
-      if (readTombstone(this.#dir).kind === "missing") throw stateRemoved(this.#dir);
+      this.#hold.insist();
     } else if (this.#main === null) {
       this.#main = this.#findMain();
       if (this.#main !== null) pass("waiting", this.#request.teller, `for pid ${this.#main.pid}`);
@@ -178,80 +184,68 @@ export class Attempt {
   }
 
   #commit(ready: Extract<Outcome, { kind: "ready" }>): NodeInfo {
+    this.#hold.insist();
     const main = this.#main!;
     if (main.startTime === UNKNOWN_START) throw unreadableProcess(this.#dir, main.pid);
-    const info: NodeInfo = {
-      node_name: this.#dir.node,
-      workspace: this.#dir.workspace,
-      attempt: this.#tombstone.attempt,
+    const info = commitRecord({
+      request: { ...this.#request, settings: this.#settings },
+      tombstone: this.#tombstone,
+      leader: this.#leader,
+      main,
       port: ready.port ?? this.#port ?? 0,
-      pid: main.pid,
-      start_time: main.startTime,
-      session_pid: this.#leader.pid,
-      nonce: ready.nonce,
-      bind_addr: ready.host,
-      started_at: this.#tombstone.begun_at,
-      ready_at: new Date().toISOString(),
-      ready_ms: Math.round(performance.now() - this.#launchedAt),
-      stop_began_at: null,
-      run: this.#request.run,
-      ...here(),
-      ...this.#settings,
-    };
+      ready,
+      readyMs: Math.round(performance.now() - this.#launchedAt),
+    });
     if (main !== this.#leader) writePid(this.#dir, main.pid);
     if (this.#putPort !== null) this.#putPort();
     else if (info.port !== 0) preparePort(this.#dir, info.port, info.nonce)();
     pass("port-written", this.#request.teller);
+    this.#hold.insistOnLock(); // the disk may have taken its time
     writeNodeInfo(this.#dir, info);
     return info;
   }
 
-  /** Reaps and sweeps what this attempt started, and writes on the tombstone what it died of. */
-  async #abandon(error: unknown): Promise<void> {
-    const { dir } = this.#request;
+  /**
+   * Reaps and sweeps what this attempt started, and writes on the tombstone what it died of. Where the state is gone or
+   * a successor's, only its own processes are ended.
+   */
+  async #abandon(error: unknown): Promise<"kept" | "removed"> {
+    const dir = this.#dir;
     const { left } = await reap(this.#roots(), {
       main: null,
       signal: this.#settings.stop.signal,
       graceMs: this.#settings.stop.timeout_ms,
     });
     requireEndedAfter(dir, left, error);
+    if (!this.#hold.isKept()) return "removed";
     try {
-      await sweepFiles(dir, declaredFiles(this.#settings), { onKept: (message) => this.#request.teller.warn(message) });
+      const onKept = (message: string) => this.#request.teller.warn(message);
+      await sweepFiles(dir, declaredFiles(this.#settings), { onKept, insist: () => this.#hold.insist() });
+      if (!this.#hold.isKept()) return "removed";
       const failed = error instanceof Error ? error.message : String(error);
       writeTombstone(dir, { ...this.#tombstone, failed, failed_at: new Date().toISOString() });
     } catch (second) {
       // The tombstone is still there as it was: the next start takes this one for interrupted and sweeps.
       if (!(second instanceof TombstoneError)) throw second;
+      if (!this.#hold.isKept()) return "removed";
       this.#request.teller.warn(second.message);
     }
+    return "kept";
   }
-}
 
-/**
- * Insists that nobody is left of a start that failed.
- *
- * @throws {TombstoneError} somebody is; it tells both that and why the start had failed
- */
-function requireEndedAfter(dir: NodeDir, left: { pid: number; name: string }[], cause: unknown): void {
-  try {
-    requireEnded(dir, left);
-  } catch (error) {
-    if (!(error instanceof TombstoneError) || !(cause instanceof Error)) throw error;
-    const { kind, hint, exitCode, details } = error;
-    throw new TombstoneError(`${cause.message}. ${error.message}`, { kind, hint, exitCode, details, cause });
-  }
-}
-
-/** Clears away what marks the attempt as unfinished. The start has succeeded already, so a failure only delays this. */
-function finish(dir: NodeDir, info: NodeInfo, teller: Teller): void {
-  try {
-    if (info.attempt !== null) removeFile(launchRecordPath(dir, info.attempt));
-    pass("launch-removed", teller);
-    removeFile(dir.starting, "remove");
-    syncDir(dir.path);
-    pass("tombstone-removed", teller);
-  } catch (error) {
-    if (!(error instanceof TombstoneError)) throw error;
-    teller.warn(`${error.message}; the next command tries again`);
+  /** Clears away what marks the attempt as unfinished. The start has succeeded already, so a failure only delays this. */
+  #finish(info: NodeInfo): void {
+    const { teller } = this.#request;
+    try {
+      this.#hold.insist();
+      if (info.attempt !== null) removeFile(launchRecordPath(this.#dir, info.attempt));
+      pass("launch-removed", teller);
+      removeFile(this.#dir.starting, "remove");
+      syncDir(this.#dir.path);
+      pass("tombstone-removed", teller);
+    } catch (error) {
+      if (!(error instanceof TombstoneError)) throw error;
+      teller.warn(`${error.message}; the next command tries again`);
+    }
   }
 }

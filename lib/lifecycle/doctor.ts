@@ -129,6 +129,8 @@ function checkNode(dir: NodeDir): Check {
       case "unfinished":
         if (judgement.phase === "live") return well("node", `${name} is being started`);
         return wrong("node", `${name} ${judgement.phase === "failed" ? "failed to start" : "was interrupted"}`, sweep);
+      case "unrecorded":
+        return wrong("node", `${name} still runs, though its state was removed`, sweep);
       case "unreadable":
         return wrong("node", `${name} has a node.info of which ${judgement.reason}`, sweep);
       case "foreign":
@@ -144,7 +146,8 @@ function checkNode(dir: NodeDir): Check {
 function findOrphans(nodes: NodeDir[]): Check[] {
   const known = new Set<string>();
   for (const dir of nodes) {
-    const { tombstone, info } = collectEvidence(dir);
+    const { tombstone, info, unrecorded } = collectEvidence(dir);
+    for (const attempt of unrecorded) known.add(attempt);
     if (tombstone.kind === "record") known.add(tombstone.record.attempt);
     if (info.kind === "record" && info.record.attempt !== null) known.add(info.record.attempt);
     if (info.kind === "record" && info.record.run !== null) known.add(info.record.run.id);

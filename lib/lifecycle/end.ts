@@ -61,6 +61,21 @@ export function requireEnded(dir: NodeDir, left: { pid: number; name: string }[]
   );
 }
 
+/**
+ * Insists that nobody is left of a start that failed.
+ *
+ * @throws {TombstoneError} somebody is; it tells both that and why the start had failed
+ */
+export function requireEndedAfter(dir: NodeDir, left: { pid: number; name: string }[], cause: unknown): void {
+  try {
+    requireEnded(dir, left);
+  } catch (error) {
+    if (!(error instanceof TombstoneError) || !(cause instanceof Error)) throw error;
+    const { kind, hint, exitCode, details } = error;
+    throw new TombstoneError(`${cause.message}. ${error.message}`, { kind, hint, exitCode, details, cause });
+  }
+}
+
 /** The user's own way to stop a server; its output goes to the server's log. */
 class StopCommand implements Disposable {
   #child: Deno.ChildProcess | null = null;

@@ -6,6 +6,7 @@
 import { EXIT, TombstoneError } from "../errors.ts";
 import { describeOwner, type Owner, type Place } from "../probe/listener.ts";
 import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../process/launcher.ts";
+import { stateRemoved } from "../state/lock.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 
@@ -45,16 +46,6 @@ export function unreadableProcess(dir: NodeDir, pid: number): TombstoneError {
   });
 }
 
-/** Somebody has removed the node's directory or tombstone: exit code 4. */
-export function stateRemoved(dir: NodeDir): TombstoneError {
-  return new TombstoneError(`Cannot start "${dir.node}": its state in "${dir.path}" was removed during the start`, {
-    kind: "state",
-    hint: `find out who removes it, then try again with tombstone start ${dir.node}`,
-    exitCode: EXIT.state,
-    details: { path: dir.path },
-  });
-}
-
 /** How a server ended before it was ready. */
 export interface EndedServer {
   /** Program of the command. */
@@ -84,7 +75,7 @@ export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
   if (ended === null) return failed(`the daemon, pid ${server.pid}, ended after ${afterMs} ms`);
   if (ended.signal !== null) return failed(`the server was ended by ${ended.signal} after ${afterMs} ms`);
   if (!hasRecord(dir, server.attempt)) {
-    if (ended.code === LAUNCHER_EXIT.superseded) return stateRemoved(dir);
+    if (ended.code === LAUNCHER_EXIT.superseded) return stateRemoved(dir, "start");
     if (ended.code === LAUNCHER_EXIT.recordFailed) {
       return failed(`its launch could not be recorded in "${dir.path}"`, `df "${dir.path}"`, EXIT.state);
     }

@@ -185,6 +185,8 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
       }
       break;
     }
+    case "unrecorded":
+      return emptyReport(dir, "interrupted", "its state was removed, but it still runs");
     case "unreadable":
       return emptyReport(dir, "unknown", `"node.info": ${judgement.reason}`);
     case "foreign":

@@ -6,11 +6,11 @@
 import { findLive, isAlive, isPlausiblePid, platform, requireSight } from "../os/platform.ts";
 import type { Identity, ProcessRow } from "../os/types.ts";
 import { findDaemon } from "../process/pid_file.ts";
-import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
+import { ATTEMPT_VARIABLE, findAttempts, type Roots } from "../process/tree.ts";
 import { launchesAmong, type LaunchRecord, readLaunchRecord } from "../state/launch_record.ts";
-import { readSmallFile } from "../state/durable.ts";
+import { isTemporaryName, readSmallFile } from "../state/durable.ts";
 import { asAttempt } from "../state/fields.ts";
-import { entriesOf, isLogOf, type NodeDir } from "../state/node_dir.ts";
+import { entriesOf, existsDir, isLogOf, type NodeDir } from "../state/node_dir.ts";
 import {
   type Found,
   here,
@@ -32,6 +32,8 @@ export interface Evidence {
   info: Found<NodeInfo>;
   /** Launchers that have recorded themselves. */
   launches: LaunchRecord[];
+  /** Attempts that run though nothing here tells of any; looked for only where the directory holds nothing at all. */
+  unrecorded: string[];
 }
 
 /** What the evidence means: the rows of the recovery table. */
@@ -46,6 +48,8 @@ export type Judgement =
   | { kind: "died"; info: NodeInfo; rebooted: boolean }
   /** A start began and has not finished: it goes on (`live`), was interrupted, or failed and was cleaned up. */
   | { kind: "unfinished"; phase: "live" | "interrupted" | "failed" }
+  /** Nothing is recorded, since somebody has removed it; but something runs. */
+  | { kind: "unrecorded" }
   /** A record that cannot be read, without a tombstone to tell more. */
   | { kind: "unreadable"; reason: string }
   /** Written on another machine or in another pid namespace: its processes cannot be judged from here. */
@@ -68,10 +72,17 @@ export function collectEvidence(dir: NodeDir): Evidence {
     // start that has begun since the first look, which the second look then sees.
     const isDoubtful = isGone || isBare && has(dir.pid);
     if (isDoubtful && look < MOST_LOOKS) continue;
-    if (!isBare || !has(dir.pid)) return { entries, tombstone, info, launches };
-    const reason = "it is missing, though pid is there";
-    return { entries, tombstone, info: { kind: "unreadable", reason }, launches };
+    // Whatever a start has launched had a log, so a directory without one is new, or new again.
+    const unrecorded = entries.every((name) => name === "lock" || isTemporaryName(name)) ? findAttempts(dir) : [];
+    const evidence: Evidence = { entries, tombstone, info, launches, unrecorded };
+    if (!isBare || !has(dir.pid)) return evidence;
+    return { ...evidence, info: { kind: "unreadable", reason: "it is missing, though pid is there" } };
   }
+}
+
+/** Whether there is anything of a node: a directory, or processes whose directory somebody has removed. */
+export function isKnown(dir: NodeDir): boolean {
+  return existsDir(dir) === "present" || collectEvidence(dir).unrecorded.length > 0;
 }
 
 /** Looks at files that change while they are looked at. */
@@ -141,6 +152,7 @@ export function judge(evidence: Evidence): Judgement {
     return { kind: "died", info: commit, rebooted: relate(commit).kind === "earlier-boot" };
   }
   if (info.kind === "unreadable") return { kind: "unreadable", reason: info.reason };
+  if (evidence.unrecorded.length > 0) return { kind: "unrecorded" };
   return launches.length > 0 ? { kind: "unfinished", phase: "interrupted" } : { kind: "stopped" };
 }
 
@@ -158,7 +170,7 @@ function phaseOf(tombstone: Found<Tombstone>): "live" | "interrupted" | "failed"
  * of none.
  */
 export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
-  const attempts = new Set<string>();
+  const attempts = new Set<string>(evidence.unrecorded);
   const processes: Identity[] = [];
   const spare = new Set<string>();
   const tombstone = evidence.tombstone.kind === "record" ? evidence.tombstone.record : null;
@@ -215,6 +227,7 @@ export function progressOf(dir: NodeDir, evidence: Evidence): "before-spawn" | "
     if (evidence.info.kind === "record" && evidence.info.record.attempt === attempt) return "committed";
     return readLaunchRecord(dir, attempt).process === null ? "before-spawn" : "spawned";
   }
-  if (evidence.launches.some((launch) => launch.process !== null)) return "spawned";
+  const hasRun = evidence.launches.some((launch) => launch.process !== null) || evidence.unrecorded.length > 0;
+  if (hasRun) return "spawned";
   return evidence.info.kind === "missing" ? "before-spawn" : "committed";
 }

@@ -10,6 +10,7 @@ import { reap } from "../process/reap.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
 import { type DeclaredFile, distinct, lookAtDeclared } from "../state/declared.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
+import type { Lock } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { here, type Tombstone, writeTombstone } from "../state/records.ts";
 import { declaredFiles, DEFAULTS, type Settings } from "../state/settings.ts";
@@ -21,7 +22,7 @@ import type { Teller } from "./teller.ts";
 /** What a recovery found and did; told to the user and part of the JSON documents. */
 export interface Recovered {
   /** Why something had to be undone. */
-  reason: "interrupted-start" | "interrupted-run" | "died" | "rebooted" | "unreadable-state";
+  reason: "interrupted-start" | "interrupted-run" | "died" | "rebooted" | "removed-state" | "unreadable-state";
   /** Attempt that left it; `null` if unknown. */
   attempt: string | null;
   /** Pid of its starter; `null` if unknown. */
@@ -102,7 +103,7 @@ export async function recover(
   dir: NodeDir,
   evidence: Evidence,
   judgement: Judgement,
-  teller: Teller,
+  { lock, teller }: { lock: Lock; teller: Teller },
 ): Promise<Recovered | null> {
   const progress = progressOf(dir, evidence);
   const isAlive = judgement.kind === "running" || judgement.kind === "abandoned";
@@ -110,7 +111,11 @@ export async function recover(
   const roots = judgement.kind === "foreign" ? null : currentRoots(dir, evidence);
   const reaped = roots === null ? [] : await endTree(dir, roots, recordedSettings(evidence));
   const pids = [...new Set([...asked, ...reaped])];
-  const files = await sweepFiles(dir, declaredBy(evidence), { onKept: (message) => teller.warn(message) });
+  lock.insist();
+  const files = await sweepFiles(dir, declaredBy(evidence), {
+    onKept: (message) => teller.warn(message),
+    insist: lock.insist,
+  });
   if (evidence.tombstone.kind !== "missing") files.push("starting");
   const reason = reasonOf(judgement);
   const isClean = judgement.kind === "unfinished" && judgement.phase === "failed" && pids.length === 0;
@@ -165,6 +170,8 @@ function reasonOf(judgement: Judgement): Recovered["reason"] | null {
       return "interrupted-run";
     case "died":
       return judgement.rebooted ? "rebooted" : "died";
+    case "unrecorded":
+      return "removed-state";
     case "unreadable":
     case "foreign":
       return "unreadable-state";
@@ -180,6 +187,6 @@ function originOf(evidence: Evidence): Pick<Recovered, "attempt" | "starter" | "
     return { attempt, starter: starter_pid || null, begun_at: begun_at || null };
   }
   const info = evidence.info.kind === "record" ? evidence.info.record : null;
-  const attempt = info?.attempt ?? evidence.launches[0]?.attempt ?? null;
+  const attempt = info?.attempt ?? evidence.launches[0]?.attempt ?? evidence.unrecorded[0] ?? null;
   return { attempt, starter: null, begun_at: info?.started_at ?? null };
 }

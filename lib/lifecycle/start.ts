@@ -14,13 +14,14 @@ import { chooseFreePort, type ChosenPort, findOccupant, findUnixOccupant, type O
 import { Notifications } from "../probe/notify.ts";
 import { launch } from "../process/launcher.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
-import { acquireLock } from "../state/lock.ts";
+import { acquireLock, type Lock, stateRemoved } from "../state/lock.ts";
 import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, writeTombstone } from "../state/records.ts";
 import { declaredFiles, type Settings } from "../state/settings.ts";
 import { Attempt } from "./attempt.ts";
 import { placeTaken } from "./failure.ts";
+import { Hold } from "./hold.ts";
 import { joinRunning } from "./join.ts";
 import { collectEvidence, type Evidence, judge } from "./judge.ts";
 import { newTombstone, recover, withOlderDeclarations } from "./recover.ts";
@@ -35,14 +36,44 @@ import type { Started, StartRequest } from "./request.ts";
  * @throws {TombstoneError} it could not be started, or was not ready in time; nothing of it runs then
  */
 export async function start(request: StartRequest): Promise<Started> {
-  const { dir, teller } = request;
-  ensureNodeDir(dir, request.workspace);
-  using _lock = await acquireLock(dir, {
-    timeoutMs: request.lockTimeoutMs,
-    onWait: (holder) => teller.tell(`waiting for ${holder}`),
-    abort: request.abort,
-  });
+  const deadline = performance.now() + request.lockTimeoutMs;
+  for (;;) {
+    makePlace(request);
+    using lock = await acquireLock(request.dir, {
+      action: "start",
+      make: () => makePlace(request),
+      timeoutMs: request.lockTimeoutMs,
+      onWait: (holder) => request.teller.tell(`waiting for ${holder}`),
+      abort: request.abort,
+    });
+    const progress: Progress = { hasSpawned: false };
+    try {
+      return await startUnder(lock, request, progress);
+    } catch (error) {
+      const isVanished = error instanceof TombstoneError && error.kind === "state" && !lock.isLinked();
+      if (!isVanished || progress.hasSpawned || performance.now() >= deadline) throw error;
+      // Somebody has removed the state before anything of this start ran: it begins anew, in a new place.
+    }
+  }
+}
 
+/** Makes the node's directory. Should somebody remove what is above it meanwhile, the next try makes that, too. */
+function makePlace({ dir, workspace }: StartRequest): void {
+  try {
+    ensureNodeDir(dir, workspace);
+  } catch (error) {
+    if (!(error instanceof TombstoneError) || error.details.errno !== "ENOENT") throw error;
+  }
+}
+
+/** How far a start came. */
+interface Progress {
+  /** Whether anything of it may run. */
+  hasSpawned: boolean;
+}
+
+async function startUnder(lock: Lock, request: StartRequest, progress: Progress): Promise<Started> {
+  const { dir, teller } = request;
   for (const limit of platform.limits) teller.note(`this platform ${limit}`);
   pass("locked", teller);
   let evidence = collectEvidence(dir);
@@ -62,19 +93,23 @@ export async function start(request: StartRequest): Promise<Started> {
   writeTombstone(dir, { ...tombstone, ...withOlderDeclarations(request.settings, evidence) });
   pass("tombstone-written", teller, attempt);
 
-  const recovered = await recover(dir, evidence, judgement, teller);
+  const hold = new Hold(dir, lock, attempt);
+
+  const recovered = await recover(dir, evidence, judgement, { lock, teller });
   if (recovered !== null) teller.recovered(dir.node, recovered);
-  await beforeSpawn(request, () => sweepFiles(dir, declaredFiles(request.settings)));
+  await beforeSpawn(request, hold, () => sweepFiles(dir, declaredFiles(request.settings), { insist: lock.insist }));
   pass("recovered", teller);
 
-  using chosen = await beforeSpawn(request, () => preparePort(request, evidence));
+  using chosen = await beforeSpawn(request, hold, () => preparePort(request, evidence));
   const port = chosen?.port ?? null;
   pass("port-checked", teller, port === null ? "" : String(port));
-  using notifications = await beforeSpawn(request, () => listenToServer(request, attempt));
+  using notifications = await beforeSpawn(request, hold, () => listenToServer(request, attempt));
   const launchedAt = performance.now();
-  const launched = await beforeSpawn(request, () => {
+  const launched = await beforeSpawn(request, hold, () => {
+    hold.insist();
     rotateLog(dir, request.settings.log);
     pass("log-rotated", teller);
+    progress.hasSpawned = true;
     return launch(dir, {
       attempt,
       command: request.settings.command.map((word) => port === null ? word : word.replaceAll("{port}", String(port))),
@@ -87,16 +122,17 @@ export async function start(request: StartRequest): Promise<Started> {
   });
   pass("spawned", teller, `pid ${launched.pid}`);
   const started = (info: NodeInfo): Started => ({ started: true, info, recovered });
-  const attempted = new Attempt(request, { tombstone, port, launched, launchedAt, notifications });
+  const attempted = new Attempt(request, { hold, tombstone, port, launched, launchedAt, notifications });
   return started(await attempted.untilCommitted((info) => request.onCommit?.(started(info))));
 }
 
-/** A failure before anything of the attempt runs leaves nothing: the tombstone goes, too. */
-async function beforeSpawn<T>(request: StartRequest, step: () => T | Promise<T>): Promise<T> {
+/** A failure before anything of the attempt runs leaves nothing: the tombstone goes, too, unless it is a successor's. */
+async function beforeSpawn<T>(request: StartRequest, hold: Hold, step: () => T | Promise<T>): Promise<T> {
   try {
     request.abort.throwIfAborted();
     return await step();
   } catch (error) {
+    if (!hold.isKept()) throw stateRemoved(request.dir, "start", error);
     removeFile(request.dir.starting, "remove");
     syncDir(request.dir.path);
     throw error;

@@ -7,9 +7,9 @@ import { EXIT, TombstoneError } from "../errors.ts";
 import { sleep } from "../os/sleep.ts";
 import { describeOwner, findOccupant, type Owner } from "../probe/listener.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
-import { acquireLock } from "../state/lock.ts";
+import { acquireLock, type Lock } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
-import type { NodeDir } from "../state/node_dir.ts";
+import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, writeNodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
 import { endGracefully } from "./end.ts";
@@ -78,7 +78,9 @@ export function refuseForeign(
  * @throws {TombstoneError} it could not be stopped, its port is still taken, or the lock or state refuse
  */
 export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped> {
-  using _lock = await acquireLock(dir, {
+  using lock = await acquireLock(dir, {
+    action: "stop",
+    make: () => makeNodeDir(dir),
     timeoutMs: options.lockTimeoutMs,
     onWait: (holder) => options.teller.tell(`waiting for ${holder}`),
   });
@@ -87,7 +89,11 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   const judgement = judge(evidence);
   refuseForeign(dir, judgement, "stop", options.foreign);
   if (judgement.kind !== "running") {
-    return { stopped: false, pids: [], recovered: await undo(dir, evidence, judgement, options.teller) };
+    return {
+      stopped: false,
+      pids: [],
+      recovered: await undo(dir, evidence, judgement, { lock, teller: options.teller }),
+    };
   }
   const { ofRun, ofAttempt } = options;
   const isAnother = ofAttempt !== undefined && ofAttempt !== judgement.info.attempt;
@@ -98,8 +104,13 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   pass("marked", options.teller);
   const pids = await endGracefully(dir, evidence, judgement.info, options.teller);
   pass("ended", options.teller);
-  await sweepFiles(dir, declaredFiles(judgement.info), { onKept: (message) => options.teller.warn(message) });
+  lock.insist();
+  await sweepFiles(dir, declaredFiles(judgement.info), {
+    onKept: (message) => options.teller.warn(message),
+    insist: lock.insist,
+  });
   pass("swept", options.teller);
+  lock.insist();
   removeFile(dir.starting, "remove");
   syncDir(dir.path);
   await requireFreePort(dir, judgement.info);
@@ -124,7 +135,9 @@ function markStopping(dir: NodeDir, info: NodeInfo): void {
  * @throws {TombstoneError} as {@linkcode stop}
  */
 export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> {
-  using _lock = await acquireLock(dir, {
+  using lock = await acquireLock(dir, {
+    action: "sweep",
+    make: () => makeNodeDir(dir),
     timeoutMs: options.lockTimeoutMs,
     onWait: (holder) => options.teller.tell(`waiting for ${holder}`),
   });
@@ -138,7 +151,7 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
     return { action: "running", recovered: null };
   }
   const hadTombstone = evidence.tombstone.kind !== "missing";
-  const recovered = await undo(dir, evidence, judgement, options.teller);
+  const recovered = await undo(dir, evidence, judgement, { lock, teller: options.teller });
   return { action: recovered !== null || hadTombstone ? "swept" : "nothing", recovered };
 }
 
@@ -146,6 +159,7 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
 export function glance(dir: NodeDir): "running" | "nothing" | "work" {
   const evidence = collectEvidence(dir);
   const judgement = judge(evidence);
+  if (judgement.kind === "unrecorded") return "work";
   if (evidence.entries.some((name) => name !== "lock" && !isPermanent(name, judgement))) return "work";
   return judgement.kind === "running" ? "running" : "nothing";
 }
@@ -170,14 +184,15 @@ async function undo(
   dir: NodeDir,
   evidence: Evidence,
   judgement: Judgement,
-  teller: Teller,
+  { lock, teller }: { lock: Lock; teller: Teller },
 ): Promise<Recovered | null> {
   if (judgement.kind === "unfinished") {
     takeOver(dir, evidence);
     pass("tombstone-written", teller);
   }
-  const recovered = await recover(dir, evidence, judgement, teller);
+  const recovered = await recover(dir, evidence, judgement, { lock, teller });
   pass("recovered", teller);
+  lock.insist();
   removeFile(dir.starting, "remove");
   syncDir(dir.path);
   pass("tombstone-removed", teller);

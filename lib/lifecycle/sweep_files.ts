@@ -37,6 +37,8 @@ export interface SweepOptions {
    * that declares it would take it for a file of its own server.
    */
   onKept?: (message: string) => void;
+  /** Called after whatever may have taken time; throws where the directory is no longer the caller's. */
+  insist: () => void;
 }
 
 /**
@@ -49,7 +51,7 @@ export interface SweepOptions {
 export async function sweepFiles(
   dir: NodeDir,
   declared: DeclaredFile[],
-  { onKept }: SweepOptions = {},
+  { onKept, insist }: SweepOptions,
 ): Promise<string[]> {
   const swept = new Set<string>();
   for (const file of declared) {
@@ -66,6 +68,7 @@ export async function sweepFiles(
       onKept(error.message);
     }
   }
+  insist();
   return [...swept, ...runtimeEntries(dir).filter((name) => removeFile(`${dir.path}/${name}`, "remove"))];
 }
 

@@ -119,6 +119,17 @@ export const linux: Platform = {
   startedAtMs: (startTime) => bootedAtMs() + startTime * 1000 / TICKS_PER_SECOND,
   startPrecisionMs: 50,
   environment,
+  isNeighbour(pid) {
+    try {
+      return Deno.statSync(`/proc/${pid}`).uid === Deno.uid() &&
+        ["pid", "mnt"].every((name) =>
+          Deno.readLinkSync(`/proc/${pid}/ns/${name}`) === Deno.readLinkSync(`/proc/self/ns/${name}`)
+        );
+    } catch (error) {
+      if (isOutOfSight(error)) return false;
+      throw stateError("read", `/proc/${pid}`, error);
+    }
+  },
   writesTo(pid, isFile) {
     for (const [descriptor, target] of descriptors(pid) ?? []) {
       if (!isFile(target)) continue;

@@ -97,6 +97,7 @@ export const ps: Platform = {
   startedAtMs: (startTime) => startTime * 1000,
   startPrecisionMs: 1500,
   environment: () => null,
+  isNeighbour: () => false,
   writesTo: () => false,
   commandLine: (pid) => run("ps", ["-o", "args=", "-p", String(pid)])?.trim() ?? "",
   lockHolder: (path) =>

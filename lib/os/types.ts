@@ -126,6 +126,8 @@ export interface Platform {
   readonly startPrecisionMs: number;
   /** One variable of a process's environment; `null` if not set or not to be seen. */
   environment(pid: number, name: string): string | null;
+  /** Whether a process is of this user and in the namespaces of this one, so that a path means the same to both. */
+  isNeighbour(pid: number): boolean;
   /** Whether a process holds one of these files open for writing. */
   writesTo(pid: number, isFile: (path: string) => boolean): boolean;
   /** Command line for messages; empty if unknown. */

@@ -186,6 +186,7 @@ const REASONS: Record<Recovered["reason"], string> = {
   "interrupted-run": "an interrupted run",
   "died": "a server that died",
   "rebooted": "a server of before the reboot",
+  "removed-state": "state that somebody has removed",
   "unreadable-state": "state that could not be read",
 };
 

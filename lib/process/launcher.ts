@@ -12,6 +12,7 @@ import { platform } from "../os/platform.ts";
 import { launchRecordPath } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { SCHEMA } from "../state/records.ts";
+import { ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "./tree.ts";
 
 /** Exit codes of the launcher itself, as of sysexits.h: 74 its record could not be written, 75 not its tombstone. */
 export const LAUNCHER_EXIT = { recordFailed: 74, superseded: 75 } as const;
@@ -102,7 +103,8 @@ function serverEnv(dir: NodeDir, launch: Launch): Record<string, string> {
     ...launch.env,
     TOMBSTONE_WORKSPACE: dir.workspace,
     TOMBSTONE_NODE: dir.node,
-    TOMBSTONE_ATTEMPT: launch.attempt,
+    [NODE_DIR_VARIABLE]: dir.path,
+    [ATTEMPT_VARIABLE]: launch.attempt,
   };
 }
 

@@ -6,6 +6,7 @@
  */
 import { findLive, isAlive, platform } from "../os/platform.ts";
 import type { Identity, ProcessRow, ProcessWithVariable } from "../os/types.ts";
+import { asAttempt } from "../state/fields.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
 
 /** What is known of the node's processes. */
@@ -25,6 +26,21 @@ const ALWAYS_SPARED = ["epmd"];
 
 /** Variable by which a process shows to which attempt it belongs. */
 export const ATTEMPT_VARIABLE = "TOMBSTONE_ATTEMPT";
+
+/** Variable by which a process shows which node it belongs to, by the node's directory. */
+export const NODE_DIR_VARIABLE = "TOMBSTONE_NODE_DIR";
+
+/**
+ * Attempts of a node by their processes alone, for a node whose directory holds no record, since somebody has removed
+ * it. The environment that the launcher gave them names directory and attempt; a node that was started from inside has
+ * another directory.
+ */
+export function findAttempts(dir: NodeDir): string[] {
+  const attempts = platform.list(NODE_DIR_VARIABLE)
+    .filter((row) => row.value === dir.path && row.pid !== Deno.pid && isAlive(row) && platform.isNeighbour(row.pid))
+    .map((row) => asAttempt(platform.environment(row.pid, ATTEMPT_VARIABLE)));
+  return [...new Set(attempts.filter((attempt) => attempt !== null))];
+}
 
 let looks: "own" | "shared" = "own";
 let nextLook: Promise<ProcessWithVariable[]> | null = null;

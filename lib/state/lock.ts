@@ -19,6 +19,34 @@ export interface LockOptions {
   onWait?: (holder: string) => void;
   /** Ends the wait early. */
   abort?: AbortSignal;
+  /** What it is taken for, in the words of messages. */
+  action: "start" | "stop" | "sweep";
+  /** Makes the node's directory, which somebody may remove while others wait. */
+  make: () => void;
+}
+
+/** A lock that is held. */
+export interface Lock extends Disposable {
+  /** Whether whoever looks for the lock now still finds this one, so that it keeps others out. */
+  isLinked(): boolean;
+  /**
+   * Insists on that. To be asked after every wait, before anything is done to a file of the node: once the directory
+   * has been removed, what is found under its name belongs to a successor.
+   *
+   * @throws {TombstoneError} the lock has been removed
+   */
+  insist(): void;
+}
+
+/** Somebody has removed the node's directory or tombstone under the hands of a command: exit code 4. */
+export function stateRemoved(dir: NodeDir, action: string, cause?: unknown): TombstoneError {
+  return new TombstoneError(`Cannot ${action} "${dir.node}": its state in "${dir.path}" was removed meanwhile`, {
+    kind: "state",
+    hint: `find out who removes it, then try again with tombstone ${action} ${dir.node}`,
+    exitCode: EXIT.state,
+    details: { path: dir.path },
+    cause,
+  });
 }
 
 /** Longest pause between two tries, in milliseconds. */
@@ -28,16 +56,16 @@ const LONGEST_PAUSE = 20;
 const WORTH_A_WORD = 100;
 
 /**
- * Takes the lock of a node whose directory exists, and gives it back when disposed.
+ * Takes the lock of a node, and gives it back when disposed.
  *
  * @throws {TombstoneError} held by somebody else for the whole time (exit code 6), or the file cannot be opened
  */
-export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<Disposable> {
+export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<Lock> {
   const begun = performance.now();
   let told = false;
   for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-    const file = tryLock(dir);
-    if (file !== null) return { [Symbol.dispose]: () => file.close() };
+    const file = tryLock(dir, options.make);
+    if (file !== null) return heldLock(file, dir, options.action);
     options.abort?.throwIfAborted();
     const waited = performance.now() - begun;
     if (!told && waited > WORTH_A_WORD) {
@@ -59,13 +87,31 @@ export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<D
   }
 }
 
-/** Takes the lock if it is free now; `null` when it is held, or when something that was in its place has been removed. */
-function tryLock(dir: NodeDir): Deno.FsFile | null {
+function heldLock(file: Deno.FsFile, dir: NodeDir, action: string): Lock {
+  const isLinked = () => isStillLinked(file, dir.lock);
+  return {
+    isLinked,
+    insist() {
+      if (!isLinked()) throw stateRemoved(dir, action);
+    },
+    [Symbol.dispose]: () => file.close(),
+  };
+}
+
+/**
+ * Takes the lock if it is free now; `null` when it is held, or when something that was in its place or its directory has
+ * been removed.
+ */
+function tryLock(dir: NodeDir, make: () => void): Deno.FsFile | null {
   let file: Deno.FsFile;
   try {
     if (clearPlace(dir.lock) === "removed") return null;
     file = Deno.openSync(dir.lock, { read: true, write: true, create: true, mode: 0o600 });
   } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      make();
+      return null;
+    }
     throw stateError("open", dir.lock, error);
   }
   if (isStillLinked(file, dir.lock) && file.tryLockSync(true) && isStillLinked(file, dir.lock)) return file;

@@ -54,13 +54,18 @@ export function isLogOf(dir: NodeDir, path: string): boolean {
   return path === dir.log || path.startsWith(`${dir.log}.`);
 }
 
-/** Makes the node's directory (0700) and its workspace's record where they are missing. */
-export function ensureNodeDir(dir: NodeDir, workspace: Workspace): void {
+/** Makes the node's directory (0700) where it is missing. */
+export function makeNodeDir(dir: NodeDir): void {
   try {
     Deno.mkdirSync(dir.path, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw stateError("make the directory", dir.path, error);
   }
+}
+
+/** Makes the node's directory and its workspace's record where they are missing. */
+export function ensureNodeDir(dir: NodeDir, workspace: Workspace): void {
+  makeNodeDir(dir);
   const record = `${dirname(dir.path)}/workspace.json`;
   if (readSmallFile(record).kind !== "missing") return;
   const created = new Date().toISOString();
