@@ -148,7 +148,7 @@ function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, rea
  * @param readiness the same one for every look at this node, where it is looked at again and again
  */
 export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness()): Promise<NodeReport> {
-  const evidence = collectEvidence(dir);
+  const evidence = collectEvidence(dir, "listed");
   const judgement = judge(evidence);
   switch (judgement.kind) {
     case "stopped":

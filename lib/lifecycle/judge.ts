@@ -55,18 +55,25 @@ export type Judgement =
   /** Written on another machine or in another pid namespace: its processes cannot be judged from here. */
   | { kind: "foreign"; reason: string };
 
-/** Reads the files of a node. */
-export function collectEvidence(dir: NodeDir): Evidence {
+/**
+ * Reads the files of a node.
+ *
+ * @param records whether the records are opened even if they are not listed: an error in the middle of a listing is told
+ * by nobody, so whoever acts on what it finds opens them. Looking at thousands of nodes, most of which mostly are not
+ * there, is quicker by the listing
+ */
+export function collectEvidence(dir: NodeDir, records: "opened" | "listed" = "opened"): Evidence {
   requireSight();
-  // Only what the directory lists is opened, since most of it mostly is not there. What is listed but gone when it is
-  // read tells of a command that goes on meanwhile; what that has made instead, the next look shows.
+  // What is listed but gone when it is read, or the other way round, tells of a command that goes on meanwhile; what that
+  // has made, the next look shows.
   for (let look = 1;; look++) {
     const entries = entriesOf(dir);
     const has = (path: string) => entries.includes(path.slice(dir.path.length + 1));
-    const tombstone: Evidence["tombstone"] = has(dir.starting) ? readTombstone(dir) : { kind: "missing" };
-    const info: Evidence["info"] = has(dir.info) ? readNodeInfo(dir) : { kind: "missing" };
+    const opens = (path: string) => records === "opened" || has(path);
+    const tombstone: Evidence["tombstone"] = opens(dir.starting) ? readTombstone(dir) : { kind: "missing" };
+    const info: Evidence["info"] = opens(dir.info) ? readNodeInfo(dir) : { kind: "missing" };
     const launches = launchesAmong(entries).map((attempt) => readLaunchRecord(dir, attempt));
-    const isGone = has(dir.starting) && tombstone.kind === "missing" || has(dir.info) && info.kind === "missing";
+    const isGone = has(dir.starting) !== (tombstone.kind !== "missing") || has(dir.info) !== (info.kind !== "missing");
     const isBare = tombstone.kind === "missing" && info.kind === "missing";
     // A sweep removes node.info last, so a pid without it tells of a record that somebody else has removed; or of a
     // start that has begun since the first look, which the second look then sees.

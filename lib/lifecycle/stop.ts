@@ -157,7 +157,7 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
 
 /** Whether there is anything for {@linkcode sweep} to do; by a look that changes nothing and takes no lock. */
 export function glance(dir: NodeDir): "running" | "nothing" | "work" {
-  const evidence = collectEvidence(dir);
+  const evidence = collectEvidence(dir, "listed");
   const judgement = judge(evidence);
   if (judgement.kind === "unrecorded") return "work";
   if (evidence.entries.some((name) => name !== "lock" && !isPermanent(name, judgement))) return "work";

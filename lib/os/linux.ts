@@ -46,7 +46,7 @@ export async function readListeners(): Promise<ListenerRow[]> {
       return await Deno.readTextFile(path);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return ""; // a kernel without IPv6
-      throw error;
+      throw stateError("read", path, error);
     }
   }));
   return texts.flatMap(parseListeners);
@@ -96,7 +96,7 @@ export const linux: Platform = {
       return Deno.readLinkSync("/proc/self/ns/pid");
     } catch (error) {
       if (isOutOfSight(error)) return null;
-      throw error;
+      throw stateError("read", "/proc/self/ns/pid", error);
     }
   },
   blindness() {
@@ -150,7 +150,7 @@ export const linux: Platform = {
       return Number(line.exec(readProc("/proc/locks") ?? "")?.[1]) || null;
     } catch (error) {
       if (isOutOfSight(error)) return null;
-      throw error;
+      throw stateError("look at", path, error);
     }
   },
   isForeground() {

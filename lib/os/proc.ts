@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { errnoOf, stateError } from "../errors.ts";
+import { errnoOf, EXIT, stateError, TombstoneError } from "../errors.ts";
 import type { ProcessRow, ProcessWithVariable } from "./types.ts";
 
 /**
@@ -17,7 +17,8 @@ export function readProc(path: string): string | null {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    if (isOutOfSight(error)) return null;
+    // The memory of a process that is just ending or becoming another program.
+    if (isOutOfSight(error) || errnoOf(error) === "EIO" && /\/(environ|cmdline)$/.test(path)) return null;
     throw stateError("read", path, error);
   }
 }
@@ -39,15 +40,11 @@ export function readId(path: string): string | null {
 
 /**
  * A process that ended between two reads, or one that belongs to another user. A vanished process is ESRCH, for which
- * Deno has no class and sets no code: a plain `Error`. The memory of one that is just ending or becoming another program
- * gives EIO.
+ * Deno has no class and sets no code. No other error says that a process is gone.
  */
 export function isOutOfSight(error: unknown): boolean {
-  if (
-    error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
-    error instanceof Deno.errors.NotADirectory
-  ) return true;
-  return error instanceof Error && error.constructor === Error && [null, "ESRCH", "EIO"].includes(errnoOf(error));
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotADirectory || errnoOf(error) === "ESRCH";
 }
 
 /**
@@ -102,7 +99,7 @@ export function listProcesses(variable: string): ProcessWithVariable[] {
   const seen = new Set<string>();
   for (let before = -1, listing = 0; before !== seen.size && listing < MOST_LISTINGS; listing++) {
     before = seen.size;
-    for (const { name } of Deno.readDirSync("/proc")) {
+    for (const name of listProc()) {
       if (seen.has(name) || !/^\d+$/.test(name)) continue;
       seen.add(name);
       const stat = readProc(`/proc/${name}/stat`) ?? "";
@@ -112,6 +109,33 @@ export function listProcesses(variable: string): ProcessWithVariable[] {
     }
   }
   return rows;
+}
+
+/** How often `/proc` is listed before it counts as unreadable. */
+const MOST_TRIES = 3;
+
+/**
+ * Names of the entries of `/proc`. Deno tells no error in the middle of a listing, so one without this process is none.
+ * (Test: "a listing that fails is told …".)
+ */
+function listProc(): string[] {
+  for (let look = 0; look < MOST_TRIES; look++) {
+    const names = namesIn("/proc");
+    if (names.includes(String(Deno.pid))) return names;
+  }
+  throw new TombstoneError('Cannot list "/proc": it does not show this process', {
+    kind: "state",
+    hint: "tombstone doctor",
+    exitCode: EXIT.state,
+  });
+}
+
+function namesIn(path: string): string[] {
+  try {
+    return Array.from(Deno.readDirSync(path), ({ name }) => name);
+  } catch (error) {
+    throw stateError("list", path, error);
+  }
 }
 
 /** One variable of a process's environment; `null` if not set or not to be seen. */
@@ -126,11 +150,14 @@ export function environment(pid: number, name: string): string | null {
  * left out: it is neither a socket nor a log of ours.
  */
 export function descriptors(pid: number): Map<string, string> | null {
+  const path = `/proc/${pid}/fd`;
   const found = new Map<string, string>();
   try {
-    for (const entry of Deno.readDirSync(`/proc/${pid}/fd`)) {
+    // Hardly any process has none, so an empty listing may be one that failed.
+    const names = Array.from(Deno.readDirSync(path), ({ name }) => name);
+    for (const name of names.length > 0 ? names : Array.from(Deno.readDirSync(path), ({ name }) => name)) {
       try {
-        found.set(entry.name, Deno.readLinkSync(`/proc/${pid}/fd/${entry.name}`));
+        found.set(name, Deno.readLinkSync(`${path}/${name}`));
       } catch (error) {
         if (error instanceof Deno.errors.InvalidData) continue;
         if (!isOutOfSight(error)) throw error; // closed meanwhile
@@ -138,7 +165,7 @@ export function descriptors(pid: number): Map<string, string> | null {
     }
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) return null;
-    if (!isOutOfSight(error)) throw error;
+    if (!isOutOfSight(error)) throw stateError("read", path, error);
   }
   return found;
 }

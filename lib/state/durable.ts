@@ -97,8 +97,11 @@ export type FileContent =
   | { kind: "text"; text: string }
   | { kind: "unreadable"; reason: string };
 
-/** Larger than any state file that this tool writes; what is larger was not written by it. */
-const SIZE_LIMIT = 1024 * 1024;
+/**
+ * Larger than any state file that this tool writes; what is larger was not written by it. A command line has at most 6 MiB
+ * (execve(2)), and JSON writes a control character with six.
+ */
+const SIZE_LIMIT = 64 * 1024 * 1024;
 
 /**
  * Reads a small text file, whatever is in its place: never blocks on a FIFO, never follows a symbolic link,

@@ -6,7 +6,7 @@
  */
 import { errnoOf, stateError } from "../errors.ts";
 import { moveOver, removeFile } from "./durable.ts";
-import type { NodeDir } from "./node_dir.ts";
+import { entriesOf, type NodeDir } from "./node_dir.ts";
 import type { LogSettings } from "./settings.ts";
 
 /**
@@ -35,7 +35,7 @@ export function rotateLog(dir: NodeDir, settings: LogSettings): void {
 
 /** Numbers of the logs that there are. */
 function numbersOf(dir: NodeDir): number[] {
-  return [...Deno.readDirSync(dir.path)].flatMap(({ name }) => {
+  return entriesOf(dir).flatMap((name) => {
     const form = /^server\.log(?:\.(\d{1,3}))?$/.exec(name);
     return form === null ? [] : [Number(form[1] ?? 0)];
   });

@@ -4,7 +4,7 @@
  * @module
  */
 import { dirname } from "@std/path/posix/dirname";
-import { stateError } from "../errors.ts";
+import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { readSmallFile, replaceFile } from "./durable.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -86,26 +86,65 @@ export function existsDir(dir: NodeDir): "present" | "missing" {
   }
 }
 
-/** Names of what is in a node's directory; none if there is none. */
+/**
+ * Names of what is in a node's directory; none if there is none.
+ *
+ * @throws {TombstoneError} it cannot be listed
+ */
 export function entriesOf(dir: NodeDir): string[] {
+  return list(dir.path, (entries) => entries.some(({ name }) => name === "lock") || !isThere(dir.lock))
+    .map((entry) => entry.name);
+}
+
+/** Names of the directories in one of the state directory's. */
+function directoriesIn(path: string): string[] {
+  // A directory has a link from each one in it, on file systems that count them. (Others say 1.)
+  return list(path, (entries) => entries.length > 0 || linksOf(path) <= 2)
+    .filter((entry) => entry.isDirectory && NAME.test(entry.name))
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/** How often a directory is listed before it counts as unreadable. */
+const MOST_TRIES = 3;
+
+/**
+ * Lists a directory; empty if there is none. Deno tells no error in the middle of a listing, so what such a listing lacks
+ * is looked for. (Test: "a listing that fails is told …".)
+ *
+ * @param isWhole whether the listing may be all that there is
+ */
+function list(path: string, isWhole: (entries: Deno.DirEntry[]) => boolean): Deno.DirEntry[] {
+  for (let look = 0; look < MOST_TRIES; look++) {
+    try {
+      const entries = [...Deno.readDirSync(path)];
+      if (isWhole(entries)) return entries;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+      throw stateError("list", path, error);
+    }
+  }
+  throw new TombstoneError(`Cannot list "${path}": the listing is not whole`, {
+    kind: "state",
+    hint: `ls -la "${path}", or choose another place with --state-dir`,
+    exitCode: EXIT.state,
+    details: { path },
+  });
+}
+
+function isThere(path: string): boolean {
   try {
-    return Array.from(Deno.readDirSync(dir.path), (entry) => entry.name);
+    Deno.lstatSync(path);
+    return true;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
-    throw stateError("list", dir.path, error);
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
   }
 }
 
-function directoriesIn(path: string): string[] {
-  try {
-    return [...Deno.readDirSync(path)]
-      .filter((entry) => entry.isDirectory && NAME.test(entry.name))
-      .map((entry) => entry.name)
-      .sort();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
-    throw stateError("list", path, error);
-  }
+/** Number of names that a directory has, its own and those that the ones in it have for it. */
+function linksOf(path: string): number {
+  return Deno.statSync(path).nlink ?? 0;
 }
 
 /** Every node of a workspace, by name. */

@@ -148,9 +148,11 @@ export function readTombstone(dir: NodeDir): Found<Tombstone> {
  * @throws {TombstoneError} the disk refuses; nothing has changed then
  */
 export function writeTombstone(dir: NodeDir, tombstone: Tombstone): void {
-  // The launcher compares the beginning of the line (see process/launcher.ts).
+  // The launcher compares the beginning (see process/launcher.ts). A shell reads its line byte by byte, so it is a short
+  // one: what follows is of no use to it, and may be as long as a command line.
   const { attempt, ...rest } = tombstone;
-  replaceFile(dir.starting, JSON.stringify({ schema: SCHEMA, attempt, ...rest }) + "\n");
+  const begins = JSON.stringify({ schema: SCHEMA, attempt }).slice(0, -1);
+  replaceFile(dir.starting, `${begins},\n${JSON.stringify(rest).slice(1)}\n`);
   syncDir(dir.path);
 }
 
