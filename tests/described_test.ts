@@ -108,7 +108,7 @@ Deno.test("a node is told where those are that it comes after", async () => {
   });
   const { nodes: [db, web] } = await sandbox.json(["start"]);
   const said = Deno.readTextFileSync(`${sandbox.project}/said`).trim();
-  assertEquals(said, `pg://127.0.0.1:${db.port}/app 5 127.0.0.1 ${db.port} tcp://127.0.0.1:${db.port}`);
+  assertEquals(said, `pg://127.0.0.1:${db.port}/app 5 127.0.0.1 ${db.port} 127.0.0.1:${db.port}`);
   assertStringIncludes(Deno.readTextFileSync(web.log), String(db.port));
   assert(!Deno.readTextFileSync(`${web.dir}/node.info`).includes("pg://"), "a value was recorded");
 });

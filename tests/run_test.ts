@@ -20,7 +20,7 @@ Deno.test("run starts, tests with the port, stops, and passes the exit code thro
   assertEquals(sandbox.processes(), []);
   assertEquals(sandbox.runtimeFiles("web"), []);
   const filled = await sandbox.run(
-    run('test {port} = "$PORT" && test "$TOMBSTONE_URL" = tcp://127.0.0.1:{port}', "--quiet"),
+    run('test {port} = "$PORT" && test "$TOMBSTONE_URL" = 127.0.0.1:{port}', "--quiet"),
   );
   assertEquals(filled, { code: 0, stdout: "", stderr: "" });
 });

@@ -17,12 +17,12 @@ Deno.test("a node that is looked at again and again is asked at one pace, which 
     };
     const readiness = new Readiness();
     const probes: Probe[] = [{ type: "exec", command: "echo >>asked; false" }];
-    for (let look = 0; look < 1000; look++) assertEquals(await readiness.isReady(probes, subject), false);
+    for (let look = 0; look < 1000; look++) assertEquals((await readiness.obstacles(probes, subject)).length, 1);
     const asked = Deno.statSync(`${root}/asked`).size;
     assert(asked < 500, `1000 looks have asked the server ${asked} times`);
     // Another attempt is another server.
     const next = { ...subject, roots: { ...subject.roots, attempts: [crypto.randomUUID()] } };
-    await readiness.isReady(probes, next);
+    await readiness.obstacles(probes, next);
     assertEquals(Deno.statSync(`${root}/asked`).size, asked + 1);
   } finally {
     Deno.removeSync(root, { recursive: true });

@@ -21,7 +21,7 @@ export class Node implements AsyncDisposable {
   readonly host: string | null;
   /** Port; `null` where there is none. */
   readonly port: number | null;
-  /** Both as a URL, `http` where that has been asked for; `null` where there is none. */
+  /** Both as a URL where HTTP has been asked for or is spoken, else `host:port`; `null` where there is none. */
   readonly url: string | null;
   /** Whether it was started here; `false`: it was running already. */
   readonly started: boolean;

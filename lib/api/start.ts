@@ -47,7 +47,7 @@ export interface StartOptions extends Where {
   command: Texts;
   /** TCP port that it listens on; 0: a free one is chosen (`$PORT`, `{port}`). Default: found out. */
   port?: number;
-  /** Address to connect to; default `127.0.0.1`. */
+  /** Address to connect to; default: any loopback address that it listens on. */
   host?: string;
   /** The server writes its port there. */
   portFile?: string;

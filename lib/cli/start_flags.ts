@@ -31,7 +31,7 @@ export const START_FLAGS: Flag[] = [
     value: "N",
     summary: "ready when the node itself listens on this TCP port; 0 chooses a free one ($PORT, {port})",
   },
-  { name: "host", value: "HOST", summary: "address to connect to (127.0.0.1)" },
+  { name: "host", value: "HOST", summary: "address to connect to (any of loopback)" },
   { name: "port-file", value: "PATH", summary: "the server writes its port there, and a nonce on the second line" },
   {
     name: "http",

@@ -63,7 +63,8 @@ export function statusLine(report: NodeReport, paint: Paint): string {
   if (where !== null && report.state === "running") parts.push(where);
   if (up !== null) parts.push(`up ${up}`);
   if (report.log_size !== null && report.state === "running") parts.push(`log ${size(report.log_size)}`);
-  if (report.reason !== null) parts.push(report.reason);
+  const isUnready = report.state === "running" && !report.ready;
+  if (report.reason !== null) parts.splice(isUnready ? 1 : parts.length, 0, report.reason);
   return parts.join(", ");
 }
 

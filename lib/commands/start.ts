@@ -133,8 +133,9 @@ export function outputsOf(dir: NodeDir, { info }: Started): Record<string, strin
 export function resultOf(dir: NodeDir, { started, info, recovered }: Started, paint: Paint = PLAIN): Result {
   const report = reportOfInfo(dir, info, "running");
   const where = address(report) === null ? "" : ` on ${address(report)}`;
+  const more = info.also_listens.length === 0 ? "" : `, also listens on ${info.also_listens.join(", ")}`;
   const line = started
-    ? `${paint.good("started")} "${dir.node}" (pid ${info.pid})${where} in ${info.ready_ms} ms`
+    ? `${paint.good("started")} "${dir.node}" (pid ${info.pid})${where} in ${info.ready_ms} ms${more}`
     : `"${dir.node}" is already running (pid ${info.pid})${where}`;
   return { exitCode: EXIT.ok, document: { ...report, ready: true, started, recovered }, lines: [line] };
 }

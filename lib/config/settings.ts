@@ -77,7 +77,12 @@ function readLog({ flags, place }: Source): LogSettings {
   };
 }
 
-function readProbes(source: Source, host: string, port: number | null, paths: (flag: string) => string[]): Probe[] {
+function readProbes(
+  source: Source,
+  host: string | null,
+  port: number | null,
+  paths: (flag: string) => string[],
+): Probe[] {
   const { flags, place } = source;
   const any_listener = flags.has("any-listener");
   const noProbe = flags.has("no-probe");

@@ -63,7 +63,7 @@ export function filler(
     return withOwn.replaceAll(/\{([A-Za-z0-9][A-Za-z0-9._-]*)\.(port|host|url)\}/g, (reference, name, what) => {
       const port = portOf(project, name);
       if (port === null) return reference;
-      return { port: String(port), host: hostOf(name), url: `tcp://${hostOf(name)}:${port}` }[what as "port"] ??
+      return { port: String(port), host: hostOf(name), url: `${hostOf(name)}:${port}` }[what as "port"] ??
         reference;
     });
   };

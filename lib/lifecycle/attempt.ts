@@ -33,6 +33,7 @@ import { requireEndedAfter } from "./end.ts";
 import type { Hold } from "./hold.ts";
 import { sweepFiles } from "./sweep_files.ts";
 import { pass } from "./step.ts";
+import { strayTeller } from "./stray.ts";
 import type { StartRequest } from "./request.ts";
 
 /** What {@linkcode Attempt} follows. */
@@ -114,6 +115,7 @@ export class Attempt {
     const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
     if (this.#port !== null && !mayHaveNonce) this.#putPort = preparePort(this.#dir, this.#port, null);
     using waiting = this.#request.teller.wait(this.#dir);
+    const tellStray = strayTeller(this.#request, this.#port);
     return await untilReady({
       probes: this.#settings.probes,
       stableForMs: this.#settings.stable_for_ms,
@@ -122,7 +124,10 @@ export class Attempt {
       isGone: () => this.#isGone(),
       end: this.#launched.end,
       abort: this.#request.abort,
-      onLook: (states) => waiting.update(states),
+      onLook: (states, stray) => {
+        waiting.update(states);
+        tellStray(stray);
+      },
     });
   }
 

@@ -38,6 +38,8 @@ export function commitRecord({ request, tombstone, leader, main, port, ready, re
     session_pid: leader.pid,
     nonce: ready.nonce,
     bind_addr: ready.host,
+    protocol: ready.protocol,
+    also_listens: ready.alsoListens,
     started_at: tombstone.begun_at,
     ready_at: new Date().toISOString(),
     ready_ms: readyMs,

@@ -5,7 +5,7 @@
  */
 import type { TombstoneError } from "../errors.ts";
 import type { Identity } from "../os/types.ts";
-import { findOccupant, findOwnListener, type Owner, ownerOf } from "../probe/listener.ts";
+import { findOccupant, type Owner, ownerOf } from "../probe/listener.ts";
 import type { Outcome } from "../probe/wait.ts";
 import type { ExitStatus } from "../process/launcher.ts";
 import { findTree, type Roots } from "../process/tree.ts";
@@ -43,7 +43,7 @@ export async function explain(
     case "foreign":
       return placeTaken(dir, outcome.verdict.place, ownerOf(outcome.verdict.sockets));
     case "timeout":
-      return notReady(dir.node, settings.timeout_ms, [...outcome.states, ...await strayPort(told)]);
+      return notReady(dir.node, settings, outcome);
     case "gone": {
       // A server whose port somebody else took meanwhile mostly just exits; say who it was.
       const owner = told.port === null ? null : await findStranger(settings.host, told.port, told.roots);
@@ -60,14 +60,7 @@ export async function explain(
   }
 }
 
-/** In words, where a node listens that was asked to listen elsewhere. */
-async function strayPort({ port, main, roots }: Told): Promise<string[]> {
-  if (port === null || main === null) return [];
-  const own = await findOwnListener(main.pid, roots, "tree");
-  return own === null || own.port === port ? [] : [`it listens on port ${own.port} instead`];
-}
-
-async function findStranger(host: string, port: number, roots: Roots): Promise<Owner | null> {
+async function findStranger(host: string | null, port: number, roots: Roots): Promise<Owner | null> {
   const owner = await findOccupant(host, port);
   if (owner === null) return null;
   // Of this user's own processes, only one that is just ending cannot be seen; it is no stranger.

@@ -9,6 +9,8 @@ import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../pro
 import { stateRemoved } from "../state/lock.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
+import type { Settings } from "../state/settings.ts";
+import { strayHint } from "./stray.ts";
 
 /** Number of log lines in an error. */
 const LOG_LINES = 20;
@@ -27,12 +29,19 @@ export function placeTaken(dir: NodeDir, place: Place, owner: Owner): TombstoneE
 }
 
 /** Time is up: exit code 124. */
-export function notReady(node: string, timeoutMs: number, states: string[]): TombstoneError {
-  return new TombstoneError(`Cannot start "${node}": not ready within ${timeoutMs} ms, ${states.join(", ")}`, {
+export function notReady(
+  node: string,
+  settings: Settings,
+  { states, stray }: { states: string[]; stray: number | null },
+): TombstoneError {
+  const { timeout_ms } = settings;
+  return new TombstoneError(`Cannot start "${node}": not ready within ${timeout_ms} ms, ${states.join(", ")}`, {
     kind: "not-ready",
-    hint: `tombstone logs ${node}, or allow more time with --timeout`,
+    hint: stray === null
+      ? `tombstone logs ${node}, or allow more time with --timeout`
+      : strayHint(node, settings, stray),
     exitCode: EXIT.notReady,
-    details: { timeout_ms: timeoutMs, waiting_for: states },
+    details: { timeout_ms, waiting_for: states },
   });
 }
 

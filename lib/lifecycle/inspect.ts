@@ -45,8 +45,13 @@ export interface NodeReport {
   host: string | null;
   /** Port. */
   port: number | null;
-  /** Both as a URL. Its scheme is that of an HTTP probe on this port, else `tcp`, since nothing more has been shown. */
+  /**
+   * Both as a URL, `http` or `https`, where an HTTP probe has asked for that or the server has shown to speak it at its
+   * start. Else `host:port`, since nothing more has been shown; curl takes either.
+   */
   url: string | null;
+  /** Other ports that it listens on, where its own was found out. */
+  also_listens: number[];
   /** Attempt. */
   attempt: string | null;
   /** When the attempt began, ISO 8601. */
@@ -81,6 +86,7 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null): NodeRep
     host: null,
     port: null,
     url: null,
+    also_listens: [],
     attempt: null,
     started_at: null,
     ready_at: null,
@@ -103,8 +109,10 @@ export function unreadable(dir: NodeDir, reason: string): NodeReport {
 export function addressOf(info: NodeInfo): { host: string; port: number; url: string } | null {
   const { port } = info;
   if (port === 0) return null;
-  const host = info.bind_addr ?? info.host;
-  return { host, port, url: `${schemeOf(info)}://${host.includes(":") ? `[${host}]` : host}:${port}` };
+  const host = info.bind_addr ?? info.host ?? "127.0.0.1";
+  const scheme = schemeOf(info);
+  const where = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return { host, port, url: scheme === null ? where : `${scheme}://${where}` };
 }
 
 /** The report of a node with a commit record. */
@@ -113,6 +121,7 @@ export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason:
     ...emptyReport(dir, state, reason),
     pid: info.pid,
     ...(addressOf(info) ?? { host: info.bind_addr }),
+    also_listens: info.also_listens,
     attempt: info.attempt,
     started_at: info.started_at,
     ready_at: info.ready_at,
@@ -122,14 +131,14 @@ export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason:
   };
 }
 
-function schemeOf({ probes, port, bind_addr, host }: NodeInfo): "http" | "https" | "tcp" {
+function schemeOf({ probes, port, bind_addr, host, protocol }: NodeInfo): "http" | "https" | null {
   for (const probe of probes) {
     if (probe.type !== "http") continue;
     const url = urlOf(probe.target, { host: bind_addr ?? host, port });
     const isHere = (Number(url.port) || (url.protocol === "https:" ? 443 : 80)) === port;
     if (isHere) return url.protocol === "https:" ? "https" : "http";
   }
-  return "tcp";
+  return protocol;
 }
 
 function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, reason: string | null): NodeReport {
@@ -158,8 +167,9 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
       trimLog(dir.log, info.log.max_bytes);
       const stale = findForeignNonce(dir, info);
       if (stale !== null) return reportOfInfo(dir, info, "stale", stale);
-      const ready = await readiness.isReady(info.probes, subjectOf(dir, info));
-      return { ...reportOfInfo(dir, info, "running", describeRunning(dir, info, ready)), ready };
+      const obstacles = await readiness.obstacles(info.probes, subjectOf(dir, info));
+      const reason = describeRunning(dir, info, obstacles);
+      return { ...reportOfInfo(dir, info, "running", reason), ready: obstacles.length === 0 };
     }
     case "abandoned": {
       const reason = `it was to end with a run, pid ${judgement.run.pid}, that is gone`;
@@ -195,9 +205,9 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
 }
 
 /** In words, what keeps a running node from being all right; `null` if nothing does. */
-function describeRunning(dir: NodeDir, info: NodeInfo, ready: boolean): string | null {
+function describeRunning(dir: NodeDir, info: NodeInfo, obstacles: string[]): string | null {
   if (info.stop_began_at !== null) return isLocked(dir) ? "it is being stopped" : "a stop of it was interrupted";
-  return ready ? null : "its probes do not pass";
+  return obstacles.length === 0 ? null : `not ready: ${obstacles.join(", ")}`;
 }
 
 /** In words, which port file carries a nonce other than the recorded one; `null` if none does. */

@@ -10,7 +10,8 @@
 import { EXIT, TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { sleep } from "../os/sleep.ts";
-import { chooseFreePort, type ChosenPort, findOccupant, findUnixOccupant, type Owner } from "../probe/listener.ts";
+import { chooseFreePort, type ChosenPort } from "../probe/free_port.ts";
+import { findOccupant, findUnixOccupant, type Owner } from "../probe/listener.ts";
 import { Notifications } from "../probe/notify.ts";
 import { launch } from "../process/launcher.ts";
 import { removeFile, syncDir } from "../state/durable.ts";

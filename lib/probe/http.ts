@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { platform } from "../os/platform.ts";
 import { expiry } from "../os/sleep.ts";
 import type { Probe } from "../state/probes.ts";
 import { Pace } from "./pace.ts";
@@ -21,16 +22,28 @@ const LONGEST_HEAD = 64 * 1024;
  * of `localhost` was found to be the node's.
  */
 export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
-  const pace = new Pace();
+  const pace = new Pace(PACE);
   return async (subject, look) => {
     const at = look.found ?? (subject.known?.port ? subject.known : null);
-    if (at === null && /^\/|\{port\}/.test(probe.target)) return { kind: "wait", state: "its port is not known yet" };
+    if (at === null && isOnOwnPort(probe)) return { kind: "wait", state: "its port is not known yet" };
     const url = urlOf(probe.target, at);
     const host = url.hostname.replace(/^\[|\]$/g, "");
     const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
-    const reached = await checkTcp(host, port, probe.any_listener, subject);
-    return reached.kind === "pass" ? await pace.look((last) => ask(probe, { url, host, port }, look, last)) : reached;
+    const spot = { host, port, anyListener: probe.any_listener };
+    const reached = await checkTcp(spot, subject, "look");
+    if (reached.kind !== "pass") return reached;
+    // A listener that is proven to be the node's needs no certificate that says so, too.
+    const trust = !probe.any_listener && platform.listeners !== null ? "proven" : "certificates";
+    return await pace.look((last) => ask(probe, { url, host, port, address: reached.address!, trust }, look, last));
   };
+}
+
+/** A server that does not answer well is asked ten times a second at first, in the end once a second. */
+const PACE = { shortestMs: 10, longestMs: 1000, part: 0.1 };
+
+/** Whether a probe asks for a path on the port that the node has, whichever that is. */
+export function isOnOwnPort(probe: Probe): boolean {
+  return probe.type === "http" && /^\/|\{port\}/.test(probe.target);
 }
 
 /** Where to ask. */
@@ -38,6 +51,10 @@ interface Address {
   url: URL;
   host: string;
   port: number;
+  /** The host's address that was found to be the node's. */
+  address: string;
+  /** Whose word says that the other side is the node. */
+  trust: "proven" | "certificates";
 }
 
 async function ask(
@@ -57,43 +74,51 @@ async function ask(
 }
 
 /** The URL that a target stands for: itself, or a path where the node was found. */
-export function urlOf(target: string, at: { host: string; port: number } | null): URL {
+export function urlOf(target: string, at: { host: string | null; port: number } | null): URL {
   if (!target.startsWith("/")) return new URL(target.replaceAll("{port}", String(at?.port ?? "")));
-  const { host, port } = at!;
+  const [host, port] = [at!.host ?? "localhost", at!.port];
   return new URL(`http://${host.includes(":") ? `[${host}]` : host}:${port}${target}`);
 }
 
 /** Status of the answer to a GET, or in words, why there is none. */
-async function statusOf({ url, host, port }: Address, signal: AbortSignal): Promise<number | string> {
-  const isSecure = url.protocol === "https:";
-  const addresses = host === "localhost" ? ["127.0.0.1", "::1"] : [host];
-  let problem = "cannot be reached";
-  for (const hostname of addresses) {
-    try {
-      const plain = await Deno.connect({ hostname, port, signal });
-      using connection = isSecure ? await Deno.startTls(plain, { hostname: host }) : plain;
-      const head = `GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\n` +
-        "User-Agent: tombstone\r\nAccept: */*\r\nConnection: close\r\n\r\n";
-      await write(connection, new TextEncoder().encode(head));
-      return await readStatus(connection) ?? "does not answer in HTTP";
-    } catch (error) {
-      // Refused, reset, ended, a certificate that is not trusted: each time there is no answer.
-      if (!(error instanceof Error) || error instanceof TypeError) throw error;
-      if (error instanceof Deno.errors.ConnectionRefused) continue; // the other address of localhost
-      problem = isSecure && error instanceof Deno.errors.InvalidData
-        ? `has a certificate that is not trusted (${error.message}; see DENO_CERT)`
-        : "does not answer";
-    }
+async function statusOf(at: Address, signal: AbortSignal): Promise<number | string> {
+  const isSecure = at.url.protocol === "https:";
+  try {
+    using connection = isSecure ? await connectSecurely(at, signal) : await connectPlainly(at, signal);
+    const head = `GET ${at.url.pathname}${at.url.search} HTTP/1.1\r\nHost: ${at.url.host}\r\n` +
+      "User-Agent: tombstone\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+    await write(connection, new TextEncoder().encode(head));
+    return await readStatus(connection) ?? "does not answer in HTTP";
+  } catch (error) {
+    // Refused, reset, ended, a certificate that is not trusted: each time there is no answer.
+    if (!(error instanceof Error) || error instanceof TypeError) throw error;
+    if (error instanceof Deno.errors.ConnectionRefused) return "cannot be reached";
+    return isSecure && error instanceof Deno.errors.InvalidData
+      ? `has a certificate that is not trusted (${error.message}; see DENO_CERT)`
+      : "does not answer";
   }
-  return problem;
 }
 
-async function write(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+/** What an answer is read from. */
+type Stream = Pick<Deno.Conn, "read" | "write"> & Disposable;
+
+function connectPlainly({ address, port }: Address, signal: AbortSignal): Promise<Deno.TcpConn> {
+  return Deno.connect({ hostname: address, port, signal });
+}
+
+async function connectSecurely(at: Address, signal: AbortSignal): Promise<Stream> {
+  if (at.trust === "certificates") return await Deno.startTls(await connectPlainly(at, signal), { hostname: at.host });
+  // Loaded where it is needed: it brings some 100 ms of Deno's code for Node with it.
+  const { connectUnverified } = await import("./tls.ts");
+  return await connectUnverified({ hostname: at.address, port: at.port, name: at.host, signal });
+}
+
+async function write(connection: Stream, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
 /** Reads until the status is known; `null` if this is no HTTP. Informational answers (1xx) come before the real one. */
-async function readStatus(connection: Deno.Conn): Promise<number | null> {
+async function readStatus(connection: Stream): Promise<number | null> {
   const decoder = new TextDecoder("latin1");
   const buffer = new Uint8Array(4096);
   let text = "";

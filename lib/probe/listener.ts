@@ -7,6 +7,7 @@ import { platform } from "../os/platform.ts";
 import { stateError } from "../errors.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/types.ts";
 import { expiry } from "../os/sleep.ts";
+import { type Protocol, protocolOf } from "./protocol.ts";
 import { ATTEMPT_VARIABLE, findTree, type Roots } from "../process/tree.ts";
 
 /** Where somebody listens. */
@@ -31,33 +32,59 @@ export function describeOwner(owner: Owner): string {
 /** Longest wait for an answer to a connect, in milliseconds; a full backlog gives none. */
 const CONNECT_TIMEOUT = 1000;
 
-/** Addresses to try for a host name. */
-function addressesOf(host: string): string[] {
-  return host === "localhost" ? ["127.0.0.1", "::1"] : [host];
+/** Addresses to try for a host name; `null`, where none was asked for, is this machine to itself, as `localhost` is. */
+export function addressesOf(host: string | null): string[] {
+  return host === null || /^(.+\.)?localhost$/i.test(host) ? ["127.0.0.1", "::1"] : [host];
+}
+
+/** Whether a listener at this address is reached from this machine without a name: loopback, or any address. */
+function isLocal(address: string): boolean {
+  return address === "0.0.0.0" || address === "::" || address === "::1" || /^127\.\d+\.\d+\.\d+$/.test(address);
+}
+
+/**
+ * Addresses at which a host may be reached on a port. What `localhost` means is up to each server, so where no host was
+ * asked for, every loopback address counts that somebody listens on.
+ *
+ * @param rows those who listen on the port
+ */
+export function candidatesOf(host: string | null, rows: ListenerRow[]): string[] {
+  const others = host === null ? rows.map(({ address }) => address).filter((address) => /^127\./.test(address)) : [];
+  return [...new Set([...addressesOf(host), ...others])];
 }
 
 /**
  * Connects, and closes again.
  *
+ * @param contact `ask`: finds out what it speaks, too
  * @returns the address that accepted, an IP literal; `"refused"` if nobody did; `"silent"` if there was no answer
  */
-export async function connectTo(host: string, port: number): Promise<{ address: string } | "refused" | "silent"> {
+export async function connectTo(
+  host: string | null,
+  port: number,
+  contact: "connect" | "look" | "ask" = "connect",
+): Promise<{ address: string; protocol: Protocol } | "refused" | "silent"> {
   let isSilent = false;
   for (const hostname of addressesOf(host)) {
-    const address = await Promise.race([connectOnce(hostname, port), expiry(CONNECT_TIMEOUT)]);
-    if (address === "expired") isSilent = true;
-    else if (address !== null) return { address };
+    const answer = await Promise.race([connectOnce(hostname, port, contact === "ask"), expiry(CONNECT_TIMEOUT)]);
+    if (answer === "expired") isSilent = true;
+    else if (answer !== null) return answer;
   }
   return isSilent ? "silent" : "refused";
 }
 
-async function connectOnce(hostname: string, port: number): Promise<string | null> {
+async function connectOnce(
+  hostname: string,
+  port: number,
+  asks: boolean,
+): Promise<{ address: string; protocol: Protocol } | null> {
   try {
     using connection = await Deno.connect({ hostname, port });
     const local = connection.localAddr as Deno.NetAddr;
     const remote = connection.remoteAddr as Deno.NetAddr;
     // In the ephemeral range a connect to a free port can meet itself (TCP simultaneous open).
-    return local.port === port && local.hostname === remote.hostname ? null : remote.hostname;
+    if (local.port === port && local.hostname === remote.hostname) return null;
+    return { address: remote.hostname, protocol: asks ? await protocolOf(connection) : null };
   } catch (error) {
     // Refused, unreachable, reset, no such host, permission: each time nobody of use answers.
     if (error instanceof Error && !(error instanceof TypeError)) return null;
@@ -109,7 +136,8 @@ export function judgeUnixListener(path: string, mainPid: number, roots: Roots): 
   return judgeSockets(unixListenersFor(platform.listeners.listUnix(), path), mainPid, roots);
 }
 
-function judgeSockets(sockets: Socket[], mainPid: number, roots: Roots): Ownership {
+/** The same for sockets that are known. */
+export function judgeSockets(sockets: Socket[], mainPid: number, roots: Roots): Ownership {
   if (sockets.length === 0) return { kind: "none" };
   const own = platform.listeners?.socketsOf(mainPid);
   if (sockets.every(({ inode }) => own?.has(inode))) return { kind: "ours" };
@@ -156,19 +184,6 @@ export async function connectToUnix(path: string): Promise<"accepted" | "refused
   }
 }
 
-/** The first port, by age, that the node's tree listens on. */
-export async function findOwnListener(
-  mainPid: number,
-  roots: Roots,
-  extent: "main" | "tree",
-): Promise<ListenerRow | null> {
-  if (platform.listeners === null) return null;
-  const sockets = extent === "main" ? platform.listeners.socketsOf(mainPid) : socketsOfTree(roots);
-  if (sockets === null || sockets.size === 0) return null;
-  const rows = (await platform.listeners.list()).filter((row) => sockets.has(row.inode));
-  return rows.sort((a, b) => a.inode - b.inode)[0] ?? null;
-}
-
 /** The process that holds one of these sockets, from one look at everybody's descriptors. */
 export function ownerOf(wanted: Socket[]): Owner {
   const uid = wanted[0]?.uid ?? null;
@@ -181,13 +196,21 @@ export function ownerOf(wanted: Socket[]): Owner {
   return { pid: null, command: "", uid };
 }
 
-/** Who listens where a start wants to; `null` if the port is free. */
-export async function findOccupant(host: string, port: number): Promise<Owner | null> {
+/**
+ * Who listens where a start wants to; `null` if the port is free. Without a host, it is free if nobody listens on any
+ * loopback address, nor on all addresses: what `localhost` will mean to the server is not known yet. Where the
+ * platform tells, nobody is disturbed by a connect.
+ */
+export async function findOccupant(host: string | null, port: number): Promise<Owner | null> {
+  const rows = (await platform.listeners?.list() ?? []).filter((row) => row.port === port);
+  const near = host === null
+    ? rows.filter(({ address }) => isLocal(address))
+    : addressesOf(host).flatMap((address) => listenersFor(rows, address, port));
+  if (near.length > 0) return ownerOf(near);
+  // What is forwarded by the kernel, as a container's port may be, is in no table; and a name has yet to be resolved.
   const answer = await connectTo(host, port);
-  if (answer === "refused") return null;
-  const address = answer === "silent" ? addressesOf(host)[0]! : answer.address;
-  const rows = listenersFor(await platform.listeners?.list() ?? [], address, port);
-  return answer === "silent" && rows.length === 0 ? null : ownerOf(rows);
+  if (typeof answer === "string") return null;
+  return ownerOf(listenersFor(await platform.listeners?.list() ?? [], answer.address, port));
 }
 
 /** Who listens on a unix socket; `null` if nobody does. Where the platform tells, nobody is disturbed by a connect. */
@@ -195,43 +218,4 @@ export async function findUnixOccupant(path: string): Promise<Owner | null> {
   if (platform.listeners === null) return await connectToUnix(path) === "refused" ? null : ownerOf([]);
   const sockets = unixListenersFor(platform.listeners.listUnix(), path);
   return sockets.length === 0 ? null : ownerOf(sockets);
-}
-
-/** A port for a server, kept from other starters until it is disposed. */
-export interface ChosenPort extends Disposable {
-  /** Its number. */
-  port: number;
-}
-
-/**
- * A free port for a server. It lies below the range from which the kernel serves outgoing connections,
- * so none of those can take it before the server binds it, and a probe cannot meet itself there. Of starters that
- * choose at the same time, only one gets it. (Test: "fifty nodes at once".)
- *
- * @param preferred tried first; 0: none
- */
-export async function chooseFreePort(host: string, preferred: number): Promise<ChosenPort> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const port = attempt === 0 && preferred !== 0 ? preferred : 20_000 + Math.floor(Math.random() * 12_000);
-    if (platform.listeners?.isEphemeral(port) && port !== preferred) continue;
-    const claim = platform.claim(`tombstone-port-${port}`);
-    if (claim === null) continue;
-    if (await connectTo(host, port) === "refused" && canBind(host, port)) {
-      return { port, [Symbol.dispose]: () => claim[Symbol.dispose]() };
-    }
-    claim[Symbol.dispose]();
-  }
-  using listener = Deno.listen({ hostname: addressesOf(host)[0]!, port: 0 });
-  return { port: (listener.addr as Deno.NetAddr).port, [Symbol.dispose]() {} };
-}
-
-function canBind(host: string, port: number): boolean {
-  try {
-    Deno.listen({ hostname: addressesOf(host)[0]!, port }).close();
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied) return false;
-    if (error instanceof Deno.errors.AddrNotAvailable) return true; // not an address of this machine
-    throw error;
-  }
 }

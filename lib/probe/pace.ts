@@ -5,18 +5,30 @@
  */
 import type { Verdict } from "./probe.ts";
 
-/** Shortest and longest pause between two looks, in milliseconds. */
-const SHORTEST = 5;
-const LONGEST = 250;
+/** How the pauses between two looks grow. */
+export interface PaceOptions {
+  /** Shortest, in milliseconds. */
+  shortestMs: number;
+  /** Longest, in milliseconds. */
+  longestMs: number;
+  /** Part of the time already waited that may be lost to one. */
+  part: number;
+}
 
-/** Part of the time already waited that may be lost to a pause. */
-const PART = 0.05;
+/** What holds where nothing else is said. */
+const PACE: PaceOptions = { shortestMs: 5, longestMs: 250, part: 0.05 };
 
 /** Spaces looks out, the longer the wait the wider; in between, what was found last holds. */
 export class Pace {
   #first: number | null = null;
   #next = 0;
   #last: Verdict | null = null;
+  readonly #options: PaceOptions;
+
+  /** A pace whose first look is due. */
+  constructor(options: PaceOptions = PACE) {
+    this.#options = options;
+  }
 
   /**
    * Looks, unless the last look is too short a time ago.
@@ -28,7 +40,8 @@ export class Pace {
     if (this.#last !== null && performance.now() < this.#next) return this.#last;
     this.#last = await look(this.#last);
     const now = performance.now();
-    this.#next = now + Math.min(Math.max((now - this.#first) * PART, SHORTEST), LONGEST);
+    const { shortestMs, longestMs, part } = this.#options;
+    this.#next = now + Math.min(Math.max((now - this.#first) * part, shortestMs), longestMs);
     return this.#last;
   }
 }

@@ -5,13 +5,15 @@
  */
 import type { Roots } from "../process/tree.ts";
 import type { Probe } from "../state/probes.ts";
+import { discoverProber } from "./discover.ts";
 import { execProber } from "./exec.ts";
 import { checkFile } from "./file.ts";
 import { httpProber } from "./http.ts";
 import type { Place, Socket } from "./listener.ts";
 import { logProber } from "./log.ts";
 import type { Notifications } from "./notify.ts";
-import { checkPortFile, checkTcp, discover } from "./tcp.ts";
+import type { Protocol } from "./protocol.ts";
+import { portFileProber, tcpProber } from "./tcp.ts";
 import { checkUnix } from "./unix.ts";
 
 /** The node that a probe looks at. */
@@ -29,7 +31,7 @@ export interface Subject {
   /** Variables that its command got on top of the environment; those of `--env` are known during its start only. */
   env: Record<string, string>;
   /** Where it was found before, which spares a discovery; `null` on the first start. */
-  known: { host: string; port: number; nonce: string | null } | null;
+  known: { host: string | null; port: number; nonce: string | null } | null;
   /** What it says by the protocol of sd_notify(3); `null` if it was not asked to. */
   notifications: Notifications | null;
 }
@@ -42,28 +44,50 @@ export interface Look {
   limitMs: number;
   /** Where another probe of the wait has found the node to listen; `null` if none has. */
   found: { host: string; port: number } | null;
+  /** Whether it is to be found out what the server speaks. */
+  asks: boolean;
   /** Ends the look. */
   signal: AbortSignal;
 }
 
-/** What a probe found. */
+/** Where a probe has found the node to be. */
+export interface Found {
+  /** Host that was asked for, or the address that answers. */
+  host: string;
+  /** Address that answers. */
+  address: string;
+  /** Port. */
+  port: number;
+  /** What the server's port file carries. */
+  nonce: string | null;
+  /** What it speaks there, as far as it has been asked. */
+  protocol: Protocol;
+  /** Other ports that it listens on. */
+  alsoListens: number[];
+}
+
+/** What a probe found; `stray`: a port that the node listens on instead of the one that it was given. */
 export type Verdict =
-  | { kind: "pass"; host?: string; port?: number; nonce?: string | null }
-  | { kind: "wait"; state: string }
+  | ({ kind: "pass" } & Partial<Found>)
+  | { kind: "wait"; state: string; stray?: number }
   | { kind: "foreign"; state: string; place: Place; sockets: Socket[] };
 
 /** Looks once. Keeps what it has seen so far, such as how much of the log. */
 export type Prober = (subject: Subject, look: Look) => Promise<Verdict> | Verdict;
 
-/** What looks at a condition, for one wait. */
-export function proberOf(probe: Probe): Prober {
+/**
+ * What looks at a condition, for one wait.
+ *
+ * @param asked HTTP probes by which a discovery is to tell the right port
+ */
+export function proberOf(probe: Probe, asked: Extract<Probe, { type: "http" }>[]): Prober {
   switch (probe.type) {
     case "tcp":
-      return (subject) => checkTcp(probe.host, probe.port, probe.any_listener, subject);
+      return tcpProber(probe);
     case "port-file":
-      return (subject) => checkPortFile(probe, subject);
+      return portFileProber(probe);
     case "discover":
-      return (subject, look) => discover(subject, look.round);
+      return discoverProber(asked);
     case "http":
       return httpProber(probe);
     case "unix":

@@ -4,7 +4,9 @@
  * @module
  */
 import { isEvent, type Probe } from "../state/probes.ts";
-import { type Look, proberOf, type Subject, type Verdict } from "./probe.ts";
+import { isOnOwnPort } from "./http.ts";
+import { type Found, type Look, proberOf, type Subject, type Verdict } from "./probe.ts";
+import type { Protocol } from "./protocol.ts";
 
 /** A node that is ready, and where it was found. */
 export interface Ready {
@@ -14,21 +16,33 @@ export interface Ready {
   port: number | null;
   /** Nonce of its port file; `null` where there is none. */
   nonce: string | null;
+  /** What it has shown to speak; `null`: it has not been asked, or did not tell. */
+  protocol: Protocol;
+  /** Other ports that it listens on, as a discovery has found. */
+  alsoListens: number[];
 }
 
 /** The probes of one wait, and what has come of them so far. */
 export class Round {
   readonly #probers;
+  readonly #asks: boolean;
   readonly #passed = new Map<Probe, Extract<Verdict, { kind: "pass" }>>();
   #number = 0;
   /** What keeps the node from being ready, in words. */
   states: string[] = [];
+  /** A port that the node listens on instead of the one that it was given. */
+  stray: number | null = null;
   /** A listener in the node's place, if there is one. */
   foreign: Extract<Verdict, { kind: "foreign" }> | null = null;
 
   /** Nothing has been looked at yet. */
   constructor(probes: Probe[]) {
-    this.#probers = probes.map((probe) => ({ probe, look: proberOf(probe) }));
+    // A path is asked for on every port that a discovery finds, and the answer decides.
+    const asked = probes.filter((probe) => probe.type === "http" && isOnOwnPort(probe));
+    const discovers = probes.some(({ type }) => type === "discover");
+    this.#asks = asked.length === 0;
+    this.#probers = probes.filter((probe) => !discovers || !asked.includes(probe))
+      .map((probe) => ({ probe, look: proberOf(probe, asked as Extract<Probe, { type: "http" }>[]) }));
   }
 
   /** Looks at what has not passed yet. All of it together gets `limitMs` milliseconds. */
@@ -36,18 +50,21 @@ export class Round {
     const begun = performance.now();
     const states: string[] = [];
     let foreign: Round["foreign"] = null;
+    let stray: number | null = null;
     for (const { probe, look } of this.#probers) {
       if (signal.aborted) return;
       if (this.#passed.has(probe)) continue;
       const left = Math.max(limitMs - (performance.now() - begun), 1);
-      const options: Look = { round: this.#number, limitMs: left, found: this.#found(), signal };
+      const options: Look = { round: this.#number, limitMs: left, found: this.#found(), asks: this.#asks, signal };
       const verdict = await look(subject, options);
       if (verdict.kind === "pass") this.#passed.set(probe, verdict);
       else states.push(verdict.state);
       if (verdict.kind === "foreign") foreign = verdict;
+      if (verdict.kind === "wait") stray ??= verdict.stray ?? null;
     }
     this.states = states;
     this.foreign = foreign;
+    this.stray = stray;
     this.#number++;
   }
 
@@ -56,9 +73,9 @@ export class Round {
     for (const { probe } of this.#probers) if (!isEvent(probe)) this.#passed.delete(probe);
   }
 
-  #found(): { host: string; port: number } | null {
-    for (const { host, port } of this.#passed.values()) {
-      if (host !== undefined && port !== undefined) return { host, port };
+  #found(): Pick<Found, "host" | "port"> & Partial<Found> | null {
+    for (const { host, port, ...more } of this.#passed.values()) {
+      if (host !== undefined && port !== undefined) return { host, port, ...more };
     }
     return null;
   }
@@ -67,6 +84,7 @@ export class Round {
   outcome(): Ready {
     const found = this.#found();
     const nonce = [...this.#passed.values()].find((verdict) => verdict.nonce)?.nonce ?? null;
-    return { host: found?.host ?? null, port: found?.port ?? null, nonce };
+    const { host = null, port = null, protocol = null, alsoListens = [] } = found ?? {};
+    return { host, port, nonce, protocol, alsoListens };
   }
 }

@@ -4,78 +4,138 @@
  * @module
  */
 import { platform } from "../os/platform.ts";
+import type { ListenerRow } from "../os/types.ts";
 import type { Probe } from "../state/probes.ts";
 import { readPortFile } from "../state/records.ts";
-import { connectTo, findOwnListener, judgeListener } from "./listener.ts";
-import type { Subject, Verdict } from "./probe.ts";
+import { candidatesOf, connectTo, judgeSockets, listenersFor } from "./listener.ts";
+import { findOwnListener } from "./own_ports.ts";
+import type { Look, Prober, Subject, Verdict } from "./probe.ts";
+import type { Protocol } from "./protocol.ts";
 
-/** Discovery looks at the whole tree only every so many times; the main process is looked at each time. */
-const TREE_EVERY = 25;
+/**
+ * How far to go where the kernel says that the node's own socket listens: `look` believes it, `connect` wants its backlog
+ * to take a connection, `ask` wants to know what it speaks, too.
+ */
+export type Contact = "look" | "connect" | "ask";
+
+/** Where the node is to listen; without a host, on any loopback address. */
+export interface Spot {
+  /** Name or address; `null`: any loopback address. */
+  host: string | null;
+  /** Port. */
+  port: number;
+  /** Whether anybody's listener counts. */
+  anyListener: boolean;
+}
 
 /** Whether the node accepts connections there. */
-export async function checkTcp(host: string, port: number, anyListener: boolean, subject: Subject): Promise<Verdict> {
-  const wait: Verdict = { kind: "wait", state: `nothing accepts connections on ${host}:${port}` };
+export async function checkTcp(spot: Spot, subject: Subject, contact: Contact): Promise<Verdict> {
+  const { host, port, anyListener } = spot;
+  const where = host === null ? `port ${port}` : `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const wait: Verdict = { kind: "wait", state: `nothing accepts connections on ${where}` };
+  if (anyListener || platform.listeners === null) {
+    const answer = await connectTo(host, port, contact);
+    return typeof answer === "string" ? wait : passed(spot, answer.address, answer.protocol);
+  }
   // A connect before anybody listens costs the server's log a line at best; in the ephemeral range it can even meet
   // itself, and then keeps the port from the server.
-  let elsewhere: string[] = [];
-  if (!anyListener && platform.listeners !== null) {
-    const rows = (await platform.listeners.list()).filter((row) => row.port === port);
-    if (rows.length === 0) return wait;
-    elsewhere = rows.map((row) => row.address);
-  }
-  const answer = await connectTo(host, port);
-  if (typeof answer === "string") {
-    if (elsewhere.length === 0) return wait;
-    // What "localhost" means to a server is often ::1 alone.
-    return {
-      kind: "wait",
-      state: `port ${port} is open on ${elsewhere.join(" and ")}, but not on ${host} (see --host)`,
-    };
-  }
-  if (anyListener) return { kind: "pass", host, port };
-  const ownership = await judgeListener(answer.address, port, subject.mainPid, subject.roots);
-  switch (ownership.kind) {
-    case "ours":
-      return { kind: "pass", host, port };
-    case "none":
-      return wait;
-    case "foreign":
-      return {
+  const rows = (await platform.listeners.list()).filter((row) => row.port === port);
+  if (rows.length === 0) return wait;
+  let foreign: Verdict | null = null;
+  let isThere = false;
+  for (const candidate of candidatesOf(host, rows)) {
+    const isName = !/^[\d.]+$|:/.test(candidate);
+    const named = isName ? await connectTo(candidate, port) : null;
+    if (typeof named === "string") continue;
+    const address = named?.address ?? candidate;
+    const sockets = listenersFor(rows, address, port);
+    if (sockets.length === 0) continue;
+    isThere = true;
+    const ownership = judgeSockets(sockets, subject.mainPid, subject.roots);
+    if (ownership.kind === "none") continue;
+    if (ownership.kind === "foreign") {
+      foreign ??= {
         kind: "foreign",
-        state: `the listener on ${host}:${port} is not the node's`,
+        state: `the listener on ${where} is not the node's`,
         place: { kind: "port", port },
         sockets: ownership.sockets,
       };
+      if (host === null) continue; // it may have another address of the port
+      return foreign;
+    }
+    if (contact === "look") return passed(spot, address, null);
+    const answer = await connectTo(address, port, contact);
+    if (typeof answer !== "string") return passed(spot, address, answer.protocol);
   }
+  return foreign ?? (isThere ? wait : elsewhere(spot, rows));
+}
+
+function passed({ host, port }: Spot, address: string, protocol: Protocol): Verdict {
+  return { kind: "pass", host: host ?? address, address, port, protocol };
+}
+
+/** What "localhost" means to a server is often ::1 alone. */
+function elsewhere({ host, port }: Spot, rows: ListenerRow[]): Verdict {
+  const where = rows.map(({ address }) => address).join(" and ");
+  return { kind: "wait", state: `port ${port} is open on ${where}, but not on ${host ?? "loopback"} (see --host)` };
+}
+
+/** Time between two looks for a port other than the one that was asked for, in milliseconds. */
+const STRAY_EVERY = 700;
+
+/** Age from which on a node is looked through for it, in milliseconds. */
+const STRAY_AFTER = 300;
+
+/** Whether the node accepts connections on the port that it was given. It is connected to once. */
+export function tcpProber(probe: Extract<Probe, { type: "tcp" }>): Prober {
+  const spot = { host: probe.host, port: probe.port, anyListener: probe.any_listener };
+  const check = once(spot);
+  let stray: number | null = null;
+  let next = STRAY_AFTER;
+  return async (subject, look) => {
+    const verdict = await check(subject, look);
+    if (verdict.kind !== "wait" || subject.known !== null) return verdict;
+    if (subject.ageMs >= next) {
+      next = subject.ageMs + STRAY_EVERY;
+      const own = await findOwnListener(subject.mainPid, subject.roots, "tree");
+      stray = own === null || own.port === probe.port ? null : own.port;
+    }
+    if (stray === null) return verdict;
+    return { kind: "wait", state: `${verdict.state}, it listens on port ${stray} instead`, stray };
+  };
+}
+
+/** Looks that connect until one of them has been accepted; a node that was ready before is not disturbed. */
+export function once(spot: Spot): (subject: Subject, look: Look) => Promise<Verdict> {
+  let protocol: Protocol | undefined;
+  return async (subject, look) => {
+    const isKnown = subject.known !== null || protocol !== undefined;
+    const verdict = await checkTcp(spot, subject, isKnown ? "look" : look.asks ? "ask" : "connect");
+    if (verdict.kind !== "pass") return verdict;
+    protocol ??= verdict.protocol ?? null;
+    return { ...verdict, protocol };
+  };
 }
 
 /** Whether the node has written its port, and accepts connections there. */
-export async function checkPortFile(probe: Extract<Probe, { type: "port-file" }>, subject: Subject): Promise<Verdict> {
-  const before = readPortFile(probe.path);
-  if (before === null) return { kind: "wait", state: `"${probe.path}" holds no port yet` };
-  const recorded = subject.known?.nonce ?? null;
-  if (recorded !== null && before.nonce !== null && before.nonce !== recorded) {
-    return { kind: "wait", state: `"${probe.path}" carries the nonce of another server` };
-  }
-  const verdict = await checkTcp(probe.host, before.port, probe.any_listener, subject);
-  if (verdict.kind !== "pass") return verdict;
-  const after = readPortFile(probe.path);
-  if (after?.port !== before.port || after.nonce !== before.nonce) {
-    return { kind: "wait", state: `"${probe.path}" is still being written` };
-  }
-  return { ...verdict, nonce: after.nonce };
-}
-
-/** Whether the node listens on some port. `round` counts the looks of a wait. */
-export async function discover(subject: Subject, round: number): Promise<Verdict> {
-  if (subject.known !== null) return await checkTcp(subject.known.host, subject.known.port, false, subject);
-  const extent = round % TREE_EVERY === TREE_EVERY - 1 ? "tree" : "main";
-  const row = await findOwnListener(subject.mainPid, subject.roots, extent);
-  if (row === null) return { kind: "wait", state: "it listens on no TCP port" };
-  const hosts = row.address === "0.0.0.0" ? ["127.0.0.1"] : row.address === "::" ? ["127.0.0.1", "::1"] : [row.address];
-  for (const host of hosts) {
-    const verdict = await checkTcp(host, row.port, false, subject);
-    if (verdict.kind === "pass") return verdict;
-  }
-  return { kind: "wait", state: `nothing accepts connections on port ${row.port}` };
+export function portFileProber(probe: Extract<Probe, { type: "port-file" }>): Prober {
+  const checks = new Map<number, ReturnType<typeof once>>();
+  return async (subject, look) => {
+    const before = readPortFile(probe.path);
+    if (before === null) return { kind: "wait", state: `"${probe.path}" holds no port yet` };
+    const recorded = subject.known?.nonce ?? null;
+    if (recorded !== null && before.nonce !== null && before.nonce !== recorded) {
+      return { kind: "wait", state: `"${probe.path}" carries the nonce of another server` };
+    }
+    const spot = { host: probe.host, port: before.port, anyListener: probe.any_listener };
+    const check = checks.get(before.port) ?? once(spot);
+    checks.set(before.port, check);
+    const verdict = await check(subject, look);
+    if (verdict.kind !== "pass") return verdict;
+    const after = readPortFile(probe.path);
+    if (after?.port !== before.port || after.nonce !== before.nonce) {
+      return { kind: "wait", state: `"${probe.path}" is still being written` };
+    }
+    return { ...verdict, nonce: after.nonce };
+  };
 }

@@ -25,15 +25,15 @@ export interface Wait {
   end: Promise<void>;
   /** Ends the wait. */
   abort: AbortSignal;
-  /** Called after each look, with what still keeps it from being ready, in words. */
-  onLook?: (states: string[]) => void;
+  /** Called after each look, with what still keeps it from being ready, in words, and a port that it has instead. */
+  onLook?: (states: string[], stray: number | null) => void;
 }
 
 /** How a wait ended. */
 export type Outcome =
   | { kind: "ready" } & Ready
   | { kind: "gone" }
-  | { kind: "timeout"; states: string[] }
+  | { kind: "timeout"; states: string[]; stray: number | null }
   | { kind: "foreign"; verdict: Extract<Verdict, { kind: "foreign" }> }
   | { kind: "aborted" };
 
@@ -84,7 +84,8 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
         looks.abort();
         void Promise.allSettled([look]); // what it finds is of no more use
         if (isOver()) continue;
-        return { kind: "timeout", states: round.states.length > 0 ? round.states : ["a look at it did not end"] };
+        const states = round.states.length > 0 ? round.states : ["a look at it did not end"];
+        return { kind: "timeout", states, stray: round.stray };
       }
     }
     const now = performance.now();
@@ -96,12 +97,13 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     }
     const stableFor = `it has not yet been ready for ${wait.stableForMs} ms`;
     const waitingFor = states.length > 0 ? states : [stableFor];
-    wait.onLook?.(waitingFor);
+    wait.onLook?.(waitingFor, round.stray);
     if (foreign === null) foreignSince = null;
     else foreignSince ??= now;
     if (foreign !== null && now - foreignSince! >= FOREIGN_FOR) return { kind: "foreign", verdict: foreign };
     if (now >= deadline) {
-      return foreign === null ? { kind: "timeout", states: waitingFor } : { kind: "foreign", verdict: foreign };
+      if (foreign !== null) return { kind: "foreign", verdict: foreign };
+      return { kind: "timeout", states: waitingFor, stray: round.stray };
     }
     if (stableSince !== null) round.again();
     const pause = foreign === null && stableSince === null ? pauseAt(now - begun) : sleep(STABLE_PAUSE);
@@ -145,8 +147,8 @@ export class Readiness {
   #key = "";
   #round = new Round([]);
 
-  /** Looks once at every probe that stands for a state. */
-  async isReady(probes: Probe[], subject: Subject): Promise<boolean> {
+  /** Looks once at every probe that stands for a state, and says in words what keeps it from being ready; empty: nothing. */
+  async obstacles(probes: Probe[], subject: Subject): Promise<string[]> {
     const key = JSON.stringify([subject.roots.attempts, subject.mainPid, probes]);
     if (key !== this.#key) this.#round = new Round(probes.filter((probe) => !isEvent(probe)));
     this.#key = key;
@@ -155,10 +157,10 @@ export class Readiness {
     const look = this.#round.look(subject, ONE_LOOK, looks.signal);
     const begun = performance.now();
     using late = new Lateness(() => begun + ONE_LOOK + GRACE);
-    if (await cutShort(look, late.latch) !== "cut") return this.#round.states.length === 0;
+    if (await cutShort(look, late.latch) !== "cut") return this.#round.states;
     looks.abort();
     void Promise.allSettled([look]);
     this.#key = ""; // that look goes on in the same round
-    return false;
+    return ["a look at it did not end"];
   }
 }

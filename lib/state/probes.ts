@@ -8,10 +8,10 @@ import { asNumber, asString, type Fields } from "./fields.ts";
 
 /** One condition for "ready". */
 export type Probe =
-  /** The node accepts TCP connections. */
-  | { type: "tcp"; host: string; port: number; any_listener: boolean }
+  /** The node accepts TCP connections; without a host, on any loopback address. */
+  | { type: "tcp"; host: string | null; port: number; any_listener: boolean }
   /** The node wrote its port into a file, and accepts there. */
-  | { type: "port-file"; host: string; path: string; any_listener: boolean }
+  | { type: "port-file"; host: string | null; path: string; any_listener: boolean }
   /** The node listens on some TCP port. */
   | { type: "discover" }
   /** A GET answers with a status in one of the ranges. `target`: a URL (`{port}` in it is filled in), or a path. */
@@ -75,7 +75,7 @@ export function isPattern(text: string): boolean {
 /** Reads one recorded probe; none if it is of another form. */
 export function readProbe(value: unknown): Probe[] {
   const fields = (value ?? {}) as Fields;
-  const host = asString(fields.host) ?? "127.0.0.1";
+  const host = asString(fields.host);
   const any_listener = fields.any_listener === true;
   const text = asString(fields.path);
   const path = text?.startsWith("/") ? text : null;

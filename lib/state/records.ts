@@ -74,6 +74,10 @@ export interface NodeInfo extends Origin, Settings {
   nonce: string | null;
   /** Address that the probes reached it at. */
   bind_addr: string | null;
+  /** What it has shown to speak on its port at its start; `null`: nothing of these, or it was not asked. */
+  protocol: "http" | "https" | null;
+  /** Other ports that it listens on, where its own was found out. */
+  also_listens: number[];
   /** When the attempt began, ISO 8601. */
   started_at: string | null;
   /** When it was ready, ISO 8601. */
@@ -162,6 +166,10 @@ function readRun(value: unknown): RunOwner | null {
   return run.id === null || run.pid === null || run.start_time === null ? null : run as RunOwner;
 }
 
+function readPorts(value: unknown): number[] {
+  return Array.isArray(value) ? value.map((port) => asNumber(port, 1, 65535)).filter((port) => port !== null) : [];
+}
+
 /** Reads `node.info`, whatever is in its place. */
 export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
   return read(dir.info, (fields) => {
@@ -177,6 +185,8 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
       session_pid: asNumber(fields.session_pid, 2, 2 ** 22) ?? pid,
       nonce: asString(fields.nonce),
       bind_addr: asString(fields.bind_addr),
+      protocol: fields.protocol === "http" || fields.protocol === "https" ? fields.protocol : null,
+      also_listens: readPorts(fields.also_listens),
       started_at: asString(fields.started_at),
       ready_at: asString(fields.ready_at),
       ready_ms: asNumber(fields.ready_ms, 0, Number.MAX_SAFE_INTEGER),

@@ -33,8 +33,8 @@ export interface Settings {
   command: string[];
   /** Directory that the command runs in, absolute. */
   cwd: string;
-  /** Address that probes connect to. */
-  host: string;
+  /** Address that probes connect to; `null`: any loopback address that the node listens on. */
+  host: string | null;
   /** Port asked for; 0: chosen by the tool; `null`: none. */
   port_request: number | null;
   /** What must hold before the node counts as ready; never empty. */
@@ -68,7 +68,7 @@ export const MOST_LOGS = 100;
 export const DEFAULTS: Settings = {
   command: [],
   cwd: "/",
-  host: "127.0.0.1",
+  host: null,
   port_request: null,
   probes: [{ type: "discover" }],
   stable_for_ms: 0,
