@@ -61,6 +61,8 @@ export interface StartOptions extends Where {
   env?: Record<string, string | number | boolean>;
   /** Whether to keep only the basics of the environment. */
   clearEnv?: boolean;
+  /** Whether its input stays open; default: it is at its end from the beginning. */
+  stdinOpen?: boolean;
   /** The server daemonises itself and writes its pid there. */
   pidFile?: string;
   /** Files that are stale whenever it does not run. */

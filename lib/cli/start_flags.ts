@@ -54,6 +54,7 @@ export const START_FLAGS: Flag[] = [
   { name: "cwd", value: "DIR", summary: "directory to run the command in (the current one)" },
   ENV,
   { name: "clear-env", summary: "keep only PATH, HOME, LANG, LC_*, TERM and TMPDIR of the environment" },
+  { name: "stdin-open", summary: "give the server an input that stays open; it ends at once otherwise" },
   { name: "pid-file", value: "PATH", summary: "the server daemonises itself and writes its pid there" },
   {
     name: "sweep-file",

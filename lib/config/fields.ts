@@ -54,6 +54,7 @@ export const FIELDS: Field[] = [
   { path: "cwd", type: "text", flag: "cwd" },
   { path: "env", type: "variables", flag: "env" },
   { path: "clear_env", type: "switch", flag: "clear-env" },
+  { path: "stdin_open", type: "switch", flag: "stdin-open" },
   { path: "pid_file", type: "text", flag: "pid-file" },
   { path: "sweep_files", type: "texts", flag: "sweep-file" },
   { path: "spare", type: "texts", flag: "spare" },

@@ -58,6 +58,7 @@ export function settingsFrom(source: Source, command: string[]): Settings {
     spare: flags.texts("spare"),
     env_names: Object.keys(parseEnv(place("env"), flags.texts("env"))),
     clear_env: flags.has("clear-env"),
+    stdin_open: flags.has("stdin-open"),
     outlive_ci_job: flags.has("outlive-ci-job"),
     log: readLog(source),
   };

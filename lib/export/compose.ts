@@ -67,6 +67,7 @@ function service(node: ExportedNode, project: ExportedProject, image: string | n
   return {
     image: image ?? "IMAGE",
     command: settings.command.map(plain),
+    ...(settings.stdin_open ? { stdin_open: true } : {}),
     working_dir: inside(project, settings.cwd),
     volumes: [`.:${MOUNT}`],
     ...(env.length === 0 ? {} : { environment: Object.fromEntries(env) }),

@@ -74,6 +74,7 @@ function documentsOf(node: ExportedNode, project: ExportedProject, image: string
         name: label(name),
         image: image ?? "IMAGE",
         command: settings.command.map(plain),
+        ...(settings.stdin_open ? { stdin: true } : {}),
         ...(env.length === 0 ? {} : { env }),
         ...(port === null ? {} : { ports: [{ containerPort: port }] }),
         ...(check === null ? {} : {

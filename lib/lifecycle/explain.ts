@@ -53,6 +53,7 @@ export async function explain(
         command: settings.command[0]!,
         attempt: told.attempt,
         ended: daemon === null ? told.ended : null,
+        isInputOpen: settings.stdin_open,
         pid: daemon?.pid ?? told.leader.pid,
         afterMs: told.afterMs,
       });

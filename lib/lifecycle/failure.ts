@@ -63,6 +63,8 @@ export interface EndedServer {
   attempt: string;
   /** Its status; `null` if it was a daemon, whose status only its parent learns. */
   ended: ExitStatus | null;
+  /** Whether its input stays open. */
+  isInputOpen: boolean;
   /** Its pid. */
   pid: number;
   /** Milliseconds after the spawn. */
@@ -85,6 +87,9 @@ export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
   if (ended.signal !== null) return failed(`the server was ended by ${ended.signal} after ${afterMs} ms`);
   if (!hasRecord(dir, server.attempt)) {
     if (ended.code === LAUNCHER_EXIT.superseded) return stateRemoved(dir, "start");
+    if (ended.code === LAUNCHER_EXIT.inputFailed) {
+      return failed(`its input could not be made in "${dir.path}"`, `df "${dir.path}"`, EXIT.state);
+    }
     if (ended.code === LAUNCHER_EXIT.recordFailed) {
       return failed(`its launch could not be recorded in "${dir.path}"`, `df "${dir.path}"`, EXIT.state);
     }
@@ -93,9 +98,12 @@ export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
     return failed(`"${server.command}" could not be executed`, seeLog, ended.code);
   }
   const state = `the server exited with code ${ended.code} after ${afterMs} ms`;
-  return ended.code === 0
-    ? failed(state, "if it puts itself into the background, keep it in the foreground or name its --pid-file")
-    : failed(state);
+  if (ended.code !== 0) return failed(state);
+  const background = "if it puts itself into the background, keep it in the foreground or name its --pid-file";
+  return failed(
+    state,
+    server.isInputOpen ? background : `if it ends at the end of its input, add --stdin-open; ${background}`,
+  );
 }
 
 /** The error with the last lines of the log, which mostly tell more. */

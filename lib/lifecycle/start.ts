@@ -119,8 +119,14 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
       drop: droppedVariables(request.settings),
       inherit: request.settings.clear_env ? "basics" : "all",
       port,
+      input: request.settings.stdin_open ? "open" : "none",
     });
   });
+  if (launched.lost.length > 0) {
+    teller.warn(
+      `"${dir.node}" does not get ${launched.lost.join(", ")}: /bin/sh drops such names, and there is no bash`,
+    );
+  }
   pass("spawned", teller, `pid ${launched.pid}`);
   const started = (info: NodeInfo): Started => ({ started: true, info, recovered });
   const attempted = new Attempt(request, { hold, tombstone, port, launched, launchedAt, notifications });

@@ -9,13 +9,18 @@
  */
 import { EXIT, TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
+import { variableText } from "../os/surroundings.ts";
 import { launchRecordPath } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { SCHEMA } from "../state/records.ts";
+import { findProgram } from "./resolve_command.ts";
 import { ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "./tree.ts";
 
-/** Exit codes of the launcher itself, as of sysexits.h: 74 its record could not be written, 75 not its tombstone. */
-export const LAUNCHER_EXIT = { recordFailed: 74, superseded: 75 } as const;
+/**
+ * Exit codes of the launcher itself, as of sysexits.h: 73 the server's input could not be made, 74 its record could not be
+ * written, 75 not its tombstone. Its record is not there then.
+ */
+export const LAUNCHER_EXIT = { inputFailed: 73, recordFailed: 74, superseded: 75 } as const;
 
 /** `$0` of the launcher; how the shell signs its own complaints in the log. */
 export const LAUNCHER_NAME = "tombstone-launcher";
@@ -23,8 +28,9 @@ export const LAUNCHER_NAME = "tombstone-launcher";
 // $1 attempt, $2 node directory, $3 beginning of the tombstone; then the command.
 // The caller's descriptors are closed: a pipe held by the server would keep the caller from returning. POSIX sh
 // can name only those up to 9; should there be others, bash closes them on the way. The names of its variables are
-// its own, since one that the environment has is exported with its new value.
-const script = (drop: string[]) => `
+// its own, since one that the environment has is exported with its new value. (bash -p does not read BASH_ENV, which is
+// meant for the server.)
+const script = (drop: string[], input: Launch["input"]) => `
 unset ${drop.join(" ")}
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 ${platform.launchStamp.script} || exit ${LAUNCHER_EXIT.recordFailed}
@@ -35,7 +41,8 @@ case $_tombstone_line in
 "$3"*) ;;
 *) rm -f "$2/launch.$1"; exit ${LAUNCHER_EXIT.superseded} ;;
 esac
-exec </dev/null >>"$2/server.log" 2>&1
+${INPUTS[input]}
+exec >>"$2/server.log" 2>&1
 shift 3
 _tombstone_close=
 for _tombstone_fd in /dev/fd/*; do
@@ -45,10 +52,24 @@ case \${_tombstone_fd##*/} in
 esac
 done
 if [ -n "$_tombstone_close" ] && command -v bash >/dev/null; then
-exec bash -c "exec$_tombstone_close"'; exec "$@"' ${LAUNCHER_NAME} "$@"
+exec bash -p -c "exec$_tombstone_close"'; exec "$@"' ${LAUNCHER_NAME} "$@"
 fi
 exec "$@"
 `;
+
+// Opened for reading and writing, a FIFO never ends, since its reader could write to it, too. Nobody needs its name: should
+// this shell be killed before it is gone, it is swept like every temporary file.
+const INPUTS = {
+  none: "exec </dev/null",
+  open: `
+_tombstone_input=$2/.stdin.$1.tmp
+if command -p mkfifo -m 600 "$_tombstone_input"; then
+exec <>"$_tombstone_input"
+command -p rm -f "$_tombstone_input"
+else
+rm -f "$2/launch.$1"; exit ${LAUNCHER_EXIT.inputFailed}
+fi`,
+};
 
 /** Variables that survive `--clear-env`, besides every `LC_*`. */
 const KEPT = ["PATH", "HOME", "LANG", "TERM", "TMPDIR"];
@@ -69,6 +90,8 @@ export interface Launch {
   inherit: "all" | "basics";
   /** Port for `$PORT`; `null`: none. */
   port: number | null;
+  /** What the server reads from: nothing, or an input that stays open and never has anything. */
+  input: keyof typeof INPUTS;
 }
 
 /** How the launched process ended. */
@@ -87,6 +110,8 @@ export interface Launched {
   ended: ExitStatus | null;
   /** Resolves when it ends. */
   readonly end: Promise<void>;
+  /** Names of variables that the server does not get, since the shell that launches it drops them. */
+  readonly lost: string[];
 }
 
 /** The environment that the server gets. */
@@ -108,6 +133,26 @@ function serverEnv(dir: NodeDir, launch: Launch): Record<string, string> {
   };
 }
 
+/** The shell for a launcher, and the variables that it keeps from the server. */
+interface Shell {
+  /** Program and arguments, up to the script. */
+  words: [string, ...string[]];
+  /** Names of those variables. */
+  lost: string[];
+}
+
+/**
+ * The shell that launches a server with these variables. dash and busybox drop those whose names are none in a shell,
+ * like `A.B` or `my-var`; bash hands them on. (With -p it takes neither functions nor options from them.)
+ */
+function shellFor(names: string[]): Shell {
+  const foreign = names.filter((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
+  if (foreign.length === 0) return { words: ["/bin/sh", "-c"], lost: [] };
+  const path = `${variableText("PATH") ?? ""}:/bin:/usr/bin:/usr/local/bin`;
+  const bash = findProgram("bash", { cwd: "/", path });
+  return bash === null ? { words: ["/bin/sh", "-c"], lost: foreign } : { words: [bash, "-p", "-c"], lost: [] };
+}
+
 /**
  * Spawns the launcher detached: its own session, nothing of the caller's terminal or pipes.
  *
@@ -115,12 +160,17 @@ function serverEnv(dir: NodeDir, launch: Launch): Record<string, string> {
  */
 export function launch(dir: NodeDir, options: Launch): Launched {
   const tombstoneBegins = JSON.stringify({ schema: SCHEMA, attempt: options.attempt }).slice(0, -1);
+  const env = serverEnv(dir, options);
+  const { words: [shell, ...flags], lost } = shellFor(
+    Object.keys(options.inherit === "basics" ? env : { ...Deno.env.toObject(), ...env }),
+  );
+  const own = [script(options.drop, options.input), LAUNCHER_NAME, options.attempt, dir.path, tombstoneBegins];
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command("/bin/sh", {
-      args: ["-c", script(options.drop), LAUNCHER_NAME, options.attempt, dir.path, tombstoneBegins, ...options.command],
+    child = new Deno.Command(shell, {
+      args: [...flags, ...own, ...options.command],
       cwd: options.cwd,
-      env: serverEnv(dir, options),
+      env,
       clearEnv: options.inherit === "basics",
       stdin: "null",
       stdout: "null",
@@ -140,6 +190,7 @@ export function launch(dir: NodeDir, options: Launch): Launched {
   const launched: Launched = {
     pid: child.pid,
     ended: null,
+    lost,
     end: child.status.then((status) => {
       launched.ended = { code: status.code, signal: status.signal };
     }),

@@ -55,6 +55,8 @@ export interface Settings {
   env_names: string[];
   /** Whether the environment was cleared. */
   clear_env: boolean;
+  /** Whether the server's input stays open; without it, it is at its end from the beginning. */
+  stdin_open: boolean;
   /** Whether the variables by which CI runners find the processes of a job are kept from the server. */
   outlive_ci_job: boolean;
   /** How much of the server's output is kept. */
@@ -79,6 +81,7 @@ export const DEFAULTS: Settings = {
   spare: [],
   env_names: [],
   clear_env: false,
+  stdin_open: false,
   outlive_ci_job: false,
   log: { keep: 3, max_bytes: 50_000_000 },
 };
@@ -115,6 +118,7 @@ export function readSettings(fields: Fields): Settings {
     spare: asStrings(fields.spare),
     env_names: asStrings(fields.env_names),
     clear_env: fields.clear_env === true,
+    stdin_open: fields.stdin_open === true,
     outlive_ci_job: fields.outlive_ci_job === true,
     log: {
       keep: asNumber(log.keep, 0, MOST_LOGS) ?? DEFAULTS.log.keep,
