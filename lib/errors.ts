@@ -25,6 +25,7 @@ export type ErrorKind =
   | "command-not-found"
   | "command-not-executable"
   | "server-exited"
+  | "failed-log"
   | "not-ready"
   | "port-in-use"
   | "lock-timeout"

@@ -113,6 +113,106 @@ time.sleep(600)
   },
 });
 
+Deno.test("--log: a pattern that takes for ever, and lines that are made for it", async (test) => {
+  const long = `node -e 'console.log("ready".repeat(180000)); setInterval(() => {}, 1000)'`;
+  const cases: [string, string, string][] = [
+    ["many repetitions and one line of 900 kB", "ready.*on.*port \\d+$", long],
+    ["an exponential pattern", "(a+)+$", `echo ${"a".repeat(40)}b; exec sleep 600`],
+    ["alternatives that overlap", "^(a|aa)+$", `echo ${"a".repeat(200)}b; exec sleep 600`],
+    ["back references", "(x+x+)+y\\1", `echo ${"x".repeat(60)}; exec sleep 600`],
+  ];
+  for (const [name, pattern, script] of cases) {
+    await test.step(name, async () => {
+      await using sandbox = await Sandbox.create();
+      const error = await assertEnds(sandbox, ["--log", pattern], ["sh", "-c", script]);
+      assertStringIncludes(error.message, `no line of its log matches /${pattern}/`);
+    });
+  }
+});
+
+Deno.test("--log: a line after one that takes too long is found", async () => {
+  await using sandbox = await Sandbox.create();
+  const script = `echo ${"a".repeat(40)}b; echo aaa; exec sleep 600`;
+  const started = await sandbox.json([
+    "start",
+    "web",
+    "--log",
+    "^(a+)+$",
+    "--timeout",
+    "50s",
+    "--",
+    "sh",
+    "-c",
+    script,
+  ]);
+  assertEquals(started.ready, true);
+});
+
+Deno.test("--log: a server that writes without end, in lines and in one line", async (test) => {
+  const servers: [string, string[]][] = [
+    ["short lines", ["yes"]],
+    ["one line", ["sh", "-c", "exec tr '\\0' x </dev/zero"]],
+  ];
+  for (const [name, command] of servers) {
+    await test.step(name, async () => {
+      await using sandbox = await Sandbox.create();
+      const error = await assertEnds(sandbox, ["--log", "ready on \\d+"], command);
+      assertStringIncludes(error.message, "no line of its log matches");
+    });
+  }
+  await test.step("and says at last that it is ready", async () => {
+    await using sandbox = await Sandbox.create();
+    const script = "yes | head -c 20000000; echo ready on 1; exec sleep 600";
+    const start = ["start", "web", "--log", "ready on \\d+", "--log-max", "200MB", "--timeout", "50s"];
+    assertEquals((await sandbox.json([...start, "--", "sh", "-c", script])).ready, true);
+  });
+});
+
+Deno.test("--log: a log that the server itself cuts or replaces is read from its beginning", async (test) => {
+  const log = '"$TOMBSTONE_TEST_LOG"';
+  const find = "TOMBSTONE_TEST_LOG=$(readlink /proc/$$/fd/1)";
+  const scripts = {
+    "cut": `${find}; echo some words; sleep 0.3; : >${log}; sleep 0.3; echo ready; exec sleep 600`,
+    "replaced": `${find}; echo some words; sleep 0.3; mv ${log} old; echo ready >${log}; exec sleep 600`,
+    "a FIFO": `${find}; echo some words; sleep 0.3; rm ${log}; mkfifo ${log}; exec sleep 600`,
+  };
+  for (const [name, script] of Object.entries(scripts)) {
+    await test.step(name, async () => {
+      await using sandbox = await Sandbox.create();
+      const flags = ["--log", "^ready$"];
+      if (name === "a FIFO") return void await assertEnds(sandbox, flags, ["sh", "-c", script]);
+      const started = await sandbox.json(["start", "web", ...flags, "--timeout", "50s", "--", "sh", "-c", script]);
+      assertEquals(started.ready, true);
+    });
+  }
+});
+
+Deno.test("--fail-log ends a start as soon as a line matches, whatever its probes wait for", async () => {
+  await using sandbox = await Sandbox.create();
+  const script = "echo loading; sleep 0.3; echo 'ImportError: no app'; exec sleep 600";
+  const flags = ["--exec", "sleep 500", "--fail-log", "^never$", "--fail-log", "^\\w*Error: ", "--timeout", "55s"];
+  const { error } = await sandbox.json(["start", "web", ...flags, "--", "sh", "-c", script], { code: 1 });
+  assertEquals(error.kind, "failed-log");
+  assertEquals([error.pattern, error.line], ["^\\w*Error: ", "ImportError: no app"]);
+  assertStringIncludes(error.message, "its log has a line that matches /^\\w*Error: /: ImportError: no app");
+  assertEquals(sandbox.serversOf("web"), []);
+  assertEquals((await sandbox.json(["status", "web"], { code: 1 })).state, "failed");
+
+  // A line that comes before the server is ready counts, though the probes pass in the same look.
+  const both = ["--log", "^ready$", "--fail-log", "^bad$"];
+  const racing = ["sh", "-c", "printf 'bad\\nready\\n'; exec sleep 600"];
+  assertEquals((await sandbox.json(["start", "web", ...both, "--", ...racing], { code: 1 })).error.kind, "failed-log");
+  const good = await sandbox.json(["start", "web", ...both, "--", "sh", "-c", "echo ready; exec sleep 600"]);
+  assertEquals(good.ready, true);
+  assertEquals((await sandbox.json(["restart", "web"])).ready, true);
+
+  const described = { nodes: { api: { command: script, probes: { log: "ready", fail_log: ["Error"] } } } };
+  Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify(described));
+  assertEquals((await sandbox.json(["start", "api"], { code: 1 })).error.kind, "failed-log");
+  const wrong = await sandbox.json(["start", "web", "--fail-log", "(", "--", "true"], { code: 2 });
+  assertStringIncludes(wrong.error.message, 'Cannot use "(" for --fail-log');
+});
+
 function linkOf(path: string): string {
   try {
     return Deno.readLinkSync(path);

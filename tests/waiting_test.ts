@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { cutShort, Latch } from "../lib/os/latch.ts";
 import type { Subject } from "../lib/probe/probe.ts";
+import { isCheap, weigh } from "../lib/probe/pattern.ts";
 import { Readiness } from "../lib/probe/wait.ts";
 import { nodeDir } from "../lib/state/node_dir.ts";
 import type { Probe } from "../lib/state/probes.ts";
@@ -62,4 +63,24 @@ Deno.test("a latch that opens cuts short; an error of work that goes on is of no
   assertEquals(await cutShort(Promise.withResolvers().promise, latch), "cut");
   assertEquals(await cutShort(Promise.resolve("done"), new Latch()), "done");
   await assertRejects(() => cutShort(Promise.reject(new RangeError("at once")), new Latch()), RangeError);
+});
+
+Deno.test("what a pattern may cost is told from the pattern", () => {
+  const literals = {
+    "listening on .*:\\d+": "listening on ",
+    "^Local: +http://localhost:\\d+$": "http://localhost:",
+    "ready|done": "",
+    "a(bcd)e": "a",
+    "\\[INFO\\] up": "[INFO] up",
+    "[a-z]+ ab?c": " a",
+    "x{2}yz": "yz",
+    "(?:abc)?\\u0041b\\p{L}": "b",
+    "": "",
+  };
+  for (const [pattern, literal] of Object.entries(literals)) assertEquals(weigh(pattern).literal, literal, pattern);
+  const nested = ["(a+)+$", "(a|b)*", "((a?)b)+", "(x)\\1", "(?<n>x)\\k<n>", "(?:(?:a*))+", "(a{2,3}){4}"];
+  for (const pattern of nested) assertEquals(isCheap(weigh(pattern), 10), false, pattern);
+  const cheap = ["listening on .*:\\d+", "(https?://)?[^ ]+:\\d+", "[(+*]+", "(ab)+", "\\(a+\\)+"];
+  for (const pattern of cheap) assertEquals(isCheap(weigh(pattern), 200), true, pattern);
+  assertEquals(isCheap(weigh("ready.*on.*port \\d+$"), 900_000), false);
 });

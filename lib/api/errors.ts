@@ -36,6 +36,14 @@ export class ServerExitedError extends TombstoneError {
   }
 }
 
+/** A line of the server's log matched one of `probes.failLog`; `details.line` has it; exit code 1. */
+export class FailedLogError extends TombstoneError {
+  /** Whether an error is one. */
+  static override [Symbol.hasInstance](error: unknown): boolean {
+    return isOfKind(error, "failed-log");
+  }
+}
+
 /** The server was not ready in time; nothing of it runs; exit code 124. */
 export class NotReadyError extends TombstoneError {
   /** Whether an error is one. */

@@ -29,6 +29,8 @@ export interface Probes {
   exec?: Texts;
   /** The server says READY=1 as it does for systemd. */
   notify?: boolean;
+  /** Failed as soon as a line of its output matches this regular expression. */
+  failLog?: Texts;
   /** A listener that is not the node's own counts, too. */
   anyListener?: boolean;
   /** No probe: ready when the process has survived `aliveFor`. */

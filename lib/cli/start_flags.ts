@@ -45,6 +45,7 @@ export const START_FLAGS: Flag[] = [
   { name: "file", value: "PATH", repeat: true, summary: "ready when this file has been written since the start" },
   { name: "exec", value: "CMD", repeat: true, summary: "ready when this shell command exits with 0" },
   { name: "notify", summary: "ready when the server says READY=1 (sd_notify, as for systemd)" },
+  { name: "fail-log", value: "REGEX", repeat: true, summary: "failed as soon as a line of its output matches" },
   { name: "any-listener", summary: "accept a listener that is not the node's own (containers)" },
   { name: "no-probe", summary: "ready when the process has survived --alive-for" },
   { name: "alive-for", value: "TIME", summary: "ready not before it has run this long (200ms with --no-probe)" },

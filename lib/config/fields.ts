@@ -46,6 +46,7 @@ export const FIELDS: Field[] = [
   { path: "probes.file", type: "texts", flag: "file" },
   { path: "probes.exec", type: "texts", flag: "exec" },
   { path: "probes.notify", type: "switch", flag: "notify" },
+  { path: "probes.fail_log", type: "texts", flag: "fail-log" },
   { path: "probes.any_listener", type: "switch", flag: "any-listener" },
   { path: "probes.none", type: "switch", flag: "no-probe" },
   { path: "probes.alive_for", type: "duration", flag: "alive-for" },

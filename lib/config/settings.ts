@@ -46,6 +46,7 @@ export function settingsFrom(source: Source, command: string[]): Settings {
     host,
     port_request: portRequest,
     probes: readProbes(source, host, portRequest, paths),
+    fail_log: flags.texts("fail-log").map((pattern) => parsePattern(place("fail-log"), pattern)),
     stable_for_ms: duration(source, "stable-for", DEFAULTS.stable_for_ms),
     timeout_ms: duration(source, "timeout", DEFAULTS.timeout_ms),
     stop: {

@@ -118,6 +118,7 @@ export class Attempt {
     const tellStray = strayTeller(this.#request, this.#port);
     return await untilReady({
       probes: this.#settings.probes,
+      failures: { log: this.#dir.log, patterns: this.#settings.fail_log },
       stableForMs: this.#settings.stable_for_ms,
       timeoutMs: this.#settings.timeout_ms,
       subject: () => this.#subject(),

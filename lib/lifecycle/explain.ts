@@ -9,7 +9,7 @@ import { findOccupant, type Owner, ownerOf } from "../probe/listener.ts";
 import type { Outcome } from "../probe/wait.ts";
 import type { ExitStatus } from "../process/launcher.ts";
 import { findTree, type Roots } from "../process/tree.ts";
-import { notReady, placeTaken, serverEnded } from "./failure.ts";
+import { failedLog, notReady, placeTaken, serverEnded } from "./failure.ts";
 import type { StartRequest } from "./request.ts";
 
 /** What is known of a spawned attempt. */
@@ -44,6 +44,8 @@ export async function explain(
       return placeTaken(dir, outcome.verdict.place, ownerOf(outcome.verdict.sockets));
     case "timeout":
       return notReady(dir.node, settings, outcome);
+    case "failed":
+      return failedLog(dir, outcome, told.afterMs);
     case "gone": {
       // A server whose port somebody else took meanwhile mostly just exits; say who it was.
       const owner = told.port === null ? null : await findStranger(settings.host, told.port, told.roots);

@@ -5,6 +5,7 @@
  */
 import { EXIT, TombstoneError } from "../errors.ts";
 import { describeOwner, type Owner, type Place } from "../probe/listener.ts";
+import type { Failure } from "../probe/fail_log.ts";
 import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../process/launcher.ts";
 import { stateRemoved } from "../state/lock.ts";
 import { lastLines } from "../state/log_reader.ts";
@@ -42,6 +43,20 @@ export function notReady(
       : strayHint(node, settings, stray),
     exitCode: EXIT.notReady,
     details: { timeout_ms, waiting_for: states },
+  });
+}
+
+/** Longest part of a line that is told in a message, in characters. */
+const LONGEST_QUOTE = 200;
+
+/** A line of its log tells that it will never be ready: exit code 1. */
+export function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs: number): TombstoneError {
+  const quote = line.length > LONGEST_QUOTE ? `${line.slice(0, LONGEST_QUOTE)} …` : line;
+  return new TombstoneError(`Cannot start "${node}": its log has a line that matches /${pattern}/: ${quote.trim()}`, {
+    kind: "failed-log",
+    hint: `tombstone logs ${node}`,
+    exitCode: EXIT.failed,
+    details: { pattern, line: quote, after_ms: afterMs },
   });
 }
 

@@ -29,6 +29,7 @@ export async function joinRunning(request: StartRequest, info: NodeInfo): Promis
     case "aborted":
       throw request.abort.reason;
     case "gone":
+    case "failed": // the lines of a committed node are not looked at
       return null;
     case "timeout":
     case "foreign": {
@@ -61,6 +62,7 @@ function untilJoined({ dir, settings, teller, abort }: StartRequest, info: NodeI
   const waiting = teller.wait(dir);
   return untilReady({
     probes: info.probes.filter((probe) => !isEvent(probe)),
+    failures: null,
     stableForMs: 0,
     timeoutMs: settings.timeout_ms,
     subject: () => subject,

@@ -18,6 +18,11 @@ export function expiry(ms: number): Promise<"expired"> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve("expired"), { once: true }));
 }
 
+/** Lets everything else of this process have its turn. Costs some 50 µs, where a timer takes a millisecond. */
+export async function turn(): Promise<void> {
+  await Deno.lstat("/"); // any operation of the event loop will do; this one always succeeds
+}
+
 const cell = new Int32Array(new SharedArrayBuffer(4));
 
 /** The pause that goes on now. */
@@ -36,5 +41,5 @@ export function nap(): Promise<void> {
 
 async function pause(): Promise<void> {
   Atomics.wait(cell, 0, 0, 1);
-  await Deno.lstat("/"); // any operation of the event loop will do; this one always succeeds
+  await turn();
 }

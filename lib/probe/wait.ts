@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Failure, FailureWatch } from "./fail_log.ts";
 import { cutShort, Latch } from "../os/latch.ts";
 import { expiry, nap, sleep } from "../os/sleep.ts";
 import { isEvent, type Probe } from "../state/probes.ts";
@@ -13,6 +14,8 @@ import { type Ready, Round } from "./round.ts";
 export interface Wait {
   /** All must pass. */
   probes: Probe[];
+  /** Its log, and regular expressions for lines that tell that it will never be ready; `null`: it is not looked at. */
+  failures: { log: string; patterns: string[] } | null;
   /** Milliseconds for which all must go on to pass. */
   stableForMs: number;
   /** Milliseconds to wait; the server itself can ask for more (see notify.ts). */
@@ -34,6 +37,7 @@ export type Outcome =
   | { kind: "ready" } & Ready
   | { kind: "gone" }
   | { kind: "timeout"; states: string[]; stray: number | null }
+  | ({ kind: "failed" } & Failure)
   | { kind: "foreign"; verdict: Extract<Verdict, { kind: "foreign" }> }
   | { kind: "aborted" };
 
@@ -61,7 +65,9 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 export async function untilReady(wait: Wait): Promise<Outcome> {
   const begun = performance.now();
   const looks = new AbortController();
+  using _end = { [Symbol.dispose]: () => looks.abort() };
   const round = new Round(wait.probes);
+  const failures = new FailureWatch(wait.failures?.log ?? "", wait.failures?.patterns ?? [], looks.signal);
   const ended = Latch.of(wait.end);
   using aborted = Latch.ofSignal(wait.abort);
   let deadline = begun + wait.timeoutMs;
@@ -71,15 +77,18 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
   for (;;) {
     if (wait.abort.aborted) return { kind: "aborted" };
     if (wait.isGone()) return { kind: "gone" };
+    const failure = failures.latch.isOpen ? await failures.look() : null;
+    if (failure !== null) return { kind: "failed", ...failure };
     const subject = wait.subject();
     await subject?.notifications?.receive();
     deadline = Math.max(begun + wait.timeoutMs, subject?.notifications?.extendedUntil ?? 0);
     if (subject !== null) {
       const look = round.look(subject, Math.max(deadline - performance.now(), 1), looks.signal);
       // Whatever a probe waits for: an abort, the node's end and the deadline do not wait for it.
-      let cut = await cutShort(look, aborted.latch, late.latch, ...(ended.isOpen ? [] : [ended]));
-      const isOver = () => wait.abort.aborted || wait.isGone();
-      if (cut === "cut" && !isOver()) cut = await cutShort(look, aborted.latch, late.latch); // a daemon's parent has ended
+      const interrupts = [aborted.latch, late.latch, failures.latch];
+      let cut = await cutShort(look, ...interrupts, ...(ended.isOpen ? [] : [ended]));
+      const isOver = () => wait.abort.aborted || wait.isGone() || failures.latch.isOpen;
+      if (cut === "cut" && !isOver()) cut = await cutShort(look, ...interrupts); // a daemon's parent has ended
       if (cut === "cut" || isOver()) {
         looks.abort();
         void Promise.allSettled([look]); // what it finds is of no more use
@@ -93,6 +102,8 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     if (states.length > 0) stableSince = null;
     else stableSince ??= now;
     if (stableSince !== null && now - stableSince >= wait.stableForMs) {
+      const last = await failures.look();
+      if (last !== null) return { kind: "failed", ...last };
       return wait.isGone() ? { kind: "gone" } : { kind: "ready", ...round.outcome() };
     }
     const stableFor = `it has not yet been ready for ${wait.stableForMs} ms`;

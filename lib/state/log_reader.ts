@@ -8,11 +8,16 @@ import { stateError } from "../errors.ts";
 /** Longest line that is kept together, in characters: a server that never ends its line must not fill the memory. */
 const LONGEST_LINE = 1024 * 1024;
 
+/** What is read of a log at a time, in bytes. */
+const PIECE = 64 * 1024;
+
 /** The lines of a log as they are written, each once. */
 export class LogReader {
   readonly #path: string;
-  readonly #decoder = new TextDecoder();
-  readonly #buffer = new Uint8Array(64 * 1024);
+  readonly #buffer = new Uint8Array(PIECE);
+  #decoder = new TextDecoder();
+  /** Inode of the file that is read; another one in its place is read from its beginning. */
+  #inode: number | null = null;
   #at = 0;
   #rest = "";
 
@@ -21,26 +26,49 @@ export class LogReader {
     this.#path = path;
   }
 
-  /** Whole lines that have come since the last call, without colours and other control characters. */
-  lines(): string[] {
+  /**
+   * Whole lines that have come since the last call, without colours and other control characters. A server may write
+   * faster than anybody reads, so one call takes one piece.
+   *
+   * @returns `isAll`: whether that is all there is by now
+   */
+  async read(): Promise<{ lines: string[]; isAll: boolean }> {
     try {
-      const { size, isFile } = Deno.lstatSync(this.#path);
-      if (size < this.#at) this.#at = 0; // it was cut to its end meanwhile
-      if (!isFile || size === this.#at) return [];
-      using file = Deno.openSync(this.#path);
+      const { size, isFile, ino } = Deno.lstatSync(this.#path);
+      if (ino !== this.#inode || size < this.#at) this.#begin(ino); // replaced, or cut to its end meanwhile
+      if (!isFile || size === this.#at) return { lines: [], isAll: true };
+      // Should it be a FIFO by now, another thread waits for it, and not this one.
+      using file = await Deno.open(this.#path);
+      if (!file.statSync().isFile) return { lines: [], isAll: true };
       file.seekSync(this.#at, Deno.SeekMode.Start);
-      for (let length: number | null; (length = file.readSync(this.#buffer)) !== null;) {
-        this.#at += length;
-        this.#rest += this.#decoder.decode(this.#buffer.subarray(0, length), { stream: true });
-        if (length < this.#buffer.length) break;
-      }
+      const length = file.readSync(this.#buffer) ?? 0;
+      this.#at += length;
+      return { lines: this.#split(this.#buffer.subarray(0, length)), isAll: length < PIECE };
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+      const isMissing = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+      if (isMissing) return { lines: [], isAll: true };
       throw stateError("read", this.#path, error);
     }
-    const lines = this.#rest.split(/\r?\n/);
-    this.#rest = lines.pop()!.slice(-LONGEST_LINE);
-    return lines.map(printable);
+  }
+
+  #begin(inode: number | null): void {
+    this.#inode = inode;
+    this.#at = 0;
+    this.#rest = "";
+    this.#decoder = new TextDecoder();
+  }
+
+  /** Only what is new is searched for the ends of lines: a line may be long, and come in small pieces. */
+  #split(bytes: Uint8Array): string[] {
+    const text = this.#decoder.decode(bytes, { stream: true });
+    const end = text.lastIndexOf("\n");
+    if (end < 0) {
+      this.#rest = (this.#rest + text).slice(-LONGEST_LINE);
+      return [];
+    }
+    const lines = (this.#rest + text.slice(0, end)).split("\n");
+    this.#rest = text.slice(end + 1);
+    return lines.map((line) => printable(line.endsWith("\r") ? line.slice(0, -1) : line));
   }
 }
 

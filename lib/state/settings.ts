@@ -7,7 +7,7 @@
 
 import { type DeclaredFile, distinct } from "./declared.ts";
 import { asNumber, asString, asStrings, type Fields } from "./fields.ts";
-import { fileOf, type Probe, readProbe } from "./probes.ts";
+import { fileOf, isPattern, type Probe, readProbe } from "./probes.ts";
 
 /** How to stop a node. */
 export interface StopSettings {
@@ -39,6 +39,8 @@ export interface Settings {
   port_request: number | null;
   /** What must hold before the node counts as ready; never empty. */
   probes: Probe[];
+  /** Regular expressions: a line of the log that matches one tells that it will never be ready. */
+  fail_log: string[];
   /** Milliseconds for which all of it must go on to hold; 0: none. */
   stable_for_ms: number;
   /** Milliseconds from the spawn until a node that is not ready has failed. */
@@ -73,6 +75,7 @@ export const DEFAULTS: Settings = {
   host: null,
   port_request: null,
   probes: [{ type: "discover" }],
+  fail_log: [],
   stable_for_ms: 0,
   timeout_ms: 60_000,
   stop: { signal: "SIGTERM", timeout_ms: 10_000, command: null },
@@ -106,6 +109,7 @@ export function readSettings(fields: Fields): Settings {
     host: asString(fields.host) ?? DEFAULTS.host,
     port_request: asNumber(fields.port_request, 0, 65535),
     probes: probes.length > 0 ? probes : DEFAULTS.probes,
+    fail_log: asStrings(fields.fail_log).filter(isPattern),
     stable_for_ms: asNumber(fields.stable_for_ms, 0, DAY) ?? DEFAULTS.stable_for_ms,
     timeout_ms: asNumber(fields.timeout_ms, 0, 365 * DAY) ?? DEFAULTS.timeout_ms,
     stop: {
