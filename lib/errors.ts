@@ -27,6 +27,7 @@ export type ErrorKind =
   | "server-exited"
   | "failed-log"
   | "not-ready"
+  | "different-running"
   | "port-in-use"
   | "lock-timeout"
   | "state"

@@ -369,7 +369,7 @@ Deno.test("what is wrong in tombstone.json is told with file, node, field and th
     assertStringIncludes(restarted.stderr, "warning: ");
     const two = await sandbox.run(["restart", "web", "other"]);
     assertEquals(two.code, 2);
-    assertStringIncludes(two.stderr, "are restarted one by one");
+    assertStringIncludes(two.stderr, "no tombstone.json describes them");
     assertEquals((await sandbox.run(["stop", "web"])).code, 0);
     assertEquals((await sandbox.run(["stop", "--all"])).code, 0);
   });

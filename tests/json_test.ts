@@ -151,7 +151,7 @@ const CAUSES: Partial<
   },
   "lock-timeout": async (sandbox) => {
     sandbox.spawn(["start", "--log", "never", "--timeout", "1s", "--", "sleep", "60"]);
-    await until("it starts", () => sandbox.serversOf("node").length > 0);
+    await until("it starts", () => sandbox.serversOf("project").length > 0);
     return [["start", "--lock-timeout", "100ms", "--", "true"]];
   },
   "state": () => Promise.resolve([["start", "--", "sleep", "60"], { TOMBSTONE_STATE_DIR: "/proc/state" }]),
@@ -160,6 +160,10 @@ const CAUSES: Partial<
     const info = JSON.parse(Deno.readTextFileSync(`${dir}/node.info`));
     Deno.writeTextFileSync(`${dir}/node.info`, JSON.stringify({ ...info, host_id: "another" }));
     return [["stop"]];
+  },
+  "different-running": async (sandbox) => {
+    await sandbox.json(["start", "--no-probe", "--", "sleep", "60"]);
+    return [["start", "--no-probe", "--", "sleep", "61"]];
   },
   "nothing-there": () => Promise.resolve([["restart"]]),
 };

@@ -187,8 +187,11 @@ Deno.test("a running node is reported, another command is named, --replace repla
   await using sandbox = await Sandbox.create();
   const first = await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("say=one")]);
   const again = await sandbox.run(["start", "web", "--port", "0", "--", ...fixture("say=two")]);
-  assertEquals(again.code, 0);
-  assertStringIncludes(again.stderr, "already runs with another command");
+  assertEquals(again.code, 1);
+  assertStringIncludes(
+    again.stderr,
+    `Cannot start "web": it already runs, pid ${first.pid}, with another command (node `,
+  );
   assertStringIncludes(again.stderr, "--replace");
   const second = await sandbox.json(["start", "web", "--port", "0", "--replace", "--", ...fixture("say=two")]);
   assertEquals(second.started, true);

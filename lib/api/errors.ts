@@ -52,6 +52,14 @@ export class NotReadyError extends TombstoneError {
   }
 }
 
+/** The node runs already with another command, directory, port or host; `details.differs` says which; exit code 1. */
+export class DifferentRunningError extends TombstoneError {
+  /** Whether an error is one. */
+  static override [Symbol.hasInstance](error: unknown): boolean {
+    return isOfKind(error, "different-running");
+  }
+}
+
 /** Somebody else listens on the port, `details.owner_pid` says who; exit code 5. */
 export class PortInUseError extends TombstoneError {
   /** Whether an error is one. */

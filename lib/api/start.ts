@@ -10,6 +10,7 @@ import { settingsFrom } from "../config/settings.ts";
 import { TombstoneError } from "../errors.ts";
 import { start as startNode } from "../lifecycle/start.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
+import { nodeNameOf } from "../state/workspace.ts";
 import { Node } from "./node.ts";
 import { find, type Where } from "./where.ts";
 
@@ -43,7 +44,7 @@ export interface Probes {
 
 /** What to start, and how. Fields mean what they mean in `tombstone.json`, and the flags of `tombstone start`. */
 export interface StartOptions extends Where {
-  /** Name of the node; default `node`. */
+  /** Name of the node; default: the last part of the current directory. */
   name?: string;
   /** Program and arguments; or a line for the shell. */
   command: Texts;
@@ -92,9 +93,9 @@ const OTHERS = ["name", "workspace", "stateDir", "lockTimeout", "force", "tell",
  * @throws {TombstoneError} it could not be started, or was not ready in time; nothing of it runs then
  */
 export async function start(options: StartOptions): Promise<Node> {
-  const { name = "node", replace, signal } = options;
-  const description = Object.fromEntries(Object.entries(options).filter(([option]) => !OTHERS.includes(option)));
   const base = currentDirectory();
+  const { name = nodeNameOf(base), replace, signal } = options;
+  const description = Object.fromEntries(Object.entries(options).filter(([option]) => !OTHERS.includes(option)));
   const described = await readDescription(withUnderscores(description), {
     node: name,
     where: "the options of start",
@@ -113,6 +114,7 @@ export async function start(options: StartOptions): Promise<Node> {
     settings,
     env,
     running: replace === true ? "replace" : "keep",
+    different: "refuse",
     run: null,
     abort: abortOf(name, signal),
   });

@@ -7,12 +7,9 @@ import { currentDirectory } from "../os/surroundings.ts";
 import type { Output } from "../output/output.ts";
 import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { type NodeDir, nodeDir } from "../state/node_dir.ts";
-import { currentWorkspace, type Workspace } from "../state/workspace.ts";
+import { currentWorkspace, nodeNameOf, type Workspace } from "../state/workspace.ts";
 import type { Flags, Source } from "../config/source.ts";
 import { parseDuration } from "../config/values.ts";
-
-/** Name of the node when none is given. */
-export const DEFAULT_NODE = "node";
 
 /** What a command is called with. */
 export class Call {
@@ -28,9 +25,9 @@ export class Call {
     readonly output: Output,
   ) {}
 
-  /** Name of the one node that this call is about. */
+  /** Name of the one node that this call starts: the first that is named, else that of the current directory. */
   get node(): string {
-    return this.nodes[0] ?? DEFAULT_NODE;
+    return this.nodes[0] ?? nodeNameOf(currentDirectory());
   }
 
   /** What the flags ask for. */

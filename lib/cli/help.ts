@@ -46,8 +46,13 @@ export function commandHelp(command: Command): string[] {
     ...(command.flags.length === 0 ? [] : ["options:", ...table(flagRows(command.flags)), ""]),
     "options of every command:",
     ...table(flagRows(COMMON_FLAGS)),
-    ...(command.nodes === "none" || Array.isArray(command.nodes)
-      ? []
-      : ["", 'Without NODE, the node is "node"' + (command.name === "status" ? "s: all of them." : ".")]),
+    ...(command.nodes === "none" || Array.isArray(command.nodes) ? [] : [
+      "",
+      `Without NODE: ${
+        command.name === "start" || command.name === "run"
+          ? "those of tombstone.json; with a command, the node is called after the current directory."
+          : "all nodes of this workspace."
+      }`,
+    ]),
   ];
 }

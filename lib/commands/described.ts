@@ -6,6 +6,7 @@
 import type { Call } from "../cli/call.ts";
 import type { Flag } from "../cli/table.ts";
 import { inOrder } from "../config/order.ts";
+import { checkReferences, fillReferences } from "../config/references.ts";
 import { type Project, readProject, requireDescribed } from "../config/project_file.ts";
 import { settingsFrom } from "../config/settings.ts";
 import { TombstoneError, usageError } from "../errors.ts";
@@ -15,6 +16,7 @@ import type { Started, StartRequest } from "../lifecycle/request.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { RunOwner } from "../state/records.ts";
+import type { Place } from "../state/settings.ts";
 import { PROJECT_FILE } from "../state/workspace.ts";
 import { pathOf } from "./start.ts";
 
@@ -38,6 +40,8 @@ export function needsOf(project: Project, node: string): string[] {
 export interface MemberOptions {
   /** What to do with one that runs already. */
   running: (node: string) => "keep" | "replace";
+  /** What to do with one that runs otherwise than it is described. */
+  different: StartRequest["different"];
   /** The run that it belongs to. */
   run: (node: string) => RunOwner | null;
   /** Variables on top of the described ones. */
@@ -56,29 +60,33 @@ export async function membersOf(
 ): Promise<(options: MemberOptions) => Member[]> {
   const workspace = await call.workspace();
   const timeout = call.flags.text("timeout") === undefined ? {} : { timeout_ms: call.duration("timeout", 0) };
-  const prepared = names.map((node) => {
+  const nodes = [...project.keys()];
+  const prepared = await Promise.all(names.map(async (node) => {
     const described = project.get(node)!;
     const { source, command, env } = described;
     const needs = needsOf(project, node);
-    for (const text of [...command, ...Object.values(env)]) requireKnown(project, node, needs, text);
+    for (const text of [...command, ...Object.values(env)]) await checkReferences(text, { node, needs, nodes });
     const settings = { ...settingsFrom(source, command), ...timeout };
     requireProgram(node, command[0]!, { cwd: settings.cwd, path: pathOf(env) });
     return { node, described, needs, settings };
-  });
+  }));
   const dirs = new Map<string, NodeDir>();
   for (const { node } of prepared) dirs.set(node, await call.nodeDir(node, "ensure"));
   const { lockTimeoutMs, foreign, output: teller } = call;
-  return ({ running, run, env: more = {} }) =>
+  return ({ running, different, run, env: more = {} }) =>
     prepared.map(({ node, described, needs, settings }) => ({
       node,
       after: needs,
       request(before: ReadonlyMap<string, Started>): Omit<StartRequest, "abort" | "onCommit"> {
-        const filled = (text: string) => fill(text, needs, before);
+        const places = addressesOf(needs, before);
+        const filled = (text: string) => fillReferences(text, places);
         const own = Object.entries({ ...described.env, ...more }).map(([name, value]) => [name, filled(value)]);
         return {
           dir: dirs.get(node)!,
           workspace,
-          settings: { ...settings, command: settings.command.map(filled) },
+          settings: { ...settings, command: settings.command.map(filled), needs: places },
+          commandAt: (places) => settings.command.map((word) => fillReferences(word, places)),
+          different,
           env: { ...placesOf(needs, before), ...Object.fromEntries(own) },
           lockTimeoutMs,
           foreign,
@@ -104,37 +112,21 @@ function requireProgram(node: string, program: string, options: { cwd: string; p
   }
 }
 
-/** Text such as `{db.port}`: where a node that this one comes after is to be found. */
-const REFERENCE = /\{([A-Za-z0-9][A-Za-z0-9._-]*)\.(port|host|url)\}/g;
-
-function requireKnown(project: Project, node: string, needs: string[], text: string): void {
-  for (const [reference, other] of text.matchAll(REFERENCE)) {
-    if (needs.includes(other!)) continue;
-    const where = `of node "${node}" in ${PROJECT_FILE}`;
-    throw project.has(other!)
-      ? usageError(`Cannot use "${reference}" ${where}: it does not come after "${other}"`, `"after": ["${other}"]`)
-      : usageError(
-        `Cannot use "${reference}" ${where}: there is no node "${other}"`,
-        `it describes ${[...project.keys()].join(", ")}`,
-      );
-  }
-}
-
-function fill(text: string, needs: string[], before: ReadonlyMap<string, Started>): string {
-  return text.replaceAll(REFERENCE, (reference, node: string, what: "port" | "host" | "url") => {
-    const info = needs.includes(node) ? before.get(node)?.info : undefined;
-    return String((info === undefined ? null : addressOf(info))?.[what] ?? reference);
-  });
+/** Where these nodes are, as far as they have a port. */
+function addressesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, Place> {
+  return Object.fromEntries(names.flatMap((name) => {
+    const info = nodes.get(name)?.info;
+    const place = info === undefined ? null : addressOf(info);
+    return place === null ? [] : [[name, place]];
+  }));
 }
 
 /** `TOMBSTONE_DB_HOST`, `_PORT` and `_URL` for each of these nodes that has a port. */
 export function placesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, string> {
   const variables: Record<string, string> = {};
-  for (const name of names) {
-    const info = nodes.get(name)?.info;
-    const place = info === undefined ? null : addressOf(info);
+  for (const [name, place] of Object.entries(addressesOf(names, nodes))) {
     const prefix = `TOMBSTONE_${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`;
-    for (const [what, value] of Object.entries(place ?? {})) {
+    for (const [what, value] of Object.entries(place)) {
       variables[`${prefix}_${what.toUpperCase()}`] = String(value);
     }
   }

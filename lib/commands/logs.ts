@@ -11,7 +11,7 @@ import { trimLog } from "../state/log.ts";
 import { Tail } from "../state/log_tail.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { readNodeInfo } from "../state/records.ts";
-import { hasProjectFile } from "../state/workspace.ts";
+import { nodesOf } from "./nodes.ts";
 
 /** Time between two looks at a log that is followed, in milliseconds. */
 const PAUSE = 100;
@@ -25,11 +25,12 @@ export async function run(call: Call): Promise<Result> {
   const isJson = output.mode.form === "json";
   if (flags.has("follow") && (isJson || flags.has("previous"))) {
     const other = isJson ? "--json" : "--previous";
-    throw usageError(`Cannot use --follow with ${other}: that has an end`, `tombstone logs ${call.node} ${other}`);
+    throw usageError(`Cannot use --follow with ${other}: that has an end`, `tombstone logs ${other}`);
   }
   const lines = flags.text("lines");
   const count = lines === undefined ? null : parseCount("--lines", lines);
-  const names = await namesOf(call);
+  const names = await nodesOf(call);
+  if (names.length === 0) throw noNodes();
   const tails: { dir: NodeDir; tail: Tail }[] = [];
   for (const name of names) {
     const dir = await call.nodeDir(name, "find");
@@ -58,13 +59,12 @@ export async function run(call: Call): Promise<Result> {
   }
 }
 
-/** The nodes named, or those that the project describes. */
-async function namesOf(call: Call): Promise<string[]> {
-  if (call.nodes.length > 0) return [...new Set(call.nodes)];
-  if (!hasProjectFile(await call.workspace())) return [call.node];
-  const { projectOf } = await import("./described.ts");
-  const described = [...(await projectOf(call)).keys()];
-  return described.length === 0 ? [call.node] : described;
+function noNodes(): TombstoneError {
+  return new TombstoneError("Cannot show a log: there are no nodes in this workspace", {
+    kind: "nothing-there",
+    hint: "tombstone list shows every node of every workspace",
+    exitCode: EXIT.nothing,
+  });
 }
 
 function noLog(call: Call, dir: NodeDir): TombstoneError {

@@ -14,23 +14,34 @@ import { requireExecutable } from "../process/resolve_command.ts";
 import { existsDir, type NodeDir } from "../state/node_dir.ts";
 import type { RunOwner } from "../state/records.ts";
 import { type Settings, settingsOf } from "../state/settings.ts";
+import { recordedNames } from "./nodes.ts";
 import { pathOf, startAndTell, startMembers } from "./start.ts";
 
 /** Runs the command: with nodes as the project describes them, or with one as it is recorded. */
 export async function run(call: Call): Promise<Result> {
-  const { projectOf, projectIfReadable } = await import("./described.ts");
+  const { projectIfReadable } = await import("./described.ts");
   // What is wrong in the file must not keep anybody from a node that is recorded.
-  const project = await (call.nodes.length === 0 ? projectOf : projectIfReadable)(call);
+  const project = await projectIfReadable(call);
   const isDescribed = call.nodes.length === 0 ? project.size > 0 : call.nodes.some((node) => project.has(node));
   if (isDescribed) return await restartDescribed(call, project);
-  const second = call.nodes[1];
+  const names = call.nodes.length > 0 ? call.nodes : await recordedNames(call);
+  const [name, second] = names;
+  if (name === undefined) throw nothingRecorded();
   if (second !== undefined) {
     throw usageError(
-      `Cannot use the argument "${second}": nodes that no tombstone.json describes are restarted one by one`,
-      `tombstone restart ${call.node}`,
+      `Cannot restart ${names.map((node) => `"${node}"`).join(", ")} at once: no tombstone.json describes them`,
+      `one by one: tombstone restart ${name}`,
     );
   }
-  return await restartRecorded(call);
+  return await restartRecorded(call, name);
+}
+
+function nothingRecorded(): TombstoneError {
+  return new TombstoneError("Cannot restart anything: there are no nodes in this workspace", {
+    kind: "nothing-there",
+    hint: "tombstone start -- COMMAND [ARG...]",
+    exitCode: EXIT.nothing,
+  });
 }
 
 /**
@@ -46,6 +57,7 @@ async function restartDescribed(call: Call, project: Project): Promise<Result> {
   const runs = new Map(names.map((node) => [node, runOf(dirs.get(node)!)]));
   const members = (await membersOf(call, project, names))({
     running: (node) => wanted.length === 1 && wanted[0] === node ? "replace" : "keep",
+    different: "tell",
     run: (node) => runs.get(node)!,
     env: parseEnv("--env", call.flags.texts("env")),
   });
@@ -70,9 +82,9 @@ function runOf(dir: NodeDir): RunOwner | null {
  * It is one start that replaces what runs, so that a restart killed half-way leaves a tombstone that still knows the
  * command.
  */
-async function restartRecorded(call: Call): Promise<Result> {
+async function restartRecorded(call: Call, node: string): Promise<Result> {
   const given = parseEnv("--env", call.flags.texts("env"));
-  const dir = await call.nodeDir(call.node, "find");
+  const dir = await call.nodeDir(node, "find");
   const recorded = findRecorded(dir);
   const env = completeEnv(dir, recorded, given);
   const settings = {
@@ -82,7 +94,15 @@ async function restartRecorded(call: Call): Promise<Result> {
   };
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: pathOf(env) });
   const { lockTimeoutMs } = call;
-  return await startAndTell(call, { dir, settings, env, running: "replace", lockTimeoutMs, run: runOf(dir) });
+  return await startAndTell(call, {
+    dir,
+    settings,
+    env,
+    running: "replace",
+    different: "tell",
+    lockTimeoutMs,
+    run: runOf(dir),
+  });
 }
 
 /** What the node was last started with, from its commit record or, if it never came that far, from the tombstone. */

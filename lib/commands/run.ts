@@ -73,7 +73,17 @@ async function ownMember(call: Call): Promise<Members> {
   const dir = await call.nodeDir(call.node, "ensure");
   const workspace = await call.workspace();
   const running = flags.has("replace") ? "replace" : "keep";
-  const request = { dir, workspace, settings, env, lockTimeoutMs, foreign, teller, running } as const;
+  const request = {
+    dir,
+    workspace,
+    settings,
+    env,
+    lockTimeoutMs,
+    foreign,
+    teller,
+    running,
+    different: "refuse",
+  } as const;
   return (run) => [{ node: call.node, after: [], request: () => ({ ...request, run }) }];
 }
 
@@ -85,7 +95,8 @@ async function describedMembers(call: Call, usage: string): Promise<(call: Call)
   refuseFlags(call, START_FLAGS, ["timeout", "lock-timeout", "replace", "force", "trace"]);
   return async (call) => {
     const prepared = await membersOf(call, project, names);
-    return (run) => prepared({ running: (node) => runningOf(call, node), run: () => run });
+    // A test against a server that is not the described one would say nothing of the project as it is.
+    return (run) => prepared({ running: (node) => runningOf(call, node), different: "refuse", run: () => run });
   };
 }
 
@@ -104,14 +115,18 @@ function exitCodeOf({ test: { cause, status } }: RunResult): number {
 /** One document where one node was named, or is that of `--serve`; else all of them. */
 function documentOf(call: Call, { nodes, test: { status, durationMs } }: RunResult, command: string[]): unknown {
   const test = { command, exit_code: status.code, signal: status.signal, duration_ms: durationMs };
-  const documents = Array.from(nodes, ([node, { dir, info, started, recovered, stopped, serverDied, left }]) => ({
-    ...reportOfInfo(dir, info, left),
-    node,
-    started,
-    recovered,
-    stopped,
-    server_died: serverDied,
-  }));
+  const documents = Array.from(
+    nodes,
+    ([node, { dir, info, started, recovered, differs, stopped, serverDied, left }]) => ({
+      ...reportOfInfo(dir, info, left),
+      node,
+      started,
+      recovered,
+      differs,
+      stopped,
+      server_died: serverDied,
+    }),
+  );
   const isOne = call.nodes.length === 1 || call.flags.text("serve") !== undefined;
   return isOne ? { ...documents.find(({ node }) => node === call.node)!, test } : { nodes: documents, test };
 }

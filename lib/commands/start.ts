@@ -31,7 +31,7 @@ export async function run(call: Call): Promise<Result> {
   const running = call.flags.has("replace") ? "replace" : "keep";
   // The last mistake that a command line can hold is known by now; from here on there is state.
   const dir = await call.nodeDir(call.node, "ensure");
-  return await startAndTell(call, { dir, settings, env, running, lockTimeoutMs, run: null });
+  return await startAndTell(call, { dir, settings, env, running, different: "refuse", lockTimeoutMs, run: null });
 }
 
 function noCommand(call: Call): TombstoneError {
@@ -60,6 +60,7 @@ async function startDescribed(call: Call): Promise<Result> {
   refuseFlags(call, START_FLAGS, ["timeout", "lock-timeout", "replace", "force", "trace"]);
   const members = (await membersOf(call, project, names))({
     running: (node) => runningOf(call, node),
+    different: "tell",
     run: () => null,
   });
   return await startMembers(call, members);
@@ -102,7 +103,7 @@ export function nameOf(members: { node: string }[]): string {
 /** Starts, and tells of it at the moment of the commit: what remains then is only clean-up. */
 export async function startAndTell(
   call: Call,
-  request: Pick<StartRequest, "dir" | "settings" | "env" | "running" | "lockTimeoutMs" | "run">,
+  request: Pick<StartRequest, "dir" | "settings" | "env" | "running" | "different" | "lockTimeoutMs" | "run">,
 ): Promise<Result> {
   const { foreign, output: teller } = call;
   using interrupt = listenToSignals("start", call.node);
@@ -130,14 +131,14 @@ export function outputsOf(dir: NodeDir, { info }: Started): Record<string, strin
 }
 
 /** What there is to say of a node that is ready. */
-export function resultOf(dir: NodeDir, { started, info, recovered }: Started, paint: Paint = PLAIN): Result {
+export function resultOf(dir: NodeDir, { started, info, recovered, differs }: Started, paint: Paint = PLAIN): Result {
   const report = reportOfInfo(dir, info, "running");
   const where = address(report) === null ? "" : ` on ${address(report)}`;
   const more = info.also_listens.length === 0 ? "" : `, also listens on ${info.also_listens.join(", ")}`;
   const line = started
     ? `${paint.good("started")} "${dir.node}" (pid ${info.pid})${where} in ${info.ready_ms} ms${more}`
     : `"${dir.node}" is already running (pid ${info.pid})${where}`;
-  return { exitCode: EXIT.ok, document: { ...report, ready: true, started, recovered }, lines: [line] };
+  return { exitCode: EXIT.ok, document: { ...report, ready: true, started, recovered, differs }, lines: [line] };
 }
 
 /** The `PATH` that the server's command is looked up on. */

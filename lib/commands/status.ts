@@ -9,9 +9,9 @@ import { inspect, type NodeReport, type State, unreadable } from "../lifecycle/i
 import { holdSnapshot } from "../os/platform.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../state/node_dir.ts";
-import { hasProjectFile } from "../state/workspace.ts";
 import { inBatches } from "./batches.ts";
 import { NodeStream } from "./node_stream.ts";
+import { describedNames, NO_NODES } from "./nodes.ts";
 import { statusLine, StatusTable } from "./render.ts";
 
 /** Exit codes of states, as of the init scripts of the LSB; the worst first. */
@@ -52,7 +52,7 @@ export async function run(call: Call): Promise<Result> {
     return { exitCode: exitCodeOf(report.state), document: report, lines: [statusLine(report, call.output.paint)] };
   }
   const dirs = all ? everyWorkspace(call) : await ownWorkspace(call);
-  const seen = await tellNodes(call, dirs, all ? "workspace and node" : "node", "no nodes in this workspace");
+  const seen = await tellNodes(call, dirs, all ? "workspace and node" : "node", NO_NODES);
   const codes = [...seen].map(exitCodeOf) as number[];
   const exitCode = WORST_FIRST.find((code) => codes.includes(code)) ?? EXIT.nothing;
   return { exitCode, document: null, lines: [], isTold: true };
@@ -68,15 +68,10 @@ async function ownWorkspace(call: Call): Promise<Iterable<NodeDir>> {
   const state = call.findState();
   const workspace = await call.workspace();
   const known = state === null ? [] : nodesOfWorkspace(state, workspace.id);
-  const names = hasProjectFile(workspace) ? await describedNames(call) : [];
+  const names = await describedNames(call);
   if (names.length === 0) return known;
   const described = await Promise.all(names.map((name) => call.nodeDir(name, "find")));
   return [...described, ...Array.from(known).filter(({ node }) => !names.includes(node))];
-}
-
-async function describedNames(call: Call): Promise<string[]> {
-  const { projectIfReadable } = await import("./described.ts");
-  return [...(await projectIfReadable(call)).keys()];
 }
 
 /**

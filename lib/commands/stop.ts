@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { type Call, DEFAULT_NODE, type Result } from "../cli/call.ts";
+import type { Call, Result } from "../cli/call.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
 import { levelsOf } from "../lifecycle/group.ts";
 import { isKnown } from "../lifecycle/judge.ts";
 import { stop, type Stopped } from "../lifecycle/stop.ts";
 import { shareLooks } from "../process/tree.ts";
-import { nodesOfWorkspace } from "../state/node_dir.ts";
 import { inBatches } from "./batches.ts";
+import { NO_NODES, recordedNames } from "./nodes.ts";
 
 /** Nodes that are stopped at the same time. */
 const AT_ONCE = 32;
@@ -44,7 +44,7 @@ export async function run(call: Call): Promise<Result> {
     for (const line of lines.filter((line) => line !== undefined)) call.output.tell(line);
     throw firstError;
   }
-  return { exitCode: EXIT.ok, document: { nodes: results }, lines };
+  return { exitCode: EXIT.ok, document: { nodes: results }, lines: names.length === 0 ? [NO_NODES] : lines };
 }
 
 /** The nodes that are to be stopped, each with all that it needs. */
@@ -53,14 +53,8 @@ async function leaversOf(call: Call): Promise<{ node: string; after: string[] }[
   if (all && call.nodes.length > 0) throw usageError("Cannot use --all with names of nodes", "tombstone stop --all");
   // One node has no order, and must be stoppable whatever the file says.
   if (call.nodes.length === 1) return [{ node: call.node, after: [] }];
-  const { projectOf, projectIfReadable, needsOf } = await import("./described.ts");
-  const project = all || call.nodes.length > 1 ? await projectIfReadable(call) : await projectOf(call);
-  const names = all ? await everyNode(call) : call.nodes.length > 0 ? call.nodes : [...project.keys()];
-  const wanted = names.length === 0 && !all ? [DEFAULT_NODE] : [...new Set(names)];
-  return wanted.map((node) => ({ node, after: needsOf(project, node) }));
-}
-
-async function everyNode(call: Call): Promise<string[]> {
-  const state = call.findState();
-  return state === null ? [] : Array.from(nodesOfWorkspace(state, (await call.workspace()).id), (dir) => dir.node);
+  const { projectIfReadable, needsOf } = await import("./described.ts");
+  const project = await projectIfReadable(call);
+  const names = call.nodes.length > 0 ? call.nodes : [...project.keys(), ...await recordedNames(call)];
+  return [...new Set(names)].map((node) => ({ node, after: needsOf(project, node) }));
 }

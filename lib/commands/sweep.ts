@@ -11,16 +11,17 @@ import { holdSnapshot } from "../os/platform.ts";
 import { describeRecovery } from "../output/output.ts";
 import { ATTEMPT_VARIABLE, shareLooks } from "../process/tree.ts";
 import { isLocked } from "../state/lock.ts";
-import { allNodes, type NodeDir } from "../state/node_dir.ts";
+import { allNodes, type NodeDir, nodesOfWorkspace } from "../state/node_dir.ts";
 import { inBatches } from "./batches.ts";
 import { NodeStream } from "./node_stream.ts";
+import { NO_NODES } from "./nodes.ts";
 
 type Done = Omit<Swept, "action"> & { action: Swept["action"] | "locked" | "refused" };
 
 /** Nodes that are swept at the same time: they share their looks at the process table. */
 const AT_ONCE = 128;
 
-/** Runs the command. With `--all`, what refuses to be swept is told and passed over, and counts in the exit code. */
+/** Runs the command. Of several nodes, what refuses to be swept is told and passed over, and counts in the exit code. */
 export async function run(call: Call): Promise<Result> {
   const isDryRun = call.flags.has("dry-run");
   const stream = new NodeStream(call.output);
@@ -28,27 +29,31 @@ export async function run(call: Call): Promise<Result> {
     stream.add({ workspace, node, dry_run: isDryRun, ...done });
     stream.line(describe(node, done, isDryRun));
   };
+  const all = call.flags.has("all");
+  if (all && call.nodes.length > 0) {
+    throw usageError("Cannot use --all with the name of a node", "tombstone sweep --all");
+  }
   let exitCode: number = EXIT.ok;
-  if (call.flags.has("all")) {
-    if (call.nodes.length > 0) throw usageError("Cannot use --all with the name of a node", "tombstone sweep --all");
-    exitCode = await sweepAll(call, isDryRun, tell);
-  } else {
+  if (call.nodes.length === 0) exitCode = await sweepMany(call, isDryRun, tell);
+  else {
     const dir = await call.nodeDir(call.node, "find");
     tell(dir, await sweepOne(call, dir, isDryRun));
   }
-  stream.end("no nodes");
+  stream.end(all ? "no nodes" : NO_NODES);
   return { exitCode, document: null, lines: [], isTold: true };
 }
 
 /** First finds out, from one look at the system, which nodes there is anything to do for; then does it, many at a time. */
-async function sweepAll(call: Call, isDryRun: boolean, tell: (dir: NodeDir, done: Done) => void): Promise<number> {
+async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, done: Done) => void): Promise<number> {
   const state = call.findState();
   if (state === null) return EXIT.ok;
+  const workspace = call.flags.has("all") ? null : (await call.workspace()).id;
+  const dirs = () => workspace === null ? allNodes(state) : nodesOfWorkspace(state, workspace);
   const idle = new Map<string, "running" | "nothing">();
   let count = 0;
   {
     using _snapshot = holdSnapshot(ATTEMPT_VARIABLE);
-    for (const dir of allNodes(state)) {
+    for (const dir of dirs()) {
       count++;
       const found = glance(dir);
       if (found !== "work") idle.set(dir.path, found);
@@ -71,7 +76,7 @@ async function sweepAll(call: Call, isDryRun: boolean, tell: (dir: NodeDir, done
       return [dir, { action: "refused", recovered: null }];
     }
   };
-  for await (const [dir, what] of inBatches(AT_ONCE, allNodes(state), work)) {
+  for await (const [dir, what] of inBatches(AT_ONCE, dirs(), work)) {
     tell(dir, what);
     waiting.update([`${++done} of ${count} nodes`]);
   }

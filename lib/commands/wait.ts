@@ -8,29 +8,60 @@ import { EXIT, TombstoneError } from "../errors.ts";
 import { inspect, type NodeReport } from "../lifecycle/inspect.ts";
 import { sleep } from "../os/sleep.ts";
 import { Readiness } from "../probe/wait.ts";
+import { describedNames, NO_NODES, recordedNames } from "./nodes.ts";
 import { statusLine } from "./render.ts";
 
 /** How long a node may stand where nobody works on it any more, before waiting is in vain; milliseconds. */
 const PATIENCE = 2000;
 
-/** Runs the command. */
+/** Runs the command: until the node is ready that is named, or all of the workspace. */
 export async function run(call: Call): Promise<Result> {
   const timeoutMs = call.duration("timeout", 60_000);
-  const dir = await call.nodeDir(call.node, "find");
+  const [name] = call.nodes;
+  // What is described is waited for though nobody may have begun to start it yet.
+  const fixed = name === undefined ? await describedNames(call) : [name];
   const begun = performance.now();
-  using waiting = call.output.wait(dir);
-  const readiness = new Readiness();
+  using waiting = call.output.wait(await call.nodeDir(fixed[0] ?? call.node, "find"));
+  const readiness = new Map<string, Readiness>();
   for (let pause = 5;; pause = Math.min(pause * 1.5, 50)) {
-    const report = await inspect(dir, readiness);
-    if (report.state === "running" && report.ready) {
-      return { exitCode: EXIT.ok, document: report, lines: [statusLine(report, call.output.paint)] };
+    const reports = await look(call, readiness, fixed, name === undefined ? await recordedNames(call) : []);
+    const others = reports.filter((report) => report.state !== "running" || !report.ready);
+    if (reports.length > 0 && others.length === 0) {
+      const lines = reports.map((report) => statusLine(report, call.output.paint));
+      return { exitCode: EXIT.ok, document: name === undefined ? { nodes: reports } : reports[0], lines };
     }
-    waiting.update([`it is ${report.state}${report.reason === null ? "" : `, ${report.reason}`}`]);
+    waiting.update(reports.length === 0 ? [NO_NODES] : others.map((report) => describe(report, fixed.length !== 1)));
     const elapsed = performance.now() - begun;
-    if (isInVain(report) && elapsed >= Math.min(PATIENCE, timeoutMs)) throw inVain(report);
-    if (elapsed >= timeoutMs) throw notReady(report, timeoutMs);
+    const vain = others.find(isInVain);
+    if (vain !== undefined && elapsed >= Math.min(PATIENCE, timeoutMs)) throw inVain(vain);
+    if (elapsed >= timeoutMs) throw others[0] === undefined ? noNodes(timeoutMs) : notReady(others[0], timeoutMs);
     await sleep(Math.min(pause, timeoutMs - elapsed + 1));
   }
+}
+
+/**
+ * The nodes that are waited for. Of those that are merely recorded, none that is stopped: somebody wanted that; and
+ * beside described ones, only those that run or are about to.
+ */
+async function look(
+  call: Call,
+  readiness: Map<string, Readiness>,
+  fixed: string[],
+  recorded: string[],
+): Promise<NodeReport[]> {
+  const reports: NodeReport[] = [];
+  for (const node of new Set([...fixed, ...recorded])) {
+    if (!readiness.has(node)) readiness.set(node, new Readiness());
+    const report = await inspect(await call.nodeDir(node, "find"), readiness.get(node));
+    const isUnderWay = report.state === "running" || report.state === "starting";
+    const counts = isUnderWay || fixed.length === 0 && report.state !== "stopped";
+    if (fixed.includes(node) || counts) reports.push(report);
+  }
+  return reports;
+}
+
+function describe({ node, state, reason }: NodeReport, isOneOfMany: boolean): string {
+  return `${isOneOfMany ? `"${node}"` : "it"} is ${state}${reason === null ? "" : `, ${reason}`}`;
 }
 
 /** Whether only a new start could still make it ready. One may just be about to begin, hence the patience. */
@@ -58,4 +89,13 @@ function notReady(report: NodeReport, timeoutMs: number): TombstoneError {
       details: { node: report.node, state: report.state, timeout_ms: timeoutMs },
     },
   );
+}
+
+function noNodes(timeoutMs: number): TombstoneError {
+  return new TombstoneError(`Cannot wait any longer: there are ${NO_NODES} after ${timeoutMs} ms`, {
+    kind: "not-ready",
+    hint: "tombstone list shows every node of every workspace",
+    exitCode: EXIT.notReady,
+    details: { timeout_ms: timeoutMs },
+  });
 }

@@ -62,6 +62,7 @@ export function settingsFrom(source: Source, command: string[]): Settings {
     stdin_open: flags.has("stdin-open"),
     outlive_ci_job: flags.has("outlive-ci-job"),
     log: readLog(source),
+    needs: {},
   };
 }
 

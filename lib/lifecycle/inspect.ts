@@ -72,6 +72,8 @@ export interface NodeReport {
   dir: string;
   /** What this call found left of an earlier start or server. */
   recovered: Recovered | null;
+  /** In what a node that was running differs from what this call wants. */
+  differs: string[];
 }
 
 function emptyReport(dir: NodeDir, state: State, reason: string | null): NodeReport {
@@ -97,6 +99,7 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null): NodeRep
     log_size: sizeOf(dir.log),
     dir: dir.path,
     recovered: null,
+    differs: [],
   };
 }
 

@@ -10,7 +10,7 @@ import { isEvent } from "../state/probes.ts";
 import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/records.ts";
-import type { Settings } from "../state/settings.ts";
+import { differencesOf, differentRunning } from "./difference.ts";
 import { findMain } from "./judge.ts";
 import type { Started, StartRequest } from "./request.ts";
 
@@ -18,10 +18,12 @@ import type { Started, StartRequest } from "./request.ts";
  * Reports a node that already runs, once its probes pass.
  *
  * @returns `null` if it ends meanwhile
- * @throws {TombstoneError} its probes do not pass in time
+ * @throws {TombstoneError} its probes do not pass in time, or it is not what was asked for
  */
 export async function joinRunning(request: StartRequest, info: NodeInfo): Promise<Started | null> {
   const { dir, settings, teller } = request;
+  const differences = differencesOf(info, request);
+  if (differences.length > 0 && request.different === "refuse") throw differentRunning(dir, info, request, differences);
   const outcome = await untilJoined(request, info);
   switch (outcome.kind) {
     case "ready":
@@ -48,13 +50,13 @@ export async function joinRunning(request: StartRequest, info: NodeInfo): Promis
   }
   trimLog(dir.log, info.log.max_bytes);
   if (info.run !== null) teller.warn(`"${dir.node}" ends with the run, pid ${info.run.pid}, that started it`);
-  const differs = describeDifference(info, settings);
-  if (differs !== null) {
+  if (differences.length > 0) {
+    const found = differences.map(({ text }) => text).join(" and ");
     teller.warn(
-      `"${dir.node}" already runs with another ${differs}; add --replace to stop that one and start this one`,
+      `"${dir.node}" runs as it was started, with ${found}; tombstone restart ${dir.node} starts it as described`,
     );
   }
-  return { started: false, info, recovered: null };
+  return { started: false, info, recovered: null, differs: differences.map(({ what }) => what) };
 }
 
 function untilJoined({ dir, settings, teller, abort }: StartRequest, info: NodeInfo): Promise<Outcome> {
@@ -87,13 +89,4 @@ export function subjectOf(dir: NodeDir, info: NodeInfo): Subject {
     notifications: null,
     known: { host: info.bind_addr ?? info.host, port: info.port, nonce: info.nonce },
   };
-}
-
-/** In words, what of the request a running node does not meet; `null` if nothing. */
-function describeDifference(info: NodeInfo, settings: Settings): string | null {
-  if (JSON.stringify(info.command) !== JSON.stringify(settings.command)) return `command (${info.command.join(" ")})`;
-  if (info.cwd !== settings.cwd) return `directory (${info.cwd})`;
-  const wanted = settings.port_request;
-  if (wanted !== null && wanted !== 0 && wanted !== info.port) return `port (${info.port})`;
-  return null;
 }

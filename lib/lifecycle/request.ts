@@ -24,6 +24,13 @@ export interface StartRequest {
   lockTimeoutMs: number;
   /** What to do when the node already runs. */
   running: "keep" | "replace";
+  /**
+   * What to do when it runs with another command, directory, port or host than this call wants, or was told another
+   * address of a node that it comes after: refuse to join it, or tell.
+   */
+  different: "refuse" | "tell";
+  /** The command as it is with these addresses of the nodes that it comes after; default: `settings.command`. */
+  commandAt?: (needs: Settings["needs"]) => string[];
   /** What to do with records of another machine or pid namespace. */
   foreign: "refuse" | "force";
   /** Aborted when the starter is told to end; the reason is the error to end with. */
@@ -44,4 +51,6 @@ export interface Started {
   info: NodeInfo;
   /** What an earlier start or server had left; `null` if nothing. */
   recovered: Recovered | null;
+  /** In what a node that was running differs from what this call wants: `command`, `cwd`, `port`, `db.port`, … */
+  differs: string[];
 }

@@ -14,6 +14,7 @@ import { chooseFreePort, type ChosenPort } from "../probe/free_port.ts";
 import { findOccupant, findUnixOccupant, type Owner } from "../probe/listener.ts";
 import { Notifications } from "../probe/notify.ts";
 import { launch } from "../process/launcher.ts";
+import { fillPort } from "../config/references.ts";
 import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock, stateRemoved } from "../state/lock.ts";
 import { rotateLog } from "../state/log.ts";
@@ -113,9 +114,12 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     progress.hasSpawned = true;
     return launch(dir, {
       attempt,
-      command: request.settings.command.map((word) => port === null ? word : word.replaceAll("{port}", String(port))),
+      command: request.settings.command.map((word) => fillPort(word, port)),
       cwd: request.settings.cwd,
-      env: notifications === null ? request.env : { ...request.env, NOTIFY_SOCKET: notifications.address },
+      env: {
+        ...Object.fromEntries(Object.entries(request.env).map(([name, value]) => [name, fillPort(value, port)])),
+        ...(notifications === null ? {} : { NOTIFY_SOCKET: notifications.address }),
+      },
       drop: droppedVariables(request.settings),
       inherit: request.settings.clear_env ? "basics" : "all",
       port,
@@ -128,7 +132,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     );
   }
   pass("spawned", teller, `pid ${launched.pid}`);
-  const started = (info: NodeInfo): Started => ({ started: true, info, recovered });
+  const started = (info: NodeInfo): Started => ({ started: true, info, recovered, differs: [] });
   const attempted = new Attempt(request, { hold, tombstone, port, launched, launchedAt, notifications });
   return started(await attempted.untilCommitted((info) => request.onCommit?.(started(info))));
 }

@@ -27,6 +27,16 @@ export interface LogSettings {
   max_bytes: number;
 }
 
+/** Where a node was to be found. */
+export interface Place {
+  /** Address. */
+  host: string;
+  /** Port. */
+  port: number;
+  /** Both as a URL. */
+  url: string;
+}
+
 /** The recorded settings of a node. */
 export interface Settings {
   /** Program and arguments, `{port}` not yet replaced. */
@@ -63,6 +73,8 @@ export interface Settings {
   outlive_ci_job: boolean;
   /** How much of the server's output is kept. */
   log: LogSettings;
+  /** Where the nodes were that it comes after, by name: it was told so in its command and environment. */
+  needs: Record<string, Place>;
 }
 
 /** Most logs of earlier starts that can be asked for. */
@@ -87,6 +99,7 @@ export const DEFAULTS: Settings = {
   stdin_open: false,
   outlive_ci_job: false,
   log: { keep: 3, max_bytes: 50_000_000 },
+  needs: {},
 };
 
 const isAbsolute = (path: string) => path.startsWith("/");
@@ -128,7 +141,19 @@ export function readSettings(fields: Fields): Settings {
       keep: asNumber(log.keep, 0, MOST_LOGS) ?? DEFAULTS.log.keep,
       max_bytes: asNumber(log.max_bytes, 0, Number.MAX_SAFE_INTEGER) ?? DEFAULTS.log.max_bytes,
     },
+    needs: readNeeds(fields.needs),
   };
+}
+
+function readNeeds(value: unknown): Record<string, Place> {
+  return Object.fromEntries(
+    Object.entries(asFields(value)).flatMap(([node, place]) => {
+      const host = asString(asFields(place).host);
+      const port = asNumber(asFields(place).port, 1, 65535);
+      const url = asString(asFields(place).url);
+      return host === null || port === null || url === null ? [] : [[node, { host, port, url }]];
+    }),
+  );
 }
 
 /** Signals that may be asked for to stop a server; signal(7). */

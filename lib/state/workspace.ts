@@ -46,6 +46,28 @@ function slug(name: string): string {
   return name.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[._-]+/, "").slice(0, 48) || "workspace";
 }
 
+/** Name of a node when none is given. */
+const NODE = "node";
+
+/**
+ * What a node is called when nobody names it: the last part of the directory that it is started in, so that two packages
+ * of one repository are two nodes.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { nodeNameOf } from "./workspace.ts";
+ *
+ * assertEquals(nodeNameOf("/src/shop/apps/web"), "web");
+ * assertEquals(nodeNameOf("/"), "node");
+ * ```
+ */
+export function nodeNameOf(directory: string): string {
+  const name = basename(directory).replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[._-]+/, "").slice(0, 64)
+    .replace(/-+$/, "");
+  return name === "" || name === "workspace.json" ? NODE : name;
+}
+
 /**
  * The workspace of the current directory.
  *

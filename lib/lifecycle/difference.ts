@@ -1,0 +1,95 @@
+/**
+ * What of a call a running node does not meet.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { NodeInfo } from "../state/records.ts";
+import { DEFAULTS } from "../state/settings.ts";
+import type { StartRequest } from "./request.ts";
+
+/** Something in which a running node differs from what a call wants. */
+export interface Difference {
+  /** `command`, `cwd`, `port`, `host`, `env`, or `db.port` of a node that it comes after. */
+  what: string;
+  /** In words: what it has instead. */
+  text: string;
+}
+
+/** The differences; none if it is what was asked for. Values of variables are not recorded, so only names can differ. */
+export function differencesOf(info: NodeInfo, request: StartRequest): Difference[] {
+  const { settings, commandAt } = request;
+  const differences: Difference[] = [];
+  const add = (what: string, text: string) => differences.push({ what, text });
+  // An address that has changed is one difference, and not another one of the command that holds it.
+  const command = commandAt?.({ ...settings.needs, ...info.needs }) ?? settings.command;
+  if (info.command.length > 0 && JSON.stringify(words(info.command)) !== JSON.stringify(words(command))) {
+    add("command", `another command (${info.command.join(" ")})`);
+  }
+  if (info.command.length > 0 && !isSameDirectory(info.cwd, settings.cwd)) {
+    add("cwd", `another directory (${info.cwd})`);
+  }
+  const port = settings.port_request;
+  if (port !== null && port !== 0 && ![info.port, info.port_request].includes(port)) {
+    add("port", info.port === 0 ? "no port" : `another port (${info.port})`);
+  }
+  const { host } = settings;
+  if (host !== DEFAULTS.host && host !== info.host && host !== info.bind_addr) {
+    add("host", `another host (${info.bind_addr ?? info.host})`);
+  }
+  if (request.different === "tell" || commandAt !== undefined) {
+    const names = (list: string[]) => list.toSorted().join(" ");
+    if (names(info.env_names) !== names(settings.env_names)) add("env", "other variables");
+  }
+  for (const [node, place] of Object.entries(settings.needs)) {
+    const told = info.needs[node];
+    if (told !== undefined && told.port !== place.port) add(`${node}.port`, `an old port of "${node}" (${told.port})`);
+    if (told !== undefined && told.host !== place.host) add(`${node}.host`, `an old host of "${node}" (${told.host})`);
+  }
+  return differences;
+}
+
+/** Characters of a line that a shell takes as they stand, so that it is the same as the list of its words. */
+const PLAIN_LINE = /^[\w@%+:,./-][\w@%+=:,./-]*( [\w@%+=:,./-]+)*$/;
+
+/** `sh -c "npm run dev"` is what `npm run dev` is. */
+function words(command: string[]): string[] {
+  const [shell, option, line, ...more] = command;
+  const isLine = shell === "/bin/sh" && option === "-c" && line !== undefined && more.length === 0;
+  if (!isLine || !PLAIN_LINE.test(line.trim()) || /^\S*=/.test(line.trim())) return command;
+  return line.trim().split(" ");
+}
+
+/** Links may lead to one directory by several paths. */
+function isSameDirectory(one: string, other: string): boolean {
+  if (one === other) return true;
+  try {
+    return Deno.realPathSync(one) === Deno.realPathSync(other);
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return false; // it is gone, or not to be seen
+    throw error;
+  }
+}
+
+/** Refuses to join a node that is not what was asked for: exit code 1. */
+export function differentRunning(dir: NodeDir, info: NodeInfo, request: StartRequest, found: Difference[]) {
+  const isDescribed = request.commandAt !== undefined;
+  return new TombstoneError(
+    `Cannot start "${dir.node}": it already runs, pid ${info.pid}, with ${found.map(({ text }) => text).join(" and ")}`,
+    {
+      kind: "different-running",
+      hint: isDescribed
+        ? `tombstone restart ${dir.node}, or add --replace`
+        : "add --replace to stop that one and start this one, or give this one a name of its own",
+      exitCode: EXIT.failed,
+      details: {
+        differs: found.map(({ what }) => what),
+        pid: info.pid,
+        command: info.command,
+        cwd: info.cwd,
+        port: info.port === 0 ? null : info.port,
+      },
+    },
+  );
+}

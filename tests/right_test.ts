@@ -1,0 +1,158 @@
+/** The right server: which node is meant, and that nobody is joined who is not what was asked for. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type Document, exists, fixture, freePort, isRunning, Sandbox } from "./support/sandbox.ts";
+
+/** Writes `tombstone.json`. */
+function describe(sandbox: Sandbox, nodes: Record<string, unknown>): void {
+  Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes }, null, 2));
+}
+
+/** Two packages of one repository. */
+function packages(sandbox: Sandbox): [string, string] {
+  Deno.mkdirSync(`${sandbox.project}/.git`);
+  const [a, b] = [`${sandbox.project}/apps/a`, `${sandbox.project}/apps/b`];
+  for (const dir of [a, b]) Deno.mkdirSync(dir, { recursive: true });
+  return [a, b];
+}
+
+const serve = (...options: string[]) => `exec ${fixture(...options).join(" ")}`;
+const found = (document: Document) => document.nodes.map(({ node, state }: Document) => `${node} ${state}`);
+
+Deno.test("two packages of one repository are two nodes: run in one never tests the server of the other", async () => {
+  await using sandbox = await Sandbox.create();
+  const [a, b] = packages(sandbox);
+  const [first, second] = [freePort(), freePort()];
+  const one = await sandbox.json(["start", "--port", String(first), "--", ...fixture()], { cwd: a });
+  assertEquals(one.node, "a");
+  const ran = await sandbox.run(
+    ["run", "--port", String(second), "--serve", serve(), "--", "sh", "-c", 'echo "$PORT"'],
+    { cwd: b },
+  );
+  assertEquals([ran.code, ran.stdout], [0, `${second}\n`], ran.stderr);
+  const two = await sandbox.json(["start", "--port", String(second), "--", ...fixture()], { cwd: b });
+  assertEquals([two.node, two.port, two.started], ["b", second, true]);
+  assertEquals(found(await sandbox.json(["status"])), ["a running", "b running"]);
+});
+
+Deno.test("the default name is the directory's, cleaned", async () => {
+  await using sandbox = await Sandbox.create();
+  const cases = [
+    ["my shop (copy)", "my-shop-copy"],
+    [".hidden", "hidden"],
+    ["café", "caf"],
+    ["日本", "node"],
+    ["workspace.json", "node"],
+    ["x".repeat(80), "x".repeat(64)],
+  ];
+  for (const [directory, name] of cases) {
+    const cwd = `${sandbox.root}/${directory}`;
+    Deno.mkdirSync(cwd);
+    const started = await sandbox.json(["start", "--no-probe", "--", "sleep", "600"], { cwd });
+    assertEquals(started.node, name);
+    assertEquals(found(await sandbox.json(["stop"], { cwd })), [`${name} stopped`]);
+  }
+});
+
+Deno.test("a node that runs with another command, directory, port or host is not joined, and no test runs", async () => {
+  await using sandbox = await Sandbox.create();
+  Deno.mkdirSync(`${sandbox.project}/sub`);
+  const port = freePort();
+  const first = await sandbox.json(["start", "web", "--port", String(port), "--", ...fixture("say=a")]);
+  const cases: [string[], string[], string][] = [
+    [["start", "web", "--", ...fixture("say=b")], ["command"], "another command (node "],
+    [["start", "web", "--cwd", "sub", "--", ...fixture("say=a")], ["cwd"], `another directory (${sandbox.project})`],
+    [["start", "web", "--port", "1", "--", ...fixture("say=a")], ["port"], `another port (${port})`],
+    [["start", "web", "--host", "127.0.0.2", "--", ...fixture("say=a")], ["host"], "another host (127.0.0.1)"],
+    [["run", "web", "--serve", serve("say=b"), "--", "touch", "tested"], ["command"], "another command"],
+    [["run", "web", "--port", "1", "--serve", serve("say=a"), "--", "touch", "tested"], ["command", "port"], "and"],
+  ];
+  for (const [args, differs, message] of cases) {
+    const { error } = await sandbox.json(args, { code: 1 });
+    assertEquals([error.kind, error.differs, error.pid], ["different-running", differs, first.pid], args.join(" "));
+    assertStringIncludes(error.message, message);
+    assertStringIncludes(error.hint, "--replace");
+  }
+  assert(!exists(`${sandbox.project}/tested`), "a test ran against another server");
+  for (const flags of [[], ["--port", "0"], ["--port", String(port)], ["--host", "127.0.0.1"], ["--cwd", "."]]) {
+    const again = await sandbox.json(["start", "web", ...flags, "--", ...fixture("say=a")]);
+    assertEquals([again.pid, again.started, again.differs], [first.pid, false, []]);
+  }
+  // A line for the shell without anything that only a shell knows is the same as its words.
+  Deno.symlinkSync(sandbox.project, `${sandbox.root}/link`);
+  const line = fixture("say=a").join(" ");
+  const linked = ["run", "web", "--cwd", `${sandbox.root}/link`, "--serve", line, "--", "sh", "-c", "exit 7"];
+  assertEquals((await sandbox.run(linked)).code, 7);
+  assertEquals((await sandbox.assertOneServer("web")).pid, first.pid);
+  const replaced = await sandbox.json(["start", "web", "--replace", "--port", "0", "--", ...fixture("say=b")]);
+  assertEquals(replaced.started, true);
+  assertEquals(isRunning(first.pid), false);
+});
+
+Deno.test("--port 0 and {port} in the command make no difference, and two worktrees are two nodes", async () => {
+  await using sandbox = await Sandbox.create();
+  const [a, b] = [`${sandbox.root}/one/shop`, `${sandbox.root}/two/shop`];
+  const start = ["start", "--port", "0", "--", ...fixture("port={port}")];
+  const pids = new Set<number>();
+  for (const cwd of [a, b]) {
+    Deno.mkdirSync(cwd, { recursive: true });
+    const first = await sandbox.json(start, { cwd });
+    const again = await sandbox.json(start, { cwd });
+    assertEquals([first.node, again.pid, again.started], ["shop", first.pid, false]);
+    pids.add(first.pid);
+  }
+  assertEquals(pids.size, 2);
+  // In one workspace by name, they are the same node, but not the same server.
+  const named = [...start.slice(0, 1), "--workspace", "w", ...start.slice(1)];
+  await sandbox.json(named, { cwd: a });
+  assertEquals((await sandbox.json(named, { cwd: b, code: 1 })).error.differs, ["cwd"]);
+});
+
+Deno.test("a description that has changed is told by start, and refused by run", async () => {
+  await using sandbox = await Sandbox.create();
+  const port = freePort();
+  const nodes = { db: { command: fixture(), port: 0 }, web: { command: fixture("say=a"), port, after: ["db"] } };
+  describe(sandbox, nodes);
+  const [, web] = (await sandbox.json(["start"])).nodes;
+  assertEquals(web.differs, []);
+  describe(sandbox, { ...nodes, web: { ...nodes.web, command: fixture("say=b"), env: { A: 1 } } });
+  const ran = await sandbox.run(["start", "web", "--json"]);
+  assertEquals(ran.code, 0, ran.stderr);
+  const document = JSON.parse(ran.stdout);
+  assertEquals([document.pid, document.started, document.differs], [web.pid, false, ["command", "env"]]);
+  assertMatch(ran.stderr, /warning: "web" runs as it was started, with another command .* tombstone restart web/);
+  const { error } = await sandbox.json(["run", "--", "touch", "tested"], { code: 1 });
+  assertEquals([error.kind, error.differs], ["different-running", ["command", "env"]]);
+  assertStringIncludes(error.hint, "tombstone restart web");
+  assert(!exists(`${sandbox.project}/tested`), "a test ran against another server");
+  assertEquals((await sandbox.json(["restart", "web"])).started, true);
+  assertEquals((await sandbox.json(["start", "web"])).differs, []);
+  assertEquals((await sandbox.run(["run", "--", "true"])).code, 0);
+});
+
+Deno.test("without a name, every command finds the nodes of the workspace", async () => {
+  await using sandbox = await Sandbox.create();
+  for (const [command, code] of [["stop", 0], ["sweep", 0], ["restart", 3], ["logs", 3], ["status", 3]] as const) {
+    const ran = await sandbox.run([command]);
+    assertEquals(ran.code, code, command);
+    assertStringIncludes(ran.stdout + ran.stderr, "no nodes in this workspace");
+  }
+  const early = sandbox.run(["wait", "--json"]);
+  const started = await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("say=hello")]);
+  const waited = await early;
+  assertEquals([waited.code, found(JSON.parse(waited.stdout))], [0, ["web running"]]);
+  assertEquals((await sandbox.run(["logs"])).stdout, "hello\n");
+  const restarted = await sandbox.json(["restart"]);
+  assert(restarted.started && restarted.pid !== started.pid);
+  await sandbox.run(["start", "api", "--port", "0", "--", ...fixture()], { env: { TOMBSTONE_KILL_AT: "waiting" } });
+  assertEquals((await sandbox.run(["wait"])).code, 1, "one of them is interrupted");
+  const swept = await sandbox.json(["sweep"]);
+  assertEquals(swept.nodes.map(({ node, action }: Document) => `${node} ${action}`), ["api swept", "web running"]);
+  await sandbox.json(["start", "api", "--port", "0", "--", ...fixture()]);
+  assertEquals(found(await sandbox.json(["wait"])), ["api running", "web running"]);
+  const two = await sandbox.run(["restart"]);
+  assertEquals(two.code, 2);
+  assertStringIncludes(two.stderr, "tombstone restart api");
+  const stopped = await sandbox.run(["stop"]);
+  assertMatch(stopped.stdout, /^stopped "api" .*\nstopped "web" .*\n$/);
+  assertEquals(sandbox.processes(), []);
+});
