@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { dirname } from "@std/path/posix/dirname";
 import { forgeMany, type Kind, kindOf, nameOf } from "./support/many.ts";
-import { COMMAND, type Document, fixture, isRunning, Sandbox } from "./support/sandbox.ts";
+import { COMMAND, type Document, exists, fixture, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 
 const COUNT = 1500;
@@ -158,4 +158,34 @@ Deno.test({
     assert(counts.length > 0, plain.slice(0, 5).join("\n"));
     assertEquals(counts, counts.toSorted((a, b) => a - b));
   },
+});
+
+Deno.test("a node that is started while others are looked at is never called dead", async () => {
+  await using sandbox = await Sandbox.create();
+  // One that died: that is what the records say until it is started anew.
+  const start = ["start", "web", "--workspace", "w2", "--port", "0", "--", ...fixture()];
+  const first = await sandbox.json(start);
+  const others = `${sandbox.state}/w1`;
+  for (let number = 0; number < 70; number++) Deno.mkdirSync(`${others}/n${number}`, { recursive: true, mode: 0o700 });
+  // The look at the processes is over when the first node's probe is asked, which holds up the first batch of nodes.
+  const [looked, go] = [`${sandbox.root}/looked`, `${sandbox.root}/go`];
+  const hold = `if test -e ${sandbox.root}/hold; then touch ${looked}; until test -e ${go}; do sleep 0.01; done; fi`;
+  await sandbox.json(["start", "a", "--workspace", "w1", "--exec", hold, "--", "sleep", "600"]);
+  Deno.writeTextFileSync(`${sandbox.root}/hold`, "");
+  for (const args of [["list"], ["status", "--all"]]) {
+    Deno.kill((await sandbox.json(["status", "web", "--workspace", "w2"])).pid, "SIGKILL");
+    await until("it is gone", async () => (await sandbox.run(["status", "web", "--workspace", "w2"])).code === 1);
+    const looking = sandbox.spawn([...args, "--json"]);
+    await until("it looks", () => exists(looked));
+    looking.kill("SIGSTOP");
+    const { pid } = await sandbox.json(start);
+    assert(pid !== first.pid);
+    Deno.writeTextFileSync(go, "");
+    looking.kill("SIGCONT");
+    const { nodes } = JSON.parse(new TextDecoder().decode((await looking.output()).stdout));
+    const web = nodes.find(({ workspace }: Document) => workspace === "w2");
+    assertEquals([web.state, web.pid, web.ready], ["running", pid, true], args.join(" "));
+    Deno.removeSync(looked);
+    Deno.removeSync(go);
+  }
 });

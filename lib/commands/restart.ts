@@ -9,7 +9,8 @@ import { parseEnv } from "../config/values.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
 import type { Project } from "../config/project_file.ts";
 import { stopGroup } from "../lifecycle/group.ts";
-import { collectEvidence, judge } from "../lifecycle/judge.ts";
+import { collectEvidence } from "../lifecycle/judge.ts";
+import { lookAt } from "../lifecycle/look.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
 import { existsDir, type NodeDir } from "../state/node_dir.ts";
 import type { RunOwner } from "../state/records.ts";
@@ -74,7 +75,7 @@ async function restartDescribed(call: Call, project: Project): Promise<Result> {
 
 /** The run that a node belongs to, which it goes on to do. */
 function runOf(dir: NodeDir): RunOwner | null {
-  const judgement = judge(collectEvidence(dir));
+  const { judgement } = lookAt(dir);
   return judgement.kind === "running" ? judgement.info.run : null;
 }
 

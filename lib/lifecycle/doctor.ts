@@ -8,7 +8,8 @@ import { isAlive, platform } from "../os/platform.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { allNodes, type NodeDir } from "../state/node_dir.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
-import { collectEvidence, judge } from "./judge.ts";
+import { collectEvidence } from "./judge.ts";
+import { lookAt } from "./look.ts";
 
 /** One thing that was looked at. */
 export interface Check {
@@ -116,7 +117,7 @@ function checkNode(dir: NodeDir): Check {
   const name = `"${dir.node}" of ${dir.workspace}`;
   const sweep = `tombstone sweep ${where}`;
   try {
-    const judgement = judge(collectEvidence(dir));
+    const { judgement } = lookAt(dir);
     switch (judgement.kind) {
       case "running":
         return well("node", `${name} runs as pid ${judgement.info.pid}`);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { askSystem, isSinceSnapshot } from "../os/platform.ts";
 import { urlOf } from "../probe/http.ts";
 import { Readiness } from "../probe/wait.ts";
 import { sizeOf } from "../state/durable.ts";
@@ -11,7 +12,7 @@ import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, readPortFile, type Tombstone } from "../state/records.ts";
 import { subjectOf } from "./join.ts";
-import { collectEvidence, judge } from "./judge.ts";
+import { lookAt } from "./look.ts";
 import type { Recovered } from "./recover.ts";
 
 /** Where a node stands. */
@@ -160,8 +161,7 @@ function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, rea
  * @param readiness the same one for every look at this node, where it is looked at again and again
  */
 export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness()): Promise<NodeReport> {
-  const evidence = collectEvidence(dir, "listed");
-  const judgement = judge(evidence);
+  const { evidence, judgement } = lookAt(dir, "listed");
   switch (judgement.kind) {
     case "stopped":
       return emptyReport(dir, "stopped", null);
@@ -170,7 +170,7 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
       trimLog(dir.log, info.log.max_bytes);
       const stale = findForeignNonce(dir, info);
       if (stale !== null) return reportOfInfo(dir, info, "stale", stale);
-      const obstacles = await readiness.obstacles(info.probes, subjectOf(dir, info));
+      const obstacles = await obstaclesOf(dir, info, readiness);
       const reason = describeRunning(dir, info, obstacles);
       return { ...reportOfInfo(dir, info, "running", reason), ready: obstacles.length === 0 };
     }
@@ -205,6 +205,14 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
     case "foreign":
       return emptyReport(dir, "unknown", judgement.reason);
   }
+}
+
+/** What keeps it from being ready; of one that became so after the look at the system that is held, by a look of its own. */
+async function obstaclesOf(dir: NodeDir, info: NodeInfo, readiness: Readiness): Promise<string[]> {
+  const obstacles = await readiness.obstacles(info.probes, subjectOf(dir, info));
+  if (obstacles.length === 0 || info.ready_at === null || !isSinceSnapshot(Date.parse(info.ready_at))) return obstacles;
+  using _system = askSystem();
+  return await new Readiness().obstacles(info.probes, subjectOf(dir, info));
 }
 
 /** In words, what keeps a running node from being all right; `null` if nothing does. */

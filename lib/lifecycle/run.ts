@@ -17,7 +17,8 @@ import type { NodeInfo, RunOwner } from "../state/records.ts";
 import { withLog } from "./failure.ts";
 import { type ForegroundEnd, runForeground } from "./foreground.ts";
 import { endedBy, type EndSignal, Signals } from "./interrupt.ts";
-import { collectEvidence, findMain, judge } from "./judge.ts";
+import { findMain } from "./judge.ts";
+import { lookAt } from "./look.ts";
 import { type Member, startGroup, stopGroup } from "./group.ts";
 import type { Started } from "./request.ts";
 import type { StopOptions, Stopped } from "./stop.ts";
@@ -159,7 +160,7 @@ class Server {
   /** Whether it has ended by itself since the last look: not if somebody has stopped it, or is about to start it anew. */
   hasJustDied(): boolean {
     if (this.#hasDied || findMain(this.#info) !== null || isLocked(this.dir)) return false;
-    const judgement = judge(collectEvidence(this.dir));
+    const { judgement } = lookAt(this.dir);
     if (judgement.kind === "running") this.#info = judgement.info;
     this.#hasDied = judgement.kind === "died";
     return this.#hasDied;
@@ -174,7 +175,7 @@ class Server {
 }
 
 function findRunning(dir: NodeDir): NodeInfo | null {
-  const judgement = judge(collectEvidence(dir));
+  const { judgement } = lookAt(dir);
   return judgement.kind === "running" ? judgement.info : null;
 }
 

@@ -14,6 +14,7 @@ import { type NodeInfo, writeNodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
 import { endGracefully } from "./end.ts";
 import { collectEvidence, type Evidence, judge, type Judgement } from "./judge.ts";
+import { lookAt } from "./look.ts";
 import { foresee, recover, type Recovered, takeOver } from "./recover.ts";
 import { sweepFiles, tidy } from "./sweep_files.ts";
 import { pass } from "./step.ts";
@@ -157,8 +158,7 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
 
 /** Whether there is anything for {@linkcode sweep} to do; by a look that changes nothing and takes no lock. */
 export function glance(dir: NodeDir): "running" | "nothing" | "work" {
-  const evidence = collectEvidence(dir, "listed");
-  const judgement = judge(evidence);
+  const { evidence, judgement } = lookAt(dir, "listed");
   if (judgement.kind === "unrecorded") return "work";
   if (evidence.entries.some((name) => name !== "lock" && !isPermanent(name, judgement))) return "work";
   return judgement.kind === "running" ? "running" : "nothing";
@@ -172,8 +172,7 @@ function isPermanent(name: string, judgement: Judgement): boolean {
 
 /** What {@linkcode sweep} would do now. */
 export async function foreseeSweep(dir: NodeDir): Promise<Swept> {
-  const evidence = collectEvidence(dir);
-  const judgement = judge(evidence);
+  const { evidence, judgement } = lookAt(dir);
   if (judgement.kind === "running") return { action: "running", recovered: null };
   const recovered = await foresee(dir, evidence, judgement);
   return { action: recovered === null ? "nothing" : "swept", recovered };

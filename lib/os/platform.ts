@@ -127,19 +127,46 @@ export function requireSight(): void {
   });
 }
 
+let held: { platform: Platform; takenAt: number } | null = null;
+let asking = 0;
+
+function choose(): void {
+  platform = held === null || asking > 0 ? system : held.platform;
+}
+
 /**
  * From now on, until disposed, everybody is answered from one look at the system. For commands that only tell; whoever
- * acts on what it sees has to look itself.
+ * acts on what it sees has to look itself, and so has whoever says that something is gone: it may have come since.
  *
  * @param variable the variable of processes that will be asked for
  */
 export function holdSnapshot(variable: string): Disposable {
   requireSight();
-  const before = platform;
-  platform = snapshotOf(before, variable);
+  const before = held;
+  const takenAt = Date.now();
+  held = { platform: snapshotOf(system, variable), takenAt };
+  choose();
   return {
     [Symbol.dispose]() {
-      platform = before;
+      held = before;
+      choose();
     },
   };
+}
+
+/** Until disposed, everybody is answered by the system as it is, held look or not. */
+export function askSystem(): Disposable {
+  asking++;
+  choose();
+  return {
+    [Symbol.dispose]() {
+      asking--;
+      choose();
+    },
+  };
+}
+
+/** Whether what happened at this moment, in milliseconds since 1970, may be missing in the look that is held. */
+export function isSinceSnapshot(ms: number): boolean {
+  return held !== null && asking === 0 && ms >= held.takenAt;
 }
