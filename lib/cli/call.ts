@@ -84,6 +84,8 @@ export interface Result {
   document: unknown;
   /** The same for people, lines for stdout. */
   lines: string[];
+  /** `file`: the lines are those of a file that the tool has made; default: words for people. */
+  form?: "words" | "file";
   /** Whether it has been printed already. */
   isTold?: true;
 }

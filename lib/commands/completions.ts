@@ -15,7 +15,7 @@ export async function run(call: Call): Promise<Result> {
   const shell = SHELLS.find((shell) => shell === call.nodes[0]);
   const lines = shell === undefined ? await nodeNames(call) : completions(shell);
   const document = shell === undefined ? { nodes: lines } : { shell, script: lines.join("\n") + "\n" };
-  return { exitCode: EXIT.ok, document, lines };
+  return { exitCode: EXIT.ok, document, lines, form: "file" };
 }
 
 async function nodeNames(call: Call): Promise<string[]> {

@@ -46,7 +46,7 @@ export async function run(call: Call): Promise<Result> {
     );
   }
   const printed = files.map((file) => ({ ...file, path: null }));
-  return { exitCode: EXIT.ok, document: { files: printed }, lines: files[0]!.text.trimEnd().split("\n") };
+  return { exitCode: EXIT.ok, document: { files: printed }, lines: files[0]!.text.trimEnd().split("\n"), form: "file" };
 }
 
 async function exportedProject(call: Call): Promise<ExportedProject> {

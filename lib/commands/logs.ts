@@ -49,7 +49,8 @@ export async function run(call: Call): Promise<Result> {
     const readers = tails.map(({ dir, tail }) => {
       const prefixed = names.length === 1 ? null : new Prefixed(nameOf(dir), stream);
       const end = flags.has("follow") ? "may go on" : "is whole";
-      return () => prefixed === null ? tail.copy(stream) : prefixed.copy(tail, end);
+      const clean = output.cleaner();
+      return () => prefixed === null ? tail.copy((bytes) => stream(clean(bytes))) : prefixed.copy(tail, end, clean);
     });
     const copy = () => readers.every((read) => read() === "written");
     for (let isRead = copy(); isRead && flags.has("follow"); isRead = copy()) await sleep(PAUSE);
@@ -105,9 +106,13 @@ class Prefixed {
     this.#emit = emit;
   }
 
-  copy(tail: Tail, lastLine: "may go on" | "is whole"): "written" | "closed" {
+  copy(
+    tail: Tail,
+    lastLine: "may go on" | "is whole",
+    clean: (bytes: Uint8Array) => Uint8Array,
+  ): "written" | "closed" {
     const reader = tail.copy((bytes) => {
-      const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split("\n");
+      const lines = (this.#rest + this.#decoder.decode(clean(bytes), { stream: true })).split("\n");
       this.#rest = lines.pop()!;
       return this.#write(lines);
     });

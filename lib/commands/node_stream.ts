@@ -34,7 +34,7 @@ export class NodeStream {
 
   /** Adds a line for people. */
   line(text: string): void {
-    if (this.#form === "text") this.#write(`${text}\n`);
+    if (this.#form === "text") this.#write(`${this.#output.clean(text)}\n`);
   }
 
   /** Whether anybody still reads. */

@@ -56,9 +56,9 @@ const PLAIN_LINE = /^[\w@%+:,./-][\w@%+=:,./-]*( [\w@%+=:,./-]+)*$/;
 /** `sh -c "npm run dev"` is what `npm run dev` is. */
 function words(command: string[]): string[] {
   const [shell, option, line, ...more] = command;
-  const isLine = shell === "/bin/sh" && option === "-c" && line !== undefined && more.length === 0;
-  if (!isLine || !PLAIN_LINE.test(line.trim()) || /^\S*=/.test(line.trim())) return command;
-  return line.trim().split(" ");
+  const isLine = (shell === "/bin/sh" || shell === "sh") && option === "-c" && line !== undefined && more.length === 0;
+  if (!isLine) return command;
+  return PLAIN_LINE.test(line.trim()) && !/^\S*=/.test(line.trim()) ? line.trim().split(" ") : ["/bin/sh", "-c", line];
 }
 
 /** Links may lead to one directory by several paths. */

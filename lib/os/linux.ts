@@ -22,6 +22,9 @@ import { sleep } from "./sleep.ts";
 import { queryListeners, queryUnixListeners } from "./sock_diag.ts";
 import { parseListeners, parseUnixListeners } from "./socket_table.ts";
 
+/** Of open(2), as `/proc/PID/fdinfo` shows it. */
+const O_NONBLOCK = 0o4000;
+
 /** `USER_HZ`: start times of `/proc/PID/stat` count in these, on every Linux that Deno runs on. */
 const TICKS_PER_SECOND = 100;
 
@@ -163,6 +166,19 @@ export const linux: Platform = {
     const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readProc("/proc/self/status") ?? "")?.[1] ?? "0";
     const bits = BigInt(`0x${mask}`);
     return STARTER_SIGNALS.filter(([, number]) => (bits >> BigInt(number - 1)) & 1n).map(([name]) => name);
+  },
+  blockingWriter(descriptor) {
+    // Opened anew, a pipe or terminal has flags of its own. A file would have an offset of its own, too; none blocks.
+    const flags = /^flags:\s*([0-7]+)$/m.exec(readProc(`/proc/self/fdinfo/${descriptor}`) ?? "")?.[1] ?? "0";
+    if ((parseInt(flags, 8) & O_NONBLOCK) === 0) return null;
+    const path = `/proc/self/fd/${descriptor}`;
+    try {
+      if (!/^(pipe:|\/dev\/(pts\/|tty))/.test(Deno.readLinkSync(path))) return null;
+      return Deno.openSync(path, { write: true });
+    } catch (error) {
+      if (error instanceof Error && "code" in error) return null; // another user's pipe
+      throw error;
+    }
   },
   claim(name) {
     try {

@@ -107,6 +107,7 @@ export const ps: Platform = {
     return group !== undefined && group === foreground;
   },
   ignoredSignals: () => [],
+  blockingWriter: () => null,
   claim: () => ({ [Symbol.dispose]() {} }),
   listenDatagrams: () => null,
   listeners: null,

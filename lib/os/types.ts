@@ -139,6 +139,11 @@ export interface Platform {
   /** Signals that this process was started with as ignored (`nohup`, `&` in scripts). */
   ignoredSignals(): Deno.Signal[];
   /**
+   * Another way to what stdout (1) or stderr (2) is, on which writes wait until they can be done; `null` where the
+   * descriptor itself waits, or there is no other way.
+   */
+  blockingWriter(descriptor: 1 | 2): { writeSync(bytes: Uint8Array): number } | null;
+  /**
    * Takes a name that only one process of the machine can hold, until it is disposed or the process ends, however that
    * may be; `null`: somebody else has it. Where the platform knows no such names, everybody gets it.
    */

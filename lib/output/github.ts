@@ -6,6 +6,7 @@
 import { variable, variableText } from "../os/surroundings.ts";
 import type { TombstoneError } from "../errors.ts";
 import { lastLines } from "../state/log_reader.ts";
+import { cleanLine, withoutControls } from "./clean.ts";
 
 /** Most lines of a server's log that go into the log of the job. */
 const LOG_LINES = 1000;
@@ -29,17 +30,20 @@ export function annotation({ message, hint, logPath }: TombstoneError): string[]
   const group = log.length === 0 ? [] : [
     "::group::the server's log",
     `::stop-commands::${token}`,
-    ...log,
+    ...log.map((line) => withoutControls(line)),
     `::${token}::`,
     "::endgroup::",
   ];
-  return [...group, `::error title=${property("tombstone")}::${data(`${message}\nhint: ${hint}`)}`];
+  return [
+    ...group,
+    `::error title=${property("tombstone")}::${data(`${cleanLine(message)}\nhint: ${cleanLine(hint)}`)}`,
+  ];
 }
 
 /** Adds outputs of the step, for `${{ steps.ID.outputs.NAME }}`; none without `GITHUB_OUTPUT`. */
 export function writeOutputs(outputs: Record<string, string | number | null>): void {
   const path = variable("GITHUB_OUTPUT");
   if (path === undefined || path === "") return;
-  const lines = Object.entries(outputs).map(([name, value]) => `${name}=${value ?? ""}\n`);
+  const lines = Object.entries(outputs).map(([name, value]) => `${name}=${withoutControls(String(value ?? ""))}\n`);
   Deno.writeTextFileSync(path, lines.join(""), { append: true });
 }

@@ -10,10 +10,12 @@ import type { Step } from "../lifecycle/step.ts";
 import type { Teller, Waiting } from "../lifecycle/teller.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
+import { cleanLine, TerminalText } from "./clean.ts";
 import { annotation, isGithub, writeOutputs } from "./github.ts";
-import { type Paint, paintFor } from "./paint.ts";
+import { type Paint, paintFor, PLAIN } from "./paint.ts";
 import { Line, plainLines, SILENT } from "./progress.ts";
 import { Trace } from "./trace.ts";
+import { write } from "./write.ts";
 
 /** How much to print, and in which form. */
 export interface OutputMode {
@@ -36,19 +38,6 @@ export function outputMode(argv: string[]): OutputMode {
   };
 }
 
-/** What to do when the reader has gone away: the work is done, and its exit code still counts. */
-function write(stream: { writeSync(bytes: Uint8Array): number }, text: string | Uint8Array): "written" | "closed" {
-  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
-  try {
-    for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
-    return "written";
-  } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.BadResource) return "closed";
-    if (error instanceof Error && "code" in error) return "closed"; // a full disk behind stdout, a closed descriptor
-    throw error;
-  }
-}
-
 /** Prints for one run of the tool. */
 export class Output implements Teller {
   /** Colours of stdout. */
@@ -62,10 +51,24 @@ export class Output implements Teller {
     this.#trace = mode.trace === "on" ? new Trace(performance.now()) : null;
   }
 
-  /** The result of a command. */
-  result(document: unknown, lines: string[]): void {
+  /** The result of a command; `file`: its lines are those of a file that the tool has made, and stay as they are. */
+  result(document: unknown, lines: string[], form: "words" | "file" = "words"): void {
     if (this.mode.form === "json") write(Deno.stdout, JSON.stringify(document, null, 2) + "\n");
-    else if (this.mode.volume !== "quiet") { for (const line of lines) write(Deno.stdout, line + "\n"); }
+    else if (this.mode.volume !== "quiet") {
+      for (const line of lines) write(Deno.stdout, (form === "file" ? line : this.clean(line)) + "\n");
+    }
+  }
+
+  /** A line for stdout without what is not text in it. */
+  clean(line: string): string {
+    return cleanLine(line, this.paint === PLAIN ? "drop" : "keep");
+  }
+
+  /** What makes the output of a server, which comes in pieces, fit for stdout: a terminal is not steered by it. */
+  cleaner(): (bytes: Uint8Array) => Uint8Array {
+    if (!Deno.stdout.isTerminal()) return (bytes) => bytes;
+    const text = new TerminalText();
+    return (bytes) => text.clean(bytes);
   }
 
   /** A piece of a result that is too long to hold; tells whether anybody still reads. */
@@ -106,16 +109,17 @@ export class Output implements Teller {
       write(Deno.stdout, JSON.stringify(document, null, 2) + "\n");
     }
     if (expected === null) {
-      this.#err(`${error instanceof Error ? error.stack ?? message : message}\nhint: ${hint}`);
+      this.#err(...(error instanceof Error ? error.stack ?? message : message).split("\n"), `hint: ${hint}`);
     } else if (isGithub()) this.alarm(expected);
-    else if (this.mode.form === "text") this.#err(this.#describe(expected, expected.logTail));
+    else if (this.mode.form === "text") this.#err(...this.#describe(expected, expected.logTail));
     return exitCode;
   }
 
   /** A failure that does not end the command. */
   alarm(error: TombstoneError): void {
-    if (!isGithub()) return this.#err(this.#describe(error, error.logTail));
-    this.#err([this.#describe(error, []), ...annotation(error)].join("\n"));
+    if (!isGithub()) return this.#err(...this.#describe(error, error.logTail));
+    this.#err(...this.#describe(error, []));
+    this.#errRaw(...annotation(error));
   }
 
   /** Something that people should know. */
@@ -166,18 +170,24 @@ export class Output implements Teller {
     for (const line of this.#trace?.lines() ?? []) this.#err(line);
   }
 
-  #err(text: string): void {
+  /** Lines for stderr, each of them cleaned. */
+  #err(...lines: string[]): void {
+    const colours = this.#paint === PLAIN ? "drop" : "keep";
+    this.#errRaw(...lines.map((line) => cleanLine(line, colours)));
+  }
+
+  #errRaw(...lines: string[]): void {
     this.#line?.wipe();
-    write(Deno.stderr, `${text}\n`);
+    write(Deno.stderr, `${lines.join("\n")}\n`);
   }
 
   /** An expected error in lines, the end of the log between the message and the hint. */
-  #describe({ message, hint }: TombstoneError, logTail: string[]): string {
+  #describe({ message, hint }: TombstoneError, logTail: string[]): string[] {
     const { bad, help, quiet } = this.#paint;
     const log = logTail.length === 0
       ? []
       : ["the last lines of its log:", ...logTail.map((line) => quiet(`  | ${line}`))];
-    return [bad(message), ...log, `${help("hint:")} ${hint}`].join("\n");
+    return [bad(message), ...log, `${help("hint:")} ${hint}`];
   }
 }
 

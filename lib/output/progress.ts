@@ -4,6 +4,7 @@
  * @module
  */
 import type { Waiting } from "../lifecycle/teller.ts";
+import { cleanLine } from "./clean.ts";
 import type { Paint } from "./paint.ts";
 
 /** Shown only where waiting takes longer than this, in milliseconds. */
@@ -55,8 +56,8 @@ export class Line implements Waiting {
     const { strong, quiet } = this.#paint;
     const seconds = ((performance.now() - this.#begun) / 1000).toFixed(1);
     const last = this.#log();
-    const log = last === undefined || last === "" ? "" : quiet(`  | ${last}`);
-    const text = `${strong(this.#title)}  ${seconds}s  ${this.#states.join(", ")}${log}`;
+    const log = last === undefined || last === "" ? "" : quiet(`  | ${cleanLine(last)}`);
+    const text = `${strong(this.#title)}  ${seconds}s  ${cleanLine(this.#states.join(", "))}${log}`;
     this.#write(`${WIPE}${NO_WRAP}${text}${WRAP}`);
     this.#isShown = true;
   }
