@@ -6,7 +6,6 @@
 import { EXIT, TombstoneError } from "../errors.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/records.ts";
-import { DEFAULTS } from "../state/settings.ts";
 import type { StartRequest } from "./request.ts";
 
 /** Something in which a running node differs from what a call wants. */
@@ -35,8 +34,8 @@ export function differencesOf(info: NodeInfo, request: StartRequest): Difference
     add("port", info.port === 0 ? "no port" : `another port (${info.port})`);
   }
   const { host } = settings;
-  if (host !== DEFAULTS.host && host !== info.host && host !== info.bind_addr) {
-    add("host", `another host (${info.bind_addr ?? info.host})`);
+  if (host !== null && host !== info.host && host !== info.bind_addr) {
+    add("host", `another host (${info.bind_addr ?? info.host ?? "any of its own"})`);
   }
   if (request.different === "tell" || commandAt !== undefined) {
     const names = (list: string[]) => list.toSorted().join(" ");
