@@ -1,6 +1,6 @@
 /** The right server: which node is meant, and that nobody is joined who is not what was asked for. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Document, exists, fixture, freePort, isRunning, Sandbox } from "./support/sandbox.ts";
+import { accepts, type Document, exists, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
 
 /** Writes `tombstone.json`. */
 function describe(sandbox: Sandbox, nodes: Record<string, unknown>): void {
@@ -155,4 +155,90 @@ Deno.test("without a name, every command finds the nodes of the workspace", asyn
   const stopped = await sandbox.run(["stop"]);
   assertMatch(stopped.stdout, /^stopped "api" .*\nstopped "web" .*\n$/);
   assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("a port that a node of ours has is said to be its, with project and the command that stops it", async () => {
+  await using sandbox = await Sandbox.create();
+  const [port, other] = [freePort(), freePort()];
+  const home = { env: { HOME: sandbox.root } };
+  const shop = `${sandbox.root}/src/shop`;
+  Deno.mkdirSync(shop, { recursive: true });
+  // Behind a shell, so that its main process is not the one that listens.
+  const command = ["sh", "-c", `${fixture(`port=${port}`).join(" ")}; exit 1`];
+  const web = await sandbox.json(["start", "web", "--port", String(port), "--", ...command], { cwd: shop });
+  const start = ["start", "api", "--port", String(port), "--", ...fixture()];
+  const { error } = await sandbox.json(start, { ...home, code: 5 });
+  assertEquals(
+    [error.owner_node, error.owner_workspace, error.owner_project],
+    ["web", web.workspace, shop],
+  );
+  assertStringIncludes(
+    error.message,
+    `Cannot start "api": port ${port} is "web" of ~/src/shop, pid ${error.owner_pid} (`,
+  );
+  assertStringIncludes(error.hint, `tombstone stop web --workspace ${web.workspace}, or`);
+  // In the same workspace no more than the name is needed; and a stranger is a stranger.
+  const near = await sandbox.json(["start", "api", "--port", String(port), "--", ...fixture()], { cwd: shop, code: 5 });
+  assertStringIncludes(near.error.hint, "tombstone stop web, or");
+  sandbox.bystander(fixture(`port=${other}`));
+  await until("the stranger listens", () => accepts(other));
+  const strange = await sandbox.json(["start", "api", "--port", String(other), "--", ...fixture()], { code: 5 });
+  assertEquals([strange.error.owner_node, strange.error.owner_workspace], [null, null]);
+  const [program, ...words] = error.hint.split(",")[0].split(" ");
+  assertEquals(program, "tombstone");
+  await sandbox.json(words);
+  assertEquals((await sandbox.json(start)).port, port);
+});
+
+Deno.test("a port that was chosen stays the node's across stop, sweep, a failed start and another form of the file", async () => {
+  await using sandbox = await Sandbox.create();
+  const start = ["start", "web", "--port", "0", "--", ...fixture()];
+  const { port, dir } = await sandbox.json(start);
+  await sandbox.json(["stop", "web"]);
+  await sandbox.json(["sweep"]);
+  await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("exit=3")], { code: 1 });
+  await sandbox.json(["sweep", "--all"]);
+  assertEquals((await sandbox.json(start)).port, port);
+  // Taken by somebody else, another is chosen, and that one stays.
+  await sandbox.json(["stop", "web"]);
+  const stranger = sandbox.bystander(fixture(`port=${port}`));
+  await until("the stranger listens", () => accepts(port));
+  const moved = (await sandbox.json(start)).port;
+  assert(moved !== port);
+  await sandbox.json(["stop", "web"]);
+  Deno.kill(stranger, "SIGKILL");
+  assertEquals((await sandbox.json(start)).port, moved);
+  for (
+    const text of ["", "garbage", "[]", '{"schema":2,"port":1}', '{"schema":1,"port":"x"}', '{"schema":1,"port":0.5}']
+  ) {
+    await sandbox.json(["stop", "web"]);
+    Deno.writeTextFileSync(`${dir}/recorded.json`, text);
+    assertEquals((await sandbox.json(start)).started, true, text);
+  }
+});
+
+Deno.test("a node that runs with an old address of what it comes after is told, and not tested against", async () => {
+  await using sandbox = await Sandbox.create();
+  describe(sandbox, {
+    db: { command: fixture(), port: 0 },
+    web: { command: fixture("say={db.port}"), port: 0, after: ["db"], env: { DB: "{db.url}" } },
+  });
+  const [db, web] = (await sandbox.json(["start"])).nodes;
+  // The same port again is no difference, whoever started it.
+  await sandbox.json(["stop", "db"]);
+  const same = (await sandbox.json(["start"])).nodes;
+  assertEquals([same[0].port, same[1].pid, same[1].differs], [db.port, web.pid, []]);
+  await sandbox.json(["stop", "db"]);
+  sandbox.bystander(fixture(`port=${db.port}`));
+  await until("the stranger listens", () => accepts(db.port));
+  const ran = await sandbox.run(["start", "--json"]);
+  const moved = JSON.parse(ran.stdout).nodes;
+  assert(moved[0].port !== db.port);
+  assertEquals([moved[1].pid, moved[1].differs], [web.pid, ["db.port"]], ran.stderr);
+  assertStringIncludes(ran.stderr, `an old port of "db" (${db.port}); tombstone restart web`);
+  const { error } = await sandbox.json(["run", "--", "touch", "tested"], { code: 1 });
+  assertEquals([error.kind, error.differs], ["different-running", ["db.port"]]);
+  assert(!exists(`${sandbox.project}/tested`));
+  await sandbox.json(["restart", "web"]);
+  assertEquals((await sandbox.json(["start"])).nodes[1].differs, []);
 });

@@ -11,6 +11,7 @@ import { stateRemoved } from "../state/lock.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Settings } from "../state/settings.ts";
+import { describeOwnerNode, findOwnerNode, stopOwnerNode } from "./owner.ts";
 import { strayHint } from "./stray.ts";
 
 /** Number of log lines in an error. */
@@ -21,11 +22,22 @@ export function placeTaken(dir: NodeDir, place: Place, owner: Owner): TombstoneE
   const [what, where, other] = place.kind === "port"
     ? [`port ${place.port}`, { port: place.port }, "choose a free port with --port 0"]
     : [`the socket "${place.path}"`, { path: place.path }, "choose another --unix PATH"];
-  return new TombstoneError(`Cannot start "${dir.node}": ${what} is in use by ${describeOwner(owner)}`, {
+  const node = owner.pid === null ? null : findOwnerNode(dir, owner.pid);
+  const state = node === null
+    ? `is in use by ${describeOwner(owner)}`
+    : `is ${describeOwnerNode(node)}, ${describeOwner(owner)}`;
+  return new TombstoneError(`Cannot start "${dir.node}": ${what} ${state}`, {
     kind: "port-in-use",
-    hint: `stop it, or ${other}`,
+    hint: `${node === null ? "stop it" : stopOwnerNode(node, dir)}, or ${other}`,
     exitCode: EXIT.portInUse,
-    details: { ...where, owner_pid: owner.pid, owner_command: owner.command },
+    details: {
+      ...where,
+      owner_pid: owner.pid,
+      owner_command: owner.command,
+      owner_node: node?.dir.node ?? null,
+      owner_workspace: node?.dir.workspace ?? null,
+      owner_project: node?.project ?? null,
+    },
   });
 }
 

@@ -19,6 +19,7 @@ import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock, stateRemoved } from "../state/lock.ts";
 import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
+import { rememberedPort, rememberPort } from "../state/recorded.ts";
 import { type NodeInfo, writeTombstone } from "../state/records.ts";
 import { declaredFiles, type Settings } from "../state/settings.ts";
 import { Attempt } from "./attempt.ts";
@@ -109,6 +110,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   const launchedAt = performance.now();
   const launched = await beforeSpawn(request, hold, () => {
     hold.insist();
+    if (port !== null && request.settings.port_request === 0) rememberPort(dir, port);
     rotateLog(dir, request.settings.log);
     pass("log-rotated", teller);
     progress.hasSpawned = true;
@@ -164,7 +166,7 @@ async function preparePort(request: StartRequest, evidence: Evidence): Promise<C
     // The one it had before keeps bookmarks and configurations valid.
     const before = evidence.info.kind === "record" && evidence.info.record.port_request === 0
       ? evidence.info.record.port
-      : 0;
+      : rememberedPort(request.dir) ?? 0;
     return await chooseFreePort(host, before);
   }
   // A process that was just ended may hold its port for a moment without being there any more.

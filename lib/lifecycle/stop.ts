@@ -10,6 +10,7 @@ import { removeFile, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
+import { RECORDED } from "../state/recorded.ts";
 import { type NodeInfo, writeNodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
 import { endGracefully } from "./end.ts";
@@ -164,9 +165,9 @@ export function glance(dir: NodeDir): "running" | "nothing" | "work" {
   return judgement.kind === "running" ? "running" : "nothing";
 }
 
-/** Whether an entry of a node's directory may stay as it is: logs, and the records of a node that runs. */
+/** Whether an entry of a node's directory may stay as it is: logs, what is kept, and the records of a node that runs. */
 function isPermanent(name: string, judgement: Judgement): boolean {
-  if (/^server\.log(\.\d+)?$/.test(name)) return true;
+  if (name === RECORDED || /^server\.log(\.\d+)?$/.test(name)) return true;
   return judgement.kind === "running" && ["node.info", "pid", "port"].includes(name);
 }
 

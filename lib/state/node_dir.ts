@@ -6,6 +6,7 @@
 import { dirname } from "@std/path/posix/dirname";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { readSmallFile, replaceFile } from "./durable.ts";
+import { asString, parseObject } from "./fields.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** Names of workspaces and nodes; no path separator, no leading dot. */
@@ -73,6 +74,13 @@ export function ensureNodeDir(dir: NodeDir, workspace: Workspace): void {
     record,
     JSON.stringify({ schema: 1, workspace: workspace.id, project: workspace.project, created_at: created }) + "\n",
   );
+}
+
+/** Directory of the project that a node's workspace belongs to; `null` if that is not recorded. */
+export function projectOf(dir: NodeDir): string | null {
+  const content = readSmallFile(`${dirname(dir.path)}/workspace.json`);
+  const project = content.kind === "text" ? asString(parseObject(content.text)?.project) : null;
+  return project?.startsWith("/") ? project : null;
 }
 
 /** Whether a node has a directory, that is, was ever started. */

@@ -265,10 +265,10 @@ export class Sandbox implements AsyncDisposable {
     return `${this.state}/${workspace!.name}/${node}`;
   }
 
-  /** Names of what is in a node's directory, without the lock and the logs. */
+  /** Names of what is in a node's directory, without the lock, the logs and what is kept. */
   runtimeFiles(node: string): string[] {
     return [...Deno.readDirSync(this.nodeDir(node))].map((entry) => entry.name)
-      .filter((name) => name !== "lock" && !name.startsWith("server.log")).sort();
+      .filter((name) => name !== "lock" && name !== "recorded.json" && !name.startsWith("server.log")).sort();
   }
 
   /** Starts a process that nobody may touch; {@linkcode Sandbox.assertBystanders} looks after it. */
