@@ -119,8 +119,17 @@ export function errnoOf(error: unknown): string | null {
 
 /** Numbers of errno(3) without a code in Deno. */
 const NUMBERS: Record<number, string> = Deno.build.os === "darwin"
-  ? { 3: "ESRCH", 6: "ENXIO", 23: "ENFILE", 27: "EFBIG", 45: "ENOTSUP", 70: "ESTALE", 77: "ENOLCK" }
-  : { 3: "ESRCH", 6: "ENXIO", 23: "ENFILE", 27: "EFBIG", 37: "ENOLCK", 95: "ENOTSUP", 116: "ESTALE" };
+  ? { 3: "ESRCH", 6: "ENXIO", 23: "ENFILE", 27: "EFBIG", 45: "ENOTSUP", 47: "EAFNOSUPPORT", 70: "ESTALE", 77: "ENOLCK" }
+  : {
+    3: "ESRCH",
+    6: "ENXIO",
+    23: "ENFILE",
+    27: "EFBIG",
+    37: "ENOLCK",
+    95: "ENOTSUP",
+    97: "EAFNOSUPPORT",
+    116: "ESTALE",
+  };
 
 /** In words, what an errno says about a file. */
 const STATES: Record<string, string> = {
@@ -166,7 +175,7 @@ export function stateError(
   place: "state" | "elsewhere" = "state",
 ): unknown {
   const errno = errnoOf(error);
-  if (errno === null) return error;
+  if (errno === null || error instanceof TombstoneError) return error;
   return new TombstoneError(`Cannot ${action} "${path}": ${describeErrno(error)}`, {
     kind: "state",
     hint: hintFor(errno, path, path.startsWith("/proc") ? "elsewhere" : place),
@@ -189,4 +198,20 @@ function hintFor(errno: string, path: string, place: "state" | "elsewhere"): str
     default:
       return place === "state" ? `make the path usable for this user${orElsewhere}` : `ls -ld "${path}"`;
   }
+}
+
+/**
+ * What the system refuses at a place where nobody expected it becomes an expected error, too: it is no bug of this tool
+ * that a disk fails. Anything else comes back as it is.
+ */
+export function systemError(error: unknown): unknown {
+  const errno = errnoOf(error);
+  if (errno === null || error instanceof TombstoneError || error instanceof TypeError) return error;
+  return new TombstoneError(`Cannot go on: ${(error as Error).message}`, {
+    kind: "state",
+    hint: hintFor(errno, "", "state"),
+    exitCode: EXIT.state,
+    details: { errno },
+    cause: error,
+  });
 }

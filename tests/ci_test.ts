@@ -95,3 +95,16 @@ Deno.test("--outlive-ci-job keeps the cookies of the runners from the server, an
   assert(isRunning(restarted.pid));
   assertEquals((await sandbox.json(["status", "b"])).ready, true);
 });
+
+Deno.test("a line break in a recorded address makes no output of its own", async () => {
+  await using sandbox = await Sandbox.create();
+  const env = github(sandbox);
+  Deno.writeTextFileSync(env.GITHUB_OUTPUT, "");
+  const start = ["start", "web", "--no-probe", "--", "sleep", "600"];
+  const { dir } = await sandbox.json(start);
+  const info = JSON.parse(Deno.readTextFileSync(`${dir}/node.info`));
+  Deno.writeTextFileSync(`${dir}/node.info`, JSON.stringify({ ...info, port: 80, bind_addr: "a\nsecret=1\r\nb" }));
+  assertEquals((await sandbox.json(start, { env })).started, false);
+  const names = Deno.readTextFileSync(env.GITHUB_OUTPUT).trimEnd().split("\n").map((line) => line.split("=")[0]);
+  assertEquals(names, ["pid", "port", "url"]);
+});

@@ -54,6 +54,14 @@ const WRONG: [string[], number, string, string][] = [
     "--env NODE_ENV=test",
   ],
   [["start", "--env", "1X=2", "--", "true"], 2, "expected NAME=VALUE", "--env"],
+  [["start", "--env", "=hunter2", "--", "true"], 2, 'Cannot use "=…" for --env: expected NAME=VALUE', "--env"],
+  [
+    ["start", "--host", "a\npid=1", "--", "true"],
+    2,
+    'Cannot use "a\\npid=1" for --host: expected a host name',
+    "--host",
+  ],
+  [["start", "--host", "a b", "--", "true"], 2, 'Cannot use "a b" for --host', "--host 127.0.0.1"],
   [["start", "--stop-signal", "NOPE", "--", "true"], 2, 'Cannot use "NOPE" for --stop-signal', "--stop-signal INT"],
   [["start", "--sweep-file", ".", "--", "true"], 2, "for --sweep-file: it is a directory", "--sweep-file FILE"],
   [
@@ -90,6 +98,7 @@ Deno.test("wrong calls: one line that names the thing, one hint, the right exit 
     assert(!lines[0]!.endsWith("."));
     assertMatch(lines[1]!, /^hint: /);
     assertStringIncludes(lines[0]! + lines[1], hint, what);
+    assert(!ran.stderr.includes("hunter2"), what);
   }));
   assertEquals([...Deno.readDirSync(sandbox.root)].map((entry) => entry.name), ["project"]);
 });
@@ -164,4 +173,35 @@ Deno.test("an unsafe or unusable state directory is refused with exit 4, and not
   }
   assertEquals([...Deno.readDirSync(world)], []);
   assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("a tombstone.json that is no JSON: the place of the mistake is told, and nothing of what stands there", async () => {
+  await using sandbox = await Sandbox.create();
+  const cases = [
+    ['{\n  "nodes": { "web": { "env": { "PASSWORD": hunter2 } } }\n}', "line 2, column 44"],
+    ['{ "nodes": { "web": { "env": { "PASSWORD": "hunter2 } } } }', "line 1, column 44"],
+    ['{ "nodes": { "web": { "env": { "PASSWORD": "hunter2", } } } }', "line 1, column 55"],
+    ['{ "nodes": {} } "hunter2"', "line 1, column 17"],
+    ['{ "nodes": ["hunter2" ', "line 1, column 23"],
+    ["hunter2", "line 1, column 1"],
+  ];
+  for (const [text, place] of cases) {
+    Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, text!);
+    const ran = await sandbox.run(["start"]);
+    assertEquals(ran.code, 2, ran.stderr);
+    assertStringIncludes(ran.stderr, `it is no JSON at ${place}\nhint: `, text);
+    assert(!ran.stderr.includes("hunter2"), ran.stderr);
+  }
+});
+
+Deno.test("a file outside the state directory is not mended by --state-dir, so no hint says so", async () => {
+  await using sandbox = await Sandbox.create();
+  Deno.writeTextFileSync(`${sandbox.project}/package.json`, '{ "scripts": { "dev": "x" } }');
+  Deno.symlinkSync("tombstone.json", `${sandbox.project}/tombstone.json`);
+  for (const args of [["start"], ["init"], ["export", "compose"]]) {
+    const ran = await sandbox.run(args);
+    assert(ran.code === 4 || args[0] === "init" && ran.code === 2, `${args}: ${ran.stderr}`);
+    assertStringIncludes(ran.stderr, "\nhint: ");
+    assert(!ran.stderr.includes("--state-dir"), ran.stderr);
+  }
 });

@@ -85,3 +85,95 @@ Deno.test("a command line of more than a megabyte is recorded, read again, and i
   assertEquals((await sandbox.json(["sweep", "web"])).nodes[0].recovered.pids, [server]);
   assertEquals(exists(`${first.dir}/starting`), false);
 });
+
+for (const errno of ["ENOLCK", "EIO", "EOPNOTSUPP", "EINTR"]) {
+  Deno.test({
+    name: `locks that fail with ${errno}: every command says so without a stack, and nothing is called what it is not`,
+    ignore,
+    async fn() {
+      await using sandbox = await Sandbox.create();
+      const node = await sandbox.json(["start", "web", ...SERVER]);
+      for (
+        const args of [["start", "web", ...SERVER], ["stop", "web"], ["sweep", "web"], ["doctor"], ["status", "web"]]
+      ) {
+        const { code, stdout } = await inject(sandbox, args, "flock", errno);
+        const what = `${args.join(" ")}: ${code} ${stdout}`;
+        const expected: Record<string, number> = { doctor: 1, status: 0 };
+        assertEquals(code, expected[args[0]!] ?? 4, what);
+        if (code === 4) assert(/^Cannot lock "[^"]+\/lock": .*\nhint: .*$/m.test(stdout), what);
+        assert(!/^ {4}at |this is a bug/m.test(stdout), what);
+        assertEquals(sandbox.processes(), [node.pid], what);
+      }
+      assertEquals((await sandbox.json(["stop", "web"])).nodes[0].stopped, true);
+    },
+  });
+}
+
+/** Calls of the tool with the error for all files of a kind, and what they must exit with. */
+const LIMITS: [string, string, string[], number[]][] = [
+  ["EMFILE", "/proc", ["stop", "web"], [4]],
+  ["EMFILE", "/proc", ["list"], [0, 4]],
+  ["ENFILE", "PROGRAM", ["start", "other", "--no-probe", "--", "PROGRAM"], [4]],
+  ["EMFILE", "PROGRAM", ["start", "other", "--no-probe", "--", "PROGRAM"], [4]],
+  ["EIO", "PROGRAM", ["start", "other", "--no-probe", "--", "PROGRAM"], [4]],
+];
+
+Deno.test({
+  name: "too many open files, wherever: exit 4 with the file's name and without a stack",
+  ignore,
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const program = `${sandbox.project}/serve`;
+    Deno.writeTextFileSync(program, "#!/bin/sh\nexec sleep 600\n", { mode: 0o755 });
+    const node = await sandbox.json(["start", "web", ...SERVER]);
+    for (const [errno, path, args, codes] of LIMITS) {
+      const real = path === "PROGRAM" ? program : path;
+      const words = args.map((word) => word === "PROGRAM" ? program : word);
+      const { code, stdout } = await inject(sandbox, words, "openat", errno, real);
+      const what = `${errno} ${words.join(" ")}: ${code} ${stdout}`;
+      assert(codes.includes(code), what);
+      if (code === 4) assertStringIncludes(stdout, `"${real}"`, what);
+      assert(!/^ {4}at |this is a bug|not running/m.test(stdout), what);
+      assertEquals(sandbox.processes(), [node.pid], what);
+    }
+  },
+});
+
+Deno.test("a limit on the size of files: exit 4, named, and nothing runs", async () => {
+  await using sandbox = await Sandbox.create();
+  // Whoever ignores SIGXFSZ gets the error instead. The smallest limit that Deno itself starts with is one block.
+  const start = sandbox.commandLine(["start", "web", "--env", `X=${"x".repeat(20)}`, ...SERVER, "y".repeat(3000)]);
+  await sandbox.json(["start", "web", ...SERVER]);
+  await sandbox.json(["stop", "web"]);
+  const ran = await sandbox.shell(`trap '' XFSZ; ulimit -f 2; exec ${start}`);
+  assertEquals(ran.code, 4, ran.stderr);
+  assertStringIncludes(ran.stderr, "the file would be larger than allowed");
+  assertStringIncludes(ran.stderr, "hint: raise the limit of file sizes with ulimit -f");
+  assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("a port is not chosen at an address that no server here can have: exit 2, nothing left", async () => {
+  await using sandbox = await Sandbox.create();
+  const cases = [["nosuch.invalid", "it cannot be resolved"], ["192.0.2.1", "it is not an address of this machine"]];
+  for (const [host, reason] of cases) {
+    const ran = await sandbox.run(["start", "web", "--port", "0", "--host", host!, "--", "sleep", "600"]);
+    assertEquals(ran.code, 2, ran.stderr);
+    assertStringIncludes(ran.stderr, `Cannot choose a port on "${host}": ${reason}\nhint: `);
+    assertEquals([sandbox.processes(), sandbox.runtimeFiles("web")], [[], []]);
+  }
+});
+
+Deno.test("a start that was killed while it wrote the workspace's record leaves a file that the next one removes", async () => {
+  await using sandbox = await Sandbox.create();
+  const node = await sandbox.json(["start", "web", ...SERVER]);
+  const workspace = node.dir.slice(0, node.dir.lastIndexOf("/"));
+  Deno.renameSync(`${workspace}/workspace.json`, `${workspace}/.workspace.json.${crypto.randomUUID()}.tmp`);
+  await Promise.all(["a", "b", "c"].map((name) => sandbox.json(["start", name, ...SERVER])));
+  assertEquals([...Deno.readDirSync(workspace)].map(({ name }) => name).sort(), [
+    "a",
+    "b",
+    "c",
+    "web",
+    "workspace.json",
+  ]);
+});

@@ -4,7 +4,7 @@
  * @module
  */
 import { requireText } from "../os/surroundings.ts";
-import { EXIT, TombstoneError } from "../errors.ts";
+import { EXIT, systemError, TombstoneError } from "../errors.ts";
 import { Output, outputMode } from "../output/output.ts";
 import { VERSION } from "../version.ts";
 import { Call, type Result } from "./call.ts";
@@ -18,7 +18,7 @@ export async function main(argv: string[]): Promise<number> {
     if (!result.isTold) output.result(result.document, result.lines, result.form);
     return result.exitCode;
   } catch (error) {
-    return output.error(error instanceof Deno.errors.NotCapable ? notPermitted(error) : error);
+    return output.error(error instanceof Deno.errors.NotCapable ? notPermitted(error) : systemError(error));
   } finally {
     output.close();
   }

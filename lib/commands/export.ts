@@ -75,7 +75,7 @@ function write(dir: string, files: ExportedFile[]): Result {
       Deno.mkdirSync(dir, { recursive: true });
       Deno.writeTextFileSync(path, text, { createNew: true });
     } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("write", path, error);
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("write", path, error, "elsewhere");
       throw usageError(`Cannot write "${path}": it is there already`, "choose another directory with --output");
     }
   }

@@ -39,7 +39,7 @@ function readText(path: string): string | null {
     return Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.IsADirectory) return null;
-    throw stateError("read", path, error);
+    throw stateError("read", path, error, "elsewhere");
   }
 }
 
@@ -54,7 +54,7 @@ function writeNew(path: string, text: string): void {
       Deno.removeSync(temporary);
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("write", path, error);
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("write", path, error, "elsewhere");
     throw usageError(`Cannot make "${path}": it is there already`, "tombstone start starts what it describes");
   }
 }

@@ -5,6 +5,7 @@
  */
 import { stateError, usageError } from "../errors.ts";
 import { type Described, readDescription } from "./description.ts";
+import { placeOfMistake } from "./json_mistake.ts";
 import { nearest } from "./nearest.ts";
 import { checkOrder } from "./order.ts";
 import { isFields } from "../state/fields.ts";
@@ -71,7 +72,7 @@ function readText(path: string): string {
     return Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "";
-    throw stateError("read", path, error);
+    throw stateError("read", path, error, "elsewhere");
   }
 }
 
@@ -80,6 +81,6 @@ function parse(text: string, path: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw usageError(`Cannot use "${path}": it is no JSON: ${error.message.split("\n")[0]}`, `check it: jq . ${path}`);
+    throw usageError(`Cannot use "${path}": it is no JSON at ${placeOfMistake(text)}`, `check it: jq . ${path}`);
   }
 }

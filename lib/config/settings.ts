@@ -9,6 +9,7 @@ import {
   parseCount,
   parseDuration,
   parseEnv,
+  parseHost,
   parseHttpTarget,
   parsePattern,
   parsePort,
@@ -32,7 +33,8 @@ export function settingsFrom(source: Source, command: string[]): Settings {
   const paths = (flag: string) => flags.texts(flag).map((value) => resolve(source.base, value));
   const cwd = resolve(source.base, flags.text("cwd") ?? ".");
   requireDirectory(place("cwd"), cwd);
-  const host = flags.text("host") ?? DEFAULTS.host;
+  const givenHost = flags.text("host");
+  const host = givenHost === undefined ? DEFAULTS.host : parseHost(place("host"), givenHost);
   const port = flags.text("port");
   const portRequest = port === undefined ? null : parsePort(place("port"), port);
   const signal = flags.text("stop-signal");

@@ -50,6 +50,18 @@ export function parsePort(flag: string, value: string): number {
   return port;
 }
 
+/** A host name or an address. */
+export function parseHost(flag: string, value: string): string {
+  // deno-lint-ignore no-control-regex
+  if (/^[^\s/\x00-\x20\x7f-\x9f]+$/.test(value)) return value;
+  throw refuse(flag, printed(value), "a host name or an IP address", "127.0.0.1");
+}
+
+/** Without what moves a cursor or begins a line. */
+function printed(value: string): string {
+  return JSON.stringify(value).slice(1, -1);
+}
+
 /** A whole number from 0 to `most`. */
 export function parseCount(flag: string, value: string, most = 999_999_999): number {
   const count = /^\d{1,9}$/.test(value) ? Number(value) : NaN;
@@ -121,7 +133,7 @@ export function parseEnv(flag: string, values: string[]): Record<string, string>
     const name = value.slice(0, Math.max(at, 0));
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || value.includes("\0")) {
       // What comes after the = may be a secret.
-      throw refuse(flag, at > 0 ? name : value, "NAME=VALUE", "NODE_ENV=test");
+      throw refuse(flag, at < 0 ? value : `${name}=…`, "NAME=VALUE", "NODE_ENV=test");
     }
     env[name] = value.slice(at + 1);
   }

@@ -219,7 +219,7 @@ const UNKNOWN_START = -1;
  * and writes to this node's log does, for only the launcher brings that about.
  */
 function findUnrecorded(dir: NodeDir): Identity | null {
-  const content = readSmallFile(dir.pid);
+  const content = readSmallFile(dir.pid, "own");
   const pid = content.kind === "text" && /^\d{1,7}\n?$/.test(content.text) ? Number(content.text) : 0;
   if (!isPlausiblePid(pid)) return null;
   const row = platform.read(pid);

@@ -12,6 +12,7 @@ import { platform } from "../os/platform.ts";
 import { sleep } from "../os/sleep.ts";
 import { chooseFreePort, type ChosenPort } from "../probe/free_port.ts";
 import { findOccupant, findUnixOccupant, type Owner } from "../probe/listener.ts";
+import { requireLocal } from "../probe/local.ts";
 import { Notifications } from "../probe/notify.ts";
 import { launch } from "../process/launcher.ts";
 import { fillPort } from "../config/references.ts";
@@ -163,6 +164,7 @@ async function preparePort(request: StartRequest, evidence: Evidence): Promise<C
   }
   if (port_request === null) return null;
   if (port_request === 0) {
+    if (host !== null) requireLocal(host);
     // The one it had before keeps bookmarks and configurations valid.
     const before = evidence.info.kind === "record" && evidence.info.record.port_request === 0
       ? evidence.info.record.port

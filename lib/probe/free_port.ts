@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { errnoOf } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { addressesOf, connectTo } from "./listener.ts";
 
@@ -43,7 +44,7 @@ function canBind(host: string | null, port: number): boolean {
     } catch (error) {
       if (error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied) return false;
       if (error instanceof Deno.errors.AddrNotAvailable) return true; // not an address of this machine
-      if (error instanceof Error && "code" in error && error.code === "EAFNOSUPPORT") return true; // no IPv6 here
+      if (errnoOf(error) === "EAFNOSUPPORT") return true; // no IPv6 here
       throw error;
     }
   });

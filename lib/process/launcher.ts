@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { variableText } from "../os/surroundings.ts";
 import { launchRecordPath } from "../state/launch_record.ts";
@@ -204,6 +204,6 @@ export function hasRecord(dir: NodeDir, attempt: string): boolean {
     return Deno.lstatSync(launchRecordPath(dir, attempt)).size > 0;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
+    throw stateError("look at", launchRecordPath(dir, attempt), error);
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { errnoOf, EXIT, stateError, TombstoneError, usageError } from "../errors.ts";
 
 /** Where to look for a command. */
 export interface ResolveOptions {
@@ -24,8 +24,8 @@ function judgeFile(path: string, otherwise: Verdict): Verdict {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "missing";
     if (error instanceof Deno.errors.PermissionDenied) return otherwise;
-    if (error instanceof Error && "code" in error) return "missing"; // a name that no file can have
-    throw error;
+    if (["ENAMETOOLONG", "ELOOP"].includes(errnoOf(error) ?? "")) return "missing"; // a name that no file can have
+    throw stateError("look at", path, error, "elsewhere");
   }
 }
 
@@ -77,7 +77,7 @@ function requireInterpreter(program: string, path: string): void {
     file.readSync(head);
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) return; // executable, though not readable
-    throw error;
+    throw stateError("read", path, error, "elsewhere");
   }
   const interpreter = /^#![ \t]*([^\s\0]+)/.exec(new TextDecoder().decode(head))?.[1];
   if (interpreter === undefined || judgeFile(interpreter, "missing") === "executable") return;

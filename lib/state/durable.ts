@@ -103,18 +103,26 @@ export type FileContent =
  */
 const SIZE_LIMIT = 64 * 1024 * 1024;
 
+/** Whose a file must be to count. */
+export type Owner = "anybody" | "own";
+
 /**
  * Reads a small text file, whatever is in its place: never blocks on a FIFO, never follows a symbolic link,
  * never reads a huge file whole.
+ *
+ * @param owner `"own"`: what another user has written is unreadable, wherever he managed to put it
  */
-export function readSmallFile(path: string): FileContent {
+export function readSmallFile(path: string, owner: Owner = "anybody"): FileContent {
   try {
     // Opening a FIFO would block for ever, so look first; the directory is ours alone (0700).
-    const info = Deno.lstatSync(path);
-    if (info.isDirectory) return { kind: "unreadable", reason: "it is a directory" };
-    if (!info.isFile) return { kind: "unreadable", reason: "it is not a regular file" };
-    if (info.size > SIZE_LIMIT) return { kind: "unreadable", reason: `it is ${info.size} bytes long` };
-    return { kind: "text", text: Deno.readTextFileSync(path) };
+    const reason = reasonNotToRead(Deno.lstatSync(path), owner);
+    if (reason !== null) return { kind: "unreadable", reason };
+    if (owner === "anybody") return { kind: "text", text: Deno.readTextFileSync(path) };
+    using file = Deno.openSync(path);
+    const info = file.statSync(); // of what is really read
+    const secondReason = reasonNotToRead(info, owner);
+    if (secondReason !== null) return { kind: "unreadable", reason: secondReason };
+    return { kind: "text", text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(readWhole(file, info.size)) };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       return { kind: "missing" };
@@ -124,6 +132,21 @@ export function readSmallFile(path: string): FileContent {
     if (error instanceof Deno.errors.PermissionDenied) return { kind: "unreadable", reason: "permission denied" };
     throw stateError("read", path, error);
   }
+}
+
+function reasonNotToRead(info: Deno.FileInfo, owner: Owner): string | null {
+  if (info.isDirectory) return "it is a directory";
+  if (!info.isFile) return "it is not a regular file";
+  if (info.size > SIZE_LIMIT) return `it is ${info.size} bytes long`;
+  const isForeign = owner === "own" && info.uid !== null && info.uid !== Deno.uid();
+  return isForeign ? `it belongs to user ${info.uid}` : null;
+}
+
+function readWhole(file: Deno.FsFile, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let length = 0;
+  for (let n: number | null; length < size && (n = file.readSync(bytes.subarray(length))) !== null;) length += n;
+  return bytes.subarray(0, length);
 }
 
 /** Length of a file in bytes; `null` if there is none. */

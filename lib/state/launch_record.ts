@@ -33,7 +33,7 @@ export function attemptOfEntry(name: string): string | null {
 
 /** The record of one attempt. */
 export function readLaunchRecord(dir: NodeDir, attempt: string): LaunchRecord {
-  const content = readSmallFile(launchRecordPath(dir, attempt));
+  const content = readSmallFile(launchRecordPath(dir, attempt), "own");
   const process = content.kind === "text" ? platform.launchStamp.parse(content.text.trim()) : null;
   return {
     attempt,

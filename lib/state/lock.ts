@@ -9,6 +9,7 @@ import { platform } from "../os/platform.ts";
 import { sleep } from "../os/sleep.ts";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { removeFile } from "./durable.ts";
+import { requireOwnDirs } from "./trust.ts";
 import type { NodeDir } from "./node_dir.ts";
 
 /** How to wait for a lock. */
@@ -114,9 +115,29 @@ function tryLock(dir: NodeDir, make: () => void): Deno.FsFile | null {
     }
     throw stateError("open", dir.lock, error);
   }
-  if (isStillLinked(file, dir.lock) && file.tryLockSync(true) && isStillLinked(file, dir.lock)) return file;
-  file.close();
-  return null;
+  let isHeld = false;
+  try {
+    isHeld = isStillLinked(file, dir.lock) && lockNow(file, dir.lock, "exclusive") && isStillLinked(file, dir.lock) &&
+      requireOwnDirs(dir) === "own";
+    return isHeld ? file : null;
+  } finally {
+    if (!isHeld) file.close();
+  }
+}
+
+/** How often a signal may interrupt a lock before that counts as a failure. */
+const MOST_INTERRUPTIONS = 10;
+
+/** Takes a lock (flock) if it is free now. */
+function lockNow(file: Deno.FsFile, path: string, how: "exclusive" | "shared"): boolean {
+  for (let interrupted = 0;; interrupted++) {
+    try {
+      return file.tryLockSync(how === "exclusive");
+    } catch (error) {
+      if (error instanceof Deno.errors.Interrupted && interrupted < MOST_INTERRUPTIONS) continue;
+      throw stateError("lock", path, error);
+    }
+  }
 }
 
 /**
@@ -131,7 +152,7 @@ function clearPlace(path: string): "kept" | "removed" {
     return "kept";
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "kept"; // it is about to be made
-    throw error;
+    throw stateError("look at", path, error);
   }
 }
 
@@ -169,7 +190,7 @@ export function isLocked(dir: NodeDir): boolean {
   try {
     if (!Deno.lstatSync(dir.lock).isFile) return false; // opening a FIFO would block
     using file = Deno.openSync(dir.lock, { read: true });
-    return !file.tryLockSync(false);
+    return !lockNow(file, dir.lock, "shared");
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
     if (error instanceof Deno.errors.PermissionDenied) return false; // without rights nobody can have taken it

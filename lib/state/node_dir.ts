@@ -5,7 +5,7 @@
  */
 import { dirname } from "@std/path/posix/dirname";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
-import { readSmallFile, replaceFile } from "./durable.ts";
+import { isTemporaryName, readSmallFile, removeFile, replaceFile } from "./durable.ts";
 import { asString, parseObject } from "./fields.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -69,11 +69,20 @@ export function ensureNodeDir(dir: NodeDir, workspace: Workspace): void {
   makeNodeDir(dir);
   const record = `${dirname(dir.path)}/workspace.json`;
   if (readSmallFile(record).kind !== "missing") return;
-  const created = new Date().toISOString();
-  replaceFile(
-    record,
-    JSON.stringify({ schema: 1, workspace: workspace.id, project: workspace.project, created_at: created }) + "\n",
-  );
+  try {
+    using parent = Deno.openSync(dirname(dir.path));
+    parent.lockSync(true); // one at a time, so that a temporary file that is found has no writer any more
+    if (readSmallFile(record).kind !== "missing") return;
+    for (const { name } of Deno.readDirSync(dirname(dir.path))) {
+      if (isTemporaryName(name)) removeFile(`${dirname(dir.path)}/${name}`, "remove");
+    }
+    const created = new Date().toISOString();
+    const text = { schema: 1, workspace: workspace.id, project: workspace.project, created_at: created };
+    replaceFile(record, JSON.stringify(text) + "\n");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return; // the directory was removed at once; the lock makes it again
+    throw stateError("write", record, error);
+  }
 }
 
 /** Directory of the project that a node's workspace belongs to; `null` if that is not recorded. */

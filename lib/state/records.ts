@@ -104,7 +104,7 @@ export function here(): Origin {
 }
 
 function read<T>(path: string, form: (fields: Fields) => T | null): Found<T> {
-  const content = readSmallFile(path);
+  const content = readSmallFile(path, "own");
   if (content.kind !== "text") return content;
   if (content.text.trim() === "") return { kind: "unreadable", reason: "it is empty" };
   const fields = parseObject(content.text);

@@ -6,6 +6,7 @@
 import { currentDirectory, variable } from "../os/surroundings.ts";
 import { resolve } from "@std/path/posix/resolve";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
+import { refuseDirectory, requireOwn } from "./trust.ts";
 
 /** The current directory is not asked for where the path does not begin in it: it need not have a name. */
 function fromHere(path: string): string {
@@ -32,44 +33,22 @@ export function stateDirPath(flag: string | undefined): string {
     : `${home}/.local/state/tombstone`;
 }
 
-function refuse(path: string, state: string, hint: string): TombstoneError {
-  return new TombstoneError(`Cannot use the state directory "${path}": ${state}`, {
-    kind: "state",
-    hint,
-    exitCode: EXIT.state,
-    details: { path },
-  });
-}
-
 /**
- * Follows the path to the real directory and refuses one that others could have prepared.
+ * Follows the path to the real directory and refuses one that others could have prepared. What is returned is what was
+ * looked at, whatever the path leads to by now.
  *
  * @returns its real path, or `null` if there is none yet
  * @throws {TombstoneError} it is no directory, belongs to another user, or is writable by others
  */
 export function findStateDir(path: string): string | null {
-  let info: Deno.FileInfo;
-  let real: string;
   try {
-    info = Deno.statSync(path);
-    real = Deno.realPathSync(path);
+    const real = Deno.realPathSync(path);
+    requireOwn(real, Deno.lstatSync(real));
+    return real;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw stateError("use the state directory", path, error);
   }
-  if (!info.isDirectory) throw refuse(path, "it is not a directory", "choose another place with --state-dir");
-  if (info.uid !== null && info.uid !== Deno.uid()) {
-    throw refuse(
-      path,
-      `it belongs to user ${info.uid}, not to you (${Deno.uid()})`,
-      "choose another place with --state-dir",
-    );
-  }
-  if (info.mode !== null && (info.mode & 0o022) !== 0) {
-    const mode = (info.mode & 0o7777).toString(8).padStart(4, "0");
-    throw refuse(path, `it is writable by others (mode ${mode})`, `chmod go-w "${path}"`);
-  }
-  return real;
 }
 
 /** Like {@linkcode findStateDir}, but makes the directory (mode 0700) where it is missing. */
@@ -78,8 +57,11 @@ export function ensureStateDir(path: string): string {
   if (found !== null) return found;
   try {
     Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
-    return Deno.realPathSync(path);
   } catch (error) {
     throw stateError("make the state directory", path, error);
   }
+  // Somebody who can write to the parent may have put another one there.
+  const made = findStateDir(path);
+  if (made === null) throw refuseDirectory(path, "it was removed at once", "choose another place with --state-dir");
+  return made;
 }

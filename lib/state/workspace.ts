@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { currentDirectory } from "../os/surroundings.ts";
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
+import { stateError } from "../errors.ts";
+import { currentDirectory } from "../os/surroundings.ts";
 
 /** Name of the file that describes the nodes of a project, in its directory. */
 export const PROJECT_FILE = "tombstone.json";
@@ -24,7 +25,7 @@ function exists(path: string): boolean {
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return false;
-    throw error;
+    throw stateError("look at", path, error, "elsewhere");
   }
 }
 
@@ -68,13 +69,21 @@ export function nodeNameOf(directory: string): string {
   return name === "" || name === "workspace.json" ? NODE : name;
 }
 
+function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    throw stateError("use the current directory", path, error, "elsewhere");
+  }
+}
+
 /**
  * The workspace of the current directory.
  *
  * @param name an id to use instead of the computed one, already validated
  */
 export async function currentWorkspace(name: string | undefined): Promise<Workspace> {
-  const project = findProject(Deno.realPathSync(currentDirectory()));
+  const project = findProject(realPath(currentDirectory()));
   if (name !== undefined) return { id: name, project };
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(project)));
   const hex = [...digest.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
