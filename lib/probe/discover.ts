@@ -5,6 +5,7 @@
  */
 import type { Probe } from "../state/probes.ts";
 import { httpProber } from "./http.ts";
+import { distributionPorts } from "./epmd.ts";
 import { type Claim, findOwnPorts, type OwnPort } from "./own_ports.ts";
 import type { Look, Prober, Subject, Verdict } from "./probe.ts";
 import { checkTcp, once } from "./tcp.ts";
@@ -34,11 +35,13 @@ const LAST_MOMENT = 50;
 export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Prober {
   const checks = new Map<number, Prober>();
   const settling = new Settling();
+  const distribution = new Set<number>();
   return async (subject, look) => {
     const { known } = subject;
     if (known !== null) return await checkOf(checks, known.port, known.host, asked)(subject, look);
     const extent = look.round % TREE_EVERY === TREE_EVERY - 1 ? "tree" : "main";
-    const candidates = (await findOwnPorts(subject.mainPid, subject.roots, extent)).filter(isMeant);
+    const candidates = (await findOwnPorts(subject.mainPid, subject.roots, extent)).filter(isMeant)
+      .filter(({ port }) => !distribution.has(port));
     settling.see(candidates);
     let verdict: Verdict = { kind: "wait", state: "it listens on no TCP port" };
     for (const candidate of candidates) {
@@ -49,6 +52,8 @@ export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Probe
       if (found.kind === "pass" && settling.isOver(candidate.claim, look)) {
         const all = await findOwnPorts(subject.mainPid, subject.roots, "tree");
         settling.see(all.filter(isMeant));
+        for (const port of await distributionPorts(candidate)) distribution.add(port);
+        if (distribution.has(candidate.port)) continue;
         if (settling.isOver(candidate.claim, look)) return { ...found, alsoListens: others(all, candidate.port) };
       }
       if (verdict.kind !== "foreign" && candidate === candidates[0] || found.kind === "foreign") verdict = found;

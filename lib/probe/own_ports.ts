@@ -15,6 +15,8 @@ export interface OwnPort {
   addresses: string[];
   /** How likely it is the one that is meant. */
   claim: Claim;
+  /** Process that listens. */
+  holder: number;
 }
 
 /**
@@ -48,6 +50,7 @@ export async function findOwnPorts(mainPid: number, roots: Roots, extent: "main"
   const ports = Array.from(rows, ([port, rows]): OwnPort => ({
     port,
     addresses: rows.map(({ address }) => address),
+    holder: holders.get(rows[0]!.inode)!,
     claim: claimOf(port, mainPid, holders.get(rows[0]!.inode)!),
   }));
   return ports.sort((a, b) =>

@@ -20,8 +20,16 @@ const ANSWER = 100;
  */
 const QUESTION = new TextEncoder().encode("OPTIONS * HTTP/1.1\r\nUser-Agent: tombstone\r\n\r\n");
 
-/** The same in HTTP/1.0, where no host has to be named. */
-const OLD_QUESTION = new TextEncoder().encode("OPTIONS * HTTP/1.0\r\nUser-Agent: tombstone\r\n\r\n");
+/**
+ * The least that TLS begins with: a ClientHello of RFC 5246, 7.4.1.2, with one suite and no extension. Whoever speaks TLS
+ * answers with a record of the handshake (22) or an alert (21).
+ */
+const CLIENT_HELLO = new Uint8Array([
+  ...[22, 3, 1, 0, 45], // record: handshake, version, length
+  ...[1, 0, 0, 41, 3, 3], // ClientHello, length, version
+  ...new Uint8Array(32).fill(116), // random
+  ...[0, 0, 2, 0xc0, 0x2f, 1, 0], // no session, one suite, no compression
+]);
 
 /** Longest answer that is read, in bytes. */
 const LONGEST = 4096;
@@ -39,7 +47,7 @@ export async function protocolOf(connection: Deno.Conn): Promise<Protocol> {
   const { hostname, port } = connection.remoteAddr as Deno.NetAddr;
   try {
     using second = await Deno.connect({ hostname, port });
-    return /HTTPS port/.test(await ask(second, OLD_QUESTION)) ? "https" : "http";
+    return /^[\x15\x16]\x03/.test(await ask(second, CLIENT_HELLO)) ? "https" : "http";
   } catch (error) {
     if (error instanceof Error && !(error instanceof TypeError)) return null;
     throw error;

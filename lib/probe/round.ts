@@ -53,12 +53,16 @@ export class Round {
     let stray: number | null = null;
     for (const { probe, look } of this.#probers) {
       if (signal.aborted) return;
-      if (this.#passed.has(probe)) continue;
+      // Where it listens is looked at anew as long as anything is missing: some listen elsewhere first, to try.
+      if (this.#passed.has(probe) && !this.#locates(probe)) continue;
       const left = Math.max(limitMs - (performance.now() - begun), 1);
       const options: Look = { round: this.#number, limitMs: left, found: this.#found(), asks: this.#asks, signal };
       const verdict = await look(subject, options);
       if (verdict.kind === "pass") this.#passed.set(probe, verdict);
-      else states.push(verdict.state);
+      else {
+        this.#passed.delete(probe);
+        states.push(verdict.state);
+      }
       if (verdict.kind === "foreign") foreign = verdict;
       if (verdict.kind === "wait") stray ??= verdict.stray ?? null;
     }
@@ -66,6 +70,10 @@ export class Round {
     this.foreign = foreign;
     this.stray = stray;
     this.#number++;
+  }
+
+  #locates({ type }: Probe): boolean {
+    return type === "tcp" || type === "port-file" || (type === "discover" && this.#asks);
   }
 
   /** Looks anew from now on at what stands for a state. */

@@ -5,6 +5,7 @@
  */
 import { platform } from "../os/platform.ts";
 import type { ListenerRow } from "../os/types.ts";
+import { findTree } from "../process/tree.ts";
 import type { Probe } from "../state/probes.ts";
 import { readPortFile } from "../state/records.ts";
 import { candidatesOf, connectTo, judgeSockets, listenersFor } from "./listener.ts";
@@ -64,10 +65,27 @@ export async function checkTcp(spot: Spot, subject: Subject, contact: Contact): 
       return foreign;
     }
     if (contact === "look") return passed(spot, address, null);
-    const answer = await connectTo(address, port, contact);
-    if (typeof answer !== "string") return passed(spot, address, answer.protocol);
+    const asks = contact === "ask" && !speaksOtherwise(sockets, subject);
+    const answer = await connectTo(address, port, asks ? "ask" : "connect");
+    // Some try out whether a port is free, on addresses that they will not stay on.
+    if (typeof answer !== "string" && await stillListen(sockets)) return passed(spot, address, answer.protocol);
   }
   return foreign ?? (isThere ? wait : elsewhere(spot, rows));
+}
+
+async function stillListen(sockets: ListenerRow[]): Promise<boolean> {
+  const now = new Set((await platform.listeners!.list()).map(({ inode }) => inode));
+  return sockets.every(({ inode }) => now.has(inode));
+}
+
+/** Servers that are known to speak no HTTP, and write a line into their log when they are spoken to in it. */
+const OTHERS = /^(postgres|postmaster|mysqld|mariadbd|redis-server|valkey-server|memcached|mosquitto|mongod)/;
+
+function speaksOtherwise(sockets: ListenerRow[], { mainPid, roots }: Subject): boolean {
+  const holds = (pid: number) => sockets.some(({ inode }) => platform.listeners?.socketsOf(pid)?.has(inode));
+  const main = platform.read(mainPid);
+  if (main !== null && holds(mainPid)) return OTHERS.test(main.name);
+  return findTree(roots).some(({ pid, name }) => OTHERS.test(name) && holds(pid));
 }
 
 function passed({ host, port }: Spot, address: string, protocol: Protocol): Verdict {
