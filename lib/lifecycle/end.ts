@@ -8,7 +8,8 @@ import { signal } from "../os/platform.ts";
 import { reap } from "../process/reap.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/records.ts";
-import { type Evidence, findMain, rootsOf } from "./judge.ts";
+import { findMain } from "./identify.ts";
+import { type Evidence, rootsOf } from "./judge.ts";
 import type { Teller } from "./teller.ts";
 
 /**
@@ -21,7 +22,7 @@ export async function endGracefully(
   info: NodeInfo,
   teller: Teller,
 ): Promise<number[]> {
-  const main = findMain(info);
+  const main = findMain(dir, info);
   using command = info.stop.command === null ? null : new StopCommand(dir, info, info.stop.command);
   using waiting = teller.wait(dir);
   const { pids, left } = await reap(rootsOf(dir, evidence), {

@@ -179,7 +179,11 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
       return reportOfInfo(dir, judgement.info, "interrupted", reason);
     }
     case "died": {
-      const reason = judgement.rebooted ? "the machine was rebooted" : `pid ${judgement.info.pid} is gone`;
+      const reason = judgement.rebooted
+        ? "the machine was rebooted"
+        : judgement.namespace === "ended"
+        ? "the pid namespace (sandbox, container) that it ran in has ended"
+        : `pid ${judgement.info.pid} is gone`;
       return { ...reportOfInfo(dir, judgement.info, "died", reason), pid: null };
     }
     case "unfinished": {
@@ -202,8 +206,11 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
       return emptyReport(dir, "interrupted", "its state was removed, but it still runs");
     case "unreadable":
       return emptyReport(dir, "unknown", `"node.info": ${judgement.reason}`);
-    case "foreign":
-      return emptyReport(dir, "unknown", judgement.reason);
+    case "foreign": {
+      // A start in another pid namespace holds the lock, which is the same everywhere.
+      const isStarting = evidence.tombstone.kind === "record" && isLocked(dir);
+      return emptyReport(dir, isStarting ? "starting" : "unknown", judgement.reason);
+    }
   }
 }
 

@@ -11,7 +11,7 @@ import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/records.ts";
 import { differencesOf, differentRunning } from "./difference.ts";
-import { findMain } from "./judge.ts";
+import { findMain } from "./identify.ts";
 import type { Started, StartRequest } from "./request.ts";
 
 /**
@@ -68,7 +68,7 @@ function untilJoined({ dir, settings, teller, abort }: StartRequest, info: NodeI
     stableForMs: 0,
     timeoutMs: settings.timeout_ms,
     subject: () => subject,
-    isGone: () => findMain(info) === null,
+    isGone: () => findMain(dir, info) === null,
     end: new Promise(() => {}),
     abort,
     onLook: (states) => waiting.update(states),
@@ -78,7 +78,7 @@ function untilJoined({ dir, settings, teller, abort }: StartRequest, info: NodeI
 /** What a probe needs to look at a committed node. */
 export function subjectOf(dir: NodeDir, info: NodeInfo): Subject {
   const attempts = info.attempt === null ? [] : [info.attempt];
-  const processes = [findMain(info) ?? { pid: info.pid, startTime: -1 }];
+  const processes = [findMain(dir, info) ?? { pid: info.pid, startTime: -1 }];
   return {
     mainPid: info.pid,
     roots: { dir, attempts, processes, spare: info.spare },

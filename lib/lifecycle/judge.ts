@@ -3,27 +3,38 @@
  *
  * @module
  */
-import { findLive, isAlive, isPlausiblePid, platform, requireSight } from "../os/platform.ts";
-import type { Identity, ProcessRow } from "../os/types.ts";
+import { isAlive, isPlausiblePid, platform, requireSight } from "../os/platform.ts";
+import type { Identity } from "../os/types.ts";
 import { findDaemon } from "../process/pid_file.ts";
 import { ATTEMPT_VARIABLE, findAttempts, type Roots } from "../process/tree.ts";
 import { launchesAmong, type LaunchRecord, readLaunchRecord } from "../state/launch_record.ts";
 import { isTemporaryName, readSmallFile } from "../state/durable.ts";
+import { isLocked } from "../state/lock.ts";
 import { asAttempt } from "../state/fields.ts";
 import { entriesOf, existsDir, isLogOf, type NodeDir } from "../state/node_dir.ts";
 import {
   type Found,
-  here,
   type NodeInfo,
-  type Origin,
   readNodeInfo,
   readTombstone,
   type RunOwner,
   type Tombstone,
 } from "../state/records.ts";
+import {
+  elsewhereOf,
+  hasOtherClock,
+  isDated,
+  OTHER_NAMESPACE,
+  relate,
+  whyNotInterrupted,
+  whyNotRecovered,
+} from "./elsewhere.ts";
+import { findMain, findUndated, isAtWork, isRunLive, whyNotGoneHere } from "./identify.ts";
 
 /** The files of a node, as they were found. */
 export interface Evidence {
+  /** The node. */
+  dir: NodeDir;
   /** Names of all that is in the node's directory. */
   entries: string[];
   /** `starting`. */
@@ -44,8 +55,8 @@ export type Judgement =
   | { kind: "running"; info: NodeInfo }
   /** The process of `node.info` lives, but was to end with a run that is gone. */
   | { kind: "abandoned"; info: NodeInfo; run: RunOwner }
-  /** `node.info` names a process that is gone, or that no longer can be (`rebooted`). */
-  | { kind: "died"; info: NodeInfo; rebooted: boolean }
+  /** `node.info` names a process that is gone, or that no longer can be: `rebooted`, or its pid namespace has ended. */
+  | { kind: "died"; info: NodeInfo; rebooted: boolean; namespace: "this" | "ended" }
   /** A start began and has not finished: it goes on (`live`), was interrupted, or failed and was cleaned up. */
   | { kind: "unfinished"; phase: "live" | "interrupted" | "failed" }
   /** Nothing is recorded, since somebody has removed it; but something runs. */
@@ -81,7 +92,7 @@ export function collectEvidence(dir: NodeDir, records: "opened" | "listed" = "op
     if (isDoubtful && look < MOST_LOOKS) continue;
     // Whatever a start has launched had a log, so a directory without one is new, or new again.
     const unrecorded = entries.every((name) => name === "lock" || isTemporaryName(name)) ? findAttempts(dir) : [];
-    const evidence: Evidence = { entries, tombstone, info, launches, unrecorded };
+    const evidence: Evidence = { dir, entries, tombstone, info, launches, unrecorded };
     if (!isBare || !has(dir.pid)) return evidence;
     return { ...evidence, info: { kind: "unreadable", reason: "it is missing, though pid is there" } };
   }
@@ -95,80 +106,61 @@ export function isKnown(dir: NodeDir): boolean {
 /** Looks at files that change while they are looked at. */
 const MOST_LOOKS = 5;
 
-/** Where a record stands to this process: same boot, an earlier one, or elsewhere. */
-type Relation = { kind: "same-boot" } | { kind: "earlier-boot" } | { kind: "elsewhere"; reason: string };
-
-function relate(origin: Origin): Relation {
-  const now = here();
-  if (origin.host_id !== null && origin.host_id !== now.host_id) {
-    return { kind: "elsewhere", reason: "it was started on another host" };
-  }
-  if (origin.boot_id !== null && now.boot_id !== null && origin.boot_id !== now.boot_id) {
-    return { kind: "earlier-boot" };
-  }
-  if (origin.pid_namespace !== null && origin.pid_namespace !== now.pid_namespace) {
-    return { kind: "elsewhere", reason: "it was started in another pid namespace (container)" };
-  }
-  return { kind: "same-boot" };
-}
-
-/** Whether start times of this record can be compared: where boots have ids, the record must carry one. */
-function isDated(origin: Origin): boolean {
-  return origin.boot_id !== null || platform.bootId() === null;
-}
-
-/**
- * The live main process of `node.info`, or `null`. By its start time; where none was recorded, by
- * its environment.
- */
-export function findMain(info: NodeInfo): ProcessRow | null {
-  if (relate(info).kind !== "same-boot") return null;
-  if (info.start_time !== null && isDated(info)) return findLive({ pid: info.pid, startTime: info.start_time });
-  const row = platform.read(info.pid);
-  if (row === null || !isAlive(row) || info.attempt === null) return null;
-  return platform.environment(info.pid, ATTEMPT_VARIABLE) === info.attempt ? row : null;
-}
-
-/** Whether a starter or run of this boot and pid namespace goes on. It is pid 1 where it is a container's entry point. */
-function isAtWork(pid: number, startTime: number): boolean {
-  const row = Number.isInteger(pid) && pid > 0 ? platform.read(pid) : null;
-  return row !== null && isAlive(row) && platform.sameStart(row.startTime, startTime);
-}
-
-function isLive(run: RunOwner): boolean {
-  return isAtWork(run.pid, run.start_time);
-}
-
 /** What the evidence means. */
 export function judge(evidence: Evidence): Judgement {
-  const { tombstone, info, launches } = evidence;
-  for (const found of [tombstone, info]) {
-    const relation: Relation = found.kind === "record" ? relate(found.record) : { kind: "same-boot" };
-    if (relation.kind === "elsewhere") return { kind: "foreign", reason: relation.reason };
-  }
+  const { dir, tombstone, info, launches } = evidence;
+  const foreign = whyForeign(evidence);
+  if (foreign !== null) return { kind: "foreign", reason: foreign };
   const commit = info.kind === "record" ? info.record : null;
   const isCommitted = tombstone.kind === "missing" ||
     (tombstone.kind === "record" && commit !== null && commit.attempt === tombstone.record.attempt);
-  if (!isCommitted) return { kind: "unfinished", phase: phaseOf(tombstone) };
+  if (!isCommitted) return { kind: "unfinished", phase: phaseOf(dir, tombstone) };
   if (commit !== null) {
-    if (findMain(commit) !== null) {
-      return commit.run === null || isLive(commit.run)
+    if (findMain(dir, commit) !== null) {
+      return commit.run === null || isRunLive(commit.run, commit)
         ? { kind: "running", info: commit }
         : { kind: "abandoned", info: commit, run: commit.run };
     }
-    return { kind: "died", info: commit, rebooted: relate(commit).kind === "earlier-boot" };
+    const relation = relate(commit);
+    const namespace = relation === "other-namespace" ? "ended" : "this";
+    return { kind: "died", info: commit, rebooted: relation === "earlier-boot", namespace };
   }
   if (info.kind === "unreadable") return { kind: "unreadable", reason: info.reason };
   if (evidence.unrecorded.length > 0) return { kind: "unrecorded" };
   return launches.length > 0 ? { kind: "unfinished", phase: "interrupted" } : { kind: "stopped" };
 }
 
-function phaseOf(tombstone: Found<Tombstone>): "live" | "interrupted" | "failed" {
+/** In words, why what the records tell of cannot be judged from here; `null`: it can. */
+export function whyForeign({ dir, tombstone, info }: Evidence): string | null {
+  const records = [tombstone, info].flatMap((found) => found.kind === "record" ? [found.record] : []);
+  if (records.some((record) => relate(record) === "other-host")) return "it was started on another host";
+  let reason: string | null = null;
+  if (tombstone.kind === "record") {
+    reason = relate(tombstone.record) === "other-namespace"
+      ? whyNotInterrupted(dir, tombstone.record)
+      : relate(tombstone.record) === "same-boot"
+      ? whyNotRecovered(dir, tombstone.record)
+      : null;
+  }
+  if (reason !== null) return `${OTHER_NAMESPACE}, and ${reason}`;
+  if (info.kind !== "record" || findMain(dir, info.record) !== null) return null;
+  reason = whyNotGoneHere(dir, info.record);
+  if (reason === null) return null;
+  return relate(info.record) === "other-namespace"
+    ? `${OTHER_NAMESPACE}, and ${reason}`
+    : `it was started in another time namespace, and ${reason}`;
+}
+
+function phaseOf(dir: NodeDir, tombstone: Found<Tombstone>): "live" | "interrupted" | "failed" {
   if (tombstone.kind !== "record") return "interrupted";
   const { starter_pid: pid, starter_start_time: startTime, failed } = tombstone.record;
   if (failed !== null) return "failed";
-  const isLive = relate(tombstone.record).kind === "same-boot" && isDated(tombstone.record) &&
-    isAtWork(pid, startTime);
+  const relation = relate(tombstone.record);
+  // A starter that cannot be looked up still holds the lock, wherever it is.
+  const isElsewhere = relation === "other-namespace" || relation === "same-boot" && hasOtherClock(tombstone.record);
+  const isLive = isElsewhere
+    ? isLocked(dir)
+    : relation === "same-boot" && isDated(tombstone.record) && isAtWork(pid, startTime);
   return isLive ? "live" : "interrupted";
 }
 
@@ -183,20 +175,23 @@ export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
   const tombstone = evidence.tombstone.kind === "record" ? evidence.tombstone.record : null;
   const info = evidence.info.kind === "record" ? evidence.info.record : null;
   for (const record of [tombstone, info]) {
-    if (record === null || relate(record).kind !== "same-boot") continue;
+    if (record === null || relate(record) !== "same-boot") continue;
     for (const name of record.spare) spare.add(name);
     if (record.attempt !== null) attempts.add(record.attempt);
   }
-  if (info !== null && relate(info).kind === "same-boot") {
-    processes.push(findMain(info) ?? { pid: info.pid, startTime: UNKNOWN_START });
+  if (info !== null && relate(info) === "same-boot") {
+    processes.push(findMain(dir, info) ?? { pid: info.pid, startTime: UNKNOWN_START });
     // What an abandoned test command left runs under the id of its run.
-    if (info.run !== null && !isLive(info.run)) attempts.add(info.run.id);
+    if (info.run !== null && !isRunLive(info.run, info)) attempts.add(info.run.id);
     if (info.session_pid !== info.pid) processes.push({ pid: info.session_pid, startTime: UNKNOWN_START });
   }
   for (const launch of evidence.launches) {
+    if (isOfOtherNamespace(launch, tombstone, info)) continue; // its numbers mean nothing here
     attempts.add(launch.attempt);
     if (launch.process === null) continue;
-    processes.push(launch.process);
+    const isUndated = tombstone?.attempt === launch.attempt && hasOtherClock(tombstone);
+    const main = isUndated ? findUndated(dir, launch.process.pid, tombstone) : launch.process;
+    processes.push(main ?? { pid: launch.process.pid, startTime: UNKNOWN_START });
     for (const path of tombstone === null ? [] : [tombstone.pid_file, ...tombstone.older_pid_files]) {
       const daemon = path === null ? null : findDaemon(path, launch);
       if (daemon !== null) processes.push(daemon);
@@ -209,6 +204,13 @@ export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
     if (attempt !== null) attempts.add(attempt);
   }
   return { dir, attempts: [...attempts], processes, spare: [...spare] };
+}
+
+/** A launch record does not say where it was written; the tombstone that it belongs to does, or remembers. */
+function isOfOtherNamespace({ attempt }: LaunchRecord, tombstone: Tombstone | null, info: NodeInfo | null): boolean {
+  const isOfTombstone = attempt === tombstone?.attempt;
+  if (isOfTombstone) return relate(tombstone) === "other-namespace";
+  return elsewhereOf(tombstone, info) !== null;
 }
 
 /** Matches no live process: the number then stands only for the session and group that it led. */

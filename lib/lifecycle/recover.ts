@@ -12,10 +12,12 @@ import { type DeclaredFile, distinct, lookAtDeclared } from "../state/declared.t
 import { readLaunchRecords } from "../state/launch_record.ts";
 import type { Lock } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { here, type Tombstone, writeTombstone } from "../state/records.ts";
+import { type Elsewhere, here } from "../state/origin.ts";
+import { type Tombstone, writeTombstone } from "../state/records.ts";
 import { declaredFiles, DEFAULTS, type Settings } from "../state/settings.ts";
 import { endGracefully, requireEnded } from "./end.ts";
-import { type Evidence, type Judgement, progressOf, rootsOf } from "./judge.ts";
+import { elsewhereOf, requireGone } from "./elsewhere.ts";
+import { type Evidence, type Judgement, progressOf, rootsOf, whyForeign } from "./judge.ts";
 import { runtimeEntries, sweepFiles } from "./sweep_files.ts";
 import type { Teller } from "./teller.ts";
 
@@ -38,7 +40,7 @@ export interface Recovered {
 }
 
 /** Settings for a tombstone, with what it must remember of attempts that are not recovered yet. */
-export type Declarations = Settings & Pick<Tombstone, "older_pid_files" | "older_files">;
+export type Declarations = Settings & Pick<Tombstone, "older_pid_files" | "older_files" | "elsewhere">;
 
 /** A tombstone in the name of this process. */
 export function newTombstone(attempt: string, settings: Declarations): Tombstone {
@@ -65,7 +67,16 @@ export function withOlderDeclarations(settings: Settings, evidence: Evidence): D
     spare: [...new Set([...settings.spare, ...older.flatMap((record) => record.spare)])],
     older_pid_files: [...new Set(pidFiles)],
     older_files: declaredBy(evidence),
+    elsewhere: elsewhereIn(evidence),
   };
+}
+
+/** Where what the evidence tells of ran, if that was in another pid namespace. */
+function elsewhereIn({ tombstone, info }: Evidence): Elsewhere | null {
+  return elsewhereOf(
+    tombstone.kind === "record" ? tombstone.record : null,
+    info.kind === "record" ? info.record : null,
+  );
 }
 
 function recordsOf(evidence: Evidence): Settings[] {
@@ -105,6 +116,10 @@ export async function recover(
   judgement: Judgement,
   { lock, teller }: { lock: Lock; teller: Teller },
 ): Promise<Recovered | null> {
+  // Only now is nobody on the way any more: before the take-over, a launcher may have come past its check unseen.
+  if (judgement.kind !== "foreign" && elsewhereIn(evidence) !== null) {
+    await requireGone(dir, () => whyForeign(evidence));
+  }
   const progress = progressOf(dir, evidence);
   const isAlive = judgement.kind === "running" || judgement.kind === "abandoned";
   const asked = isAlive ? await endGracefully(dir, evidence, judgement.info, teller) : [];

@@ -17,7 +17,7 @@ import type { NodeInfo, RunOwner } from "../state/records.ts";
 import { withLog } from "./failure.ts";
 import { type ForegroundEnd, runForeground } from "./foreground.ts";
 import { endedBy, type EndSignal, Signals } from "./interrupt.ts";
-import { findMain } from "./judge.ts";
+import { findMain } from "./identify.ts";
 import { lookAt } from "./look.ts";
 import { type Member, startGroup, stopGroup } from "./group.ts";
 import type { Started } from "./request.ts";
@@ -159,7 +159,7 @@ class Server {
 
   /** Whether it has ended by itself since the last look: not if somebody has stopped it, or is about to start it anew. */
   hasJustDied(): boolean {
-    if (this.#hasDied || findMain(this.#info) !== null || isLocked(this.dir)) return false;
+    if (this.#hasDied || findMain(this.dir, this.#info) !== null || isLocked(this.dir)) return false;
     const { judgement } = lookAt(this.dir);
     if (judgement.kind === "running") this.#info = judgement.info;
     this.#hasDied = judgement.kind === "died";

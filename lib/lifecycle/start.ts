@@ -93,8 +93,14 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   }
 
   const attempt = crypto.randomUUID();
-  const tombstone = newTombstone(attempt, { ...request.settings, older_pid_files: [], older_files: [] });
-  writeTombstone(dir, { ...tombstone, ...withOlderDeclarations(request.settings, evidence) });
+  const tombstone = newTombstone(attempt, {
+    ...request.settings,
+    older_pid_files: [],
+    older_files: [],
+    elsewhere: null,
+  });
+  const declared = withOlderDeclarations(request.settings, evidence);
+  writeTombstone(dir, { ...tombstone, ...declared });
   pass("tombstone-written", teller, attempt);
 
   const hold = new Hold(dir, lock, attempt);
@@ -103,6 +109,11 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   if (recovered !== null) teller.recovered(dir.node, recovered);
   await beforeSpawn(request, hold, () => sweepFiles(dir, declaredFiles(request.settings), { insist: lock.insist }));
   pass("recovered", teller);
+  // From here on the log tells of this attempt, no longer of one of another namespace.
+  if (declared.elsewhere !== null) {
+    writeTombstone(dir, { ...tombstone, ...declared, elsewhere: null });
+    pass("namespace-left", teller);
+  }
 
   using chosen = await beforeSpawn(request, hold, () => preparePort(request, evidence));
   const port = chosen?.port ?? null;
@@ -125,6 +136,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
       },
       drop: droppedVariables(request.settings),
       inherit: request.settings.clear_env ? "basics" : "all",
+      keepsLog: request.settings.pid_file !== null,
       port,
       input: request.settings.stdin_open ? "open" : "none",
     });

@@ -14,6 +14,7 @@ import { RECORDED } from "../state/recorded.ts";
 import { type NodeInfo, writeNodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
 import { endGracefully } from "./end.ts";
+import { foreignError } from "./elsewhere.ts";
 import { collectEvidence, type Evidence, judge, type Judgement } from "./judge.ts";
 import { lookAt } from "./look.ts";
 import { foresee, recover, type Recovered, takeOver } from "./recover.ts";
@@ -64,13 +65,7 @@ export function refuseForeign(
   action: string,
   foreign: "refuse" | "force",
 ): void {
-  if (judgement.kind !== "foreign" || foreign === "force") return;
-  throw new TombstoneError(`Cannot ${action} "${dir.node}": ${judgement.reason}, so its processes cannot be judged`, {
-    kind: "foreign-state",
-    hint: `run it where it was started, or forget that node with tombstone ${action} ${dir.node} --force`,
-    exitCode: EXIT.state,
-    details: { workspace: dir.workspace, node: dir.node },
-  });
+  if (judgement.kind === "foreign" && foreign === "refuse") throw foreignError(dir, action, judgement.reason);
 }
 
 /**

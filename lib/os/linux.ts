@@ -15,6 +15,7 @@ import {
 } from "./proc.ts";
 import { stateError } from "../errors.ts";
 import type { Identity, ListenerRow, Listeners, Platform } from "./types.ts";
+import { hasWriter } from "./lease.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { LOOK_PAUSE, signalByNumber } from "./ps.ts";
@@ -67,6 +68,10 @@ const listeners: Listeners = {
     }
     return port >= ephemeral[0] && port <= ephemeral[1];
   },
+  isTaken(port) {
+    const tables = () => ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map((path) => readProc(path) ?? "");
+    return (queryListeners() ?? tables().flatMap(parseListeners)).some((row) => row.port === port);
+  },
 };
 
 let boot: string | null | undefined;
@@ -94,9 +99,9 @@ export const linux: Platform = {
   limits: [],
   bootId,
   hostId,
-  pidNamespace() {
+  namespace(kind) {
     try {
-      return Deno.readLinkSync("/proc/self/ns/pid");
+      return Deno.readLinkSync(`/proc/self/ns/${kind}`);
     } catch (error) {
       if (isOutOfSight(error)) return null;
       throw stateError("read", "/proc/self/ns/pid", error);
@@ -141,6 +146,7 @@ export const linux: Platform = {
     }
     return false;
   },
+  hasWriter,
   commandLine(pid) {
     const text = readProc(`/proc/${pid}/cmdline`) ?? "";
     return text.replaceAll("\0", " ").trim() || parseStat(readProc(`/proc/${pid}/stat`) ?? "")?.name || "";

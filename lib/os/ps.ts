@@ -82,7 +82,7 @@ export const ps: Platform = {
   hostId: () =>
     /"IOPlatformUUID" = "([^"]+)"/.exec(run("ioreg", ["-rd1", "-c", "IOPlatformExpertDevice"]) ?? "")?.[1] ??
       Deno.hostname(),
-  pidNamespace: () => null,
+  namespace: () => null,
   blindness: () => null,
   read(pid) {
     const row = parsePs(run("ps", ["-o", COLUMNS, "-p", String(pid)]) ?? "")[0];
@@ -99,6 +99,7 @@ export const ps: Platform = {
   environment: () => null,
   isNeighbour: () => false,
   writesTo: () => false,
+  hasWriter: () => null,
   commandLine: (pid) => run("ps", ["-o", "args=", "-p", String(pid)])?.trim() ?? "",
   lockHolder: (path) =>
     Number(run("lsof", ["-t", "--", path])?.split("\n").find((pid) => Number(pid) !== Deno.pid)) || null,

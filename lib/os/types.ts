@@ -66,6 +66,8 @@ export interface Listeners {
   socketsOf(pid: number): Set<number> | null;
   /** Whether connecting to this port may, by accident, connect to itself. */
   isEphemeral(port: number): boolean;
+  /** Whether anybody listens on this TCP port of this network namespace, told at once. */
+  isTaken(port: number): boolean;
 }
 
 /** A message, and who sent it. */
@@ -96,8 +98,8 @@ export interface Platform {
   bootId(): string | null;
   /** Id of this machine. */
   hostId(): string;
-  /** Id of the pid namespace of this process; `null` where there is none. */
-  pidNamespace(): string | null;
+  /** Id of a namespace of this process; `null` where there are none. */
+  namespace(kind: "pid" | "net" | "time"): string | null;
   /** In words, what keeps this process from telling which process is which; `null` if nothing does. */
   blindness(): string | null;
   /** The process with this id, or `null` if there is none or it is the id of a mere thread. */
@@ -130,6 +132,11 @@ export interface Platform {
   isNeighbour(pid: number): boolean;
   /** Whether a process holds one of these files open for writing. */
   writesTo(pid: number, isFile: (path: string) => boolean): boolean;
+  /**
+   * Whether anybody has a file of this user's open for writing, processes of other pid namespaces included; `null` where
+   * that cannot be told.
+   */
+  hasWriter(path: string): boolean | null;
   /** Command line for messages; empty if unknown. */
   commandLine(pid: number): string;
   /** Who holds the flock(2) on a file, for messages; `null` if nobody does or it cannot be told. */

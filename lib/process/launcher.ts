@@ -25,14 +25,17 @@ export const LAUNCHER_EXIT = { inputFailed: 73, recordFailed: 74, superseded: 75
 /** `$0` of the launcher; how the shell signs its own complaints in the log. */
 export const LAUNCHER_NAME = "tombstone-launcher";
 
+// The log is opened before the tombstone is read: who finds that nobody has it open, after having taken the tombstone
+// over, knows that nobody is on the way, also in pid namespaces that he cannot see.
 // $1 attempt, $2 node directory, $3 beginning of the tombstone; then the command.
 // The caller's descriptors are closed: a pipe held by the server would keep the caller from returning. POSIX sh
 // can name only those up to 9; should there be others, bash closes them on the way. The names of its variables are
 // its own, since one that the environment has is exported with its new value. (bash -p does not read BASH_ENV, which is
 // meant for the server.)
-const script = (drop: string[], input: Launch["input"]) => `
+const script = (drop: string[], { input, keepsLog }: Pick<Launch, "input" | "keepsLog">) => `
 unset ${drop.join(" ")}
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+exec 9>>"$2/server.log"
 ${platform.launchStamp.script} || exit ${LAUNCHER_EXIT.recordFailed}
 printf '%s\\n' "$_tombstone_stamp" >"$2/launch.$1" || exit ${LAUNCHER_EXIT.recordFailed}
 _tombstone_line=
@@ -42,7 +45,7 @@ case $_tombstone_line in
 *) rm -f "$2/launch.$1"; exit ${LAUNCHER_EXIT.superseded} ;;
 esac
 ${INPUTS[input]}
-exec >>"$2/server.log" 2>&1
+exec >&9 2>&9 ${keepsLog ? "" : "9>&-"}
 shift 3
 _tombstone_close=
 for _tombstone_fd in /dev/fd/*; do
@@ -88,6 +91,8 @@ export interface Launch {
   drop: string[];
   /** Whether the server inherits this process's environment or only the harmless part of it. */
   inherit: "all" | "basics";
+  /** Whether the log stays open beside its output, for a daemon, which gives that up. */
+  keepsLog: boolean;
   /** Port for `$PORT`; `null`: none. */
   port: number | null;
   /** What the server reads from: nothing, or an input that stays open and never has anything. */
@@ -164,7 +169,7 @@ export function launch(dir: NodeDir, options: Launch): Launched {
   const { words: [shell, ...flags], lost } = shellFor(
     Object.keys(options.inherit === "basics" ? env : { ...Deno.env.toObject(), ...env }),
   );
-  const own = [script(options.drop, options.input), LAUNCHER_NAME, options.attempt, dir.path, tombstoneBegins];
+  const own = [script(options.drop, options), LAUNCHER_NAME, options.attempt, dir.path, tombstoneBegins];
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command(shell, {

@@ -168,3 +168,14 @@ export function modifiedAtMs(path: string): number | null {
     throw stateError("read", path, error);
   }
 }
+
+/** Inode of a regular file; `null` if there is none. */
+export function inodeOf(path: string): number | null {
+  try {
+    const { isFile, ino } = Deno.lstatSync(path);
+    return isFile ? ino : null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
+    throw stateError("look at", path, error);
+  }
+}

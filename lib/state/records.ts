@@ -4,25 +4,15 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
 import { type DeclaredFile, readDeclared } from "./declared.ts";
 import { prepareFile, readSmallFile, replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 import { asAttempt, asNumber, asString, asStrings, type Fields, parseObject } from "./fields.ts";
+import { type Elsewhere, type Origin, readElsewhere, readOrigin } from "./origin.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
 /** Version of both formats. */
 export const SCHEMA = 1;
-
-/** Where and in which boot a record was written. */
-export interface Origin {
-  /** Boot id; `null` if the platform has none. */
-  boot_id: string | null;
-  /** Machine id; `null` if the writer recorded none. */
-  host_id: string | null;
-  /** Pid namespace; `null` where there is none. */
-  pid_namespace: string | null;
-}
 
 /** The file `starting`: "this attempt has begun and has not finished". */
 export interface Tombstone extends Origin, Settings {
@@ -42,6 +32,8 @@ export interface Tombstone extends Origin, Settings {
   older_pid_files: string[];
   /** Files that older attempts declared, which have not been swept yet. */
   older_files: DeclaredFile[];
+  /** Where an older attempt of another pid namespace ran that has not been recovered yet; `null`: there is none. */
+  elsewhere: Elsewhere | null;
 }
 
 /** A `tombstone run` that started a node, and stops it when its test command ends. */
@@ -70,6 +62,11 @@ export interface NodeInfo extends Origin, Settings {
   start_time: number | null;
   /** Process that the launcher became: leader of the node's session. Differs from `pid` for self-made daemons. */
   session_pid: number;
+  /**
+   * Inode of the log, if the main process had that open for writing when it was ready: as long as the file is held open,
+   * somebody of its tree lives, wherever that is looked at from. `null`: it had not.
+   */
+  held_log: number | null;
   /** Nonce of the server's port file. */
   nonce: string | null;
   /** Address that the probes reached it at. */
@@ -96,13 +93,6 @@ export type Found<T> =
   | { kind: "unreadable"; reason: string }
   | { kind: "record"; record: T };
 
-let origin: Origin | undefined;
-
-/** The origin of records that this process writes; it cannot change while it runs. */
-export function here(): Origin {
-  return origin ??= { boot_id: platform.bootId(), host_id: platform.hostId(), pid_namespace: platform.pidNamespace() };
-}
-
 function read<T>(path: string, form: (fields: Fields) => T | null): Found<T> {
   const content = readSmallFile(path, "own");
   if (content.kind !== "text") return content;
@@ -115,14 +105,6 @@ function read<T>(path: string, form: (fields: Fields) => T | null): Found<T> {
   }
   const record = schema === SCHEMA ? form(fields) : null;
   return record === null ? { kind: "unreadable", reason: "fields are missing or invalid" } : { kind: "record", record };
-}
-
-function readOrigin(fields: Fields): Origin {
-  return {
-    boot_id: asString(fields.boot_id),
-    host_id: asString(fields.host_id),
-    pid_namespace: asString(fields.pid_namespace),
-  };
 }
 
 /** Reads the tombstone, whatever is in its place. */
@@ -139,6 +121,7 @@ export function readTombstone(dir: NodeDir): Found<Tombstone> {
       failed_at: asString(fields.failed_at),
       older_pid_files: asStrings(fields.older_pid_files),
       older_files: readDeclared(fields.older_files),
+      elsewhere: readElsewhere(fields.elsewhere),
       ...readOrigin(fields),
       ...readSettings(fields),
     };
@@ -183,6 +166,7 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
       pid,
       start_time: asNumber(fields.start_time, 0, Number.MAX_SAFE_INTEGER),
       session_pid: asNumber(fields.session_pid, 2, 2 ** 22) ?? pid,
+      held_log: asNumber(fields.held_log, 0, Infinity),
       nonce: asString(fields.nonce),
       bind_addr: asString(fields.bind_addr),
       protocol: fields.protocol === "http" || fields.protocol === "https" ? fields.protocol : null,

@@ -1,0 +1,55 @@
+/**
+ * Where a record was written: machine, boot, namespaces.
+ *
+ * @module
+ */
+import { platform } from "../os/platform.ts";
+import { asString, type Fields } from "./fields.ts";
+
+/** Where and in which boot a record was written. */
+export interface Origin {
+  /** Boot id; `null` if the platform has none. */
+  boot_id: string | null;
+  /** Machine id; `null` if the writer recorded none. */
+  host_id: string | null;
+  /** Pid namespace; `null` where there is none. */
+  pid_namespace: string | null;
+  /** Network namespace, in which its port is; `null` where there is none or the writer recorded none. */
+  network_namespace: string | null;
+  /** Time namespace, by whose clock its start times are; `null` where there is none or the writer recorded none. */
+  time_namespace: string | null;
+}
+
+/** Where an attempt ran that has been taken over from another pid namespace, and is not shown to be gone yet. */
+export type Elsewhere = Pick<Origin, "pid_namespace" | "network_namespace">;
+
+let origin: Origin | undefined;
+
+/** The origin of records that this process writes; it cannot change while it runs. */
+export function here(): Origin {
+  return origin ??= {
+    boot_id: platform.bootId(),
+    host_id: platform.hostId(),
+    pid_namespace: platform.namespace("pid"),
+    network_namespace: platform.namespace("net"),
+    time_namespace: platform.namespace("time"),
+  };
+}
+
+/** Reads the origin of a record; what is missing or of another form is `null`. */
+export function readOrigin(fields: Fields): Origin {
+  return {
+    boot_id: asString(fields.boot_id),
+    host_id: asString(fields.host_id),
+    pid_namespace: asString(fields.pid_namespace),
+    network_namespace: asString(fields.network_namespace),
+    time_namespace: asString(fields.time_namespace),
+  };
+}
+
+/** Reads {@linkcode Elsewhere}; `null` for anything else. */
+export function readElsewhere(value: unknown): Elsewhere | null {
+  const { pid_namespace, network_namespace } = (value ?? {}) as Fields;
+  const namespace = asString(pid_namespace);
+  return namespace === null ? null : { pid_namespace: namespace, network_namespace: asString(network_namespace) };
+}
