@@ -8,6 +8,7 @@ import {
   allPids,
   COMMAND,
   type Document,
+  exists,
   fixture,
   freePort,
   isRunning,
@@ -124,6 +125,20 @@ async function once(sandbox: Sandbox, way: string[], args: string[], code = 0): 
   return await jail.json(args, { code });
 }
 
+/**
+ * The kernel gives the number of a namespace that has ended to the next one. This gives the records one that no namespace
+ * has, as if it had not.
+ */
+function keepNumber(sandbox: Sandbox): void {
+  for (const name of ["starting", "node.info"]) {
+    const path = `${sandbox.nodeDir("web")}/${name}`;
+    if (!exists(path)) continue;
+    const record = JSON.parse(Deno.readTextFileSync(path));
+    const changed = { schema: record.schema, attempt: record.attempt, ...record, pid_namespace: "pid:[1]" };
+    Deno.writeTextFileSync(path, JSON.stringify(changed) + "\n");
+  }
+}
+
 const startOf = (port: number) => ["start", "web", "--port", String(port), "--", ...fixture()];
 
 for (const [name, way] of ways) {
@@ -132,13 +147,14 @@ for (const [name, way] of ways) {
       await using sandbox = await Sandbox.create();
       const start = startOf(freePort());
       const first = await once(sandbox, way, start);
+      if (command !== "list") keepNumber(sandbox);
       const from = (document: Document) => document.nodes?.[0] ?? document;
       switch (command) {
         case "status":
         case "list": {
           const told = from(await once(sandbox, way, [command], command === "status" ? 1 : 0));
           assertEquals([told.state, told.pid], ["died", null]);
-          assertStringIncludes(told.reason, "has ended");
+          if (command === "status") assertStringIncludes(told.reason, "has ended");
           break;
         }
         case "start":
@@ -179,6 +195,7 @@ for (const [name, way] of ways) {
         const ran = await jail.run(`TOMBSTONE_KILL_AT=${step} ${sandbox.commandLine(start)}`);
         assertEquals(ran.code, 137, step);
       }
+      keepNumber(sandbox);
       await using jail = new Jail(sandbox, way);
       const again = await jail.json(start);
       assertEquals([again.started, again.recovered.pids], [true, []], step);
@@ -303,6 +320,7 @@ Deno.test({
           await using jail = new Jail(sandbox, anyWay!);
           const ran = await jail.run(`TOMBSTONE_KILL_AT=${at} ${sandbox.commandLine(start)}`);
           assertEquals(ran.code, 137, `${died}, ${at}: ${ran.stderr}`);
+          if (at === died) keepNumber(sandbox);
         }
         await using jail = new Jail(sandbox, anyWay!);
         const again = await jail.json(start);
@@ -382,6 +400,7 @@ Deno.test({
     await using sandbox = await Sandbox.create();
     const port = freePort();
     await once(sandbox, anyWay!, startOf(port));
+    keepNumber(sandbox);
     using listener = Deno.listen({ hostname: "127.0.0.1", port });
     assertStringIncludes(
       (await once(sandbox, anyWay!, ["status", "web"], 4)).reason,

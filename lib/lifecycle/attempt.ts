@@ -4,7 +4,7 @@
  * @module
  */
 import { TombstoneError } from "../errors.ts";
-import { findLive, identityOfChild, platform, UNKNOWN_START } from "../os/platform.ts";
+import { findLive, identityOfChild, UNKNOWN_START } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
 import type { Notifications } from "../probe/notify.ts";
 import type { Subject } from "../probe/probe.ts";
@@ -13,11 +13,10 @@ import { hasRecord, type Launched } from "../process/launcher.ts";
 import { findDaemon } from "../process/pid_file.ts";
 import { reap } from "../process/reap.ts";
 import type { Roots } from "../process/tree.ts";
-import { inodeOf, modifiedAtMs, removeFile, syncDir } from "../state/durable.ts";
+import { modifiedAtMs, removeFile, syncDir } from "../state/durable.ts";
 import { launchRecordPath, readLaunchRecord } from "../state/launch_record.ts";
 import { stateRemoved } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { here } from "../state/origin.ts";
 import {
   type NodeInfo,
   preparePort,

@@ -5,7 +5,9 @@
  */
 import type { Identity } from "../os/types.ts";
 import type { Outcome } from "../probe/wait.ts";
-import { here, type NodeInfo, type Tombstone } from "../state/records.ts";
+import { here } from "../state/origin.ts";
+import type { NodeInfo, Tombstone } from "../state/records.ts";
+import { heldLog } from "./elsewhere.ts";
 import type { StartRequest } from "./request.ts";
 
 /** What a commit record is made of. */
@@ -36,6 +38,7 @@ export function commitRecord({ request, tombstone, leader, main, port, ready, re
     pid: main.pid,
     start_time: main.startTime,
     session_pid: leader.pid,
+    held_log: heldLog(request.dir, main.pid),
     nonce: ready.nonce,
     bind_addr: ready.host,
     protocol: ready.protocol,

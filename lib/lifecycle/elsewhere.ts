@@ -84,6 +84,12 @@ function whyNotGone(dir: NodeDir, traces: Traces): string | null {
   return null;
 }
 
+/** Inode of the log, if this process writes to it, for {@linkcode NodeInfo.held_log}. */
+export function heldLog(dir: NodeDir, pid: number): number | null {
+  if (here().pid_namespace === null || !platform.writesTo(pid, (path) => path === dir.log)) return null;
+  return inodeOf(dir.log);
+}
+
 /** In words, why the node of a commit record of another namespace cannot be taken for dead; `null`: it is. */
 export function whyNotDead(dir: NodeDir, info: NodeInfo): string | null {
   // Who had let go of the log already when it was ready has shown nothing that could be missing now.

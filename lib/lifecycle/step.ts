@@ -13,6 +13,7 @@ export type Step =
   | "swept"
   | "tombstone-written"
   | "recovered"
+  | "namespace-left"
   | "port-checked"
   | "log-rotated"
   | "spawned"

@@ -13,6 +13,7 @@ const LABELS: Record<Step, string> = {
   "swept": "sweep the files",
   "tombstone-written": "judge, write the tombstone",
   "recovered": "reap and sweep what was left",
+  "namespace-left": "leave the other namespace",
   "port-checked": "check or choose the port",
   "log-rotated": "rotate the log",
   "spawned": "spawn the launcher",
