@@ -66,13 +66,18 @@ Deno.test("a recycled pid is never signalled", async (test) => {
     await using sandbox = await Sandbox.create();
     const older = sandbox.bystander();
     const pidFile = `${sandbox.project}/server.pid`;
-    const args = ["start", "web", "--no-probe", "--timeout", "300ms", "--pid-file", pidFile, "--"];
-    const ran = await sandbox.run([...args, "sh", "-c", `echo ${older} > ${pidFile}`]);
+    const startFor = (timeout: string, command: string[]) => [
+      ...["start", "web", "--no-probe", "--timeout", timeout, "--pid-file", pidFile, "--"],
+      ...command,
+    ];
+    const ran = await sandbox.run(startFor("300ms", ["sh", "-c", `echo ${older} > ${pidFile}`]));
     assertEquals(ran.code, 124);
     assertStringIncludes(ran.stderr, "its process is not known yet");
     sandbox.assertBystanders();
 
-    const killed = sandbox.spawn([...args, ...fixture(`daemon=${pidFile}`)], { env: { TOMBSTONE_KILL_AT: "waiting" } });
+    const killed = sandbox.spawn(startFor("30s", fixture(`daemon=${pidFile}`)), {
+      env: { TOMBSTONE_KILL_AT: "waiting" },
+    });
     await killed.output();
     const daemon = Number(Deno.readTextFileSync(pidFile));
     Deno.kill(daemon, "SIGKILL");
