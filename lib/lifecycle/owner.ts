@@ -9,7 +9,7 @@ import { variable } from "../os/surroundings.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { allNodes, type NodeDir, projectOf } from "../state/node_dir.ts";
 import { readNodeInfo } from "../state/records.ts";
-import { findMain } from "./judge.ts";
+import { findMain } from "./identify.ts";
 
 /** A node that a process belongs to. */
 export interface OwnerNode {
@@ -29,7 +29,7 @@ export function findOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
     const found = readNodeInfo(other);
     if (found.kind !== "record") continue;
     const info = found.record;
-    const main = findMain(info)?.pid ?? null;
+    const main = findMain(other, info)?.pid ?? null;
     const isOfTree = main !== null && (ancestors.includes(main) || session === info.session_pid);
     if (isOfTree || attempt !== null && attempt === info.attempt) return { dir: other, project: projectOf(other) };
   }
