@@ -242,3 +242,114 @@ Deno.test("a node that runs with an old address of what it comes after is told, 
   await sandbox.json(["restart", "web"]);
   assertEquals((await sandbox.json(["start"])).nodes[1].differs, []);
 });
+
+Deno.test("init refuses to take a directory out of the workspace that its running nodes belong to", async () => {
+  await using sandbox = await Sandbox.create();
+  const [a] = packages(sandbox);
+  Deno.writeTextFileSync(`${a}/Procfile`, "web: sleep 600\n");
+  Deno.writeTextFileSync(`${sandbox.project}/Procfile`, "web: sleep 600\n");
+  const { workspace } = await sandbox.json(["start", "web", "--no-probe", "--", "sleep", "600"], { cwd: a });
+  await sandbox.json(["start", "db", "--no-probe", "--", "sleep", "600"]);
+  const { error } = await sandbox.json(["init"], { cwd: a, code: 2 });
+  assertStringIncludes(error.message, `"web" of workspace "${workspace}"`);
+  assert(!error.message.includes('"db"'), "it runs elsewhere, and is seen there");
+  assert(!exists(`${a}/tombstone.json`));
+  assertEquals(found(await sandbox.json(["status"], { cwd: a })), ["db running", "web running"]);
+  const [, ...words] = error.hint.split(", then")[0].split(" ");
+  await sandbox.json(words, { cwd: sandbox.root });
+  await sandbox.json(["init"], { cwd: a });
+  // The other way round: what was a project only since nothing above it is one.
+  const outer = `${sandbox.root}/plain`;
+  const inner = `${outer}/inner`;
+  Deno.mkdirSync(inner, { recursive: true });
+  Deno.writeTextFileSync(`${outer}/Procfile`, "web: sleep 600\n");
+  const below = await sandbox.json(["start", "--no-probe", "--", "sleep", "600"], { cwd: inner });
+  const refused = await sandbox.json(["init"], { cwd: outer, code: 2 });
+  assertStringIncludes(refused.error.hint, `tombstone stop inner --workspace ${below.workspace}`);
+  // In the project's own directory nothing moves.
+  await sandbox.json(["init"]);
+  assertEquals(found(await sandbox.json(["status"], { code: 3 })), ["web stopped", "db running"]);
+});
+
+Deno.test("a mistake in tombstone.json keeps nobody from the nodes that are recorded", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.json(["start", "web", "--no-probe", "--", "sh", "-c", "echo hello; exec sleep 600"]);
+  for (const text of ['{ "nodes": { "web": { "comand": "x" } } }', "{ nodes", '{ "nodes": [] }']) {
+    Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, text);
+    const commands = [
+      ["status"],
+      ["logs"],
+      ["wait"],
+      ["sweep"],
+      ["restart"],
+      ["run", "web", "--no-probe", "--serve", "echo hello; exec sleep 600", "--", "true"],
+      ["start", "web", "--no-probe", "--", "sh", "-c", "echo hello; exec sleep 600"],
+      ["stop"],
+      ["start", "web", "--no-probe", "--", "sh", "-c", "echo hello; exec sleep 600"],
+    ];
+    for (const args of commands) {
+      const ran = await sandbox.run(args);
+      assertEquals(ran.code, 0, `${args.join(" ")} with ${text}: ${ran.stderr}`);
+      if (args.length === 1 && args[0] !== "sweep") assertStringIncludes(ran.stderr, "warning: Cannot use ");
+    }
+    // What only the file could tell is refused.
+    assertEquals((await sandbox.run(["start"])).code, 2);
+    assertEquals((await sandbox.run(["run", "--", "true"])).code, 2);
+  }
+});
+
+Deno.test("a placeholder that is none is refused with the near name; braces of others are left alone", async () => {
+  await using sandbox = await Sandbox.create();
+  const db = { command: fixture(), port: 0 };
+  const wrong: [string, string, string][] = [
+    ["{db.prt}", "of a node there are port, host, url", 'did you mean "{db.port}"?'],
+    ["{bd.port}", 'there is no node "bd"', 'did you mean "{db.port}"?'],
+    ["{nosuch.url}", 'there is no node "nosuch"', "It describes db, web"],
+    ["{ db.port }", "there are spaces in it", '"{db.port}"'],
+    ["{prot}", "there is no such placeholder", 'did you mean "{port}"?'],
+    ["x={PORT}", "there is no such placeholder", 'did you mean "{port}"?'],
+  ];
+  for (const [text, message, hint] of wrong) {
+    for (const web of [{ command: ["sh", "-c", "exit 0", text] }, { command: fixture(), env: { A: text } }]) {
+      describe(sandbox, { db, web: { ...web, port: 0, after: ["db"] } });
+      const { error } = await sandbox.json(["start"], { code: 2 });
+      assertStringIncludes(error.message, message);
+      assertStringIncludes(error.hint, hint);
+    }
+  }
+  assert(!exists(sandbox.state), "there is state");
+  const right = [
+    "{a:1}",
+    "${X}",
+    "${PORT}",
+    "{a,b}",
+    "{print}",
+    "{print $1}",
+    "{}",
+    "{{x}}",
+    "{nosuch}",
+    "{foo.bar}",
+    "{0}",
+  ];
+  describe(sandbox, {
+    db,
+    web: {
+      command: [
+        "sh",
+        "-c",
+        'printf "%s\\n" "$@" "$A" "$PORT"; shift $#; exec "$SERVER" "$FILE"',
+        "sh",
+        ...right,
+        "{port}",
+      ],
+      env: { A: "{port} {db.port}", SERVER: "node", FILE: fixture()[1] },
+      port: 0,
+      after: ["db"],
+    },
+  });
+  const [{ port: other }, { port }] = (await sandbox.json(["start"])).nodes;
+  const { lines } = await sandbox.json(["logs", "web"]);
+  assertEquals(lines, [...right, `${port}`, `${port} ${other}`, `${port}`]);
+  const own = ["start", "own", "--port", "0", "--env", "A={port}", "--", "sh", "-c", `echo "$A"; ${serve()}`];
+  assertEquals((await sandbox.json(own)).port, Number((await sandbox.json(["logs", "own"])).lines[0]));
+});

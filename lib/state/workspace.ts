@@ -32,9 +32,14 @@ function exists(path: string): boolean {
 /** The nearest ancestor of `from` (itself included) with `tombstone.json` or `.git`; without one, `from`. */
 export function findProject(from: string): string {
   for (let dir = from;; dir = dirname(dir)) {
-    if (exists(`${dir}/${PROJECT_FILE}`) || exists(`${dir}/.git`)) return dir;
+    if (isProject(dir)) return dir;
     if (dir === dirname(dir)) return from;
   }
+}
+
+/** Whether a directory is a project by what is in it, and not only since nothing above it is one. */
+export function isProject(dir: string): boolean {
+  return exists(`${dir}/${PROJECT_FILE}`) || exists(`${dir}/.git`);
 }
 
 /** Whether a project has a file that describes its nodes. */
@@ -84,8 +89,12 @@ function realPath(path: string): string {
  */
 export async function currentWorkspace(name: string | undefined): Promise<Workspace> {
   const project = findProject(realPath(currentDirectory()));
-  if (name !== undefined) return { id: name, project };
+  return { id: name ?? await workspaceIdOf(project), project };
+}
+
+/** The id of a project's workspace, where nobody has named one. */
+export async function workspaceIdOf(project: string): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(project)));
   const hex = [...digest.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return { id: `${slug(basename(project))}-${hex}`, project };
+  return `${slug(basename(project))}-${hex}`;
 }
