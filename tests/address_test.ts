@@ -3,6 +3,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { nameOf, toolPorts } from "../lib/probe/own_ports.ts";
 import { accepts, COMMAND, fixture, freePort, Sandbox, until } from "./support/sandbox.ts";
 import { canUnshare } from "./support/namespace.ts";
+import { installed } from "./support/servers.ts";
+import { chooseFreePort } from "../lib/probe/free_port.ts";
 
 /** JavaScript for `node -e`: HTTP on these ports, one after another, with this pause between them. */
 function listening(ports: number[], { pause = 0, host = "127.0.0.1", status = [200] } = {}): string[] {
@@ -60,6 +62,103 @@ Deno.test("a port is taken if a stranger has it on any loopback address, and fre
     assertEquals([error.kind, error.owner_pid], ["port-in-use", stranger], host);
     sandbox.assertBystanders();
   }
+});
+
+Deno.test("an address that a server listens on for a moment, to try, is not the node's", async () => {
+  await using sandbox = await Sandbox.create();
+  // As Vite does: it finds out on every address whether the port is free, and then listens on one.
+  const script = `const net = require("net"); const port = Number(process.env.PORT);
+    const listen = (server, host) => new Promise((resolve) => server.listen(port, host, resolve));
+    (async () => {
+      for (let i = 0; i < 100; i++) {
+        const server = net.createServer((s) => s.on("error", () => {}).destroy());
+        await listen(server, "127.0.0.1");
+        await new Promise((resolve) => setTimeout(resolve, i % 3));
+        await new Promise((resolve) => server.close(resolve));
+      }
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await listen(require("http").createServer((q, r) => r.end("x")), "::1");
+    })()`;
+  for (const flags of [[], ["--http", "/"]]) {
+    const start = ["start", "web", "--port", "0", ...flags, "--timeout", "40s", "--", "node", "-e", script];
+    const started = await sandbox.json(start);
+    assertEquals([started.host, started.url], ["::1", `http://[::1]:${started.port}`]);
+    await sandbox.json(["stop", "web"]);
+  }
+});
+
+Deno.test("a free port is free on IPv4 and IPv6", async () => {
+  for (const hostname of ["::1", "127.0.0.1", "::", "0.0.0.0"]) {
+    using listener = Deno.listen({ hostname, port: 0 });
+    const taken = (listener.addr as Deno.NetAddr).port;
+    using chosen = await chooseFreePort(null, taken);
+    assert(chosen.port !== taken, hostname);
+  }
+});
+
+Deno.test({
+  name: "Erlang: the port of a node's distribution is not its own, though it is there first",
+  ignore: !installed("erl", "erlang-base"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const name = `t${crypto.randomUUID().slice(0, 8)}@localhost`;
+    const port = freePort();
+    const code =
+      `timer:sleep(1200), {ok, _} = gen_tcp:listen(list_to_integer(os:getenv("WHERE")), []), timer:sleep(infinity).`;
+    const command = ["erl", "-noshell", "-sname", name, "-eval", code];
+    const started = await sandbox.json(["start", "beam", "--env", `WHERE=${port}`, "--", ...command]);
+    assertEquals([started.port, started.also_listens.length], [port, 1]);
+  },
+});
+
+Deno.test({
+  name: "nginx: whether its port is one for HTTPS is found out, too",
+  ignore: !installed("nginx", "nginx-light") || !installed("openssl", "openssl"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const { project } = sandbox;
+    const make = [
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-keyout",
+      "k.pem",
+      "-out",
+      "c.pem",
+      "-subj",
+      "/CN=x",
+    ];
+    assert((await new Deno.Command("openssl", { args: make, cwd: project, stderr: "null" }).output()).success);
+    const [plain, secure] = [freePort(), freePort()];
+    Deno.writeTextFileSync(
+      `${project}/n.conf`,
+      `daemon off; pid ${project}/pid; error_log stderr; events {}
+      http { access_log off; client_body_temp_path ${project}; proxy_temp_path ${project}; fastcgi_temp_path ${project};
+        uwsgi_temp_path ${project}; scgi_temp_path ${project};
+        server { listen 127.0.0.1:${plain}; return 200 ok; }
+        server { listen 127.0.0.1:${secure} ssl; ssl_certificate c.pem; ssl_certificate_key k.pem; return 200 ok; } }`,
+    );
+    for (const [port, scheme] of [[plain, "http"], [secure, "https"]] as const) {
+      const command = ["nginx", "-p", project, "-c", `${project}/n.conf`];
+      const started = await sandbox.json(["start", "web", "--port", String(port), "--", ...command]);
+      assertEquals(started.url, `${scheme}://127.0.0.1:${port}`);
+      await sandbox.json(["stop", "web"]);
+    }
+  },
+});
+
+Deno.test("the lines shown at a failure are not about the requests of the start itself", async () => {
+  await using sandbox = await Sandbox.create();
+  const script = `console.log("Error: no database");
+    require("http").createServer((q, r) => {
+      console.log('127.0.0.1 - - "' + q.method + " " + q.url + ' HTTP/1.1" 503 -');
+      r.statusCode = 503; r.end();
+    }).listen(process.env.PORT, "127.0.0.1")`;
+  const start = ["start", "web", "--port", "0", "--http", "/health", "--timeout", "4s", "--", "node", "-e", script];
+  const { error } = await sandbox.json(start, { code: 124 });
+  assertEquals(error.log_tail, ["Error: no database"]);
 });
 
 Deno.test("a server on ::1 is not held up by a stranger that takes 127.0.0.1 of its port later", async () => {
@@ -181,7 +280,7 @@ Deno.test("a port other than the one asked for is told while the start waits, wi
   child.kill("SIGTERM");
   await Promise.all([child.status, child.stdout.cancel(), reader.cancel()]);
   const hint = `tombstone start web --port ${other} -- node 'it'\\''s.js'`;
-  assertStringIncludes(said, `it listens on port ${other} instead: ${hint}`);
+  assertStringIncludes(said, `it listens on port ${other} instead: ${hint}; or tell it its port: -- node `);
   // What it says can be typed.
   const late = await sandbox.json(["start", "web", "--port", String(asked), "--timeout", "2s", "--", ...file], {
     code: 124,

@@ -100,7 +100,7 @@ export class Attempt {
     } catch (error) {
       // What is found by its path from here on may be a successor's: its log, too.
       if (await this.#abandon(error) === "removed") throw stateRemoved(this.#dir, "start", error);
-      throw withLog(this.#dir, error);
+      throw withLog(this.#dir, error, this.#settings.probes);
     }
     pass("committed", this.#request.teller);
     onCommit(info);

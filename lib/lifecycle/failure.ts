@@ -10,8 +10,10 @@ import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../pro
 import { stateRemoved } from "../state/lock.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
+import type { Probe } from "../state/probes.ts";
 import type { Settings } from "../state/settings.ts";
 import { describeOwnerNode, findOwnerNode, stopOwnerNode } from "./owner.ts";
+import { lastLinesOfItsOwn } from "./own_requests.ts";
 import { strayHint } from "./stray.ts";
 
 /** Number of log lines in an error. */
@@ -134,14 +136,14 @@ export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
 }
 
 /** The error with the last lines of the log, which mostly tell more. */
-export function withLog<E>(dir: NodeDir, error: E): E | TombstoneError {
+export function withLog<E>(dir: NodeDir, error: E, probes: Probe[] = []): E | TombstoneError {
   if (!(error instanceof TombstoneError) || error.kind === "state" || error.kind === "signalled") return error;
   return new TombstoneError(error.message, {
     kind: error.kind,
     hint: error.hint,
     exitCode: error.exitCode,
     details: error.details,
-    logTail: lastLines(dir.log, LOG_LINES),
+    logTail: lastLinesOfItsOwn(dir.log, probes, LOG_LINES),
     logPath: dir.log,
     cause: error,
   });

@@ -20,10 +20,14 @@ export function strayTeller(
   };
 }
 
-/** What to type then. */
+/** What to type then: the port that it has, or the one that it was to have, told to it in the way that most take it. */
 export function strayHint(node: string, { command }: Settings, stray: number): string {
   const typed = command.map(quoted).join(" ");
-  return `tombstone start ${node} --port ${stray} -- ${typed}; or tell the command its port, such as with --port {port}`;
+  const isTold = command.some((word) => word.includes("{port}"));
+  const [program, verb] = [command[0]!.replace(/^.*\//, ""), command[1]];
+  const passOn = program === "npm" && verb !== "exec" && !command.includes("--") ? " --" : "";
+  return `tombstone start ${node} --port ${stray} -- ${typed}` +
+    (isTold || program === "sh" ? "" : `; or tell it its port: -- ${typed}${passOn} --port {port}`);
 }
 
 function quoted(word: string): string {

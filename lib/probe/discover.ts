@@ -40,10 +40,10 @@ export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Probe
     const { known } = subject;
     if (known !== null) return await checkOf(checks, known.port, known.host, asked)(subject, look);
     const extent = look.round % TREE_EVERY === TREE_EVERY - 1 ? "tree" : "main";
-    const candidates = (await findOwnPorts(subject.mainPid, subject.roots, extent)).filter(isMeant)
-      .filter(({ port }) => !distribution.has(port));
+    const own = await findOwnPorts(subject.mainPid, subject.roots, extent);
+    const candidates = own.filter(isMeant).filter(({ port }) => !distribution.has(port));
     settling.see(candidates);
-    let verdict: Verdict = { kind: "wait", state: "it listens on no TCP port" };
+    let verdict: Verdict = { kind: "wait", state: nothing(own) };
     for (const candidate of candidates) {
       if (asked.length === 0 && !settling.isOver(candidate.claim, look)) {
         return { kind: "wait", state: `it listens on port ${candidate.port}, and perhaps on another soon` };
@@ -94,6 +94,12 @@ function checkOf(
 function outsideOf(own?: OwnPort): string | null {
   const isOutside = (address: string) => !/^(127\.|0\.0\.0\.0$|::1?$)/.test(address);
   return own !== undefined && own.addresses.every(isOutside) ? own.addresses[0]! : null;
+}
+
+/** In words, that none of its ports is one that it could be there for. */
+function nothing(own: OwnPort[]): string {
+  if (own.length === 0) return "it listens on no TCP port";
+  return `it listens on no TCP port but ${own.map(({ port }) => port).join(", ")}, for debuggers or nodes of Erlang`;
 }
 
 /** What else it listens on. */

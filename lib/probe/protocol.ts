@@ -47,7 +47,8 @@ export async function protocolOf(connection: Deno.Conn): Promise<Protocol> {
   const { hostname, port } = connection.remoteAddr as Deno.NetAddr;
   try {
     using second = await Deno.connect({ hostname, port });
-    return /^[\x15\x16]\x03/.test(await ask(second, CLIENT_HELLO)) ? "https" : "http";
+    const kind = (await ask(second, CLIENT_HELLO)).charCodeAt(0);
+    return kind === 21 || kind === 22 ? "https" : "http";
   } catch (error) {
     if (error instanceof Error && !(error instanceof TypeError)) return null;
     throw error;
