@@ -25,7 +25,7 @@ Deno.test("--http waits until a GET is answered as wanted, and the url is then o
     false,
     `not ready: ${started.url}/health answers with status 500`,
   ]);
-  const joining = await sandbox.json(["start", "web", "--timeout", "300ms", "--", "true"], { code: 124 });
+  const joining = await sandbox.json(["start", "web", "--timeout", "300ms"], { code: 124 });
   assertStringIncludes(joining.error.message, "answers with status 500");
   Deno.writeTextFileSync(file, "200");
   assertEquals((await sandbox.json(["restart", "web"])).ready, true);
