@@ -10,7 +10,8 @@ Deno.test("--http waits until a GET is answered as wanted, and the url is then o
   await using sandbox = await Sandbox.create();
   const file = `${sandbox.project}/status`;
   Deno.writeTextFileSync(file, "503");
-  const starting = sandbox.json(["start", "web", "--http", "/health", "--", ...fixture("http", `status-file=${file}`)]);
+  const server = fixture("http", `status-file=${file}`);
+  const starting = sandbox.json(["start", "web", "--http", "/health", "--", ...server]);
   await until("it is asked", () => sandbox.serversOf("web").length > 0);
   const waiting = await sandbox.json(["status", "web"], { code: 3 });
   assertEquals(waiting.state, "starting");
@@ -25,7 +26,9 @@ Deno.test("--http waits until a GET is answered as wanted, and the url is then o
     false,
     `not ready: ${started.url}/health answers with status 500`,
   ]);
-  const joining = await sandbox.json(["start", "web", "--timeout", "300ms"], { code: 124 });
+  const joining = await sandbox.json(["start", "web", "--http", "/health", "--timeout", "300ms", "--", ...server], {
+    code: 124,
+  });
   assertStringIncludes(joining.error.message, "answers with status 500");
   Deno.writeTextFileSync(file, "200");
   assertEquals((await sandbox.json(["restart", "web"])).ready, true);
