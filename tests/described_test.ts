@@ -228,7 +228,7 @@ Deno.test("run with the described nodes: addresses for the test, everything stop
   const test = 'echo "$TOMBSTONE_DB_PORT $TOMBSTONE_WEB_PORT $TOMBSTONE_WEB_URL ${PORT-none}"; exit 7';
   const ran = await sandbox.run(["run", "--", "sh", "-c", test]);
   assertEquals(ran.code, 7, ran.stderr);
-  const [, db, web] = /^(\d+) (\d+) tcp:\/\/127\.0\.0\.1:\2 none\n$/.exec(ran.stdout) ?? [];
+  const [, db, web] = /^(\d+) (\d+) 127\.0\.0\.1:\2 none\n$/.exec(ran.stdout) ?? [];
   assert(db !== undefined && web !== undefined && db !== web, ran.stdout);
   assertMatch(ran.stderr, /started "db".*\nstarted "web".*\nstopped "web"\nstopped "db"\n$/);
   assertEquals(sandbox.processes(), []);

@@ -118,7 +118,16 @@ Deno.test("start --trace tells on stderr where the time went, a bar per step, wh
   const longest = rows.reduce((most, row) => Number(row![2]) > Number(most![2]) ? row : most);
   assertEquals([longest![1], longest![3]!.length], ["wait until it is ready", 40]);
   assert(Number(longest![2]) >= 250);
-  const failed = await sandbox.run(["start", "b", "--trace", "--no-probe", "--", ...fixture("exit=3")]);
+  const failed = await sandbox.run([
+    "start",
+    "b",
+    "--trace",
+    "--no-probe",
+    "--alive-for",
+    "30s",
+    "--",
+    ...fixture("exit=3"),
+  ]);
   assertMatch(failed.stderr, /Cannot start "b"[^]*take the lock +\d/);
 });
 
