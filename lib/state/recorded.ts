@@ -15,7 +15,7 @@ export const RECORDED = "recorded.json";
 
 /** The port that was last chosen for the node; `null` if none is known, whatever is in the file's place. */
 export function rememberedPort(dir: NodeDir): number | null {
-  const content = readSmallFile(`${dir.path}/${RECORDED}`);
+  const content = readSmallFile(`${dir.path}/${RECORDED}`, "own");
   const fields = content.kind === "text" ? parseObject(content.text) : null;
   return fields?.schema === SCHEMA && Number.isInteger(fields.port) ? asNumber(fields.port, 1, 65535) : null;
 }
