@@ -4,17 +4,15 @@
  * @module
  */
 import { TombstoneError } from "../errors.ts";
-import { findLive, identityOfChild, UNKNOWN_START } from "../os/platform.ts";
+import { UNKNOWN_START } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
 import type { Notifications } from "../probe/notify.ts";
 import type { Subject } from "../probe/probe.ts";
 import { type Outcome, untilReady } from "../probe/wait.ts";
 import { hasRecord, type Launched } from "../process/launcher.ts";
-import { findDaemon } from "../process/pid_file.ts";
 import { reap } from "../process/reap.ts";
-import type { Roots } from "../process/tree.ts";
 import { modifiedAtMs, removeFile, syncDir } from "../state/durable.ts";
-import { launchRecordPath, readLaunchRecord } from "../state/launch_record.ts";
+import { launchRecordPath } from "../state/launch_record.ts";
 import { stateRemoved } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import {
@@ -28,9 +26,10 @@ import {
 import { declaredFiles, type Settings, withPort } from "../state/settings.ts";
 import { explain, type Told } from "./explain.ts";
 import { unreadableProcess, withLog } from "./failure.ts";
-import { commitRecord } from "./commit.ts";
+import { commitRecord, followHandOver } from "./commit.ts";
 import { requireEndedAfter } from "./end.ts";
 import type { Hold } from "./hold.ts";
+import { MainProcess } from "./main_process.ts";
 import { sweepFiles } from "./sweep_files.ts";
 import { pass } from "./step.ts";
 import { strayTeller } from "./stray.ts";
@@ -63,10 +62,8 @@ export class Attempt {
   readonly #launchedAt: number;
   readonly #port: number | null;
   readonly #notifications: Notifications | null;
-  /** The process that the launcher becomes. */
-  readonly #leader: Identity;
-  /** The process that the node stands and falls with; `null` until a daemon has shown itself. */
-  #main: Identity | null = null;
+  /** The process that the node stands and falls with. */
+  readonly #main: MainProcess;
   /** When the launcher recorded itself, by the clock of files, in milliseconds since 1970. */
   #sinceMs: number | null = null;
   /** Puts the prepared file `port` in place; `null` where the port is not known beforehand. */
@@ -83,7 +80,8 @@ export class Attempt {
     this.#launched = launched;
     this.#launchedAt = launchedAt;
     this.#notifications = notifications;
-    this.#leader = identityOfChild(launched.pid);
+    const { pid_file, spare } = this.#settings;
+    this.#main = new MainProcess({ dir: request.dir, attempt: tombstone.attempt, launched, pidFile: pid_file, spare });
   }
 
   /**
@@ -96,16 +94,22 @@ export class Attempt {
     try {
       const outcome = await this.#untilReady();
       if (outcome.kind !== "ready") throw await explain(outcome, this.#request, this.#told());
-      info = this.#commit(outcome);
+      const port = outcome.port ?? this.#port ?? 0;
+      await this.#main.handOver(port);
+      const main = await this.#main.settle(port);
+      if (main === null) throw await explain({ kind: "gone" }, this.#request, this.#told());
+      info = this.#commit(outcome, main);
     } catch (error) {
       // What is found by its path from here on may be a successor's: its log, too.
       if (await this.#abandon(error) === "removed") throw stateRemoved(this.#dir, "start", error);
       throw withLog(this.#dir, error, this.#settings.probes);
     }
     pass("committed", this.#request.teller);
+    const following = { dir: this.#dir, hold: this.#hold, main: this.#main, teller: this.#request.teller };
+    info = await followHandOver(info, following);
     onCommit(info);
     this.#finish(info);
-    return info;
+    return await followHandOver(info, following);
   }
 
   async #untilReady(): Promise<Outcome> {
@@ -122,7 +126,7 @@ export class Attempt {
       stableForMs: this.#settings.stable_for_ms,
       timeoutMs: this.#settings.timeout_ms,
       subject: () => this.#subject(),
-      isGone: () => this.#isGone(),
+      isGone: () => this.#main.isGone(),
       end: this.#launched.end,
       abort: this.#request.abort,
       onLook: (states, stray) => {
@@ -134,20 +138,21 @@ export class Attempt {
 
   #subject(): Subject | null {
     this.#hold.insistOnLock();
-    if (this.#main === null && !hasRecord(this.#dir, this.#tombstone.attempt)) {
+    if (this.#main.current === null && !hasRecord(this.#dir, this.#tombstone.attempt)) {
       // The launcher records itself before anything else, so it is either not there yet or the state is gone.
       this.#hold.insist();
-    } else if (this.#main === null) {
-      this.#main = this.#findMain();
-      if (this.#main !== null) pass("waiting", this.#request.teller, `for pid ${this.#main.pid}`);
+      return null;
     }
-    if (this.#main === null) return null;
+    const isNew = this.#main.current === null;
+    const main = this.#main.find();
+    if (main === null) return null;
+    if (isNew) pass("waiting", this.#request.teller, `for pid ${main.pid}`);
     const ageMs = performance.now() - this.#launchedAt;
-    const roots = this.#roots();
+    const roots = this.#main.roots();
     this.#notifications?.expect(roots);
     this.#sinceMs ??= modifiedAtMs(launchRecordPath(this.#dir, this.#tombstone.attempt));
     return {
-      mainPid: this.#main.pid,
+      mainPid: main.pid,
       roots,
       ageMs,
       sinceMs: this.#sinceMs,
@@ -158,51 +163,31 @@ export class Attempt {
     };
   }
 
-  #findMain(): Identity | null {
-    const { pid_file } = this.#settings;
-    if (pid_file === null) return this.#leader;
-    return findDaemon(pid_file, readLaunchRecord(this.#dir, this.#tombstone.attempt));
-  }
-
-  #isGone(): boolean {
-    const { ended } = this.#launched;
-    if (this.#settings.pid_file === null) return ended !== null;
-    if (ended !== null && ended.code !== 0) return true;
-    return this.#main !== null && findLive(this.#main) === null;
-  }
-
-  #roots(): Roots {
-    const main = this.#main ?? this.#findMain();
-    const processes = main === null || main === this.#leader ? [this.#leader] : [this.#leader, main];
-    return { dir: this.#dir, attempts: [this.#tombstone.attempt], processes, spare: this.#settings.spare };
-  }
-
   #told(): Told {
     return {
       attempt: this.#tombstone.attempt,
       port: this.#port,
-      roots: this.#roots(),
-      leader: this.#leader,
-      main: this.#main,
+      roots: this.#main.roots(),
+      leader: this.#main.leader,
+      main: this.#main.current,
       ended: this.#launched.ended,
       afterMs: Math.round(performance.now() - this.#launchedAt),
     };
   }
 
-  #commit(ready: Extract<Outcome, { kind: "ready" }>): NodeInfo {
+  #commit(ready: Extract<Outcome, { kind: "ready" }>, main: Identity): NodeInfo {
     this.#hold.insist();
-    const main = this.#main!;
     if (main.startTime === UNKNOWN_START) throw unreadableProcess(this.#dir, main.pid);
     const info = commitRecord({
       request: { ...this.#request, settings: this.#settings },
       tombstone: this.#tombstone,
-      leader: this.#leader,
+      leader: this.#main.leader,
       main,
       port: ready.port ?? this.#port ?? 0,
       ready,
       readyMs: Math.round(performance.now() - this.#launchedAt),
     });
-    if (main !== this.#leader) writePid(this.#dir, main.pid);
+    if (main !== this.#main.leader) writePid(this.#dir, main.pid);
     if (this.#putPort !== null) this.#putPort();
     else if (info.port !== 0) preparePort(this.#dir, info.port, info.nonce)();
     pass("port-written", this.#request.teller);
@@ -217,7 +202,7 @@ export class Attempt {
    */
   async #abandon(error: unknown): Promise<"kept" | "removed"> {
     const dir = this.#dir;
-    const { left } = await reap(this.#roots(), {
+    const { left } = await reap(this.#main.roots(), {
       main: null,
       signal: this.#settings.stop.signal,
       graceMs: this.#settings.stop.timeout_ms,

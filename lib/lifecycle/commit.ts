@@ -1,14 +1,20 @@
 /**
- * The record of a start that has succeeded.
+ * The record of a start that has succeeded, and how it follows a server that puts itself into the background.
  *
  * @module
  */
+import { TombstoneError } from "../errors.ts";
 import type { Identity } from "../os/types.ts";
 import type { Outcome } from "../probe/wait.ts";
+import type { NodeDir } from "../state/node_dir.ts";
 import { here } from "../state/origin.ts";
-import type { NodeInfo, Tombstone } from "../state/records.ts";
+import { type NodeInfo, type Tombstone, writeNodeInfo, writePid } from "../state/records.ts";
 import { heldLog } from "./elsewhere.ts";
+import type { Hold } from "./hold.ts";
+import type { MainProcess } from "./main_process.ts";
 import type { StartRequest } from "./request.ts";
+import { pass } from "./step.ts";
+import type { Teller } from "./teller.ts";
 
 /** What a commit record is made of. */
 export interface Committing {
@@ -51,4 +57,41 @@ export function commitRecord({ request, tombstone, leader, main, port, ready, re
     ...here(),
     ...request.settings,
   };
+}
+
+/** What a record follows. */
+export interface Following {
+  /** The node. */
+  dir: NodeDir;
+  /** Its state, in the hands of the attempt. */
+  hold: Hold;
+  /** Its main process. */
+  main: MainProcess;
+  /** Where to report. */
+  teller: Teller;
+}
+
+/**
+ * A server may put itself into the background at any moment after it listens; if it just does, its record follows it.
+ * Should this process die before that, the node counts as died, and the next start ends what runs of it.
+ *
+ * @returns the record as it is now
+ */
+export async function followHandOver(info: NodeInfo, { dir, hold, main, teller }: Following): Promise<NodeInfo> {
+  try {
+    const process = await main.handOver(info.port);
+    if (process === null || process.pid === info.pid) return info;
+    const held_log = heldLog(dir, process.pid);
+    const followed = { ...info, pid: process.pid, start_time: process.startTime, held_log };
+    hold.insistOnLock();
+    writePid(dir, process.pid);
+    writeNodeInfo(dir, followed);
+    pass("followed", teller, `pid ${process.pid}`);
+    return followed;
+  } catch (error) {
+    // It has been committed, and is no worse off than before.
+    if (!(error instanceof TombstoneError)) throw error;
+    teller.warn(error.message);
+    return info;
+  }
 }

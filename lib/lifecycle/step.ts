@@ -20,6 +20,7 @@ export type Step =
   | "waiting"
   | "port-written"
   | "committed"
+  | "followed"
   | "launch-removed"
   | "tombstone-removed";
 

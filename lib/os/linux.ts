@@ -117,6 +117,8 @@ export const linux: Platform = {
     }
   },
   read: readProcess,
+  // Those of its first thread, which is the one that puts a server into the background.
+  childrenOf: (pid) => (readProc(`/proc/${pid}/task/${pid}/children`) ?? "").split(" ").map(Number).filter(Boolean),
   list: listProcesses,
   signal: (pid, name, isStill) => signalByHandle(pid, name, isStill) ?? signalByNumber(pid, name, isStill),
   async untilOneEnds(pids, ms) {

@@ -89,6 +89,7 @@ export const ps: Platform = {
     return row?.pid === pid ? row : null;
   },
   list: () => parsePs(run("ps", ["-A", "-o", COLUMNS]) ?? "").map((row) => ({ ...row, value: null })),
+  childrenOf: () => [],
   signal: signalByNumber,
   untilOneEnds: (_, ms) => sleep(Math.min(ms, LOOK_PAUSE)),
   watchEveryMs: 500,

@@ -104,6 +104,8 @@ export interface Platform {
   blindness(): string | null;
   /** The process with this id, or `null` if there is none or it is the id of a mere thread. */
   read(pid: number): ProcessRow | null;
+  /** Children of a process, by one cheap look; none where the platform has no such look. */
+  childrenOf(pid: number): number[];
   /**
    * Every process, each with a variable of its environment. The two are read together, since a process that keeps
    * replacing itself would be gone if all environments were read after all rows.

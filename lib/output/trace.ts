@@ -20,6 +20,7 @@ const LABELS: Record<Step, string> = {
   "waiting": "launcher's record",
   "port-written": "wait until it is ready",
   "committed": "commit",
+  "followed": "background",
   "launch-removed": "remove the launch record",
   "tombstone-removed": "remove the tombstone",
 };

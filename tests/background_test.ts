@@ -1,0 +1,105 @@
+/** Servers that put themselves into the background: what they leave behind is the node, or told at once to be gone. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { isInstalled } from "./support/servers.ts";
+
+Deno.test("a server whose first process exits with 0 is the process that it leaves behind, and stop ends all of it", async () => {
+  await using sandbox = await Sandbox.create();
+  sandbox.bystander();
+  const pidFile = `${sandbox.project}/own.pid`;
+  const touched = `${sandbox.project}/touched`;
+  const server = fixture(`daemon=${pidFile}`, `touch=${touched}`, "child");
+  // With a port it is the one that listens, also where an older process was left behind; else the oldest.
+  const withHelper = ["sh", "-c", `sleep 600 & exec ${server.map(sandbox.quote).join(" ")}`];
+  for (const flags of [["--port", "0", "--", ...server], ["--", ...server], ["--port", "0", "--", ...withHelper]]) {
+    const started = await sandbox.json(["start", "web", ...flags]);
+    assertEquals(started.pid, Number(Deno.readTextFileSync(pidFile)));
+    await until("the child runs", () => sandbox.serversOf("web").length >= 2);
+    await sandbox.assertOneServer("web");
+    const again = await sandbox.json(["start", "web", ...flags]);
+    assertEquals([again.started, again.pid], [false, started.pid]);
+    await sandbox.json(["stop", "web"]);
+    assertEquals(sandbox.processes(), []);
+  }
+  const started = await sandbox.json(["start", "web", "--file", touched, "--", ...server]);
+  assertEquals(started.pid, Number(Deno.readTextFileSync(pidFile)));
+  await sandbox.json(["stop", "web"]);
+  assertEquals(sandbox.processes(), []);
+  sandbox.assertBystanders();
+});
+
+Deno.test("a start of such a server that is killed at any step is made good by the next one", async () => {
+  await using sandbox = await Sandbox.create();
+  const args = ["start", "web", "--port", String(freePort()), "--", ...fixture(`daemon=${sandbox.project}/own.pid`)];
+  for (const step of ["spawned", "waiting", "port-written", "committed", "launch-removed", "tombstone-removed"]) {
+    const { signal } = await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: step } }).output();
+    assertEquals(signal, "SIGKILL", step);
+    await sandbox.json(args);
+    await sandbox.assertOneServer("web");
+    await sandbox.json(["stop", "web"]);
+    assertEquals(sandbox.processes(), [], step);
+  }
+});
+
+Deno.test("a first process that exits with 0 and leaves nobody, or with another code, has ended, which is told at once", async () => {
+  await using sandbox = await Sandbox.create();
+  for (const [code, options] of [[0, ["exit=0"]], [3, ["exit=3", "child"]]] as const) {
+    const begun = performance.now();
+    const { error } = await sandbox.json(["start", "web", "--port", "0", "--", ...fixture(...options)], { code: 1 });
+    assertEquals([error.kind, error.exit_status], ["server-exited", code]);
+    assert(performance.now() - begun < 20_000, "long before the timeout of 60 s");
+    assertEquals(sandbox.processes(), []);
+  }
+});
+
+Deno.test("a daemon that dies before it has written its pid file is told at once", async () => {
+  await using sandbox = await Sandbox.create();
+  const args = ["start", "web", "--pid-file", `${sandbox.project}/web.pid`, "--port", "0", "--"];
+  const begun = performance.now();
+  const { error } = await sandbox.json([...args, "sh", "-c", "setsid sh -c 'sleep 0.2; exit 3' & exit 0"], { code: 1 });
+  assertEquals(error.kind, "server-exited");
+  assertStringIncludes(error.message, "exited with code 0");
+  assert(performance.now() - begun < 20_000, "long before the timeout of 60 s");
+});
+
+/** Servers that do so unless they are told otherwise. */
+const REAL: [
+  name: string,
+  flags: (port: number, dir: string) => string[],
+  command: (port: number, dir: string) => string[],
+][] = [
+  ["lighttpd", (port) => ["--port", String(port)], (port, dir) => {
+    const lines = [`server.document-root="${dir}"`, `server.port=${port}`, `server.bind="127.0.0.1"`];
+    Deno.writeTextFileSync(`${dir}/lighttpd.conf`, `${lines.join("\n")}\n`);
+    return ["lighttpd", "-f", `${dir}/lighttpd.conf`];
+  }],
+  ["dnsmasq", (port) => ["--port", String(port)], (port) => [
+    ...["dnsmasq", `--port=${port}`, "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv", "--no-hosts"],
+    ...["--pid-file=", "--conf-file=/dev/null", `--user=${Deno.uid() === 0 ? "root" : ""}`],
+  ]],
+  ["dbus-daemon", (_, dir) => ["--unix", `${dir}/bus`], (_, dir) => [
+    ...["dbus-daemon", "--session", "--fork", `--address=unix:path=${dir}/bus`],
+  ]],
+];
+
+for (const [name, flags, command] of REAL) {
+  Deno.test({
+    name: `${name}, which goes into the background, is the process that stays there`,
+    ignore: !isInstalled(name),
+    async fn() {
+      await using sandbox = await Sandbox.create();
+      const port = freePort();
+      for (let round = 0; round < 5; round++) {
+        const args = [...flags(port, sandbox.project), "--", ...command(port, sandbox.project)];
+        await sandbox.json(["start", "web", ...args]);
+        const status = await sandbox.json(["status", "web"]);
+        assertEquals([status.state, status.ready], ["running", true]);
+        assert(isRunning(status.pid));
+        assertEquals(Deno.readTextFileSync(`${sandbox.nodeDir("web")}/pid`), `${status.pid}\n`);
+        const { nodes } = await sandbox.json(["stop", "web"]);
+        assertEquals([nodes[0].stopped, nodes[0].pids.includes(status.pid)], [true, true]);
+        assertEquals(sandbox.processes(), []);
+      }
+    },
+  });
+}
