@@ -51,7 +51,7 @@ Deno.test("under GitHub Actions pid, port and url are outputs of the step, also 
   ], {
     env,
   });
-  assertMatch(ran.stdout, /\npid=\d+\nport=\d+\nurl=tcp:\/\/127\.0\.0\.1:\d+\n$/);
+  assertMatch(ran.stdout, /\npid=\d+\nport=\d+\nurl=127\.0\.0\.1:\d+\n$/);
   // What cannot be written is no reason to fail.
   const unwritable = { ...env, GITHUB_OUTPUT: `${sandbox.root}/missing/output` };
   const warned = await sandbox.run(["start", "web", "--port", "0", "--", ...fixture()], { env: unwritable });

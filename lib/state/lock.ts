@@ -53,6 +53,9 @@ export function stateRemoved(dir: NodeDir, action: string, cause?: unknown): Tom
 /** Longest pause between two tries, in milliseconds. */
 const LONGEST_PAUSE = 20;
 
+/** How often the node's directory is made again before it counts as one that cannot be. */
+const MOST_REMOVALS = 20;
+
 /** A look at the lock by `status` holds it for an instant; waiting is worth a word only after this many milliseconds. */
 const WORTH_A_WORD = 100;
 
@@ -64,8 +67,14 @@ const WORTH_A_WORD = 100;
 export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<Lock> {
   const begun = performance.now();
   let told = false;
+  let missing = 0;
+  const make = (error: unknown) => {
+    // Where it can never be made, in /proc for example, the system says the same as where it was just removed.
+    if (++missing > MOST_REMOVALS) throw stateError("open", dir.lock, error);
+    options.make();
+  };
   for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-    const file = tryLock(dir, options.make);
+    const file = tryLock(dir, make);
     if (file !== null) return heldLock(file, dir, options.action);
     options.abort?.throwIfAborted();
     const waited = performance.now() - begun;
@@ -103,14 +112,14 @@ function heldLock(file: Deno.FsFile, dir: NodeDir, action: string): Lock {
  * Takes the lock if it is free now; `null` when it is held, or when something that was in its place or its directory has
  * been removed.
  */
-function tryLock(dir: NodeDir, make: () => void): Deno.FsFile | null {
+function tryLock(dir: NodeDir, make: (missing: unknown) => void): Deno.FsFile | null {
   let file: Deno.FsFile;
   try {
     if (clearPlace(dir.lock) === "removed") return null;
     file = Deno.openSync(dir.lock, { read: true, write: true, create: true, mode: 0o600 });
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      make();
+      make(error);
       return null;
     }
     throw stateError("open", dir.lock, error);
