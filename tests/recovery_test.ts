@@ -177,7 +177,6 @@ Deno.test("a launcher whose tombstone was taken over ends before anything of the
       port: null,
       keepsLog: false,
       input: "none",
-      keepsLog: false,
     });
   for (const tombstone of ["", "{}", `{"schema":1,"attempt":"${crypto.randomUUID()}"}\n`, null]) {
     if (tombstone === null) Deno.removeSync(dir.starting);
