@@ -162,3 +162,31 @@ Deno.test({
     assertEquals([error.kind, error.pids], ["stop-failed", sandbox.processes()]);
   },
 });
+
+Deno.test({
+  name: "a server with capabilities of its own, which hide its descriptors, is told so, and runs with --any-listener",
+  ignore: Deno.uid() !== 0 || !isInstalled("setpriv") || !isInstalled("setcap"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const node = `${sandbox.root}/node`;
+    const made = await sandbox.shell(`cp "$(command -v node)" ${node} && setcap cap_net_bind_service=ep ${node}`);
+    assertEquals(made.code, 0, made.stderr);
+    const start = (...flags: string[]) => {
+      const args = ["start", "web", ...flags, "--json", "--", node, ...fixture().slice(1)];
+      // Root who gets no capabilities by being root, as everybody else.
+      return sandbox.shell(`exec setpriv --securebits=+noroot --inh-caps=-all ${sandbox.commandLine(args)}`);
+    };
+    const port = String(freePort());
+    for (const flags of [["--port", port], ["--timeout", "2s", "--env", `PORT=${port}`]]) {
+      const { code, stdout } = await start(...flags);
+      const { error } = JSON.parse(stdout);
+      assertEquals(code, 4, error.message);
+      assertStringIncludes(error.message, "cannot be seen");
+      assertStringIncludes(error.hint, "--any-listener");
+    }
+    const ran = await start("--port", port, "--any-listener");
+    assertEquals(ran.code, 0, ran.stdout);
+    await sandbox.json(["stop", "web"]);
+    assertEquals(sandbox.processes(), []);
+  },
+});

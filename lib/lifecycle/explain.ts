@@ -4,12 +4,13 @@
  * @module
  */
 import type { TombstoneError } from "../errors.ts";
+import { platform } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
 import { findOccupant, type Owner, ownerOf } from "../probe/listener.ts";
 import type { Outcome } from "../probe/wait.ts";
 import type { ExitStatus } from "../process/launcher.ts";
 import { findTree, type Roots } from "../process/tree.ts";
-import { failedLog, notReady, placeTaken, serverEnded } from "./failure.ts";
+import { failedLog, hiddenProcess, notReady, placeTaken, serverEnded } from "./failure.ts";
 import type { StartRequest } from "./request.ts";
 
 /** What is known of a spawned attempt. */
@@ -40,9 +41,15 @@ export async function explain(
   switch (outcome.kind) {
     case "aborted":
       return request.abort.reason;
-    case "foreign":
-      return placeTaken(dir, outcome.verdict.place, ownerOf(outcome.verdict.sockets));
+    case "foreign": {
+      const owner = ownerOf(outcome.verdict.sockets);
+      if (owner.pid === null && isHidden(told.main)) return hiddenProcess(dir, told.main!.pid, outcome.verdict.state);
+      return placeTaken(dir, outcome.verdict.place, owner);
+    }
     case "timeout":
+      if (isHidden(told.main) && settings.probes.some(({ type }) => type === "discover")) {
+        return hiddenProcess(dir, told.main!.pid, `not ready within ${settings.timeout_ms} ms`);
+      }
       return notReady(dir.node, settings, outcome);
     case "failed":
       return failedLog(dir, outcome, told.afterMs);
@@ -61,6 +68,11 @@ export async function explain(
       });
     }
   }
+}
+
+/** Whether nobody but the superuser may see what a process holds: one that has gained capabilities, for example. */
+function isHidden(main: Identity | null): boolean {
+  return main !== null && platform.listeners !== null && platform.listeners.socketsOf(main.pid) === null;
 }
 
 async function findStranger(host: string | null, port: number, roots: Roots): Promise<Owner | null> {

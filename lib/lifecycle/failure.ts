@@ -74,6 +74,19 @@ export function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs
   });
 }
 
+/** The main process does not show what it holds, so that no listener can be proven its own: exit code 4. */
+export function hiddenProcess(dir: NodeDir, pid: number, state: string): TombstoneError {
+  return new TombstoneError(
+    `Cannot start "${dir.node}": ${state}, and what its process, pid ${pid}, listens on cannot be seen`,
+    {
+      kind: "state",
+      hint: "a program with capabilities of its own hides that; accept any listener with --port N --any-listener",
+      exitCode: EXIT.state,
+      details: { pid },
+    },
+  );
+}
+
 /** A node whose process cannot be told from a later one of its number must not be committed. */
 export function unreadableProcess(dir: NodeDir, pid: number): TombstoneError {
   return new TombstoneError(`Cannot start "${dir.node}": its process, pid ${pid}, cannot be looked at`, {

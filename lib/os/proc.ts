@@ -152,6 +152,7 @@ export function environment(pid: number, name: string): string | null {
 export function descriptors(pid: number): Map<string, string> | null {
   const path = `/proc/${pid}/fd`;
   const found = new Map<string, string>();
+  let isHidden = false;
   try {
     // Hardly any process has none, so an empty listing may be one that failed.
     const names = Array.from(Deno.readDirSync(path), ({ name }) => name);
@@ -161,11 +162,12 @@ export function descriptors(pid: number): Map<string, string> | null {
       } catch (error) {
         if (error instanceof Deno.errors.InvalidData) continue;
         if (!isOutOfSight(error)) throw error; // closed meanwhile
+        isHidden ||= error instanceof Deno.errors.PermissionDenied;
       }
     }
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) return null;
     if (!isOutOfSight(error)) throw stateError("read", path, error);
   }
-  return found;
+  return isHidden && found.size === 0 ? null : found;
 }
