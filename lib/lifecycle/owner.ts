@@ -4,6 +4,7 @@
  * @module
  */
 import { dirname } from "@std/path/posix/dirname";
+import { TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { variable } from "../os/surroundings.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
@@ -19,8 +20,20 @@ export interface OwnerNode {
   project: string | null;
 }
 
-/** The node of this state directory, other than `dir` itself, that a process belongs to; `null`: none. */
+/**
+ * The node of this state directory, other than `dir` itself, that a process belongs to; `null`: none, or the state cannot
+ * be read, which must not hide the failure that is told.
+ */
 export function findOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
+  try {
+    return searchOwnerNode(dir, pid);
+  } catch (error) {
+    if (error instanceof TombstoneError) return null;
+    throw error;
+  }
+}
+
+function searchOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
   const ancestors = ancestorsOf(pid);
   const session = platform.read(pid)?.sid ?? null;
   const attempt = platform.environment(pid, ATTEMPT_VARIABLE);
