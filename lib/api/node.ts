@@ -5,6 +5,7 @@
  */
 import { inspect, type NodeReport } from "../lifecycle/inspect.ts";
 import { reportOfInfo } from "../lifecycle/inspect.ts";
+import { tellKilled } from "../lifecycle/leftovers.ts";
 import type { Recovered } from "../lifecycle/recover.ts";
 import type { Started } from "../lifecycle/request.ts";
 import { stop } from "../lifecycle/stop.ts";
@@ -67,7 +68,10 @@ export class Node implements AsyncDisposable {
    * @throws {TombstoneError} it could not be stopped
    */
   async stop(): Promise<boolean> {
-    return (await stop(this.#found.dir, { ...this.#found.options, ofAttempt: this.#attempt })).stopped;
+    const { dir, options } = this.#found;
+    const { stopped, killed } = await stop(dir, { ...options, ofAttempt: this.#attempt });
+    tellKilled(dir, killed, options.teller);
+    return stopped;
   }
 
   /** Stops it, if it was started here. */

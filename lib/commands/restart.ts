@@ -10,6 +10,7 @@ import { EXIT, TombstoneError, usageError } from "../errors.ts";
 import type { Project } from "../config/project_file.ts";
 import { stopGroup } from "../lifecycle/group.ts";
 import { collectEvidence } from "../lifecycle/judge.ts";
+import { tellKilled } from "../lifecycle/leftovers.ts";
 import { lookAt } from "../lifecycle/look.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
 import { existsDir, type NodeDir } from "../state/node_dir.ts";
@@ -62,15 +63,20 @@ async function restartDescribed(call: Call, project: Project): Promise<Result> {
     run: (node) => runs.get(node)!,
     env: parseEnv("--env", call.flags.texts("env")),
   });
+  const killed = new Map<string, number[]>();
   if (wanted.length > 1) {
     const { lockTimeoutMs, foreign, output: teller } = call;
     const running = wanted.filter((node) => existsDir(dirs.get(node)!) === "present");
     await stopGroup(running.map((node) => ({ node, after: needsOf(project, node), dir: dirs.get(node)! })), {
       options: () => ({ lockTimeoutMs, foreign, teller }),
-      onStopped: (node, { recovered }) => recovered === null ? undefined : teller.recovered(node, recovered),
+      onStopped(node, stopped) {
+        killed.set(node, stopped.killed);
+        tellKilled(dirs.get(node)!, stopped.killed, teller);
+        if (stopped.recovered !== null) teller.recovered(node, stopped.recovered);
+      },
     });
   }
-  return await startMembers(call, members);
+  return await startMembers(call, members, killed);
 }
 
 /** The run that a node belongs to, which it goes on to do. */

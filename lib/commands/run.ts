@@ -13,6 +13,7 @@ import type { Member } from "../lifecycle/group.ts";
 import { addressOf, reportOfInfo } from "../lifecycle/inspect.ts";
 import type { Started } from "../lifecycle/request.ts";
 import { run as runTest, type RunResult } from "../lifecycle/run.ts";
+import { describeKilled } from "../output/output.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
 import type { RunOwner } from "../state/records.ts";
 import { membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "./described.ts";
@@ -40,8 +41,8 @@ export async function run(call: Call): Promise<Result> {
       for (const line of resultOf(dirs.get(node)!, started).lines) output.tell(line);
       output.outputs(outputsOf(dirs.get(node)!, started), dirs.size === 1 ? undefined : node);
     },
-    onStopped(node, { stopped }) {
-      if (stopped) output.tell(`stopped "${node}"`);
+    onStopped(node, { stopped, killed }) {
+      if (stopped) output.tell(`stopped "${node}"${describeKilled(killed)}`);
     },
     test(nodes) {
       const place = addressFor(call, nodes);
@@ -113,16 +114,28 @@ function exitCodeOf({ test: { cause, status } }: RunResult): number {
 }
 
 /** One document where one node was named, or is that of `--serve`; else all of them. */
-function documentOf(call: Call, { nodes, test: { status, durationMs } }: RunResult, command: string[]): unknown {
-  const test = { command, exit_code: status.code, signal: status.signal, duration_ms: durationMs };
+function documentOf(
+  call: Call,
+  { nodes, test: { status, durationMs, leftovers } }: RunResult,
+  command: string[],
+): unknown {
+  const test = {
+    command,
+    exit_code: status.code,
+    signal: status.signal,
+    duration_ms: durationMs,
+    ended: leftovers.pids,
+    killed: leftovers.killed,
+  };
   const documents = Array.from(
     nodes,
-    ([node, { dir, info, started, recovered, differs, stopped, serverDied, left }]) => ({
+    ([node, { dir, info, started, recovered, differs, stopped, killed, serverDied, left }]) => ({
       ...reportOfInfo(dir, info, left),
       node,
       started,
       recovered,
       differs,
+      killed,
       stopped,
       server_died: serverDied,
     }),

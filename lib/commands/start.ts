@@ -72,8 +72,12 @@ export function runningOf(call: Call, node: string): "keep" | "replace" {
   return call.flags.has("replace") && isMeant ? "replace" : "keep";
 }
 
-/** Starts several nodes, and tells of each as it is ready. */
-export async function startMembers(call: Call, members: Member[]): Promise<Result> {
+/** Starts several nodes, and tells of each as it is ready; and in the document, who had to be killed before. */
+export async function startMembers(
+  call: Call,
+  members: Member[],
+  killed: ReadonlyMap<string, number[]> = new Map(),
+): Promise<Result> {
   const { output } = call;
   using interrupt = listenToSignals("start", nameOf(members));
   const dirs = new Map(members.map(({ node, request }) => [node, request(new Map()).dir]));
@@ -89,7 +93,11 @@ export async function startMembers(call: Call, members: Member[]): Promise<Resul
       if (stopped) output.tell(`stopped "${node}" again`);
     },
   });
-  const documents = new Map(members.map(({ node }) => [node, resultOf(dirs.get(node)!, started.get(node)!).document]));
+  const documents = new Map(members.map(({ node }) => {
+    const begun = started.get(node)!;
+    const all = [...killed.get(node) ?? [], ...begun.killed];
+    return [node, resultOf(dirs.get(node)!, { ...begun, killed: all }).document];
+  }));
   // The form depends on what was typed, not on what the file says.
   const document = call.nodes.length === 1 ? documents.get(call.node) : { nodes: [...documents.values()] };
   return { exitCode: EXIT.ok, document, lines: [] };
@@ -131,14 +139,19 @@ export function outputsOf(dir: NodeDir, { info }: Started): Record<string, strin
 }
 
 /** What there is to say of a node that is ready. */
-export function resultOf(dir: NodeDir, { started, info, recovered, differs }: Started, paint: Paint = PLAIN): Result {
+export function resultOf(
+  dir: NodeDir,
+  { started, info, recovered, differs, killed }: Started,
+  paint: Paint = PLAIN,
+): Result {
   const report = reportOfInfo(dir, info, "running");
   const where = address(report) === null ? "" : ` on ${address(report)}`;
   const more = info.also_listens.length === 0 ? "" : `, also listens on ${info.also_listens.join(", ")}`;
   const line = started
     ? `${paint.good("started")} "${dir.node}" (pid ${info.pid})${where} in ${info.ready_ms} ms${more}`
     : `"${dir.node}" is already running (pid ${info.pid})${where}`;
-  return { exitCode: EXIT.ok, document: { ...report, ready: true, started, recovered, differs }, lines: [line] };
+  const document = { ...report, ready: true, started, recovered, differs, killed };
+  return { exitCode: EXIT.ok, document, lines: [line] };
 }
 
 /** The `PATH` that the server's command is looked up on. */

@@ -9,6 +9,7 @@ import { levelsOf } from "../lifecycle/group.ts";
 import { isKnown } from "../lifecycle/judge.ts";
 import { stop, type Stopped } from "../lifecycle/stop.ts";
 import { shareLooks } from "../process/tree.ts";
+import { describeKilled } from "../output/output.ts";
 import { inBatches } from "./batches.ts";
 import { NO_NODES, recordedNames } from "./nodes.ts";
 
@@ -27,12 +28,14 @@ export async function run(call: Call): Promise<Result> {
     const dir = await call.nodeDir(node, "find");
     try {
       const done: Stopped = !isKnown(dir)
-        ? { stopped: false, pids: [], recovered: null }
+        ? { stopped: false, pids: [], killed: [], recovered: null }
         : await stop(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, teller: call.output });
       if (done.recovered !== null) call.output.recovered(node, done.recovered);
       const at = names.indexOf(node);
       results[at] = { workspace: dir.workspace, node, state: "stopped", ...done };
-      lines[at] = done.stopped ? `stopped "${node}" (pid ${done.pids.join(", ")})` : `"${node}" is not running`;
+      lines[at] = done.stopped
+        ? `stopped "${node}" (pid ${done.pids.join(", ")})${describeKilled(done.killed)}`
+        : `"${node}" is not running`;
     } catch (error) {
       if (!(error instanceof TombstoneError)) throw error;
       if (firstError !== null) call.output.warn(error.message);

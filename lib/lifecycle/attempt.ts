@@ -27,8 +27,9 @@ import { declaredFiles, type Settings, withPort } from "../state/settings.ts";
 import { explain, type Told } from "./explain.ts";
 import { unreadableProcess, withLog } from "./failure.ts";
 import { commitRecord, followHandOver } from "./commit.ts";
-import { requireEndedAfter } from "./end.ts";
+import { rememberTree } from "./end.ts";
 import type { Hold } from "./hold.ts";
+import { requireEndedAfter, tellKilled } from "./leftovers.ts";
 import { MainProcess } from "./main_process.ts";
 import { sweepFiles } from "./sweep_files.ts";
 import { pass } from "./step.ts";
@@ -202,11 +203,13 @@ export class Attempt {
    */
   async #abandon(error: unknown): Promise<"kept" | "removed"> {
     const dir = this.#dir;
-    const { left } = await reap(this.#main.roots(), {
+    const { killed, left } = await reap(this.#main.roots(), {
       main: null,
       signal: this.#settings.stop.signal,
       graceMs: this.#settings.stop.timeout_ms,
+      remember: (tree) => rememberTree(dir, tree, () => this.#hold.isKept()),
     });
+    tellKilled(dir, killed, this.#request.teller);
     requireEndedAfter(dir, left, error);
     if (!this.#hold.isKept()) return "removed";
     try {

@@ -53,6 +53,7 @@ export function commitRecord({ request, tombstone, leader, main, port, ready, re
     ready_at: new Date().toISOString(),
     ready_ms: readyMs,
     stop_began_at: null,
+    tree: [],
     run: request.run,
     ...here(),
     ...request.settings,

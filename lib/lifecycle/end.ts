@@ -3,124 +3,95 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
-import { signal } from "../os/platform.ts";
-import { reap } from "../process/reap.ts";
+import { TombstoneError } from "../errors.ts";
+import { findLive, signal } from "../os/platform.ts";
+import type { Identity } from "../os/types.ts";
+import { reap, type Reaped } from "../process/reap.ts";
+import type { Lock } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { NodeInfo } from "../state/records.ts";
+import { type NodeInfo, readNodeInfo, readTombstone, writeNodeInfo, writeTombstone } from "../state/records.ts";
 import { findMain } from "./identify.ts";
-import { type Evidence, rootsOf } from "./judge.ts";
+import type { Evidence } from "./judge.ts";
+import { inWords, requireEnded } from "./leftovers.ts";
+import { rootsOf } from "./roots.ts";
+import { pass } from "./step.ts";
+import { endStopCommands, StopCommand } from "./stop_command.ts";
 import type { Teller } from "./teller.ts";
+
+/** Under what a node is ended. */
+export interface Ending {
+  /** The node's lock, without which no record is written. */
+  lock: Lock;
+  /** Where to report. */
+  teller: Teller;
+  /** Whether the commit record is to say that the node is being stopped: always, or where the next command must know more. */
+  marking: "always" | "if needed";
+}
 
 /**
  * Ends a running node as it asks to be: its stop command or signal for the main process, TERM for what
- * the main process leaves behind, KILL for what is left after the timeout.
+ * the main process leaves behind or does not pass the signal on to, KILL for what is left after the timeout.
+ *
+ * Notes in the commit record that the node is about to be asked to go, and who belongs to it: should this process be
+ * killed meanwhile, the next start does not take a server on its way out for one that runs, and the next command knows
+ * whom to end. (Tests: "a stop that is killed half-way", "who was once proven".)
+ *
+ * @throws {TombstoneError} somebody could not be ended
  */
 export async function endGracefully(
   dir: NodeDir,
   evidence: Evidence,
   info: NodeInfo,
-  teller: Teller,
-): Promise<number[]> {
+  { lock, teller, marking }: Ending,
+): Promise<Pick<Reaped, "pids" | "killed">> {
+  await endStopCommands(dir, info, teller);
   const main = findMain(dir, info);
-  using command = info.stop.command === null ? null : new StopCommand(dir, info, info.stop.command);
+  const command = info.stop.command === null ? null : new StopCommand(dir, info, info.stop.command);
   using waiting = teller.wait(dir);
-  const { pids, left } = await reap(rootsOf(dir, evidence), {
+  const { pids, killed, left } = await reap(rootsOf(dir, evidence), {
     main,
     signal: info.stop.signal,
     graceMs: info.stop.timeout_ms,
-    onLook: (rows) => waiting.update(rows.map((row) => `pid ${row.pid} (${row.name}) has not ended`)),
+    onLook: (rows) => waiting.update(inWords(rows)),
+    remember(lean) {
+      if (marking === "if needed" && lean.length === 0 && command === null) return;
+      if (lock.isLinked()) markStopping(dir, info, lean);
+      pass("marked", teller);
+    },
+    onAsked: () => pass("asked", teller),
     ...(command === null ? {} : {
       ask: async () => {
         const code = await command.run();
-        if (code === 0 || main === null) return;
+        if (code === 0 || main === null || findLive(main) === null) return;
         teller.warn(`the stop command of "${dir.node}" exited with ${code}; sending ${info.stop.signal} instead`);
         signal(main, info.stop.signal);
       },
     }),
   });
+  if (command !== null) await command.end(teller);
   requireEnded(dir, left);
-  return pids;
+  return { pids, killed };
 }
 
-/**
- * Insists that nobody is left.
- *
- * @throws {TombstoneError} if any process is
- */
-export function requireEnded(dir: NodeDir, left: { pid: number; name: string }[]): void {
-  const [first] = left;
-  if (first === undefined) return;
-  throw new TombstoneError(
-    `Cannot stop "${dir.node}": pid ${first.pid} (${first.name}) did not end, not even by SIGKILL`,
-    {
-      kind: "stop-failed",
-      hint: `ps -o pid,stat,wchan,args -p ${first.pid}, then tombstone sweep ${dir.node}`,
-      exitCode: EXIT.failed,
-      details: { pids: left.map((row) => row.pid) },
-    },
-  );
-}
-
-/**
- * Insists that nobody is left of a start that failed.
- *
- * @throws {TombstoneError} somebody is; it tells both that and why the start had failed
- */
-export function requireEndedAfter(dir: NodeDir, left: { pid: number; name: string }[], cause: unknown): void {
+function markStopping(dir: NodeDir, info: NodeInfo, tree: Identity[]): void {
   try {
-    requireEnded(dir, left);
+    writeNodeInfo(dir, { ...info, stop_began_at: new Date().toISOString(), tree });
   } catch (error) {
-    if (!(error instanceof TombstoneError) || !(cause instanceof Error)) throw error;
-    const { kind, hint, exitCode, details } = error;
-    throw new TombstoneError(`${cause.message}. ${error.message}`, { kind, hint, exitCode, details, cause });
+    if (!(error instanceof TombstoneError)) throw error; // a full disk keeps nobody from stopping a server
   }
 }
 
-/** The user's own way to stop a server; its output goes to the server's log. */
-class StopCommand implements Disposable {
-  #child: Deno.ChildProcess | null = null;
-  readonly #dir: NodeDir;
-  readonly #info: NodeInfo;
-  readonly #command: string;
-
-  constructor(dir: NodeDir, info: NodeInfo, command: string) {
-    this.#dir = dir;
-    this.#info = info;
-    this.#command = command;
-  }
-
-  /** Runs it; resolves to its exit code. */
-  async run(): Promise<number> {
-    try {
-      this.#child = new Deno.Command("/bin/sh", {
-        args: ["-c", `exec >>"$0" 2>&1\n${this.#command}`, this.#dir.log],
-        cwd: this.#info.cwd,
-        env: {
-          TOMBSTONE_WORKSPACE: this.#dir.workspace,
-          TOMBSTONE_NODE: this.#dir.node,
-          TOMBSTONE_PID: String(this.#info.pid),
-          TOMBSTONE_ATTEMPT: "", // it is not part of the tree that it ends
-          PORT: String(this.#info.port),
-        },
-        stdin: "null",
-        stdout: "null",
-        stderr: "null",
-      }).spawn();
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return 127; // its directory is gone
-      if (error instanceof Deno.errors.PermissionDenied) return 126; // its directory is closed to this user
-      throw error;
-    }
-    return (await this.#child.status).code;
-  }
-
-  /** Ends it, should it outlive the server. */
-  [Symbol.dispose](): void {
-    try {
-      this.#child?.kill("SIGKILL");
-    } catch (error) {
-      if (!(error instanceof TypeError || error instanceof Deno.errors.NotFound)) throw error; // it has ended
-    }
+/**
+ * Records, before they are asked to end, who has no other proof, in the newest record that there is: should this process be
+ * killed meanwhile, the next command knows them. Nothing is written where the state no longer is that of this command.
+ */
+export function rememberTree(dir: NodeDir, tree: Identity[], isOurs: () => boolean): void {
+  if (tree.length === 0 || !isOurs()) return;
+  const [tombstone, info] = [readTombstone(dir), readNodeInfo(dir)];
+  try {
+    if (tombstone.kind === "record") writeTombstone(dir, { ...tombstone.record, tree });
+    else if (info.kind === "record") writeNodeInfo(dir, { ...info.record, tree });
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error; // a full disk keeps nobody from ending them
   }
 }

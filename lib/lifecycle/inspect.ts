@@ -75,6 +75,8 @@ export interface NodeReport {
   recovered: Recovered | null;
   /** In what a node that was running differs from what this call wants. */
   differs: string[];
+  /** Processes that this call ended, and that had to be killed. */
+  killed: number[];
 }
 
 function emptyReport(dir: NodeDir, state: State, reason: string | null): NodeReport {
@@ -101,6 +103,7 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null): NodeRep
     dir: dir.path,
     recovered: null,
     differs: [],
+    killed: [],
   };
 }
 

@@ -56,7 +56,7 @@ export async function joinRunning(request: StartRequest, info: NodeInfo): Promis
       `"${dir.node}" runs as it was started, with ${found}; tombstone restart ${dir.node} starts it as described`,
     );
   }
-  return { started: false, info, recovered: null, differs: differences.map(({ what }) => what) };
+  return { started: false, info, recovered: null, differs: differences.map(({ what }) => what), killed: [] };
 }
 
 function untilJoined({ dir, settings, teller, abort }: StartRequest, info: NodeInfo): Promise<Outcome> {

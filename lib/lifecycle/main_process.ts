@@ -9,9 +9,11 @@ import type { Identity, ProcessRow } from "../os/types.ts";
 import { sleep } from "../os/sleep.ts";
 import type { Launched } from "../process/launcher.ts";
 import { findDaemon } from "../process/pid_file.ts";
+import { Proven } from "../process/proven.ts";
 import { findTree, type Roots } from "../process/tree.ts";
 import { readLaunchRecord } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
+import { recordedByOthers } from "./roots.ts";
 
 /** What {@linkcode MainProcess} follows. */
 export interface Followed {
@@ -41,6 +43,8 @@ const HAND_OVER = 500;
 
 /** Follows the main process of an attempt. */
 export class MainProcess {
+  /** Who was proven to belong to the attempt by any look at it. */
+  readonly #proven = new Proven();
   readonly #followed: Followed;
   /** The process that the launcher becomes. */
   readonly leader: Identity;
@@ -74,7 +78,7 @@ export class MainProcess {
     const { dir, attempt, spare } = this.#followed;
     const main = this.#current ?? this.#named();
     const processes = main === null || main === this.leader ? [this.leader] : [this.leader, main];
-    return { dir, attempts: [attempt], processes, spare };
+    return { dir, attempts: [attempt], processes, spare, proven: this.#proven, others: () => recordedByOthers(dir) };
   }
 
   /**

@@ -6,7 +6,7 @@
  */
 import { stateError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
-import { reap } from "../process/reap.ts";
+import { NOBODY, reap, type Reaped } from "../process/reap.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
 import { type DeclaredFile, distinct, lookAtDeclared } from "../state/declared.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
@@ -15,9 +15,13 @@ import type { NodeDir } from "../state/node_dir.ts";
 import { type Elsewhere, here } from "../state/origin.ts";
 import { type Tombstone, writeTombstone } from "../state/records.ts";
 import { declaredFiles, DEFAULTS, type Settings } from "../state/settings.ts";
-import { endGracefully, requireEnded } from "./end.ts";
+import { endGracefully, rememberTree } from "./end.ts";
 import { elsewhereOf, requireGone } from "./elsewhere.ts";
-import { type Evidence, type Judgement, progressOf, rootsOf, whyForeign } from "./judge.ts";
+import { type Evidence, type Judgement, progressOf, whyForeign } from "./judge.ts";
+import { inWords, requireEnded } from "./leftovers.ts";
+import { rootsOf } from "./roots.ts";
+import { pass } from "./step.ts";
+import { endStopCommands } from "./stop_command.ts";
 import { runtimeEntries, sweepFiles } from "./sweep_files.ts";
 import type { Teller } from "./teller.ts";
 
@@ -35,12 +39,22 @@ export interface Recovered {
   progress: "before-spawn" | "spawned" | "committed";
   /** Processes ended. */
   pids: number[];
+  /** Those of them that did not end when asked, and were killed. */
+  killed: number[];
   /** Files removed: names within the node's directory, full paths of declared ones. */
   files: string[];
 }
 
+/** What came of {@linkcode recover}. */
+export interface Undone {
+  /** What there was to undo; `null` if nothing. */
+  recovered: Recovered | null;
+  /** Processes that did not end when asked, and were killed, also those of a server that ran in good order. */
+  killed: number[];
+}
+
 /** Settings for a tombstone, with what it must remember of attempts that are not recovered yet. */
-export type Declarations = Settings & Pick<Tombstone, "older_pid_files" | "older_files" | "elsewhere">;
+export type Declarations = Settings & Pick<Tombstone, "older_pid_files" | "older_files" | "elsewhere" | "tree">;
 
 /** A tombstone in the name of this process. */
 export function newTombstone(attempt: string, settings: Declarations): Tombstone {
@@ -68,6 +82,7 @@ export function withOlderDeclarations(settings: Settings, evidence: Evidence): D
     older_pid_files: [...new Set(pidFiles)],
     older_files: declaredBy(evidence),
     elsewhere: elsewhereIn(evidence),
+    tree: rootsOf(evidence.dir, evidence).proven?.byOthers() ?? [],
   };
 }
 
@@ -107,7 +122,6 @@ export function takeOver(dir: NodeDir, evidence: Evidence): void {
  * Ends the processes and removes the files that the evidence tells of, all but the tombstone. A main process that still
  * runs is ended as it asks to be. Processes of another machine are not looked for.
  *
- * @returns what there was to undo, `null` if nothing
  * @throws {TombstoneError} a process could not be ended, or a file not be removed
  */
 export async function recover(
@@ -115,17 +129,21 @@ export async function recover(
   evidence: Evidence,
   judgement: Judgement,
   { lock, teller }: { lock: Lock; teller: Teller },
-): Promise<Recovered | null> {
+): Promise<Undone> {
   // Only now is nobody on the way any more: before the take-over, a launcher may have come past its check unseen.
   if (judgement.kind !== "foreign" && elsewhereIn(evidence) !== null) {
     await requireGone(dir, () => whyForeign(evidence));
   }
   const progress = progressOf(dir, evidence);
   const isAlive = judgement.kind === "running" || judgement.kind === "abandoned";
-  const asked = isAlive ? await endGracefully(dir, evidence, judgement.info, teller) : [];
-  const roots = judgement.kind === "foreign" ? null : currentRoots(dir, evidence);
-  const reaped = roots === null ? [] : await endTree(dir, roots, recordedSettings(evidence));
-  const pids = [...new Set([...asked, ...reaped])];
+  const how = { lock, teller, marking: "if needed" } as const;
+  const asked = isAlive ? await endGracefully(dir, evidence, judgement.info, how) : NOBODY;
+  const info = evidence.info.kind === "record" ? evidence.info.record : null;
+  const isHere = judgement.kind !== "foreign";
+  if (info !== null && isHere && !isAlive) await endStopCommands(dir, info, teller);
+  const reaped = isHere ? await endTree(dir, currentRoots(dir, evidence), recordedSettings(evidence), how) : NOBODY;
+  const pids = [...new Set([...asked.pids, ...reaped.pids])];
+  const killed = [...new Set([...asked.killed, ...reaped.killed])];
   lock.insist();
   const files = await sweepFiles(dir, declaredBy(evidence), {
     onKept: (message) => teller.warn(message),
@@ -134,8 +152,8 @@ export async function recover(
   if (evidence.tombstone.kind !== "missing") files.push("starting");
   const reason = reasonOf(judgement);
   const isClean = judgement.kind === "unfinished" && judgement.phase === "failed" && pids.length === 0;
-  if (reason === null || isClean) return null;
-  return { reason, ...originOf(evidence), progress, pids, files };
+  if (reason === null || isClean) return { recovered: null, killed };
+  return { recovered: { reason, ...originOf(evidence), progress, pids, killed, files }, killed };
 }
 
 /** What a recovery would do, without doing it. */
@@ -156,6 +174,7 @@ export async function foresee(dir: NodeDir, evidence: Evidence, judgement: Judge
     reason,
     ...originOf(evidence),
     progress: progressOf(dir, evidence),
+    killed: [],
     pids: (await lookForTree(currentRoots(dir, evidence))).map((row) => row.pid),
     files: [
       ...runtimeEntries(dir).filter((name) => present(`${dir.path}/${name}`)),
@@ -170,11 +189,25 @@ function currentRoots(dir: NodeDir, evidence: Evidence): Roots {
   return rootsOf(dir, { ...evidence, launches: readLaunchRecords(dir) });
 }
 
-async function endTree(dir: NodeDir, roots: Roots, settings: Settings): Promise<number[]> {
-  if (roots.attempts.length === 0 && roots.processes.length === 0) return [];
-  const { pids, left } = await reap(roots, { main: null, signal: "SIGTERM", graceMs: settings.stop.timeout_ms });
-  requireEnded(dir, left);
-  return pids;
+async function endTree(
+  dir: NodeDir,
+  roots: Roots,
+  settings: Settings,
+  { lock, teller }: { lock: Lock; teller: Teller },
+): Promise<Reaped> {
+  const isKnown = roots.proven !== undefined && roots.proven.byOthers().length > 0;
+  if (roots.attempts.length === 0 && roots.processes.length === 0 && !isKnown) return NOBODY;
+  using waiting = teller.wait(dir);
+  const reaped = await reap(roots, {
+    main: null,
+    signal: "SIGTERM",
+    graceMs: settings.stop.timeout_ms,
+    onLook: (rows) => waiting.update(inWords(rows)),
+    remember: (tree) => rememberTree(dir, tree, () => lock.isLinked()),
+    onAsked: () => pass("asked", teller),
+  });
+  requireEnded(dir, reaped.left);
+  return reaped;
 }
 
 function reasonOf(judgement: Judgement): Recovered["reason"] | null {

@@ -53,4 +53,6 @@ export interface Started {
   recovered: Recovered | null;
   /** In what a node that was running differs from what this call wants: `command`, `cwd`, `port`, `db.port`, … */
   differs: string[];
+  /** Processes of what ran before, or was left, that did not end when asked, and were killed. */
+  killed: number[];
 }

@@ -18,7 +18,9 @@ import { withLog } from "./failure.ts";
 import { type ForegroundEnd, runForeground } from "./foreground.ts";
 import { endedBy, type EndSignal, Signals } from "./interrupt.ts";
 import { findMain } from "./identify.ts";
+import { requireEnded, tellKilled } from "./leftovers.ts";
 import { lookAt } from "./look.ts";
+import { recordedByOthers } from "./roots.ts";
 import { type Member, startGroup, stopGroup } from "./group.ts";
 import type { Started } from "./request.ts";
 import type { StopOptions, Stopped } from "./stop.ts";
@@ -58,6 +60,8 @@ export interface RunNode extends Started {
   serverDied: boolean;
   /** Whether this call has stopped it; not if it was running before, and not if it had ended. */
   stopped: boolean;
+  /** Processes of it, or of what was there before it, that had to be killed. */
+  killed: number[];
   /** Where that leaves the node. */
   left: "running" | "died" | "stopped";
 }
@@ -97,6 +101,8 @@ export async function run(request: RunRequest): Promise<RunResult> {
   const servers = members.map((member) => new Server(member, started));
   const own = servers.filter((server) => server.begun.started);
   const mine = own[0] ?? servers[0]!;
+  // A run that only joins, inside another run's test, leaves its own test to be found by that one.
+  const isMarked = own.length > 0 || !Deno.env.get(ATTEMPT_VARIABLE);
   let test: ForegroundEnd;
   try {
     controller.signal.throwIfAborted();
@@ -104,8 +110,13 @@ export async function run(request: RunRequest): Promise<RunResult> {
     test = await runForeground(name, {
       command,
       // Should this process be killed, what is left of the test command is found by the id of the run.
-      env: own.length > 0 ? { ...env, [ATTEMPT_VARIABLE]: owner.id } : env,
-      roots: { dir: mine.dir, attempts: own.length > 0 ? [owner.id] : [], spare: mine.begun.info.spare },
+      env: isMarked ? { ...env, [ATTEMPT_VARIABLE]: owner.id } : env,
+      roots: {
+        dir: mine.dir,
+        attempts: isMarked ? [owner.id] : [],
+        spare: mine.begun.info.spare,
+        others: () => recordedByOthers(mine.dir),
+      },
       graceMs: Math.max(...servers.map(({ begun }) => begun.info.stop.timeout_ms)),
       signals,
       watch() {
@@ -115,6 +126,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
         return died.length > 0 ? request.serverDeath : "go on";
       },
     });
+    tellLeftovers(test, mine.dir, teller);
   } finally {
     signals.answer = abort;
     // A failure of the test command to run at all is told by its own error.
@@ -129,8 +141,15 @@ export async function run(request: RunRequest): Promise<RunResult> {
       },
     });
   }
+  requireEnded(mine.dir, test.leftovers.left, "end the test of");
   test.cause ??= interruption;
   return { test, nodes: new Map(servers.map((server) => [server.node, server.result()])) };
+}
+
+/** Tells what had to be done about the processes of the test command. */
+function tellLeftovers({ cause, leftovers: { pids, killed } }: ForegroundEnd, dir: NodeDir, teller: Teller): void {
+  if (cause === null && pids.length > 0) teller.tell(`ended what the test left behind: pid ${pids.join(", ")}`);
+  tellKilled(dir, killed, teller);
 }
 
 /** A node's server, whoever restarts it. */
@@ -169,8 +188,9 @@ class Server {
   result(): RunNode {
     const { begun, dir, stopped } = this;
     const running = this.#hasDied ? "died" : "running";
+    const killed = [...begun.killed, ...stopped?.killed ?? []];
     const left = stopped === null ? running : findRunning(dir) === null ? "stopped" : "running";
-    return { ...begun, dir, serverDied: this.#hasDied, stopped: stopped?.stopped ?? false, left };
+    return { ...begun, dir, serverDied: this.#hasDied, stopped: stopped?.stopped ?? false, killed, left };
   }
 }
 

@@ -28,9 +28,11 @@ import { placeTaken } from "./failure.ts";
 import { Hold } from "./hold.ts";
 import { joinRunning } from "./join.ts";
 import { collectEvidence, type Evidence, judge } from "./judge.ts";
+import { tellKilled } from "./leftovers.ts";
 import { newTombstone, recover, withOlderDeclarations } from "./recover.ts";
 import { sweepFiles, tidy } from "./sweep_files.ts";
 import { refuseForeign } from "./stop.ts";
+import { STOP_VARIABLE } from "./stop_command.ts";
 import { pass } from "./step.ts";
 import type { Started, StartRequest } from "./request.ts";
 
@@ -98,6 +100,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     older_pid_files: [],
     older_files: [],
     elsewhere: null,
+    tree: [],
   });
   const declared = withOlderDeclarations(request.settings, evidence);
   writeTombstone(dir, { ...tombstone, ...declared });
@@ -105,8 +108,9 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
 
   const hold = new Hold(dir, lock, attempt);
 
-  const recovered = await recover(dir, evidence, judgement, { lock, teller });
+  const { recovered, killed } = await recover(dir, evidence, judgement, { lock, teller });
   if (recovered !== null) teller.recovered(dir.node, recovered);
+  else tellKilled(dir, killed, teller);
   await beforeSpawn(request, hold, () => sweepFiles(dir, declaredFiles(request.settings), { insist: lock.insist }));
   pass("recovered", teller);
   // From here on the log tells of this attempt, no longer of one of another namespace.
@@ -147,7 +151,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     );
   }
   pass("spawned", teller, `pid ${launched.pid}`);
-  const started = (info: NodeInfo): Started => ({ started: true, info, recovered, differs: [] });
+  const started = (info: NodeInfo): Started => ({ started: true, info, recovered, differs: [], killed });
   const attempted = new Attempt(request, { hold, tombstone, port, launched, launchedAt, notifications });
   return started(await attempted.untilCommitted((info) => request.onCommit?.(started(info))));
 }
@@ -207,10 +211,13 @@ function listenToServer(request: StartRequest, attempt: string): Notifications |
   });
 }
 
-/** Variables of the supervisor or CI runner that this process runs under, which are not meant for the server. */
+/**
+ * Variables of the supervisor or CI runner that this process runs under, which are not meant for the server; nor is that of
+ * a stop command, which may start another node.
+ */
 function droppedVariables(settings: Settings): string[] {
   const supervisor = settings.probes.some((probe) => probe.type === "notify") ? [] : ["NOTIFY_SOCKET"];
-  return [...supervisor, ...SUPERVISOR_VARIABLES, ...(settings.outlive_ci_job ? CI_VARIABLES : [])];
+  return [STOP_VARIABLE, ...supervisor, ...SUPERVISOR_VARIABLES, ...(settings.outlive_ci_job ? CI_VARIABLES : [])];
 }
 
 /** Socket activation and watchdog of systemd (sd_listen_fds(3), sd_watchdog_enabled(3)): all about this process. */

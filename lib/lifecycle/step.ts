@@ -9,6 +9,7 @@ import type { Teller } from "./teller.ts";
 export type Step =
   | "locked"
   | "marked"
+  | "asked"
   | "ended"
   | "swept"
   | "tombstone-written"

@@ -11,7 +11,7 @@ import { acquireLock, type Lock } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
-import { type NodeInfo, writeNodeInfo } from "../state/records.ts";
+import type { NodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../state/settings.ts";
 import { endGracefully } from "./end.ts";
 import { foreignError } from "./elsewhere.ts";
@@ -42,6 +42,8 @@ export interface Stopped {
   stopped: boolean;
   /** Processes ended. */
   pids: number[];
+  /** Those of them that did not end when asked, and were killed. */
+  killed: number[];
   /** What a dead start or server had left; `null` if nothing. */
   recovered: Recovered | null;
 }
@@ -86,20 +88,16 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   const judgement = judge(evidence);
   refuseForeign(dir, judgement, "stop", options.foreign);
   if (judgement.kind !== "running") {
-    return {
-      stopped: false,
-      pids: [],
-      recovered: await undo(dir, evidence, judgement, { lock, teller: options.teller }),
-    };
+    const recovered = await undo(dir, evidence, judgement, { lock, teller: options.teller });
+    return { stopped: false, pids: [], killed: [], recovered };
   }
   const { ofRun, ofAttempt } = options;
   const isAnother = ofAttempt !== undefined && ofAttempt !== judgement.info.attempt;
   if (isAnother || (ofRun !== undefined && ofRun !== judgement.info.run?.id)) {
-    return { stopped: false, pids: [], recovered: null };
+    return { stopped: false, pids: [], killed: [], recovered: null };
   }
-  markStopping(dir, judgement.info);
-  pass("marked", options.teller);
-  const pids = await endGracefully(dir, evidence, judgement.info, options.teller);
+  const how = { lock, teller: options.teller, marking: "always" } as const;
+  const { pids, killed } = await endGracefully(dir, evidence, judgement.info, how);
   pass("ended", options.teller);
   lock.insist();
   await sweepFiles(dir, declaredFiles(judgement.info), {
@@ -111,19 +109,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   removeFile(dir.starting, "remove");
   syncDir(dir.path);
   await requireFreePort(dir, judgement.info);
-  return { stopped: true, pids, recovered: null };
-}
-
-/**
- * Notes in the commit record that the node is about to be asked to go: should this process be killed meanwhile, the next
- * start does not take a server on its way out for one that runs. (Test: "a stop that is killed half-way".)
- */
-function markStopping(dir: NodeDir, info: NodeInfo): void {
-  try {
-    writeNodeInfo(dir, { ...info, stop_began_at: new Date().toISOString() });
-  } catch (error) {
-    if (!(error instanceof TombstoneError)) throw error; // a full disk keeps nobody from stopping a server
-  }
+  return { stopped: true, pids, killed, recovered: null };
 }
 
 /**
@@ -185,7 +171,7 @@ async function undo(
     takeOver(dir, evidence);
     pass("tombstone-written", teller);
   }
-  const recovered = await recover(dir, evidence, judgement, { lock, teller });
+  const { recovered } = await recover(dir, evidence, judgement, { lock, teller });
   pass("recovered", teller);
   lock.insist();
   removeFile(dir.starting, "remove");

@@ -18,6 +18,7 @@ import type { Identity, ListenerRow, Listeners, Platform } from "./types.ts";
 import { hasWriter } from "./lease.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
+import { parseSignalState } from "./signal_state.ts";
 import { LOOK_PAUSE, signalByNumber } from "./ps.ts";
 import { sleep } from "./sleep.ts";
 import { queryListeners, queryUnixListeners } from "./sock_diag.ts";
@@ -149,6 +150,15 @@ export const linux: Platform = {
     return false;
   },
   hasWriter,
+  signalState: (pid) => parseSignalState(readProc(`/proc/${pid}/status`) ?? ""),
+  program(pid) {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, "").split("/").at(-1) || null;
+    } catch (error) {
+      if (isOutOfSight(error) || error instanceof Deno.errors.InvalidData) return null; // a name that is not UTF-8
+      throw error;
+    }
+  },
   commandLine(pid) {
     const text = readProc(`/proc/${pid}/cmdline`) ?? "";
     return text.replaceAll("\0", " ").trim() || parseStat(readProc(`/proc/${pid}/stat`) ?? "")?.name || "";

@@ -5,6 +5,7 @@
  * @module
  */
 import { openLibC } from "./libc.ts";
+import { SIGNALS } from "./signal_state.ts";
 
 // Numbers of <sys/syscall.h>, the same on every architecture; <poll.h>.
 const SYS_PIDFD_SEND_SIGNAL = 424n;
@@ -16,14 +17,6 @@ const SYMBOLS = {
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
   close: { parameters: ["i32"], result: "i32" },
 } as const;
-
-/** Signals of signal(7) in the order of their numbers from 1 on, the same on x86-64 and AArch64. */
-const SIGNALS: Deno.Signal[] = [
-  ...["SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1"] as const,
-  ...["SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP"] as const,
-  ...["SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH"] as const,
-  ...["SIGIO", "SIGPWR", "SIGSYS"] as const,
-];
 
 /** Opened at the first use, and kept. */
 let library: Deno.DynamicLibrary<typeof SYMBOLS> | null | undefined;

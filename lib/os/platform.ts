@@ -67,6 +67,18 @@ export function signal(identity: Identity, name: Deno.Signal): boolean {
     system.signal(identity.pid, name, () => findLiveBy(system, identity) !== null);
 }
 
+/** Whether this user may send signals to a process; one that has ended refuses nobody. */
+export function maySignal(pid: number): boolean {
+  try {
+    Deno.kill(pid, 0 as unknown as Deno.Signal); // kill(2): only asks
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return false;
+    if (error instanceof Deno.errors.NotFound) return true;
+    throw error;
+  }
+}
+
 /** Resolves when one of these processes has ended, or after `ms` milliseconds at most; perhaps earlier. */
 export function untilOneEnds(processes: Identity[], ms: number): Promise<void> {
   return system.untilOneEnds(processes.map(({ pid }) => pid), ms);

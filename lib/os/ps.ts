@@ -101,6 +101,9 @@ export const ps: Platform = {
   isNeighbour: () => false,
   writesTo: () => false,
   hasWriter: () => null,
+  signalState: () => null,
+  // For a script, the kernel puts the interpreter before it.
+  program: (pid) => run("ps", ["-o", "args=", "-p", String(pid)])?.trim().split(/\s/)[0]?.split("/").at(-1) || null,
   commandLine: (pid) => run("ps", ["-o", "args=", "-p", String(pid)])?.trim() ?? "",
   lockHolder: (path) =>
     Number(run("lsof", ["-t", "--", path])?.split("\n").find((pid) => Number(pid) !== Deno.pid)) || null,

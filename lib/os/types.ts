@@ -34,6 +34,22 @@ export interface ProcessWithVariable extends ProcessRow {
   value: string | null;
 }
 
+/** What a process does about signals, and whether it has run. */
+export interface SignalState {
+  /** Whether it has a handler for this signal. */
+  catches(name: Deno.Signal): boolean;
+  /** Whether this signal does nothing to it. */
+  ignores(name: Deno.Signal): boolean;
+  /** Whether its first thread lets this signal wait, to take it in its own time or not at all. */
+  blocks(name: Deno.Signal): boolean;
+  /** Whether this signal waits to be taken. */
+  isPending(name: Deno.Signal): boolean;
+  /** Whether its first thread waits for something. The kernel hands it a signal by waking it. */
+  isAsleep: boolean;
+  /** How often that thread has gone to sleep or was put aside: as long as it sleeps and this stays, it has not run. */
+  runs: number;
+}
+
 /** One listening TCP socket. */
 export interface ListenerRow {
   /** Local address, an IPv4 or IPv6 literal; IPv4-mapped IPv6 appears as IPv4. */
@@ -139,6 +155,10 @@ export interface Platform {
    * that cannot be told.
    */
   hasWriter(path: string): boolean | null;
+  /** What a process does about signals; `null` when it is gone, or where the platform does not tell. */
+  signalState(pid: number): SignalState | null;
+  /** Name of the program that a process runs, for a script that of its interpreter; `null` if it cannot be told. */
+  program(pid: number): string | null;
   /** Command line for messages; empty if unknown. */
   commandLine(pid: number): string;
   /** Who holds the flock(2) on a file, for messages; `null` if nobody does or it cannot be told. */

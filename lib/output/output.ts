@@ -206,6 +206,11 @@ const PROGRESS: Record<Recovered["progress"], string> = {
   "committed": "committed",
 };
 
+/** In words, that some did not end when they were asked. */
+export function describeKilled(killed: number[]): string {
+  return killed.length === 0 ? "" : `, by SIGKILL: ${killed.join(", ")}`;
+}
+
 /** A recovery in one line. */
 export function describeRecovery(node: string, what: Recovered): string {
   const about = [
@@ -214,7 +219,8 @@ export function describeRecovery(node: string, what: Recovered): string {
     what.begun_at === null ? null : `begun ${what.begun_at}`,
     PROGRESS[what.progress],
   ].filter((part) => part !== null).join(", ");
-  const ended = what.pids.length === 0 ? "no process left" : `ended pid ${what.pids.join(", ")}`;
+  const killed = describeKilled(what.killed);
+  const ended = what.pids.length === 0 ? "no process left" : `ended pid ${what.pids.join(", ")}${killed}`;
   const removed = what.files.length === 0 ? "no file left" : `removed ${what.files.join(", ")}`;
   return `recovered "${node}" from ${REASONS[what.reason]} (${about}): ${ended}; ${removed}`;
 }

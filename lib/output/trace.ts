@@ -9,6 +9,7 @@ import type { Step } from "../lifecycle/step.ts";
 const LABELS: Record<Step, string> = {
   "locked": "read the command line, take the lock",
   "marked": "mark the stop",
+  "asked": "look at the tree, ask it to end",
   "ended": "end the processes",
   "swept": "sweep the files",
   "tombstone-written": "judge, write the tombstone",

@@ -6,12 +6,14 @@
 import { findLive, signal, untilOneEnds } from "../os/platform.ts";
 import type { Identity, ProcessRow } from "../os/types.ts";
 import { sleep } from "../os/sleep.ts";
+import { ask, Asker } from "./ask.ts";
+import { Proven } from "./proven.ts";
 import { lookForTree, type Roots } from "./tree.ts";
 
 /** How to end a tree. */
 export interface ReapOptions {
   /**
-   * The process that is asked first, with the others left to it while it lives (a graceful stop);
+   * The process that is asked first, with the others left to it for a part of the grace (a graceful stop);
    * `null`: all are asked at once.
    */
   main: Identity | null;
@@ -19,63 +21,95 @@ export interface ReapOptions {
   signal: Deno.Signal;
   /** Milliseconds until what is left is killed. */
   graceMs: number;
+  /** Ends the grace early. */
+  hurry?: AbortSignal;
   /** Asks the main process in another way than by the signal; resolves when that is done. */
   ask?: () => Promise<void>;
+  /**
+   * Called before the first is asked, and again when there are more, with those that nothing would prove if this
+   * command were killed now, since they have proven themselves by their descent alone.
+   */
+  remember?: (lean: Identity[]) => void;
+  /** Called once, when the first have been asked. */
+  onAsked?: () => void;
   /** Called with those that have not ended yet, after each look. */
   onLook?: (left: ProcessRow[]) => void;
 }
 
+/** What came of it. */
+export interface Reaped {
+  /** Processes that were found and have ended. */
+  pids: number[];
+  /** Those of them that did not end when they were asked, and were killed. */
+  killed: number[];
+  /** Those that could not be ended. */
+  left: ProcessRow[];
+}
+
+/** Nobody was there to be ended. */
+export const NOBODY: Reaped = { pids: [], killed: [], left: [] };
+
 /** Longest time between two looks at the whole process table, in milliseconds. */
 const LOOK_AGAIN = 50;
 
-/** Shells, which put off their traps until the foreground child has ended (POSIX 2.11), so it must be asked too. */
-const SHELLS = ["sh", "dash", "bash", "ash", "ksh", "mksh", "zsh", "busybox"];
+/** What cannot be killed (uninterruptible sleep, another user's) is waited for no longer than this, in milliseconds. */
+const AFTER_KILL = 5000;
 
 /**
- * Ends the processes of a node: asks, and kills what is left after the grace. Looks again until there is
- * nobody twice in a row, because a process may fork while it dies.
- *
- * @returns the processes that it found, ended now unless they are in `left`
+ * Ends the processes of a node: asks, and kills what is left after the grace. Looks first, so that who loses his proof
+ * with his parent is known, and again until there is nobody twice in a row, because a process may fork while it dies.
  */
-export async function reap(roots: Roots, options: ReapOptions): Promise<{ pids: number[]; left: ProcessRow[] }> {
-  const deadline = performance.now() + options.graceMs;
-  // What cannot be killed (uninterruptible sleep, another user's) is waited for no longer than this.
-  const lastLook = deadline + 5000;
-  const seen = new Set<number>();
+export async function reap(given: Roots, options: ReapOptions): Promise<Reaped> {
+  const roots = { ...given, proven: given.proven ?? new Proven() };
+  let deadline = performance.now() + options.graceMs;
+  const asker = options.main === null ? null : new Asker({ ...options, main: options.main });
+  const seen = new Map<string, Identity>();
   const asked = new Set<string>();
-  const ask = (row: ProcessRow, name: Deno.Signal) => {
-    const key = `${row.pid} ${row.startTime} ${name}`;
-    if (asked.has(key)) return;
-    asked.add(key);
-    signal(row, name);
-    // A stopped process takes no other signal until it is continued.
-    if (row.state === "T") signal(row, "SIGCONT");
-  };
-  let asking: Promise<void> | null = null;
-  for (let empty = 0;;) {
-    const tree = await lookForTree(roots);
-    for (const row of tree) seen.add(row.pid);
+  const killed = new Set<string>();
+  let remembered = -1;
+  for (let empty = 0, look = 1;; look++) {
+    const tree = (await lookForTree(roots)).map((row) => roots.proven.asFirstSeen(row));
+    for (const row of tree) seen.set(keyOf(row), row);
+    const result = (left: ProcessRow[]): Reaped => {
+      const gone = [...seen.values()].filter((each) => findLive(each) === null);
+      return { pids: pidsOf(gone), killed: pidsOf(gone.filter((each) => killed.has(keyOf(each)))), left };
+    };
     options.onLook?.(tree);
     empty = tree.length === 0 ? empty + 1 : 0;
-    if (empty === 2) return { pids: [...seen], left: [] };
+    if (empty === 2) return result([]);
     if (empty === 1) continue;
-    if (performance.now() > lastLook) return { pids: [...seen], left: tree };
-    const main = options.main === null ? null : findLive(options.main);
-    if (performance.now() >= deadline) {
-      for (const row of tree) signal(row, "SIGKILL");
-      await untilGone(tree, performance.now() + 5);
-    } else if (main === null) {
-      for (const row of tree) ask(row, options.main === null ? options.signal : "SIGTERM");
-      await untilGone(tree, Math.min(deadline, performance.now() + LOOK_AGAIN));
-    } else {
-      if (options.ask !== undefined) asking ??= options.ask();
-      else ask(main, options.signal);
-      if (options.ask === undefined && SHELLS.includes(main.name)) {
-        for (const row of tree) if (row.pgid === main.pgid) ask(row, options.signal);
+    const lean = roots.proven.byOthers();
+    if (lean.length > remembered) options.remember?.(lean);
+    remembered = lean.length;
+    const now = performance.now();
+    if (options.hurry?.aborted) deadline = Math.min(deadline, now);
+    if (now >= deadline + AFTER_KILL) return result(tree);
+    if (now >= deadline) {
+      const sent = tree.filter((row) => signal(row, "SIGKILL"));
+      for (const row of sent) killed.add(keyOf(row));
+      await untilGone(tree, now + (sent.length === 0 ? LOOK_AGAIN : 5));
+    } else if (asker === null) {
+      for (const row of tree) {
+        if (!asked.has(keyOf(row))) ask(row, options.signal);
+        asked.add(keyOf(row));
       }
-      await untilGone([main], Math.min(deadline, performance.now() + LOOK_AGAIN));
+      if (look === 1) options.onAsked?.();
+      await untilGone(tree, Math.min(deadline, now + LOOK_AGAIN));
+    } else {
+      asker.turn(tree);
+      if (look === 1) options.onAsked?.();
+      const { main } = asker;
+      await untilGone(main === null ? tree : [main], Math.min(deadline, now + LOOK_AGAIN));
     }
   }
+}
+
+function pidsOf(processes: Identity[]): number[] {
+  return [...new Set(processes.map(({ pid }) => pid))];
+}
+
+function keyOf({ pid, startTime }: Identity): string {
+  return `${pid} ${startTime}`;
 }
 
 /** Waits until none of these processes lives, or until the deadline (of `performance.now()`). */

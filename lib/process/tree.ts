@@ -8,6 +8,7 @@ import { findLive, isAlive, platform } from "../os/platform.ts";
 import type { Identity, ProcessRow, ProcessWithVariable } from "../os/types.ts";
 import { asAttempt } from "../state/fields.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
+import type { Proven } from "./proven.ts";
 
 /** What is known of the node's processes. */
 export interface Roots {
@@ -19,6 +20,12 @@ export interface Roots {
   processes: Identity[];
   /** Names of processes to leave alone, besides `epmd`. */
   spare: string[];
+  /** Variable that names the attempt; default {@linkcode ATTEMPT_VARIABLE}. */
+  variable?: string;
+  /** Who was proven by earlier looks; each look adds to it. */
+  proven?: Proven;
+  /** Processes that other nodes have recorded; asked for only where a member has no proof of its own. */
+  others?: () => Identity[];
 }
 
 /** epmd(1) is shared by every BEAM node of the user, though the first node starts it. */
@@ -43,7 +50,7 @@ export function findAttempts(dir: NodeDir): string[] {
 }
 
 let looks: "own" | "shared" = "own";
-let nextLook: Promise<ProcessWithVariable[]> | null = null;
+const nextLooks = new Map<string, Promise<ProcessWithVariable[]>>();
 
 /** Until disposed, those who want to look at the process table at about the same time share one look. */
 export function shareLooks(): Disposable {
@@ -56,17 +63,19 @@ export function shareLooks(): Disposable {
 }
 
 /** One look at the process table. A shared one begins after everybody has asked who gets it. */
-function lookAtAll(): ProcessWithVariable[] | Promise<ProcessWithVariable[]> {
-  if (looks === "own") return platform.list(ATTEMPT_VARIABLE);
-  return nextLook ??= Deno.lstat("/").then(() => { // a turn of the event loop, in which the others ask
-    nextLook = null;
-    return platform.list(ATTEMPT_VARIABLE);
+function lookAtAll(variable: string): ProcessWithVariable[] | Promise<ProcessWithVariable[]> {
+  if (looks === "own") return platform.list(variable);
+  const look = nextLooks.get(variable) ?? Deno.lstat("/").then(() => { // a turn of the event loop, in which the others ask
+    nextLooks.delete(variable);
+    return platform.list(variable);
   });
+  nextLooks.set(variable, look);
+  return look;
 }
 
 /** The live processes of a node, as {@linkcode findTree} finds them; many who ask at the same time share the look. */
 export async function lookForTree(roots: Roots): Promise<ProcessRow[]> {
-  return treeAmong(await lookAtAll(), roots);
+  return treeAmong(await lookAtAll(roots.variable ?? ATTEMPT_VARIABLE), roots);
 }
 
 /**
@@ -74,7 +83,7 @@ export async function lookForTree(roots: Roots): Promise<ProcessRow[]> {
  * among them, nor a node that was started from inside this one.
  */
 export function findTree(roots: Roots): ProcessRow[] {
-  return treeAmong(platform.list(ATTEMPT_VARIABLE), roots);
+  return treeAmong(platform.list(roots.variable ?? ATTEMPT_VARIABLE), roots);
 }
 
 function treeAmong(all: ProcessWithVariable[], roots: Roots): ProcessRow[] {
@@ -84,15 +93,21 @@ function treeAmong(all: ProcessWithVariable[], roots: Roots): ProcessRow[] {
     ALWAYS_SPARED.includes(row.name) || roots.spare.includes(row.name) || (row.value !== null && !holdsOurs(row));
 
   const members = new Map<number, ProcessRow>();
+  const own = new Set<number>(); // those with a proof of their own
   const add = (row: ProcessWithVariable) => {
     if (!members.has(row.pid) && !isExcluded(row)) members.set(row.pid, row);
   };
-  for (const row of rows) if (holdsOurs(row)) add(row);
+  for (const row of rows) {
+    if (!holdsOurs(row) && roots.proven?.has(row) !== true) continue;
+    add(row);
+    if (holdsOurs(row)) own.add(row.pid);
+  }
   for (const identity of roots.processes) {
     const live = findLive(identity);
     // A recorded process is the node itself, whatever its name.
     if (live !== null && live.pid !== Deno.pid) members.set(live.pid, live);
     else for (const row of leaderless(rows, identity, roots, holdsOurs)) add(row);
+    if (live !== null) own.add(live.pid);
   }
 
   // Descendants of members, and whoever is in a session or group that a member leads.
@@ -102,7 +117,32 @@ function treeAmong(all: ProcessWithVariable[], roots: Roots): ProcessRow[] {
       if (members.has(row.ppid) || (row.sid !== null && members.has(row.sid)) || members.has(row.pgid)) add(row);
     }
   }
+  leaveOutOthers(members, own, roots);
+  for (const row of members.values()) roots.proven?.add(row, own.has(row.pid) ? "by itself" : "by others");
   return [...members.values()];
+}
+
+/**
+ * Takes out what belongs to other nodes. A node that was started from inside this one shows another attempt; but where
+ * its server has cleared its environment, and the node's main process adopts orphans (a subreaper, `tini -s`), it looks
+ * like a descendant of this node. The records of all nodes are read only if somebody is in doubt: without a proof
+ * of its own, not proven earlier, and not in a session of the node's. (Test: "a node inside a subreaper".)
+ */
+function leaveOutOthers(members: Map<number, ProcessRow>, own: Set<number>, roots: Roots): void {
+  const sessions = new Set(roots.processes.map(({ pid }) => pid));
+  const isDoubtful = (row: ProcessRow) =>
+    !own.has(row.pid) && !(row.sid !== null && sessions.has(row.sid)) && roots.proven?.has(row) !== true;
+  const doubtful = [...members.values()].filter(isDoubtful);
+  if (doubtful.length === 0 || roots.others === undefined) return;
+  const others = new Set(roots.others().filter((identity) => findLive(identity) !== null).map(({ pid }) => pid));
+  // Whose it is, the nearest ancestor tells that is anybody's.
+  const isOthers = (row: ProcessRow | undefined, depth: number): boolean => {
+    if (row === undefined || own.has(row.pid) || depth > members.size) return false;
+    return others.has(row.pid) || (row.sid !== null && others.has(row.sid)) ||
+      isOthers(members.get(row.ppid), depth + 1);
+  };
+  if (others.size === 0) return;
+  for (const row of doubtful.filter((each) => isOthers(each, 0))) members.delete(row.pid);
 }
 
 /**

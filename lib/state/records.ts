@@ -4,11 +4,13 @@
  *
  * @module
  */
+import type { Identity } from "../os/types.ts";
 import { type DeclaredFile, readDeclared } from "./declared.ts";
 import { prepareFile, readSmallFile, replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 import { asAttempt, asNumber, asString, asStrings, type Fields, parseObject } from "./fields.ts";
 import { type Elsewhere, type Origin, readElsewhere, readOrigin } from "./origin.ts";
+import { readTree, treeFields } from "./tree_fields.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
 /** Version of both formats. */
@@ -34,6 +36,8 @@ export interface Tombstone extends Origin, Settings {
   older_files: DeclaredFile[];
   /** Where an older attempt of another pid namespace ran that has not been recovered yet; `null`: there is none. */
   elsewhere: Elsewhere | null;
+  /** Processes that were proven to be the node's by descent alone, while they are being ended. */
+  tree: Identity[];
 }
 
 /** A `tombstone run` that started a node, and stops it when its test command ends. */
@@ -83,6 +87,8 @@ export interface NodeInfo extends Origin, Settings {
   ready_ms: number | null;
   /** When a stop of it began, ISO 8601; should that be interrupted, nobody joins a server on its way out. */
   stop_began_at: string | null;
+  /** Processes that the stop has found to be the node's, and that have no other proof; else empty. */
+  tree: Identity[];
   /** The run that it belongs to; `null` for a node that stays. */
   run: RunOwner | null;
 }
@@ -122,6 +128,7 @@ export function readTombstone(dir: NodeDir): Found<Tombstone> {
       older_pid_files: asStrings(fields.older_pid_files),
       older_files: readDeclared(fields.older_files),
       elsewhere: readElsewhere(fields.elsewhere),
+      tree: readTree(fields.tree),
       ...readOrigin(fields),
       ...readSettings(fields),
     };
@@ -137,9 +144,9 @@ export function readTombstone(dir: NodeDir): Found<Tombstone> {
 export function writeTombstone(dir: NodeDir, tombstone: Tombstone): void {
   // The launcher compares the beginning (see process/launcher.ts). A shell reads its line byte by byte, so it is a short
   // one: what follows is of no use to it, and may be as long as a command line.
-  const { attempt, ...rest } = tombstone;
+  const { attempt, tree, ...rest } = tombstone;
   const begins = JSON.stringify({ schema: SCHEMA, attempt }).slice(0, -1);
-  replaceFile(dir.starting, `${begins},\n${JSON.stringify(rest).slice(1)}\n`);
+  replaceFile(dir.starting, `${begins},\n${JSON.stringify({ ...rest, ...treeFields(tree) }).slice(1)}\n`);
   syncDir(dir.path);
 }
 
@@ -175,6 +182,7 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
       ready_at: asString(fields.ready_at),
       ready_ms: asNumber(fields.ready_ms, 0, Number.MAX_SAFE_INTEGER),
       stop_began_at: asString(fields.stop_began_at),
+      tree: readTree(fields.tree),
       run: readRun(fields.run),
       ...readOrigin(fields),
       ...readSettings(fields),
@@ -184,11 +192,12 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
 
 /** Commits: from the rename on, the attempt has succeeded. */
 export function writeNodeInfo(dir: NodeDir, info: NodeInfo): void {
-  const { nonce, bind_addr, stop_began_at, run, ...rest } = info;
+  const { nonce, bind_addr, stop_began_at, tree, run, ...rest } = info;
   const optional = {
     ...(nonce === null ? {} : { nonce }),
     ...(bind_addr === null ? {} : { bind_addr }),
     ...(stop_began_at === null ? {} : { stop_began_at }),
+    ...treeFields(tree),
     ...(run === null ? {} : { run }),
   };
   replaceFile(dir.info, JSON.stringify({ schema: SCHEMA, ...rest, ...optional }, null, 2) + "\n");

@@ -67,7 +67,7 @@ const COMMITTING = ["port-written", "committed", "launch-removed", "tombstone-re
 export const SCENARIOS: Scenario[] = [
   { name: "start", before: "stopped", command: "start", steps: [...STARTING, ...COMMITTING] },
   { name: "recovering start", before: "interrupted", command: "start", steps: [...STARTING, ...COMMITTING] },
-  { name: "stop", before: "running", command: ["stop", "web"], steps: ["locked", "marked", "ended", "swept"] },
+  { name: "stop", before: "running", command: ["stop", "web"], steps: ["locked", "marked", "asked", "ended", "swept"] },
   { name: "restart", before: "running", command: ["restart", "web"], steps: [...STARTING, ...COMMITTING] },
   {
     name: "sweep",
@@ -79,7 +79,7 @@ export const SCENARIOS: Scenario[] = [
     name: "run",
     before: "stopped",
     command: "run",
-    steps: [...STARTING, ...COMMITTING, "marked", "ended", "swept"],
+    steps: [...STARTING, ...COMMITTING, "marked", "asked", "ended", "swept"],
   },
   { name: "start after a run", before: "abandoned", command: "start", steps: [...STARTING, ...COMMITTING] },
   {

@@ -1,0 +1,182 @@
+/**
+ * Whom to ask to end, and when: whoever may pass the request on is given the time to, and nobody is asked twice.
+ *
+ * @module
+ */
+import { findLive, platform, signal } from "../os/platform.ts";
+import type { Identity, ProcessRow, SignalState } from "../os/types.ts";
+
+/** Part of the grace that those have to themselves who may have been asked by others; then everybody is asked. */
+const PATIENCE = 1 / 3;
+
+/** The same where the node's own stop command is at work, whose way need not be by signals at all. */
+const PATIENCE_WITH_COMMAND = 2 / 3;
+
+/** Longest such time where the platform does not tell who has been asked, in milliseconds. */
+const PATIENCE_IN_THE_DARK = 1000;
+
+/** After this, a shell has run its trap, unless it waits for a foreground child; and a signal has been taken; milliseconds. */
+const SHELL_TIME = 30;
+const TAKING_TIME = 100;
+
+/** Shells put off their traps until the foreground child has ended (POSIX 2.11), so that must be asked, too. */
+const SHELL = /^(?:(?:r?ba|da|k|a|z|mk|lk|ya|po|fi)?sh(?:\d[\w.]*|[-.].*)?|busybox)$/;
+
+/** How the main process is asked. */
+export interface Asking {
+  /** The main process. */
+  main: Identity;
+  /** Signal that asks it. */
+  signal: Deno.Signal;
+  /** Milliseconds until what is left is killed. */
+  graceMs: number;
+  /** Asks it in another way than by the signal. */
+  ask?: () => Promise<void>;
+}
+
+/** When and by what a process was asked. */
+interface Asked {
+  at: number;
+  name: Deno.Signal;
+}
+
+/**
+ * Asks a tree whose main process lives, or has just ended.
+ *
+ * The main process is asked first. One that catches the signal may pass it on, so nobody below it is asked for a part of
+ * the grace. One that ignores or blocks it (`strace -f`, `unshare --kill-child`, `mysqld_safe`) cannot, so its children are
+ * asked in its place. When a process that may have passed the signal on has ended, those that it leaves are asked at
+ * once if they have not run since before it was asked, which shows that they have not got it; else they may be at work on
+ * ending, and a second signal might cut that short. (Tests: tests/ending_test.ts.)
+ */
+export class Asker {
+  readonly #asking: Asking;
+  readonly #begun = performance.now();
+  readonly #asked = new Map<string, Asked>();
+  /** What each did about signals before anybody was asked; `null` for those that came later, or where it cannot be told. */
+  readonly #before = new Map<string, SignalState | null>();
+  /** Those that somebody may have asked who is not this process. */
+  readonly #covered = new Set<string>();
+  #isFirst = true;
+  #byCommand: Promise<void> | null = null;
+  #orphanedAt: number | null = null;
+
+  /** Will ask in this way. */
+  constructor(asking: Asking) {
+    this.#asking = asking;
+  }
+
+  /** The main process, while it lives. */
+  get main(): ProcessRow | null {
+    return findLive(this.#asking.main);
+  }
+
+  /** Asks those of the tree whose turn it is. */
+  turn(tree: ProcessRow[]): void {
+    const { ask, signal: name, graceMs } = this.#asking;
+    for (const row of tree) {
+      const key = keyOf(row);
+      if (!this.#before.has(key)) this.#before.set(key, this.#isFirst ? platform.signalState(row.pid) : null);
+    }
+    this.#isFirst = false;
+    const main = this.main;
+    if (main === null) this.#orphanedAt ??= performance.now();
+    else if (ask === undefined) this.#send(main, name);
+    else this.#byCommand ??= ask();
+    const patience = graceMs * (ask === undefined ? PATIENCE : PATIENCE_WITH_COMMAND);
+    const isLate = performance.now() - this.#begun >= patience;
+    if (isLate && main !== null) this.#send(main, name);
+    const rows = new Map(tree.map((row) => [row.pid, row]));
+    for (const row of tree) {
+      if (row.pid !== main?.pid && (isLate || this.#isDue(row, rows, main))) this.#send(row, "SIGTERM");
+    }
+  }
+
+  #send(row: ProcessRow, name: Deno.Signal): void {
+    const key = keyOf(row);
+    if (this.#asked.has(key)) return;
+    this.#asked.set(key, { at: performance.now(), name });
+    ask(row, name);
+  }
+
+  #isDue(row: ProcessRow, rows: Map<number, ProcessRow>, main: ProcessRow | null): boolean {
+    if (this.#asked.has(keyOf(row))) return false;
+    const guardian = this.#guardianOf(row, rows, main);
+    const now = platform.signalState(row.pid);
+    if (guardian === null) {
+      if (!this.#covered.has(keyOf(row))) return true;
+      if (now === null) return performance.now() - (this.#orphanedAt ?? this.#begun) >= PATIENCE_IN_THE_DARK;
+      return this.#cannotHaveBeenAsked(row, now);
+    }
+    if (this.#mayPassOn(guardian)) this.#covered.add(keyOf(row));
+    if (!this.#waitsInForeground(guardian)) return false;
+    if (now === null) return row.pgid === guardian.pgid;
+    return this.#before.get(keyOf(row)) !== null && this.#cannotHaveBeenAsked(row, now);
+  }
+
+  /** The nearest process above that may have passed the signal on, or still may. */
+  #guardianOf(row: ProcessRow, rows: Map<number, ProcessRow>, main: ProcessRow | null): ProcessRow | null {
+    const seen = new Set([row.pid]);
+    for (let above = rows.get(row.ppid); above !== undefined && !seen.has(above.pid); above = rows.get(above.ppid)) {
+      seen.add(above.pid);
+      if (above.pid === main?.pid ? !this.#isDeaf(above) : this.#mayPassOn(above)) return above;
+    }
+    // One that has left the line of descent may still be the main process's own business.
+    return main !== null && !seen.has(main.pid) && !this.#isDeaf(main) ? main : null;
+  }
+
+  /** Whether it may pass the signal on: it catches it, or blocks it to wait for it. One that does neither just ends. */
+  #mayPassOn(row: ProcessRow): boolean {
+    const isMain = row.pid === this.#asking.main.pid;
+    if (isMain && this.#asking.ask !== undefined) return true;
+    // As it was before it was asked, for it may have ended since.
+    const state = this.#before.get(keyOf(row)) ?? platform.signalState(row.pid);
+    const name = isMain ? this.#asking.signal : "SIGTERM";
+    return state === null ? isMain : (state.catches(name) || state.blocks(name)) && !this.#isDeaf(row);
+  }
+
+  /** Whether a signal does nothing to it: ignored, or blocked and not waited for. */
+  #isDeaf(row: ProcessRow): boolean {
+    const isMain = row.pid === this.#asking.main.pid;
+    const state = platform.signalState(row.pid);
+    if (state === null || isMain && this.#asking.ask !== undefined) return false;
+    const asked = this.#asked.get(keyOf(row));
+    const name = isMain ? this.#asking.signal : "SIGTERM";
+    if (state.ignores(name)) return true;
+    return asked !== undefined && state.isPending(name) && performance.now() - asked.at >= TAKING_TIME;
+  }
+
+  /** Whether this is a shell that was asked, and puts its trap off. */
+  #waitsInForeground(guardian: ProcessRow): boolean {
+    const asked = this.#asked.get(keyOf(guardian));
+    if (asked === undefined || performance.now() - asked.at < SHELL_TIME) return false;
+    const state = platform.signalState(guardian.pid);
+    if (state !== null && (!state.isAsleep || state.isPending(asked.name))) return false;
+    return isShell(guardian);
+  }
+
+  /** Whether it is certain that it has got no signal since before anybody was asked. */
+  #cannotHaveBeenAsked(row: ProcessRow, now: SignalState): boolean {
+    if (!now.catches("SIGTERM")) return true; // else it would have ended, or it does not matter
+    const before = this.#before.get(keyOf(row)) ?? null;
+    return before !== null && before.isAsleep && now.isAsleep && before.runs === now.runs &&
+      !now.isPending("SIGTERM") &&
+      !now.isPending(this.#asking.signal);
+  }
+}
+
+/** Asks a process by a signal. */
+export function ask(row: ProcessRow, name: Deno.Signal): void {
+  signal(row, name);
+  // A stopped process takes no other signal until it is continued.
+  if (row.state === "T") signal(row, "SIGCONT");
+}
+
+/** Whether the program is a shell, however its script is called. */
+export function isShell(row: ProcessRow): boolean {
+  return SHELL.test(platform.program(row.pid) ?? row.name);
+}
+
+function keyOf({ pid, startTime }: Identity): string {
+  return `${pid} ${startTime}`;
+}
