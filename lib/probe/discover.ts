@@ -48,13 +48,20 @@ export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Probe
       if (asked.length === 0 && !settling.isOver(candidate.claim, look)) {
         return { kind: "wait", state: `it listens on port ${candidate.port}, and perhaps on another soon` };
       }
+      if (!checks.has(candidate.port)) {
+        for (const port of await distributionPorts(candidate)) distribution.add(port);
+      }
+      if (distribution.has(candidate.port)) continue;
       const found = await checkOf(checks, candidate.port, null, asked, candidate)(subject, look);
       if (found.kind === "pass" && settling.isOver(candidate.claim, look)) {
         const all = await findOwnPorts(subject.mainPid, subject.roots, "tree");
-        settling.see(all.filter(isMeant));
-        for (const port of await distributionPorts(candidate)) distribution.add(port);
-        if (distribution.has(candidate.port)) continue;
-        if (settling.isOver(candidate.claim, look)) return { ...found, alsoListens: others(all, candidate.port) };
+        const meant = all.filter(isMeant).filter(({ port }) => !distribution.has(port));
+        settling.see(meant);
+        // A child may have a better one, which is looked at when the whole tree is.
+        const isBest = asked.length > 0 || meant[0]?.port === candidate.port;
+        if (isBest && settling.isOver(candidate.claim, look)) {
+          return { ...found, alsoListens: others(all, candidate.port) };
+        }
       }
       if (verdict.kind !== "foreign" && candidate === candidates[0] || found.kind === "foreign") verdict = found;
     }
