@@ -19,7 +19,7 @@ Deno.test("open files, a directory, arguments and variables whose names are not 
   const { pid } = await sandbox.json(args);
   assert([...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) => name === "5"), "it has the file open");
   assertEquals((await sandbox.json(["list"])).nodes.map((node: { state: string }) => node.state), ["running"]);
-  assertEquals((await sandbox.json(["start", "web", "--", "true"])).pid, pid);
+  assertEquals((await sandbox.json(args)).pid, pid);
   await sandbox.json(["wait", "web"]);
   await sandbox.json(["doctor"]);
 
