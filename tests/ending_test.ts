@@ -259,3 +259,17 @@ Deno.test("what a test leaves in the background is ended after a run, and told; 
   assertEquals([document.test.ended.length, document.test.killed], [2, []]);
   await sandbox.assertOneServer("other");
 });
+
+Deno.test("doctor names the way to processes of another state directory, and holds no failed start against anybody", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.json(["start", "web", "--no-probe", "--", "sh", "-c", "exit 3"], { code: 1 });
+  await using other = await Sandbox.create();
+  const { pid } = await other.json(["start", "web", "--port", "0", "--", ...fixture()]);
+  const { checks } = await sandbox.json(["doctor"], { code: 0 });
+  const failed = checks.find((check: { name: string }) => check.name === "node");
+  assertEquals([failed.ok, failed.hint], [true, null]);
+  const orphan = checks.find(({ message }: { message: string }) => message.startsWith(`pid ${pid} (`));
+  assertMatch(orphan.hint, /^tombstone stop web --workspace \S+ --state-dir '/);
+  const stopped = await sandbox.shell(orphan.hint.replace(/^tombstone/, sandbox.commandLine([])));
+  assertEquals([stopped.code, isRunning(pid)], [0, false], stopped.stderr);
+});

@@ -5,7 +5,8 @@
  */
 import { errnoOf, stateError, TombstoneError } from "../errors.ts";
 import { isAlive, platform } from "../os/platform.ts";
-import { ATTEMPT_VARIABLE } from "../process/tree.ts";
+import { ALWAYS_SPARED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process/tree.ts";
+import type { Identity } from "../os/types.ts";
 import { allNodes, type NodeDir } from "../state/node_dir.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
 import { collectEvidence } from "./judge.ts";
@@ -129,7 +130,9 @@ function checkNode(dir: NodeDir): Check {
         return wrong("node", `${name} has died${judgement.rebooted ? " in a reboot" : ""}`, sweep);
       case "unfinished":
         if (judgement.phase === "live") return well("node", `${name} is being started`);
-        return wrong("node", `${name} ${judgement.phase === "failed" ? "failed to start" : "was interrupted"}`, sweep);
+        // A start that failed has cleaned up after itself; only what it died of is left to be read.
+        if (judgement.phase === "failed") return well("node", `${name} failed to start, and was cleaned up`);
+        return wrong("node", `${name} was interrupted`, sweep);
       case "unrecorded":
         return wrong("node", `${name} still runs, though its state was removed`, sweep);
       case "unreadable":
@@ -143,12 +146,19 @@ function checkNode(dir: NodeDir): Check {
   }
 }
 
-/** Processes of attempts that no record tells of, since somebody has removed their state. */
+/**
+ * Processes of attempts that no record here tells of: of another state directory, or of one that somebody has removed.
+ * Nothing here proves that they may be ended, so the way is through their own directory; shared daemons are left out.
+ */
 function findOrphans(nodes: NodeDir[]): Check[] {
   const known = new Set<string>();
+  const spared = new Set(ALWAYS_SPARED);
   for (const dir of nodes) {
     const { tombstone, info, unrecorded } = collectEvidence(dir);
     for (const attempt of unrecorded) known.add(attempt);
+    for (const found of [tombstone, info]) {
+      if (found.kind === "record") found.record.spare.forEach((n) => spared.add(n));
+    }
     if (tombstone.kind === "record") known.add(tombstone.record.attempt);
     if (info.kind === "record" && info.record.attempt !== null) known.add(info.record.attempt);
     if (info.kind === "record" && info.record.run !== null) known.add(info.record.run.id);
@@ -156,7 +166,8 @@ function findOrphans(nodes: NodeDir[]): Check[] {
   }
   return platform.list(ATTEMPT_VARIABLE)
     .filter((row) =>
-      isAlive(row) && row.pid !== Deno.pid && row.value !== null && row.value !== "" && !known.has(row.value)
+      isAlive(row) && row.pid !== Deno.pid && row.value !== null && row.value !== "" && !known.has(row.value) &&
+      !spared.has(row.name)
     )
     .map((row) => ({
       name: "orphan",
@@ -164,6 +175,14 @@ function findOrphans(nodes: NodeDir[]): Check[] {
       message: `pid ${row.pid} (${
         platform.commandLine(row.pid)
       }) was started by tombstone, but not from this directory`,
-      hint: `name the state directory that it was started with, or kill ${row.pid}`,
+      hint: hintFor(row),
     }));
+}
+
+/** The command that stops a process of another directory, which its environment names. */
+function hintFor({ pid }: Identity): string {
+  const path = platform.environment(pid, NODE_DIR_VARIABLE);
+  const [, state, workspace, node] = /^(\/.+)\/([^/]+)\/([^/]+)$/.exec(path ?? "") ?? [];
+  if (node === undefined) return "name the state directory that it was started with, with --state-dir";
+  return `tombstone stop ${node} --workspace ${workspace} --state-dir '${state}'`;
 }

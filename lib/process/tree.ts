@@ -29,7 +29,7 @@ export interface Roots {
 }
 
 /** epmd(1) is shared by every BEAM node of the user, though the first node starts it. */
-const ALWAYS_SPARED = ["epmd"];
+export const ALWAYS_SPARED: readonly string[] = ["epmd"];
 
 /** Variable by which a process shows to which attempt it belongs. */
 export const ATTEMPT_VARIABLE = "TOMBSTONE_ATTEMPT";
