@@ -158,7 +158,7 @@ Deno.test({
     assertEquals(ran.code, 1, ran.stderr);
     const { error } = JSON.parse(ran.stdout);
     assertStringIncludes(error.message, 'Cannot start "web": not ready within 300 ms');
-    assertStringIncludes(error.message, "did not end, not even by SIGKILL");
+    assertStringIncludes(error.message, "belongs to another user, and may not be signalled");
     assertEquals([error.kind, error.pids], ["stop-failed", sandbox.processes()]);
   },
 });
