@@ -1,5 +1,5 @@
 /**
- * The thread of a `ListenWatch`: told a port, it answers with the moment at which a new listener of it shows.
+ * The thread of a `ListenWatch`: told a port, it answers with each moment at which a listener of it shows.
  *
  * @module
  */
@@ -8,11 +8,11 @@ import { isTaken } from "./listeners.ts";
 const thread = self as unknown as Worker;
 
 thread.onmessage = ({ data: port }: MessageEvent<number>) => {
-  let wasFree = false;
+  let wasTaken = true;
   const look = () => {
-    const taken = isTaken(port);
-    if (taken && wasFree) return thread.postMessage(Date.now());
-    wasFree ||= !taken;
+    const isNow = isTaken(port);
+    if (isNow && !wasTaken) thread.postMessage(Date.now());
+    wasTaken = isNow;
     setTimeout(look, 1);
   };
   look();

@@ -18,14 +18,14 @@ export function isTaken(port: number): boolean {
   return socketsOn(port).length > 0;
 }
 
-/** Sees when a new listener shows; in a thread of its own, so that it looks every millisecond or two whatever this one does. */
+/** Sees when a listener shows; in a thread of its own, so that it looks every millisecond or two whatever this one does. */
 export class ListenWatch implements Disposable {
-  /** The moment, in milliseconds since the epoch. */
+  /** The last such moment, in milliseconds since the epoch; what an orphan does before it is ended does not count. */
   at: number | null = null;
 
   private constructor(private readonly worker: Worker) {}
 
-  /** Resolves when it looks. Who listens already does not count. */
+  /** Resolves when it looks. */
   static async begin(port: number): Promise<ListenWatch> {
     const watch = new ListenWatch(new Worker(new URL("listen_worker.ts", import.meta.url), { type: "module" }));
     await new Promise<void>((resolve) => {

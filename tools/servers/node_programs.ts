@@ -163,17 +163,6 @@ export const NODE_PROGRAMS: Server[] = [
     http: "/",
   },
   {
-    name: "verdaccio",
-    npm: ["verdaccio"],
-    files: (site) => ({
-      "config.yaml": `storage: ./storage\nauth:\n  htpasswd: { file: ./htpasswd }\npackages: { "**": { access: $all } }
-listen: 127.0.0.1:${site.port}\nlog: { type: stdout, format: pretty, level: http }\n`,
-    }),
-    command: () => ["npx", "verdaccio", "--config", "config.yaml"],
-    http: "/",
-    own: ["storage", "htpasswd"],
-  },
-  {
     name: "strace",
     program: ["strace", "strace"],
     files: () => APP,

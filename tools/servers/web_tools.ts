@@ -82,14 +82,14 @@ export const WEB_TOOLS: Server[] = [
   {
     name: "react-router",
     npm: [
-      "@react-router/dev",
-      "@react-router/node",
-      "@react-router/serve",
-      "react-router",
+      "react-router@7.18.4",
+      "@react-router/dev@7.18.4",
+      "@react-router/node@7.18.4",
+      "@react-router/serve@7.18.4",
       "react",
       "react-dom",
       "isbot",
-      "vite",
+      "vite@7",
     ],
     files: () => ({
       "package.json": manifest("react-router dev", MODULE),
