@@ -140,8 +140,9 @@ export const NODE_PROGRAMS: Server[] = [
       `node server.js ${site.port}`,
       `node server.js ${site.more[0]}`,
     ],
-    flags: (site) => ["--port", String(site.port)],
+    probe: (site) => ["--port", String(site.port)],
     http: "/",
+    note: "two servers in one command, so always with --port",
   },
   {
     name: "bun",

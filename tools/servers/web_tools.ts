@@ -158,6 +158,7 @@ export const WEB_TOOLS: Server[] = [
     command: (site) => ["node_modules/.bin/esbuild", "app.js", "--servedir=.", `--serve=127.0.0.1:${site.port}`],
     flags: () => ["--stdin-open"],
     http: "/",
+    note: "it ends at the end of its input, so with --stdin-open",
   },
   {
     name: "rollup",
@@ -171,8 +172,10 @@ export const WEB_TOOLS: Server[] = [
       "index.html": INDEX,
     }),
     command: () => dev(),
+    flags: () => ["--stdin-open"],
     http: "/",
     own: ["dist"],
+    note: "watch mode ends at the end of its input, so with --stdin-open",
   },
   {
     name: "wrangler",
