@@ -92,7 +92,10 @@ export const WEB_TOOLS: Server[] = [
       "vite@7",
     ],
     files: () => ({
-      "package.json": manifest("react-router dev", MODULE),
+      "package.json": manifest("react-router dev", {
+        ...MODULE,
+        dependencies: { "@react-router/node": "7", isbot: "5" },
+      }),
       "vite.config.js":
         `import { reactRouter } from "@react-router/dev/vite";\nexport default { plugins: [reactRouter()] };\n`,
       "app/routes.js": `import { index } from "@react-router/dev/routes";\nexport default [index("home.jsx")];\n`,
@@ -154,8 +157,14 @@ export const WEB_TOOLS: Server[] = [
   {
     name: "esbuild",
     npm: ["esbuild"],
-    files: () => ({ "package.json": manifest("esbuild app.js"), "app.js": `console.log("hello");\n` }),
-    command: (site) => ["node_modules/.bin/esbuild", "app.js", "--servedir=.", `--serve=127.0.0.1:${site.port}`],
+    files: () => ({
+      "package.json": manifest("esbuild app.js"),
+      "app.js": `console.log("hello");\n`,
+      "www/index.html": INDEX,
+    }),
+    command: (
+      site,
+    ) => ["node_modules/.bin/esbuild", "app.js", "--outdir=www", "--servedir=www", `--serve=127.0.0.1:${site.port}`],
     flags: () => ["--stdin-open"],
     http: "/",
     note: "it ends at the end of its input, so with --stdin-open",
