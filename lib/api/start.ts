@@ -93,13 +93,14 @@ const OTHERS = ["name", "workspace", "stateDir", "lockTimeout", "force", "tell",
  * @throws {TombstoneError} it could not be started, or was not ready in time; nothing of it runs then
  */
 export async function start(options: StartOptions): Promise<Node> {
-  const base = currentDirectory();
-  const { name = nodeNameOf(base), replace, signal } = options;
+  const { name = nodeNameOf(currentDirectory()), replace, signal } = options;
   const description = Object.fromEntries(Object.entries(options).filter(([option]) => !OTHERS.includes(option)));
   const described = await readDescription(withUnderscores(description), {
     node: name,
     where: "the options of start",
-    base,
+    get base() {
+      return currentDirectory();
+    },
     spell: withCapitals,
   });
   const { source, command, env } = described;

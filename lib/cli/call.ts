@@ -32,7 +32,14 @@ export class Call {
 
   /** What the flags ask for. */
   get source(): Source {
-    return { node: this.node, flags: this.flags, base: currentDirectory(), place: (flag) => `--${flag}` };
+    return {
+      node: this.node,
+      flags: this.flags,
+      get base() {
+        return currentDirectory();
+      },
+      place: (flag) => `--${flag}`,
+    };
   }
 
   /** The workspace that this call is about. */

@@ -22,7 +22,8 @@ import { pathOf } from "./start.ts";
 
 /** The nodes that the project of a call describes; none where it has no `tombstone.json`. */
 export async function projectOf(call: Call): Promise<Project> {
-  return await readProject((await call.workspace()).project);
+  const { project } = await call.workspace();
+  return project === null ? new Map() : await readProject(project);
 }
 
 /** These nodes, or all, in order, with what they come after; `action` is what is to be done with them. */
@@ -147,6 +148,7 @@ export function refuseFlags(call: Call, flags: Flag[], allowed: string[]): void 
 
 /** The project, for a command that can do without: what is wrong with the file is told, and nothing is described. */
 export async function projectIfReadable(call: Call): Promise<Project> {
+  await call.workspace(); // without one there is nothing to do at all
   try {
     return await projectOf(call);
   } catch (error) {

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { currentDirectory } from "../os/surroundings.ts";
+import { currentDirectory, fromHere } from "../os/surroundings.ts";
 import { basename } from "@std/path/posix/basename";
-import { resolve } from "@std/path/posix/resolve";
 import type { Call, Result } from "../cli/call.ts";
 import { requireDescribed } from "../config/project_file.ts";
 import { inOrder } from "../config/order.ts";
@@ -38,7 +37,7 @@ export async function run(call: Call): Promise<Result> {
     ? compose(project, names, image)
     : kubernetes(project, names, image);
   const output = call.flags.text("output");
-  if (output !== undefined) return write(resolve(currentDirectory(), output), files);
+  if (output !== undefined) return write(fromHere(output), files);
   if (files.length > 1) {
     throw usageError(
       `Cannot print ${files.length} units: each is a file of its own`,
@@ -52,7 +51,8 @@ export async function run(call: Call): Promise<Result> {
 async function exportedProject(call: Call): Promise<ExportedProject> {
   const { project: dir } = await call.workspace();
   const described = await projectOf(call);
-  if (described.size === 0) {
+  if (dir === null) currentDirectory(); // it is gone, which throws
+  if (dir === null || described.size === 0) {
     throw new TombstoneError(`Cannot export anything of "${dir}": no tombstone.json describes a node`, {
       kind: "nothing-there",
       hint: "tombstone init writes a first one",

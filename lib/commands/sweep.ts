@@ -5,6 +5,7 @@
  */
 import type { Call, Result } from "../cli/call.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { describeGone, goneDirectoryOfRunning } from "../lifecycle/directory.ts";
 import { isKnown } from "../lifecycle/judge.ts";
 import { foreseeSweep, glance, sweep, type Swept } from "../lifecycle/stop.ts";
 import { holdSnapshot } from "../os/platform.ts";
@@ -25,9 +26,11 @@ const AT_ONCE = 128;
 export async function run(call: Call): Promise<Result> {
   const isDryRun = call.flags.has("dry-run");
   const stream = new NodeStream(call.output);
-  const tell = ({ workspace, node }: NodeDir, done: Done) => {
-    stream.add({ workspace, node, dry_run: isDryRun, ...done });
-    stream.line(describe(node, done, isDryRun));
+  const tell = (dir: NodeDir, done: Done) => {
+    const { workspace, node } = dir;
+    const gone = done.action === "running" ? goneDirectoryOfRunning(dir) : null;
+    stream.add({ workspace, node, dry_run: isDryRun, ...done, directory_gone: gone !== null });
+    stream.line(describe(node, done, isDryRun) + (gone === null ? "" : `; ${describeGone(dir, gone)}`));
   };
   const all = call.flags.has("all");
   if (all && call.nodes.length > 0) {
@@ -45,9 +48,9 @@ export async function run(call: Call): Promise<Result> {
 
 /** First finds out, from one look at the system, which nodes there is anything to do for; then does it, many at a time. */
 async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, done: Done) => void): Promise<number> {
+  const workspace = call.flags.has("all") ? null : (await call.workspace()).id;
   const state = call.findState();
   if (state === null) return EXIT.ok;
-  const workspace = call.flags.has("all") ? null : (await call.workspace()).id;
   const dirs = () => workspace === null ? allNodes(state) : nodesOfWorkspace(state, workspace);
   const idle = new Map<string, "running" | "nothing">();
   let count = 0;

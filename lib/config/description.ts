@@ -86,7 +86,9 @@ function sourceOf(values: Map<string, unknown>, env: Record<string, string>, ori
   };
   return {
     node: origin.node,
-    base: origin.base,
+    get base() {
+      return origin.base;
+    },
     flags: { has: (flag) => values.get(pathOf(flag)) === true, text: (flag) => texts(flag)[0], texts },
     place: (flag) => placeIn(origin, pathOf(flag)),
   };

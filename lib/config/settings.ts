@@ -23,6 +23,11 @@ import { type DeclaredFile, type DeclaredKind, lookAtDeclared } from "../state/d
 import type { Probe } from "../state/probes.ts";
 import { DEFAULTS, type LogSettings, MOST_LOGS, type Settings } from "../state/settings.ts";
 
+/** The directory is asked for only where a path begins in it: the current one may be gone. */
+function at(source: Source, path: string): string {
+  return path.startsWith("/") ? resolve(path) : resolve(source.base, path);
+}
+
 /**
  * The settings that a start is asked for.
  *
@@ -30,8 +35,8 @@ import { DEFAULTS, type LogSettings, MOST_LOGS, type Settings } from "../state/s
  */
 export function settingsFrom(source: Source, command: string[]): Settings {
   const { flags, place } = source;
-  const paths = (flag: string) => flags.texts(flag).map((value) => resolve(source.base, value));
-  const cwd = resolve(source.base, flags.text("cwd") ?? ".");
+  const paths = (flag: string) => flags.texts(flag).map((value) => at(source, value));
+  const cwd = at(source, flags.text("cwd") ?? ".");
   requireDirectory(place("cwd"), cwd);
   const givenHost = flags.text("host");
   const host = givenHost === undefined ? DEFAULTS.host : parseHost(place("host"), givenHost);

@@ -21,8 +21,8 @@ export interface Source {
   node: string;
   /** The values. */
   flags: Flags;
-  /** Absolute directory that relative paths begin at. */
-  base: string;
+  /** Absolute directory that relative paths begin at; asked for only where one does. */
+  readonly base: string;
   /** What messages call the place of a value: `--port`, or `"port" of node "web" in tombstone.json`. */
   place: (flag: string) => string;
 }

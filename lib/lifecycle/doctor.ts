@@ -9,6 +9,7 @@ import { ALWAYS_SPARED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process/t
 import type { Identity } from "../os/types.ts";
 import { allNodes, type NodeDir } from "../state/node_dir.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
+import { goneDirectoryOf, stopCommand } from "./directory.ts";
 import { collectEvidence } from "./judge.ts";
 import { lookAt } from "./look.ts";
 
@@ -120,10 +121,16 @@ function checkNode(dir: NodeDir): Check {
   try {
     const { judgement } = lookAt(dir);
     switch (judgement.kind) {
-      case "running":
-        return well("node", `${name} runs as pid ${judgement.info.pid}`);
       case "stopped":
         return well("node", `${name} is stopped`);
+      case "running": {
+        const gone = goneDirectoryOf(dir, judgement.info);
+        if (gone !== null) {
+          const pid = judgement.info.pid;
+          return wrong("node", `${name} runs as pid ${pid}, but its directory ${gone} is gone`, stopCommand(dir));
+        }
+        return well("node", `${name} runs as pid ${judgement.info.pid}`);
+      }
       case "abandoned":
         return wrong("node", `${name} runs as pid ${judgement.info.pid}, but its run is gone`, sweep);
       case "died":

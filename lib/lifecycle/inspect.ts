@@ -11,6 +11,7 @@ import { isLocked } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, readPortFile, type Tombstone } from "../state/records.ts";
+import { describeGone, goneDirectoryOf, NOBODY, type Resident } from "./directory.ts";
 import { subjectOf } from "./join.ts";
 import { lookAt } from "./look.ts";
 import type { Recovered } from "./recover.ts";
@@ -65,6 +66,8 @@ export interface NodeReport {
   command: string[] | null;
   /** Directory that it runs in. */
   cwd: string | null;
+  /** Whether its project has been deleted, or the directory that it runs in where the workspace was named. */
+  directory_gone: boolean;
   /** Path of the log. */
   log: string;
   /** Its length in bytes; `null` if there is none. */
@@ -79,12 +82,13 @@ export interface NodeReport {
   killed: number[];
 }
 
-function emptyReport(dir: NodeDir, state: State, reason: string | null): NodeReport {
+function emptyReport(dir: NodeDir, state: State, reason: string | null, resident: Resident = NOBODY): NodeReport {
+  const gone = goneDirectoryOf(dir, resident);
   return {
     workspace: dir.workspace,
     node: dir.node,
     state,
-    reason,
+    reason: gone === null || state === "stopped" ? reason : describeGone(dir, gone, reason),
     ready: false,
     started: false,
     pid: null,
@@ -98,6 +102,7 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null): NodeRep
     ready_ms: null,
     command: null,
     cwd: null,
+    directory_gone: gone !== null,
     log: dir.log,
     log_size: sizeOf(dir.log),
     dir: dir.path,
@@ -125,7 +130,7 @@ export function addressOf(info: NodeInfo): { host: string; port: number; url: st
 /** The report of a node with a commit record. */
 export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason: string | null = null): NodeReport {
   return {
-    ...emptyReport(dir, state, reason),
+    ...emptyReport(dir, state, reason, { pid: state === "died" ? null : info.pid, cwd: info.cwd }),
     pid: info.pid,
     ...(addressOf(info) ?? { host: info.bind_addr }),
     also_listens: info.also_listens,
@@ -150,7 +155,7 @@ function schemeOf({ probes, port, bind_addr, host, protocol }: NodeInfo): "http"
 
 function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, reason: string | null): NodeReport {
   return {
-    ...emptyReport(dir, state, reason),
+    ...emptyReport(dir, state, reason, { pid: null, cwd: tombstone.cwd }),
     attempt: tombstone.attempt,
     started_at: tombstone.begun_at || null,
     command: tombstone.command.length === 0 ? null : tombstone.command,

@@ -30,6 +30,7 @@ export function strayHint(node: string, { command }: Settings, stray: number): s
     (isTold || program === "sh" ? "" : `; or tell it its port: -- ${typed}${passOn} --port {port}`);
 }
 
-function quoted(word: string): string {
+/** A word as a shell takes it. */
+export function quoted(word: string): string {
   return /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

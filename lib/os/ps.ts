@@ -15,7 +15,8 @@ function run(program: string, args: string[]): string | null {
   try {
     // `lstart` follows language and time zone.
     const env = { LC_ALL: "C", TZ: "UTC0" };
-    const output = new Deno.Command(program, { args, env, stdin: "null", stderr: "null" }).outputSync();
+    // The current directory may have been removed, and then nothing can be spawned in it.
+    const output = new Deno.Command(program, { args, cwd: "/", env, stdin: "null", stderr: "null" }).outputSync();
     return output.success ? new TextDecoder().decode(output.stdout) : null;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { resolve } from "@std/path/posix/resolve";
 import { EXIT, TombstoneError } from "../errors.ts";
 import { environment } from "./proc.ts";
 
@@ -22,12 +23,30 @@ export function currentDirectory(): string {
       `Cannot use the current directory: ${isNoText ? "its path is not valid UTF-8" : "it has been removed"}`,
       {
         kind: "state",
-        hint: isNoText ? "rename it, or use a symbolic link to it with --cwd from elsewhere" : "cd to one that exists",
+        hint: isNoText
+          ? "rename it, or use a symbolic link to it with --cwd from elsewhere"
+          : "cd to one that exists; or name the node, its workspace with --workspace (tombstone list shows both) and " +
+            "what begins in a directory by full paths",
         exitCode: EXIT.state,
         cause: error,
       },
     );
   }
+}
+
+/** The current directory; `null` if it has been removed, for what can do without. */
+export function currentDirectoryIfAny(): string | null {
+  try {
+    return currentDirectory();
+  } catch (error) {
+    if (error instanceof TombstoneError && error.cause instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/** Like `resolve`, but does not ask for the current directory where the path does not begin in it. */
+export function fromHere(path: string): string {
+  return path.startsWith("/") ? resolve(path) : resolve(currentDirectory(), path);
 }
 
 /**

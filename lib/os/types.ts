@@ -115,7 +115,7 @@ export interface Platform {
   /** Id of this machine. */
   hostId(): string;
   /** Id of a namespace of this process; `null` where there are none. */
-  namespace(kind: "pid" | "net" | "time"): string | null;
+  namespace(kind: "pid" | "net" | "time" | "mnt"): string | null;
   /** In words, what keeps this process from telling which process is which; `null` if nothing does. */
   blindness(): string | null;
   /** The process with this id, or `null` if there is none or it is the id of a mere thread. */

@@ -6,7 +6,8 @@
 import { dirname } from "@std/path/posix/dirname";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { isTemporaryName, readSmallFile, removeFile, replaceFile } from "./durable.ts";
-import { asString, parseObject } from "./fields.ts";
+import { asString, type Fields, parseObject } from "./fields.ts";
+import { platform } from "../os/platform.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** Names of workspaces and nodes; no path separator, no leading dot. */
@@ -64,6 +65,17 @@ export function makeNodeDir(dir: NodeDir): void {
   }
 }
 
+/** What `workspace.json` holds. */
+interface WorkspaceRecord {
+  schema: 1;
+  workspace: string;
+  /** Project directory; `null` where the current one was gone when a named workspace was first used. */
+  project: string | null;
+  /** Mount namespace in which the project was seen. */
+  mount_namespace: string | null;
+  created_at: string;
+}
+
 /** Makes the node's directory and its workspace's record where they are missing. */
 export function ensureNodeDir(dir: NodeDir, workspace: Workspace): void {
   makeNodeDir(dir);
@@ -77,7 +89,13 @@ export function ensureNodeDir(dir: NodeDir, workspace: Workspace): void {
       if (isTemporaryName(name)) removeFile(`${dirname(dir.path)}/${name}`, "remove");
     }
     const created = new Date().toISOString();
-    const text = { schema: 1, workspace: workspace.id, project: workspace.project, created_at: created };
+    const text: WorkspaceRecord = {
+      schema: 1,
+      workspace: workspace.id,
+      project: workspace.project,
+      mount_namespace: platform.namespace("mnt"),
+      created_at: created,
+    };
     replaceFile(record, JSON.stringify(text) + "\n");
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return; // the directory was removed at once; the lock makes it again
@@ -87,9 +105,19 @@ export function ensureNodeDir(dir: NodeDir, workspace: Workspace): void {
 
 /** Directory of the project that a node's workspace belongs to; `null` if that is not recorded. */
 export function projectOf(dir: NodeDir): string | null {
-  const content = readSmallFile(`${dirname(dir.path)}/workspace.json`);
-  const project = content.kind === "text" ? asString(parseObject(content.text)?.project) : null;
+  const project = asString(workspaceRecordOf(dir)?.project);
   return project?.startsWith("/") ? project : null;
+}
+
+/** Whether a project was seen in the mount namespace of this process; `"other"` where that is not recorded. */
+export function viewOf(dir: NodeDir): "own" | "other" {
+  const namespace = workspaceRecordOf(dir)?.mount_namespace;
+  return namespace !== undefined && asString(namespace) === platform.namespace("mnt") ? "own" : "other";
+}
+
+function workspaceRecordOf(dir: NodeDir): Fields | null {
+  const content = readSmallFile(`${dirname(dir.path)}/workspace.json`);
+  return content.kind === "text" ? parseObject(content.text) : null;
 }
 
 /** Whether a node has a directory, that is, was ever started. */

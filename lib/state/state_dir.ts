@@ -3,15 +3,9 @@
  *
  * @module
  */
-import { currentDirectory, variable } from "../os/surroundings.ts";
-import { resolve } from "@std/path/posix/resolve";
+import { fromHere, variable } from "../os/surroundings.ts";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { refuseDirectory, requireOwn } from "./trust.ts";
-
-/** The current directory is not asked for where the path does not begin in it: it need not have a name. */
-function fromHere(path: string): string {
-  return path.startsWith("/") ? resolve(path) : resolve(currentDirectory(), path);
-}
 
 /** The state directory named by flag, environment or platform, absolute; it may not exist yet. */
 export function stateDirPath(flag: string | undefined): string {

@@ -6,7 +6,7 @@
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
 import { stateError } from "../errors.ts";
-import { currentDirectory } from "../os/surroundings.ts";
+import { currentDirectory, currentDirectoryIfAny } from "../os/surroundings.ts";
 
 /** Name of the file that describes the nodes of a project, in its directory. */
 export const PROJECT_FILE = "tombstone.json";
@@ -15,8 +15,8 @@ export const PROJECT_FILE = "tombstone.json";
 export interface Workspace {
   /** `<basename>-<first 12 hex of SHA-256 of the real path>`, or the name that the user gave. */
   id: string;
-  /** Real path of the project directory. */
-  project: string;
+  /** Real path of the project directory; `null` where the current one is gone and only the id is named. */
+  project: string | null;
 }
 
 function exists(path: string): boolean {
@@ -44,7 +44,7 @@ export function isProject(dir: string): boolean {
 
 /** Whether a project has a file that describes its nodes. */
 export function hasProjectFile({ project }: Workspace): boolean {
-  return exists(`${project}/${PROJECT_FILE}`);
+  return project !== null && exists(`${project}/${PROJECT_FILE}`);
 }
 
 /** Makes a directory's name fit for ids: what is no letter, digit, dot, dash or underscore becomes a dash. */
@@ -88,8 +88,16 @@ function realPath(path: string): string {
  * @param name an id to use instead of the computed one, already validated
  */
 export async function currentWorkspace(name: string | undefined): Promise<Workspace> {
-  const project = findProject(realPath(currentDirectory()));
+  const directory = name === undefined ? currentDirectory() : currentDirectoryIfAny();
+  if (directory === null) return { id: name!, project: null };
+  const project = findProject(realPath(directory));
   return { id: name ?? await workspaceIdOf(project), project };
+}
+
+/** Whether an id may be the computed one of this project, and not one that somebody has named. */
+export function isComputedId(id: string, project: string): boolean {
+  const name = slug(basename(project));
+  return id.startsWith(`${name}-`) && /^[0-9a-f]{12}$/.test(id.slice(name.length + 1));
 }
 
 /** The id of a project's workspace, where nobody has named one. */
