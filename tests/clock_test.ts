@@ -171,23 +171,33 @@ Deno.test({
   },
 });
 
-Deno.test("state of another host or pid namespace is refused with exit 4, and --force forgets it", async () => {
-  for (const change of [{ host_id: "another" }, { pid_namespace: "pid:[1]" }]) {
-    await using sandbox = await Sandbox.create();
-    const stranger = sandbox.bystander();
-    const { dir } = await forgeNode(sandbox, "web", stranger, readProcess(stranger)!.start);
-    const info = JSON.parse(Deno.readTextFileSync(`${dir}/node.info`));
-    Deno.writeTextFileSync(`${dir}/node.info`, JSON.stringify({ ...info, ...change }));
-    const args = ["start", "web", "--port", "0"];
-    for (const command of [["stop", "web"], ["sweep", "web"], [...args, "--", ...fixture()]]) {
-      const { error } = await sandbox.json(command, { code: 4 });
-      assertEquals(error.kind, "foreign-state");
-      assertStringIncludes(error.hint, "--force");
-    }
-    assertEquals((await sandbox.json(["status", "web"], { code: 4 })).state, "unknown");
-    const all = await sandbox.json(["sweep", "--all"], { code: 4 });
-    assertEquals(all.nodes[0].action, "refused");
-    await sandbox.json([...args, "--force", "--", ...fixture()]);
-    await sandbox.assertOneServer("web");
+Deno.test("state of another host is refused with exit 4, and --force forgets it", async () => {
+  await using sandbox = await Sandbox.create();
+  const stranger = sandbox.bystander();
+  const { dir } = await forgeNode(sandbox, "web", stranger, readProcess(stranger)!.start);
+  const info = JSON.parse(Deno.readTextFileSync(`${dir}/node.info`));
+  Deno.writeTextFileSync(`${dir}/node.info`, JSON.stringify({ ...info, host_id: "another" }));
+  const args = ["start", "web", "--port", "0"];
+  for (const command of [["stop", "web"], ["sweep", "web"], [...args, "--", ...fixture()]]) {
+    const { error } = await sandbox.json(command, { code: 4 });
+    assertEquals(error.kind, "foreign-state");
+    assertStringIncludes(error.hint, "--force");
   }
+  assertEquals((await sandbox.json(["status", "web"], { code: 4 })).state, "unknown");
+  const all = await sandbox.json(["sweep", "--all"], { code: 4 });
+  assertEquals(all.nodes[0].action, "refused");
+  await sandbox.json([...args, "--force", "--", ...fixture()]);
+  await sandbox.assertOneServer("web");
+});
+
+Deno.test("state of a pid namespace that has ended is swept, and the process that has its number here lives", async () => {
+  await using sandbox = await Sandbox.create();
+  const stranger = sandbox.bystander();
+  const { dir } = await forgeNode(sandbox, "web", stranger, readProcess(stranger)!.start);
+  const info = JSON.parse(Deno.readTextFileSync(`${dir}/node.info`));
+  Deno.writeTextFileSync(`${dir}/node.info`, JSON.stringify({ ...info, pid_namespace: "pid:[1]" }));
+  const { nodes } = await sandbox.json(["stop", "web"]);
+  assertEquals([nodes[0].stopped, nodes[0].pids], [false, []]);
+  assertEquals(sandbox.runtimeFiles("web"), []);
+  sandbox.assertBystanders();
 });
