@@ -1,6 +1,7 @@
 /** Under the runners of CI services. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fixture, isRunning, Sandbox } from "./support/sandbox.ts";
+import { parse } from "@std/yaml/parse";
+import { fixture, freePort, isRunning, ROOT, Sandbox, until } from "./support/sandbox.ts";
 
 /** The environment of a step of GitHub Actions. */
 const github = (sandbox: Sandbox) => ({ GITHUB_ACTIONS: "true", GITHUB_OUTPUT: `${sandbox.root}/output` });
@@ -107,4 +108,49 @@ Deno.test("a line break in a recorded address makes no output of its own", async
   assertEquals((await sandbox.json(start, { env })).started, false);
   const names = Deno.readTextFileSync(env.GITHUB_OUTPUT).trimEnd().split("\n").map((line) => line.split("=")[0]);
   assertEquals(names, ["pid", "port", "url"]);
+});
+
+Deno.test("the recipes for CI keep no state in the checkout, which runners clean", () => {
+  const text = Deno.readTextFileSync(`${ROOT}/docs/ci.md`);
+  const recipes = [...text.matchAll(/^```ya?ml\n([^]*?)^```/gm)].map((match) => match[1]!);
+  assertEquals(recipes.length, 3);
+  for (const recipe of recipes) {
+    parse(recipe);
+    assert(!/STATE_DIR|--state-dir|\.tombstone\b/.test(recipe), recipe);
+  }
+});
+
+Deno.test("what the recipe for GitLab does after a failed run writes the server's log for the artifacts", async () => {
+  await using sandbox = await Sandbox.create();
+  assertEquals((await sandbox.shell("git init -q")).code, 0);
+  const serve = fixture("say=hello").map(sandbox.quote).join(" ");
+  const ran = await sandbox.run(["run", "web", "--serve", serve, "--port", "0", "--", "false"]);
+  assertEquals(ran.code, 1, ran.stderr);
+  assertEquals((await sandbox.shell(`${sandbox.commandLine(["logs"])} > server.log`)).code, 0);
+  assertStringIncludes(Deno.readTextFileSync(`${sandbox.project}/server.log`), "hello");
+});
+
+Deno.test("a job that was killed leaves nothing in the next one's way, though the runner has cleaned the checkout", async () => {
+  await using sandbox = await Sandbox.create();
+  const inCheckout = { TOMBSTONE_STATE_DIR: `${sandbox.project}/.tombstone` };
+  for (const [env, reason] of [[{}, "interrupted-run"], [inCheckout, "removed-state"]] as const) {
+    assertEquals((await sandbox.shell("git init -q")).code, 0);
+    const run = [
+      "run",
+      "web",
+      "--port",
+      String(freePort()),
+      "--serve",
+      `exec ${fixture().map(sandbox.quote).join(" ")}`,
+      "--",
+    ];
+    const killed = await sandbox.shell(`${sandbox.commandLine([...run, "sh", "-c", "kill -9 $PPID"])} 2>&1`, { env });
+    assertEquals(killed.code, 137, killed.stdout);
+    await until("the test command is gone", () => sandbox.serversOf("web").length === 1);
+    const [orphan] = sandbox.serversOf("web");
+    assertEquals((await sandbox.shell("git clean -ffdxq")).code, 0);
+    const { recovered, test } = await sandbox.json([...run, "true"], { env });
+    assertEquals([recovered.reason, recovered.pids, test.exit_code], [reason, [orphan], 0]);
+    assertEquals(sandbox.processes(), []);
+  }
 });
