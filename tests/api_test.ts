@@ -1,6 +1,6 @@
 /** The library: the same engine for programs. Each program runs in a process of its own, with a sandbox's state. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type Document, exists, fixture, freePort, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import { allPids, type Document, exists, fixture, freePort, ROOT, Sandbox, until } from "./support/sandbox.ts";
 
 /** Where the modules come from here, as the tests themselves found them. */
 const IMPORTS = [
@@ -142,4 +142,63 @@ Deno.test("a test with the library leaks nothing", async () => {
   const text = new TextDecoder();
   assertEquals(code, 0, text.decode(stdout) + text.decode(stderr));
   assert(text.decode(stdout).includes("1 passed"));
+});
+
+Deno.test("a program goes on while it starts and stops a node: its thread is never blocked, and a look at many processes is in pieces", async () => {
+  await using sandbox = await Sandbox.create();
+  // Where the directory of a node is empty, a look in one piece asks whether a server is left of a deleted state.
+  await sandbox.json(["start", "web", "--port", "0", "--", ...fixture()]);
+  await sandbox.json(["stop", "web"]);
+  // One process with 400 children, each of them three files to read.
+  sandbox.bystander(["sh", "-c", "for n in $(seq 400); do sleep 600 & done; wait"]);
+  await until("they run", () => allPids().length > 400);
+  const { said, stderr } = await program(
+    sandbox,
+    `let blocked = 0, reads = 0, most = 0, isOver = false;
+    const counted = <T extends unknown[], R>(call: (...args: T) => R) => (...args: T) => (reads++, call(...args));
+    Deno.readTextFileSync = counted(Deno.readTextFileSync);
+    Atomics.wait = (() => (blocked++, "timed-out")) as typeof Atomics.wait;
+    Deno.FsFile.prototype.syncSync = () => void blocked++;
+    const turns = async () => {
+      while (!isOver) {
+        await new Promise((resolve) => setTimeout(resolve));
+        most = Math.max(most, reads);
+        reads = 0;
+      }
+    };
+    const turning = turns();
+    // The second process of the tree is found by a look at all of them.
+    const node = await lib.start({ name: "web", command: ["sh", "-c", serve().join(" ") + "; true"], port: 0 });
+    await node.status();
+    await node.stop();
+    isOver = true;
+    await turning;
+    console.log(JSON.stringify({ blocked, most, started: node.started }));`,
+  );
+  assertEquals(stderr, "");
+  assertEquals([said.blocked, said.started], [0, true]);
+  assert(said.most < 600, `${said.most} files were read in one turn`);
+});
+
+Deno.test("a start lets go of the signal that could have aborted it", async () => {
+  await using sandbox = await Sandbox.create();
+  const { said } = await program(
+    sandbox,
+    `const controller = new AbortController();
+    let listeners = 0;
+    const { addEventListener, removeEventListener } = controller.signal;
+    controller.signal.addEventListener = function (...args: unknown[]) {
+      listeners++;
+      return addEventListener.apply(this, args as Parameters<typeof addEventListener>);
+    } as typeof addEventListener;
+    controller.signal.removeEventListener = function (...args: unknown[]) {
+      listeners--;
+      return removeEventListener.apply(this, args as Parameters<typeof removeEventListener>);
+    } as typeof removeEventListener;
+    for (const name of ["a", "b"]) {
+      await using _node = await lib.start({ name, command: serve(), port: 0, signal: controller.signal });
+    }
+    console.log(JSON.stringify(listeners));`,
+  );
+  assertEquals(said, 0);
 });

@@ -9,6 +9,7 @@ import type { Duration, Texts } from "../config/fields.ts";
 import { settingsFrom } from "../config/settings.ts";
 import { TombstoneError } from "../errors.ts";
 import { start as startNode } from "../lifecycle/start.ts";
+import { breathe } from "../os/thread.ts";
 import { requireExecutable } from "../process/resolve_command.ts";
 import { nodeNameOf } from "../state/workspace.ts";
 import { Node } from "./node.ts";
@@ -104,10 +105,15 @@ export async function start(options: StartOptions): Promise<Node> {
     spell: withCapitals,
   });
   const { source, command, env } = described;
+  await breathe();
   const settings = settingsFrom(source, command);
   const path = env.PATH ?? variableText("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
+  await breathe();
   requireExecutable(command[0]!, { cwd: settings.cwd, path });
+  await breathe();
   const found = await find(name, options, "ensure");
+  using abort = abortOf(name, signal);
+  await breathe();
   const started = await startNode({
     ...found.options,
     dir: found.dir,
@@ -117,13 +123,13 @@ export async function start(options: StartOptions): Promise<Node> {
     running: replace === true ? "replace" : "keep",
     different: "refuse",
     run: null,
-    abort: abortOf(name, signal),
+    abort: abort.signal,
   });
   return new Node(found, started);
 }
 
 /** The caller's signal, with an error of ours as the reason. */
-function abortOf(name: string, signal: AbortSignal | undefined): AbortSignal {
+function abortOf(name: string, signal: AbortSignal | undefined): { signal: AbortSignal } & Disposable {
   const controller = new AbortController();
   const abort = () =>
     controller.abort(
@@ -136,7 +142,7 @@ function abortOf(name: string, signal: AbortSignal | undefined): AbortSignal {
     );
   if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort, { once: true });
-  return controller.signal;
+  return { signal: controller.signal, [Symbol.dispose]: () => signal?.removeEventListener("abort", abort) };
 }
 
 /** `sweepFiles` as `sweep_files`; names of variables stay as they are. */

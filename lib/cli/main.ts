@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ownThread } from "../os/thread.ts";
 import { requireText } from "../os/surroundings.ts";
 import { EXIT, systemError, TombstoneError } from "../errors.ts";
 import { Output, outputMode } from "../output/output.ts";
@@ -12,6 +13,7 @@ import { findCommand, parse } from "./parse.ts";
 
 /** Runs the tool with these arguments; resolves to the exit code. Expected errors are printed, never thrown. */
 export async function main(argv: string[]): Promise<number> {
+  ownThread();
   const output = new Output(outputMode(argv));
   try {
     const result = await run(argv, output);

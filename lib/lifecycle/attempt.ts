@@ -99,7 +99,7 @@ export class Attempt {
       await this.#main.handOver(port);
       const main = await this.#main.settle(port);
       if (main === null) throw await explain({ kind: "gone" }, this.#request, this.#told());
-      info = this.#commit(outcome, main);
+      info = await this.#commit(outcome, main);
     } catch (error) {
       // What is found by its path from here on may be a successor's: its log, too.
       if (await this.#abandon(error) === "removed") throw stateRemoved(this.#dir, "start", error);
@@ -109,16 +109,16 @@ export class Attempt {
     const following = { dir: this.#dir, hold: this.#hold, main: this.#main, teller: this.#request.teller };
     info = await followHandOver(info, following);
     onCommit(info);
-    this.#finish(info);
+    await this.#finish(info);
     return await followHandOver(info, following);
   }
 
   async #untilReady(): Promise<Outcome> {
     this.#hold.insist();
     // Written early, in the shadow of the server's own boot; a daemon's pid is not known yet.
-    if (this.#settings.pid_file === null) writePid(this.#dir, this.#launched.pid);
+    if (this.#settings.pid_file === null) await writePid(this.#dir, this.#launched.pid);
     const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
-    if (this.#port !== null && !mayHaveNonce) this.#putPort = preparePort(this.#dir, this.#port, null);
+    if (this.#port !== null && !mayHaveNonce) this.#putPort = await preparePort(this.#dir, this.#port, null);
     using waiting = this.#request.teller.wait(this.#dir);
     const tellStray = strayTeller(this.#request, this.#port);
     return await untilReady({
@@ -176,7 +176,7 @@ export class Attempt {
     };
   }
 
-  #commit(ready: Extract<Outcome, { kind: "ready" }>, main: Identity): NodeInfo {
+  async #commit(ready: Extract<Outcome, { kind: "ready" }>, main: Identity): Promise<NodeInfo> {
     this.#hold.insist();
     if (main.startTime === UNKNOWN_START) throw unreadableProcess(this.#dir, main.pid);
     const info = commitRecord({
@@ -188,12 +188,12 @@ export class Attempt {
       ready,
       readyMs: Math.round(performance.now() - this.#launchedAt),
     });
-    if (main !== this.#main.leader) writePid(this.#dir, main.pid);
+    if (main !== this.#main.leader) await writePid(this.#dir, main.pid);
     if (this.#putPort !== null) this.#putPort();
-    else if (info.port !== 0) preparePort(this.#dir, info.port, info.nonce)();
+    else if (info.port !== 0) (await preparePort(this.#dir, info.port, info.nonce))();
     pass("port-written", this.#request.teller);
     this.#hold.insistOnLock(); // the disk may have taken its time
-    writeNodeInfo(this.#dir, info);
+    await writeNodeInfo(this.#dir, info);
     return info;
   }
 
@@ -217,7 +217,7 @@ export class Attempt {
       await sweepFiles(dir, declaredFiles(this.#settings), { onKept, insist: () => this.#hold.insist() });
       if (!this.#hold.isKept()) return "removed";
       const failed = error instanceof Error ? error.message : String(error);
-      writeTombstone(dir, { ...this.#tombstone, failed, failed_at: new Date().toISOString() });
+      await writeTombstone(dir, { ...this.#tombstone, failed, failed_at: new Date().toISOString() });
     } catch (second) {
       // The tombstone is still there as it was: the next start takes this one for interrupted and sweeps.
       if (!(second instanceof TombstoneError)) throw second;
@@ -228,14 +228,14 @@ export class Attempt {
   }
 
   /** Clears away what marks the attempt as unfinished. The start has succeeded already, so a failure only delays this. */
-  #finish(info: NodeInfo): void {
+  async #finish(info: NodeInfo): Promise<void> {
     const { teller } = this.#request;
     try {
       this.#hold.insist();
       if (info.attempt !== null) removeFile(launchRecordPath(this.#dir, info.attempt));
       pass("launch-removed", teller);
       removeFile(this.#dir.starting, "remove");
-      syncDir(this.#dir.path);
+      await syncDir(this.#dir.path);
       pass("tombstone-removed", teller);
     } catch (error) {
       if (!(error instanceof TombstoneError)) throw error;

@@ -85,8 +85,8 @@ export async function followHandOver(info: NodeInfo, { dir, hold, main, teller }
     const held_log = heldLog(dir, process.pid);
     const followed = { ...info, pid: process.pid, start_time: process.startTime, held_log };
     hold.insistOnLock();
-    writePid(dir, process.pid);
-    writeNodeInfo(dir, followed);
+    await writePid(dir, process.pid);
+    await writeNodeInfo(dir, followed);
     pass("followed", teller, `pid ${process.pid}`);
     return followed;
   } catch (error) {

@@ -53,9 +53,9 @@ export async function endGracefully(
     signal: info.stop.signal,
     graceMs: info.stop.timeout_ms,
     onLook: (rows) => waiting.update(inWords(rows)),
-    remember(lean) {
+    async remember(lean) {
       if (marking === "if needed" && lean.length === 0 && command === null) return;
-      if (lock.isLinked()) markStopping(dir, info, lean);
+      if (lock.isLinked()) await markStopping(dir, info, lean);
       pass("marked", teller);
     },
     onAsked: () => pass("asked", teller),
@@ -73,9 +73,9 @@ export async function endGracefully(
   return { pids, killed };
 }
 
-function markStopping(dir: NodeDir, info: NodeInfo, tree: Identity[]): void {
+async function markStopping(dir: NodeDir, info: NodeInfo, tree: Identity[]): Promise<void> {
   try {
-    writeNodeInfo(dir, { ...info, stop_began_at: new Date().toISOString(), tree });
+    await writeNodeInfo(dir, { ...info, stop_began_at: new Date().toISOString(), tree });
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error; // a full disk keeps nobody from stopping a server
   }
@@ -85,12 +85,12 @@ function markStopping(dir: NodeDir, info: NodeInfo, tree: Identity[]): void {
  * Records, before they are asked to end, who has no other proof, in the newest record that there is: should this process be
  * killed meanwhile, the next command knows them. Nothing is written where the state no longer is that of this command.
  */
-export function rememberTree(dir: NodeDir, tree: Identity[], isOurs: () => boolean): void {
+export async function rememberTree(dir: NodeDir, tree: Identity[], isOurs: () => boolean): Promise<void> {
   if (tree.length === 0 || !isOurs()) return;
   const [tombstone, info] = [readTombstone(dir), readNodeInfo(dir)];
   try {
-    if (tombstone.kind === "record") writeTombstone(dir, { ...tombstone.record, tree });
-    else if (info.kind === "record") writeNodeInfo(dir, { ...info.record, tree });
+    if (tombstone.kind === "record") await writeTombstone(dir, { ...tombstone.record, tree });
+    else if (info.kind === "record") await writeNodeInfo(dir, { ...info.record, tree });
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error; // a full disk keeps nobody from ending them
   }

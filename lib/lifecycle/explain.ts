@@ -9,7 +9,7 @@ import type { Identity } from "../os/types.ts";
 import { findOccupant, type Owner, ownerOf } from "../probe/listener.ts";
 import type { Outcome } from "../probe/wait.ts";
 import type { ExitStatus } from "../process/launcher.ts";
-import { findTree, type Roots } from "../process/tree.ts";
+import { lookForTree, type Roots } from "../process/tree.ts";
 import { failedLog, hiddenProcess, notReady, placeTaken, serverEnded } from "./failure.ts";
 import type { StartRequest } from "./request.ts";
 
@@ -80,5 +80,5 @@ async function findStranger(host: string | null, port: number, roots: Roots): Pr
   if (owner === null) return null;
   // Of this user's own processes, only one that is just ending cannot be seen; it is no stranger.
   if (owner.pid === null) return owner.uid === null || owner.uid === Deno.uid() ? null : owner;
-  return findTree(roots).some((row) => row.pid === owner.pid) ? null : owner;
+  return (await lookForTree(roots)).some((row) => row.pid === owner.pid) ? null : owner;
 }

@@ -113,9 +113,9 @@ export function recordedSettings(evidence: Evidence): Settings {
  * Takes over the tombstone of a start that somebody else began, on the way to removing what it left.
  * Its launcher, should it still be on its way, then ends by itself.
  */
-export function takeOver(dir: NodeDir, evidence: Evidence): void {
+export async function takeOver(dir: NodeDir, evidence: Evidence): Promise<void> {
   const settings = withOlderDeclarations(recordedSettings(evidence), evidence);
-  writeTombstone(dir, newTombstone(crypto.randomUUID(), settings));
+  await writeTombstone(dir, newTombstone(crypto.randomUUID(), settings));
 }
 
 /**

@@ -10,6 +10,7 @@
 import { EXIT, TombstoneError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
 import { sleep } from "../os/sleep.ts";
+import { breathe } from "../os/thread.ts";
 import { chooseFreePort, type ChosenPort } from "../probe/free_port.ts";
 import { findOccupant, findUnixOccupant, type Owner } from "../probe/listener.ts";
 import { requireLocal } from "../probe/local.ts";
@@ -44,7 +45,7 @@ import type { Started, StartRequest } from "./request.ts";
 export async function start(request: StartRequest): Promise<Started> {
   const deadline = performance.now() + request.lockTimeoutMs;
   for (;;) {
-    makePlace(request);
+    await makePlace(request);
     using lock = await acquireLock(request.dir, {
       action: "start",
       make: () => makePlace(request),
@@ -64,9 +65,9 @@ export async function start(request: StartRequest): Promise<Started> {
 }
 
 /** Makes the node's directory. Should somebody remove what is above it meanwhile, the next try makes that, too. */
-function makePlace({ dir, workspace }: StartRequest): void {
+async function makePlace({ dir, workspace }: StartRequest): Promise<void> {
   try {
-    ensureNodeDir(dir, workspace);
+    await ensureNodeDir(dir, workspace);
   } catch (error) {
     if (!(error instanceof TombstoneError) || error.details.errno !== "ENOENT") throw error;
   }
@@ -82,11 +83,12 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   const { dir, teller } = request;
   for (const limit of platform.limits) teller.note(`this platform ${limit}`);
   pass("locked", teller);
+  await breathe();
   let evidence = collectEvidence(dir);
   let judgement = judge(evidence);
   refuseForeign(dir, judgement, "start", request.foreign);
   if (judgement.kind === "running" && request.running === "keep" && judgement.info.stop_began_at === null) {
-    tidy(dir);
+    await tidy(dir);
     const joined = await joinRunning(request, judgement.info);
     if (joined !== null) return joined;
     // It has ended meanwhile, so this is a start after a death like any other.
@@ -103,7 +105,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     tree: [],
   });
   const declared = withOlderDeclarations(request.settings, evidence);
-  writeTombstone(dir, { ...tombstone, ...declared });
+  await writeTombstone(dir, { ...tombstone, ...declared });
   pass("tombstone-written", teller, attempt);
 
   const hold = new Hold(dir, lock, attempt);
@@ -115,7 +117,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   pass("recovered", teller);
   // From here on the log tells of this attempt, no longer of one of another namespace.
   if (declared.elsewhere !== null) {
-    writeTombstone(dir, { ...tombstone, ...declared, elsewhere: null });
+    await writeTombstone(dir, { ...tombstone, ...declared, elsewhere: null });
     pass("namespace-left", teller);
   }
 
@@ -124,9 +126,12 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   pass("port-checked", teller, port === null ? "" : String(port));
   using notifications = await beforeSpawn(request, hold, () => listenToServer(request, attempt));
   const launchedAt = performance.now();
-  const launched = await beforeSpawn(request, hold, () => {
+  const launched = await beforeSpawn(request, hold, async () => {
     hold.insist();
-    if (port !== null && request.settings.port_request === 0) rememberPort(dir, port);
+    if (port !== null && request.settings.port_request === 0) {
+      await rememberPort(dir, port);
+      hold.insist();
+    }
     rotateLog(dir, request.settings.log);
     pass("log-rotated", teller);
     progress.hasSpawned = true;
@@ -159,12 +164,13 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
 /** A failure before anything of the attempt runs leaves nothing: the tombstone goes, too, unless it is a successor's. */
 async function beforeSpawn<T>(request: StartRequest, hold: Hold, step: () => T | Promise<T>): Promise<T> {
   try {
+    await breathe();
     request.abort.throwIfAborted();
     return await step();
   } catch (error) {
     if (!hold.isKept()) throw stateRemoved(request.dir, "start", error);
     removeFile(request.dir.starting, "remove");
-    syncDir(request.dir.path);
+    await syncDir(request.dir.path);
     throw error;
   }
 }

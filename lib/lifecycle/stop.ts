@@ -107,7 +107,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   pass("swept", options.teller);
   lock.insist();
   removeFile(dir.starting, "remove");
-  syncDir(dir.path);
+  await syncDir(dir.path);
   await requireFreePort(dir, judgement.info);
   return { stopped: true, pids, killed, recovered: null };
 }
@@ -129,7 +129,7 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
   const judgement = judge(evidence);
   refuseForeign(dir, judgement, "sweep", options.foreign);
   if (judgement.kind === "running") {
-    tidy(dir);
+    await tidy(dir);
     trimLog(dir.log, judgement.info.log.max_bytes);
     return { action: "running", recovered: null };
   }
@@ -168,14 +168,14 @@ async function undo(
   { lock, teller }: { lock: Lock; teller: Teller },
 ): Promise<Recovered | null> {
   if (judgement.kind === "unfinished") {
-    takeOver(dir, evidence);
+    await takeOver(dir, evidence);
     pass("tombstone-written", teller);
   }
   const { recovered } = await recover(dir, evidence, judgement, { lock, teller });
   pass("recovered", teller);
   lock.insist();
   removeFile(dir.starting, "remove");
-  syncDir(dir.path);
+  await syncDir(dir.path);
   pass("tombstone-removed", teller);
   return recovered;
 }

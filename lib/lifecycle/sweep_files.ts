@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { breathe } from "../os/thread.ts";
 import { TombstoneError } from "../errors.ts";
 import { connectToUnix, findUnixOccupant } from "../probe/listener.ts";
 import { type DeclaredFile, lookAtDeclared, removeDeclared } from "../state/declared.ts";
@@ -25,9 +26,9 @@ export function runtimeEntries(dir: NodeDir): string[] {
  * Removes what an interrupted command left beside a node that runs: the marks of its own unfinished clean-up, and the
  * temporary file of a replacement that died before its tombstone was in place.
  */
-export function tidy(dir: NodeDir): void {
+export async function tidy(dir: NodeDir): Promise<void> {
   for (const name of passingEntries(dir)) removeFile(`${dir.path}/${name}`, "remove");
-  if (removeFile(dir.starting, "remove")) syncDir(dir.path);
+  if (removeFile(dir.starting, "remove")) await syncDir(dir.path);
 }
 
 /** How to sweep. */
@@ -69,7 +70,12 @@ export async function sweepFiles(
     }
   }
   insist();
-  return [...swept, ...runtimeEntries(dir).filter((name) => removeFile(`${dir.path}/${name}`, "remove"))];
+  for (const name of runtimeEntries(dir)) {
+    if (removeFile(`${dir.path}/${name}`, "remove")) swept.add(name);
+    await breathe();
+    insist();
+  }
+  return [...swept];
 }
 
 /**

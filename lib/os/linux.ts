@@ -21,6 +21,7 @@ import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { parseSignalState } from "./signal_state.ts";
 import { LOOK_PAUSE, signalByNumber } from "./ps.ts";
 import { sleep } from "./sleep.ts";
+import { atOnce, inPieces } from "./thread.ts";
 import { queryListeners, queryUnixListeners } from "./sock_diag.ts";
 import { parseListeners, parseUnixListeners } from "./socket_table.ts";
 
@@ -120,7 +121,8 @@ export const linux: Platform = {
   read: readProcess,
   // Those of its first thread, which is the one that puts a server into the background.
   childrenOf: (pid) => (readProc(`/proc/${pid}/task/${pid}/children`) ?? "").split(" ").map(Number).filter(Boolean),
-  list: listProcesses,
+  list: (variable) => atOnce(listProcesses(variable)),
+  look: (variable) => inPieces(listProcesses(variable)),
   signal: (pid, name, isStill) => signalByHandle(pid, name, isStill) ?? signalByNumber(pid, name, isStill),
   async untilOneEnds(pids, ms) {
     await (untilOneEnds(pids, ms) ?? sleep(Math.min(ms, LOOK_PAUSE)));

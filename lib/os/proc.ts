@@ -92,9 +92,9 @@ const MOST_LISTINGS = 10;
 /**
  * Every process but the kernel's own threads, of which nothing is anybody's server. A process that forks and exits may
  * be gone before it is read, with its child too late for the listing, so new entries are read until a
- * listing shows none. (Test: "a process that becomes another one … is caught".)
+ * listing shows none. (Test: "a process that becomes another one … is caught".) It can be interrupted after each.
  */
-export function listProcesses(variable: string): ProcessWithVariable[] {
+export function* listProcesses(variable: string): Generator<void, ProcessWithVariable[]> {
   const rows: ProcessWithVariable[] = [];
   const seen = new Set<string>();
   for (let before = -1, listing = 0; before !== seen.size && listing < MOST_LISTINGS; listing++) {
@@ -106,6 +106,7 @@ export function listProcesses(variable: string): ProcessWithVariable[] {
       const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ", 7)[6]);
       const row = (flags & KERNEL_THREAD) === 0 ? parseStat(stat) : null;
       if (row !== null) rows.push({ ...row, value: row.state === "Z" ? null : environment(row.pid, variable) });
+      yield;
     }
   }
   return rows;

@@ -89,6 +89,8 @@ export const ps: Platform = {
     const row = parsePs(run("ps", ["-o", COLUMNS, "-p", String(pid)]) ?? "")[0];
     return row?.pid === pid ? row : null;
   },
+  // deno-lint-ignore require-await
+  look: async (variable) => ps.list(variable),
   list: () => parsePs(run("ps", ["-A", "-o", COLUMNS]) ?? "").map((row) => ({ ...row, value: null })),
   childrenOf: () => [],
   signal: signalByNumber,

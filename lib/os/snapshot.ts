@@ -16,6 +16,7 @@ export function snapshotOf(platform: Platform, variable: string): Platform {
   return {
     ...platform,
     read: (pid) => byPid.get(pid) ?? null,
+    look: (name) => name === variable ? Promise.resolve(rows) : platform.look(name),
     list: (name) => name === variable ? rows : platform.list(name),
     environment: (pid, name) => name === variable ? byPid.get(pid)?.value ?? null : platform.environment(pid, name),
     listeners: listeners === null ? null : {

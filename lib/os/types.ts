@@ -127,6 +127,8 @@ export interface Platform {
    * replacing itself would be gone if all environments were read after all rows.
    */
   list(variable: string): ProcessWithVariable[];
+  /** The same look, which lets others have their turn meanwhile where the thread is a program's. */
+  look(variable: string): Promise<ProcessWithVariable[]>;
   /**
    * Sends a signal to a process.
    *

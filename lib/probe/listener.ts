@@ -7,8 +7,9 @@ import { platform } from "../os/platform.ts";
 import { stateError } from "../errors.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/types.ts";
 import { expiry } from "../os/sleep.ts";
+import { breathe } from "../os/thread.ts";
 import { type Protocol, protocolOf } from "./protocol.ts";
-import { ATTEMPT_VARIABLE, findTree, type Roots } from "../process/tree.ts";
+import { ATTEMPT_VARIABLE, lookForTree, type Roots } from "../process/tree.ts";
 
 /** Where somebody listens. */
 export type Place = { kind: "port"; port: number } | { kind: "socket"; path: string };
@@ -103,9 +104,12 @@ export function listenersFor(rows: ListenerRow[], address: string, port: number)
 }
 
 /** Sockets of a node: of its main process alone, or of its whole tree. */
-function socketsOfTree(roots: Roots): Set<number> {
+async function socketsOfTree(roots: Roots): Promise<Set<number>> {
   const all = new Set<number>();
-  for (const row of findTree(roots)) for (const inode of platform.listeners?.socketsOf(row.pid) ?? []) all.add(inode);
+  for (const row of await lookForTree(roots)) {
+    for (const inode of platform.listeners?.socketsOf(row.pid) ?? []) all.add(inode);
+    await breathe();
+  }
   return all;
 }
 
@@ -127,21 +131,21 @@ export type Ownership =
 export async function judgeListener(address: string, port: number, mainPid: number, roots: Roots): Promise<Ownership> {
   if (platform.listeners === null) return { kind: "ours" };
   const rows = listenersFor(await platform.listeners.list(), address, port);
-  return judgeSockets(rows, mainPid, roots);
+  return await judgeSockets(rows, mainPid, roots);
 }
 
 /** The same for the listener behind a unix socket's file. */
-export function judgeUnixListener(path: string, mainPid: number, roots: Roots): Ownership {
+export async function judgeUnixListener(path: string, mainPid: number, roots: Roots): Promise<Ownership> {
   if (platform.listeners === null) return { kind: "ours" };
-  return judgeSockets(unixListenersFor(platform.listeners.listUnix(), path), mainPid, roots);
+  return await judgeSockets(unixListenersFor(platform.listeners.listUnix(), path), mainPid, roots);
 }
 
 /** The same for sockets that are known. */
-export function judgeSockets(sockets: Socket[], mainPid: number, roots: Roots): Ownership {
+export async function judgeSockets(sockets: Socket[], mainPid: number, roots: Roots): Promise<Ownership> {
   if (sockets.length === 0) return { kind: "none" };
   const own = platform.listeners?.socketsOf(mainPid);
   if (sockets.every(({ inode }) => own?.has(inode))) return { kind: "ours" };
-  const tree = socketsOfTree(roots);
+  const tree = await socketsOfTree(roots);
   const foreign = sockets.filter(({ inode }) => !tree.has(inode));
   return foreign.length === 0 ? { kind: "ours" } : { kind: "foreign", sockets: foreign };
 }

@@ -5,7 +5,7 @@
  */
 import { platform } from "../os/platform.ts";
 import type { ListenerRow } from "../os/types.ts";
-import { findTree, type Roots } from "../process/tree.ts";
+import { lookForTree, type Roots } from "../process/tree.ts";
 
 /** A port that a process of the node listens on. */
 export interface OwnPort {
@@ -37,7 +37,7 @@ const ORDER: Claim[] = ["named", "told", "stays", "any", "aside", "tool"];
 export async function findOwnPorts(mainPid: number, roots: Roots, extent: "main" | "tree"): Promise<OwnPort[]> {
   const { listeners } = platform;
   if (listeners === null) return [];
-  const pids = extent === "main" ? [mainPid] : findTree(roots).map(({ pid }) => pid);
+  const pids = extent === "main" ? [mainPid] : (await lookForTree(roots)).map(({ pid }) => pid);
   const holders = new Map<number, number>();
   for (const pid of pids) {
     for (const inode of listeners.socketsOf(pid) ?? []) if (!holders.has(inode)) holders.set(inode, pid);

@@ -5,7 +5,7 @@
  */
 import { platform } from "../os/platform.ts";
 import type { ListenerRow } from "../os/types.ts";
-import { findTree } from "../process/tree.ts";
+import { lookForTree } from "../process/tree.ts";
 import type { Probe } from "../state/probes.ts";
 import { readPortFile } from "../state/records.ts";
 import { candidatesOf, connectTo, judgeSockets, listenersFor } from "./listener.ts";
@@ -52,7 +52,7 @@ export async function checkTcp(spot: Spot, subject: Subject, contact: Contact): 
     const sockets = listenersFor(rows, address, port);
     if (sockets.length === 0) continue;
     isThere = true;
-    const ownership = judgeSockets(sockets, subject.mainPid, subject.roots);
+    const ownership = await judgeSockets(sockets, subject.mainPid, subject.roots);
     if (ownership.kind === "none") continue;
     if (ownership.kind === "foreign") {
       foreign ??= {
@@ -65,7 +65,7 @@ export async function checkTcp(spot: Spot, subject: Subject, contact: Contact): 
       return foreign;
     }
     if (contact === "look") return passed(spot, address, null);
-    const asks = contact === "ask" && !speaksOtherwise(sockets, subject);
+    const asks = contact === "ask" && !(await speaksOtherwise(sockets, subject));
     const answer = await connectTo(address, port, asks ? "ask" : "connect");
     // Some try out whether a port is free, on addresses that they will not stay on.
     if (typeof answer !== "string" && await stillListen(sockets)) return passed(spot, address, answer.protocol);
@@ -81,11 +81,11 @@ async function stillListen(sockets: ListenerRow[]): Promise<boolean> {
 /** Servers that are known to speak no HTTP, and write a line into their log when they are spoken to in it. */
 const OTHERS = /^(postgres|postmaster|mysqld|mariadbd|redis-server|valkey-server|memcached|mosquitto|mongod)/;
 
-function speaksOtherwise(sockets: ListenerRow[], { mainPid, roots }: Subject): boolean {
+async function speaksOtherwise(sockets: ListenerRow[], { mainPid, roots }: Subject): Promise<boolean> {
   const holds = (pid: number) => sockets.some(({ inode }) => platform.listeners?.socketsOf(pid)?.has(inode));
   const main = platform.read(mainPid);
   if (main !== null && holds(mainPid)) return OTHERS.test(main.name);
-  return findTree(roots).some(({ pid, name }) => OTHERS.test(name) && holds(pid));
+  return (await lookForTree(roots)).some(({ pid, name }) => OTHERS.test(name) && holds(pid));
 }
 
 function passed({ host, port }: Spot, address: string, protocol: Protocol): Verdict {

@@ -12,7 +12,7 @@ export async function checkUnix(path: string, anyListener: boolean, subject: Sub
     return { kind: "wait", state: `nothing accepts connections on the socket "${path}"` };
   }
   if (anyListener) return { kind: "pass" };
-  const ownership = judgeUnixListener(path, subject.mainPid, subject.roots);
+  const ownership = await judgeUnixListener(path, subject.mainPid, subject.roots);
   switch (ownership.kind) {
     case "ours":
       return { kind: "pass" };

@@ -5,7 +5,8 @@
  */
 import { type Failure, FailureWatch } from "./fail_log.ts";
 import { cutShort, Latch } from "../os/latch.ts";
-import { expiry, nap, sleep } from "../os/sleep.ts";
+import { nap, sleep } from "../os/sleep.ts";
+import { mayBlock } from "../os/thread.ts";
 import { isEvent, type Probe } from "../state/probes.ts";
 import type { Subject, Verdict } from "./probe.ts";
 import { type Ready, Round } from "./round.ts";
@@ -45,7 +46,9 @@ export type Outcome =
 const FOREIGN_FOR = 250;
 
 /** Pauses between two looks: short while the wait is young, easier on the machine later. */
-function pauseAt(elapsedMs: number): Promise<void> {
+function pauseAt(elapsedMs: number, lookMs: number): Promise<void> {
+  // A program on whose thread this is goes on meanwhile: looks take a tenth of the time at most.
+  if (!mayBlock()) return sleep(Math.min(Math.max(elapsedMs < 15_000 ? 5 : 20, lookMs * 10), 50));
   return elapsedMs < 3000 ? nap() : sleep(elapsedMs < 15_000 ? 5 : 20);
 }
 
@@ -74,6 +77,7 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
   using late = new Lateness(() => deadline + GRACE);
   let foreignSince: number | null = null;
   let stableSince: number | null = null;
+  let lookedAt = begun;
   for (;;) {
     if (wait.abort.aborted) return { kind: "aborted" };
     if (wait.isGone()) return { kind: "gone" };
@@ -83,6 +87,7 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     await subject?.notifications?.receive();
     deadline = Math.max(begun + wait.timeoutMs, subject?.notifications?.extendedUntil ?? 0);
     if (subject !== null) {
+      lookedAt = performance.now();
       const look = round.look(subject, Math.max(deadline - performance.now(), 1), looks.signal);
       // Whatever a probe waits for: an abort, the node's end and the deadline do not wait for it.
       const interrupts = [aborted.latch, late.latch, failures.latch];
@@ -117,7 +122,7 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
       return { kind: "timeout", states: waitingFor, stray: round.stray };
     }
     if (stableSince !== null) round.again();
-    const pause = foreign === null && stableSince === null ? pauseAt(now - begun) : sleep(STABLE_PAUSE);
+    const pause = foreign === null && stableSince === null ? pauseAt(now - begun, now - lookedAt) : sleep(STABLE_PAUSE);
     await (ended.isOpen ? pause : cutShort(pause, ended));
   }
 }
@@ -129,24 +134,25 @@ const UNKNOWN = { states: ["its process is not known yet"], foreign: null };
 class Lateness implements Disposable {
   readonly latch = new Latch();
   readonly #moment: () => number;
-  #isOver = false;
+  #signal: AbortSignal | null = null;
+  readonly #check = () => this.#arm();
 
   /** `moment`: by `performance.now()`; asked again when it should have come. */
   constructor(moment: () => number) {
     this.#moment = moment;
-    void this.#watch();
+    this.#arm();
   }
 
-  async #watch(): Promise<void> {
-    for (let left: number; (left = this.#moment() - performance.now()) > 0;) {
-      await expiry(Math.min(Math.ceil(left), LONGEST_TIMER));
-      if (this.#isOver) return;
-    }
-    this.latch.open();
+  #arm(): void {
+    const left = this.#moment() - performance.now();
+    if (left <= 0) return this.latch.open();
+    this.#signal = AbortSignal.timeout(Math.min(Math.ceil(left), LONGEST_TIMER));
+    this.#signal.addEventListener("abort", this.#check, { once: true });
   }
 
+  /** Without its listener, the timer keeps no program alive. */
   [Symbol.dispose](): void {
-    this.#isOver = true;
+    this.#signal?.removeEventListener("abort", this.#check);
   }
 }
 

@@ -29,7 +29,7 @@ export interface ReapOptions {
    * Called before the first is asked, and again when there are more, with those that nothing would prove if this
    * command were killed now, since they have proven themselves by their descent alone.
    */
-  remember?: (lean: Identity[]) => void;
+  remember?: (lean: Identity[]) => Promise<void>;
   /** Called once, when the first have been asked. */
   onAsked?: () => void;
   /** Called with those that have not ended yet, after each look. */
@@ -79,7 +79,7 @@ export async function reap(given: Roots, options: ReapOptions): Promise<Reaped> 
     if (empty === 2) return result([]);
     if (empty === 1) continue;
     const lean = roots.proven.byOthers();
-    if (lean.length > remembered) options.remember?.(lean);
+    if (lean.length > remembered) await options.remember?.(lean);
     remembered = lean.length;
     const now = performance.now();
     if (options.hurry?.aborted) deadline = Math.min(deadline, now);

@@ -63,11 +63,11 @@ export function shareLooks(): Disposable {
 }
 
 /** One look at the process table. A shared one begins after everybody has asked who gets it. */
-function lookAtAll(variable: string): ProcessWithVariable[] | Promise<ProcessWithVariable[]> {
-  if (looks === "own") return platform.list(variable);
+function lookAtAll(variable: string): Promise<ProcessWithVariable[]> {
+  if (looks === "own") return platform.look(variable);
   const look = nextLooks.get(variable) ?? Deno.lstat("/").then(() => { // a turn of the event loop, in which the others ask
     nextLooks.delete(variable);
-    return platform.list(variable);
+    return platform.look(variable);
   });
   nextLooks.set(variable, look);
   return look;

@@ -6,6 +6,7 @@
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
 import { errnoOf, stateError } from "../errors.ts";
+import { sync } from "../os/thread.ts";
 
 /** Whether a directory entry is what an interrupted {@linkcode replaceFile} left. */
 export function isTemporaryName(name: string): boolean {
@@ -13,10 +14,10 @@ export function isTemporaryName(name: string): boolean {
 }
 
 /** Makes the entries of a directory durable (fsync of the directory). */
-export function syncDir(path: string): void {
+export async function syncDir(path: string): Promise<void> {
   try {
     using dir = Deno.openSync(path);
-    dir.syncSync();
+    await sync(dir);
   } catch (error) {
     throw stateError("sync", path, error);
   }
@@ -29,8 +30,8 @@ export function syncDir(path: string): void {
  *
  * @throws {TombstoneError} the disk refuses; what was there before is unchanged
  */
-export function replaceFile(path: string, text: string): void {
-  prepareFile(path, text)();
+export async function replaceFile(path: string, text: string): Promise<void> {
+  (await prepareFile(path, text))();
 }
 
 /**
@@ -40,15 +41,23 @@ export function replaceFile(path: string, text: string): void {
  * @returns the second half, which puts it in place
  * @throws {TombstoneError} the disk refuses
  */
-export function prepareFile(path: string, text: string): () => void {
+export async function prepareFile(path: string, text: string): Promise<() => void> {
   const temporary = `${dirname(path)}/.${basename(path)}.${crypto.randomUUID()}.tmp`;
-  attempt(path, temporary, () => {
+  try {
     using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
     const bytes = new TextEncoder().encode(text);
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-    file.syncSync();
-  });
-  return () => attempt(path, temporary, () => moveOver(temporary, path));
+    await sync(file);
+  } catch (error) {
+    throw notWritten(path, temporary, error);
+  }
+  return () => {
+    try {
+      moveOver(temporary, path);
+    } catch (error) {
+      throw notWritten(path, temporary, error);
+    }
+  };
 }
 
 /** Renames over whatever is in the target's place, a directory included: the target is this tool's own. */
@@ -64,13 +73,9 @@ export function moveOver(from: string, to: string): void {
   }
 }
 
-function attempt(path: string, temporary: string, step: () => void): void {
-  try {
-    step();
-  } catch (error) {
-    removeFile(temporary);
-    throw stateError("write", path, error);
-  }
+function notWritten(path: string, temporary: string, error: unknown): unknown {
+  removeFile(temporary);
+  return stateError("write", path, error);
 }
 
 /**

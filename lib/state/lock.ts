@@ -23,7 +23,7 @@ export interface LockOptions {
   /** What it is taken for, in the words of messages. */
   action: "start" | "stop" | "sweep";
   /** Makes the node's directory, which somebody may remove while others wait. */
-  make: () => void;
+  make: () => void | Promise<void>;
 }
 
 /** A lock that is held. */
@@ -68,13 +68,13 @@ export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<L
   const begun = performance.now();
   let told = false;
   let missing = 0;
-  const make = (error: unknown) => {
+  const make = async (error: unknown) => {
     // Where it can never be made, in /proc for example, the system says the same as where it was just removed.
     if (++missing > MOST_REMOVALS) throw stateError("open", dir.lock, error);
-    options.make();
+    await options.make();
   };
   for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-    const file = tryLock(dir, make);
+    const file = await tryLock(dir, make);
     if (file !== null) return heldLock(file, dir, options.action);
     options.abort?.throwIfAborted();
     const waited = performance.now() - begun;
@@ -112,14 +112,14 @@ function heldLock(file: Deno.FsFile, dir: NodeDir, action: string): Lock {
  * Takes the lock if it is free now; `null` when it is held, or when something that was in its place or its directory has
  * been removed.
  */
-function tryLock(dir: NodeDir, make: (missing: unknown) => void): Deno.FsFile | null {
+async function tryLock(dir: NodeDir, make: (missing: unknown) => Promise<void>): Promise<Deno.FsFile | null> {
   let file: Deno.FsFile;
   try {
     if (clearPlace(dir.lock) === "removed") return null;
     file = Deno.openSync(dir.lock, { read: true, write: true, create: true, mode: 0o600 });
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      make(error);
+      await make(error);
       return null;
     }
     throw stateError("open", dir.lock, error);

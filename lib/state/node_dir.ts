@@ -77,13 +77,13 @@ interface WorkspaceRecord {
 }
 
 /** Makes the node's directory and its workspace's record where they are missing. */
-export function ensureNodeDir(dir: NodeDir, workspace: Workspace): void {
+export async function ensureNodeDir(dir: NodeDir, workspace: Workspace): Promise<void> {
   makeNodeDir(dir);
   const record = `${dirname(dir.path)}/workspace.json`;
   if (readSmallFile(record).kind !== "missing") return;
   try {
     using parent = Deno.openSync(dirname(dir.path));
-    parent.lockSync(true); // one at a time, so that a temporary file that is found has no writer any more
+    await parent.lock(true); // one at a time, so that a temporary file that is found has no writer any more
     if (readSmallFile(record).kind !== "missing") return;
     for (const { name } of Deno.readDirSync(dirname(dir.path))) {
       if (isTemporaryName(name)) removeFile(`${dirname(dir.path)}/${name}`, "remove");
@@ -96,7 +96,7 @@ export function ensureNodeDir(dir: NodeDir, workspace: Workspace): void {
       mount_namespace: platform.namespace("mnt"),
       created_at: created,
     };
-    replaceFile(record, JSON.stringify(text) + "\n");
+    await replaceFile(record, JSON.stringify(text) + "\n");
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return; // the directory was removed at once; the lock makes it again
     throw stateError("write", record, error);

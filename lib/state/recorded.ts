@@ -25,7 +25,7 @@ export function rememberedPort(dir: NodeDir): number | null {
  *
  * @throws {TombstoneError} the disk refuses
  */
-export function rememberPort(dir: NodeDir, port: number): void {
+export async function rememberPort(dir: NodeDir, port: number): Promise<void> {
   if (rememberedPort(dir) === port) return;
-  replaceFile(`${dir.path}/${RECORDED}`, JSON.stringify({ schema: SCHEMA, port }) + "\n");
+  await replaceFile(`${dir.path}/${RECORDED}`, JSON.stringify({ schema: SCHEMA, port }) + "\n");
 }

@@ -141,13 +141,13 @@ export function readTombstone(dir: NodeDir): Found<Tombstone> {
  *
  * @throws {TombstoneError} the disk refuses; nothing has changed then
  */
-export function writeTombstone(dir: NodeDir, tombstone: Tombstone): void {
+export async function writeTombstone(dir: NodeDir, tombstone: Tombstone): Promise<void> {
   // The launcher compares the beginning (see process/launcher.ts). A shell reads its line byte by byte, so it is a short
   // one: what follows is of no use to it, and may be as long as a command line.
   const { attempt, tree, ...rest } = tombstone;
   const begins = JSON.stringify({ schema: SCHEMA, attempt }).slice(0, -1);
-  replaceFile(dir.starting, `${begins},\n${JSON.stringify({ ...rest, ...treeFields(tree) }).slice(1)}\n`);
-  syncDir(dir.path);
+  await replaceFile(dir.starting, `${begins},\n${JSON.stringify({ ...rest, ...treeFields(tree) }).slice(1)}\n`);
+  await syncDir(dir.path);
 }
 
 function readRun(value: unknown): RunOwner | null {
@@ -191,7 +191,7 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
 }
 
 /** Commits: from the rename on, the attempt has succeeded. */
-export function writeNodeInfo(dir: NodeDir, info: NodeInfo): void {
+export async function writeNodeInfo(dir: NodeDir, info: NodeInfo): Promise<void> {
   const { nonce, bind_addr, stop_began_at, tree, run, ...rest } = info;
   const optional = {
     ...(nonce === null ? {} : { nonce }),
@@ -200,8 +200,8 @@ export function writeNodeInfo(dir: NodeDir, info: NodeInfo): void {
     ...treeFields(tree),
     ...(run === null ? {} : { run }),
   };
-  replaceFile(dir.info, JSON.stringify({ schema: SCHEMA, ...rest, ...optional }, null, 2) + "\n");
-  syncDir(dir.path);
+  await replaceFile(dir.info, JSON.stringify({ schema: SCHEMA, ...rest, ...optional }, null, 2) + "\n");
+  await syncDir(dir.path);
 }
 
 /**
@@ -209,13 +209,13 @@ export function writeNodeInfo(dir: NodeDir, info: NodeInfo): void {
  *
  * @returns what puts it in place
  */
-export function preparePort(dir: NodeDir, port: number, nonce: string | null): () => void {
+export function preparePort(dir: NodeDir, port: number, nonce: string | null): Promise<() => void> {
   return prepareFile(dir.port, nonce === null ? `${port}\n` : `${port}\n${nonce}\n`);
 }
 
 /** Writes `pid`: the number alone, so that `kill $(cat pid)` is right. */
-export function writePid(dir: NodeDir, pid: number): void {
-  replaceFile(dir.pid, `${pid}\n`);
+export async function writePid(dir: NodeDir, pid: number): Promise<void> {
+  await replaceFile(dir.pid, `${pid}\n`);
 }
 
 /** A port file of a server: its port, and its nonce where it wrote one. */
