@@ -213,6 +213,63 @@ Deno.test("--fail-log ends a start as soon as a line matches, whatever its probe
   assertStringIncludes(wrong.error.message, 'Cannot use "(" for --fail-log');
 });
 
+/** Python that listens, and then does something to whoever connects. */
+function listener(listen: string, then: string): string[] {
+  return ["python3", "-c", `import os, socket, threading, time\n${listen}\n${then}\ntime.sleep(600)`];
+}
+
+const TCP = 's = socket.socket()\ns.bind(("127.0.0.1", int(os.environ["PORT"])))';
+const UNIX = 's = socket.socket(socket.AF_UNIX)\nos.path.exists("s") and os.unlink("s")\ns.bind("s")';
+/** Whoever connects waits in a queue that is full. */
+const FULL = `s.listen(0)
+queue = [socket.socket(s.family) for _ in range(4)]
+for c in queue:
+    c.setblocking(False)
+    c.connect_ex(s.getsockname())`;
+/** Every connection gets a byte now and then, for ever. */
+const DRIBBLE = `s.listen()
+def serve(c):
+    try:
+        c.sendall(b"HTTP/1.1 100 Continue\\r\\n")
+        while True:
+            c.sendall(b"x")
+            time.sleep(0.01)
+    except OSError:
+        pass
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()`;
+
+Deno.test({
+  name: "a server that does what it can to hold up its other probes",
+  ignore: !hasPython,
+  async fn(test) {
+    const sleep = ["sleep", "600"];
+    const cases: [string, string[], string[]][] = [
+      ["--port: a queue that is full", ["--port", "0"], listener(TCP, FULL)],
+      ["--port: nobody listens", ["--port", "0"], sleep],
+      ["discovery: nobody listens", [], sleep],
+      ["--http: an answer in bytes without end", ["--port", "0", "--http", "/"], listener(TCP, DRIBBLE)],
+      ["--unix: a queue that is full", ["--unix", "s"], listener(UNIX, FULL)],
+      ["--port-file: a FIFO", ["--port-file", "p"], ["sh", "-c", "mkfifo p; exec sleep 600"]],
+      ["--file: it never comes", ["--file", "f"], sleep],
+      ["--exec: deaf, with children", ["--exec", "trap '' TERM INT HUP; sleep 600 & sleep 600; true"], sleep],
+      ["--alive-for", ["--alive-for", "1h"], sleep],
+      ["--stable-for", ["--no-probe", "--stable-for", "1h"], sleep],
+    ];
+    for (const [name, flags, command] of cases) {
+      await test.step(name, async () => {
+        await using sandbox = await Sandbox.create();
+        if (name.includes("FIFO")) {
+          // In the way of the next start, too, which refuses it; so each has its own.
+          await sandbox.json(["start", "web", ...flags, "--timeout", "1s", "--", ...command], { code: 124 });
+          return;
+        }
+        await assertEnds(sandbox, flags, command);
+      });
+    }
+  },
+});
+
 function linkOf(path: string): string {
   try {
     return Deno.readLinkSync(path);
