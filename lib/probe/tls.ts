@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { connect } from "node:tls";
+import type * as Tls from "node:tls";
+
+/** Loaded only where TLS is asked for: an import at the top costs every command some 60 ms of the processor's time. */
+function tls(): typeof Tls {
+  const { process } = globalThis as unknown as { process: { getBuiltinModule(name: string): typeof Tls } };
+  return process.getBuiltinModule("node:tls");
+}
 
 /** Where to connect to. */
 export interface SecureSpot {
@@ -21,7 +27,7 @@ export interface SecureSpot {
 export async function connectUnverified(spot: SecureSpot): Promise<Pick<Deno.Conn, "read" | "write"> & Disposable> {
   const { hostname: host, port, name, signal } = spot;
   const isName = !/^[\d.]+$|:/.test(name);
-  const socket = connect({ host, port, rejectUnauthorized: false, ...(isName ? { servername: name } : {}) });
+  const socket = tls().connect({ host, port, rejectUnauthorized: false, ...(isName ? { servername: name } : {}) });
   const abort = () => socket.destroy();
   signal.addEventListener("abort", abort, { once: true });
   socket.once("close", () => signal.removeEventListener("abort", abort));
