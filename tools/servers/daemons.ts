@@ -103,9 +103,7 @@ frontend web\n  bind ${loopback(site.port)}\n  http-request return status 200 co
     program: ["caddy", "caddy"],
     version: ["caddy", "version"],
     files: (site) => ({
-      Caddyfile: `{\n  auto_https off\n  admin ${
-        loopback(site.more[0])
-      }\n}\n:${site.port} {\n  bind 127.0.0.1\n  respond hello\n}\n`,
+      Caddyfile: `{\n  auto_https off\n  admin ${loopback(site.more[0])}\n}\n:${site.port} {\n  respond hello\n}\n`,
     }),
     command: () => ["caddy", "run"],
     env: ({ dir }) => ({ XDG_DATA_HOME: `${dir}/data`, XDG_CONFIG_HOME: `${dir}/config` }),
@@ -167,7 +165,8 @@ frontend web\n  bind ${loopback(site.port)}\n  http-request return status 200 co
     program: ["nats-server", "nats-server"],
     command: (site) => ["nats-server", "-a", "127.0.0.1", "-p", String(site.port), "-m", String(site.more[0])],
     farewell: /Server Exiting/,
-    note: "and its monitoring port",
+    probe: ({ port }) => ["--port", String(port)],
+    note: "the command names its monitoring port as well, so always with --port",
   },
   {
     name: "sshd",

@@ -91,6 +91,7 @@ export const NODE_PROGRAMS: Server[] = [
       "rxjs",
       "@nestjs/cli",
       "typescript@5",
+      "@types/node@20",
     ],
     files: () => ({
       "package.json": JSON.stringify({ name: "tried", scripts: { "start:dev": "nest start --watch" } }),

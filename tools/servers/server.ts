@@ -48,7 +48,7 @@ export interface Server {
   logFile?(site: Site): string;
   /** What it writes when it ends well. */
   farewell?: RegExp;
-  /** What is peculiar about it, as a footnote. */
+  /** What is peculiar about it. */
   note?: string;
 }
 

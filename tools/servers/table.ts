@@ -35,13 +35,17 @@ export function head(): string {
 
 /** One line of it. */
 export function line({ server, version, absent, shown }: Row): string {
-  if (shown === null) return cells([server.name, version, absent ?? "?", ...QUESTIONS.map(() => "")]);
+  if (shown === null) return cells([title(server), version, absent ?? "?", ...QUESTIONS.map(() => "")]);
   const answers = QUESTIONS.map((question) => {
     const failure = shown.failures.find((failure) => failure.question === question);
     return failure !== undefined ? `FAILED: ${failure.reason}` : shown.asked.has(question) ? "ok" : "–";
   });
   const ms = (value: number | null) => value === null ? "–" : String(Math.round(value));
-  return cells([server.name, version, ...answers, ms(shown.bootMs), ms(shown.lagMs)]);
+  return cells([title(server), version, ...answers, ms(shown.bootMs), ms(shown.lagMs)]);
+}
+
+function title({ name, note }: Server): string {
+  return note === undefined ? name : `${name} (${note})`;
 }
 
 function cells(texts: string[]): string {
