@@ -12,7 +12,7 @@ import { parseCount } from "../lib/config/values.ts";
 import { choose, SERVERS } from "./servers/catalogue.ts";
 import { defaultCache, install, versionOf } from "./servers/install.ts";
 import { randomFrom } from "../tests/support/soak.ts";
-import { runWithBoth } from "./servers/hosts.ts";
+import { runWithBoth, SIGNALS } from "./servers/hosts.ts";
 import { head, isRight, line, plain, type Row } from "./servers/table.ts";
 import { Trial } from "./servers/trial.ts";
 
@@ -34,6 +34,14 @@ const seed = parseCount("--seed", flags.seed ?? String(Math.floor(Math.random() 
 const next = randomFrom(seed);
 const rows: Row[] = [];
 
+let trial: Trial | null = null;
+for (const signal of SIGNALS) {
+  Deno.addSignalListener(signal, async () => {
+    await trial?.end();
+    Deno.exit(1);
+  });
+}
+
 console.log(head());
 for (const server of flags.only === undefined ? SERVERS : choose(flags.only.split(","))) {
   const dir = `${flags.cache}/${server.name}`;
@@ -41,7 +49,8 @@ for (const server of flags.only === undefined ? SERVERS : choose(flags.only.spli
   const row: Row = { server, version: "–", absent, shown: null };
   if (absent === null) {
     row.version = await versionOf(server, dir);
-    row.shown = await new Trial(server, dir, next).whole();
+    trial = new Trial(server, dir, next);
+    row.shown = await trial.whole();
   }
   rows.push(row);
   console.log(line(row));

@@ -5,6 +5,9 @@
  */
 import { run } from "./install.ts";
 
+/** Signals at which this program ends what it has started. */
+export const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /** Set in the program that sees such a file. */
 const MARK = "TOMBSTONE_SERVERS_HOSTS";
 
@@ -29,7 +32,9 @@ export async function runWithBoth(): Promise<number | null> {
       args: ["--mount", "sh", "-c", script, file, ...own],
       env: { [MARK]: "both" },
     });
-    return (await command.spawn().status).code;
+    const child = command.spawn();
+    for (const signal of SIGNALS) Deno.addSignalListener(signal, () => child.kill(signal));
+    return (await child.status).code;
   } finally {
     Deno.removeSync(file);
   }

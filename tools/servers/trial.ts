@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Document, freePort, isRunning } from "../../tests/support/sandbox.ts";
+import { type Document, exists, freePort, isRunning } from "../../tests/support/sandbox.ts";
 import { differences, sumsOf } from "./files.ts";
 import { run } from "./install.ts";
 import type { Question, Shown } from "./shown.ts";
@@ -53,12 +53,17 @@ export class Trial {
       const changed = differences(before, await sumsOf(this.#site.dir, own));
       if (changed.length > 0) this.#fail("files", changed.slice(0, 3).join(", "));
     } finally {
-      await this.#clean();
-      Deno.removeSync(this.#temporary, { recursive: true });
+      await this.end();
     }
     const sorted = this.#lags.toSorted((a, b) => a - b);
     this.#shown.lagMs = sorted[Math.floor(sorted.length / 2)] ?? null;
     return this.#shown;
+  }
+
+  /** Ends whatever runs of it, also in the middle. */
+  async end(): Promise<void> {
+    await this.#clean();
+    if (exists(this.#temporary)) Deno.removeSync(this.#temporary, { recursive: true });
   }
 
   async #prepare(): Promise<void> {
