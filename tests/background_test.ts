@@ -77,6 +77,22 @@ const REAL: [
     ...["dnsmasq", `--port=${port}`, "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv", "--no-hosts"],
     ...["--pid-file=", "--conf-file=/dev/null", `--user=${Deno.uid() === 0 ? "root" : ""}`],
   ]],
+  // It overwrites its environment, too.
+  ["redis-server", (port) => ["--port", String(port)], (port, dir) => [
+    ...[
+      "redis-server",
+      "--daemonize",
+      "yes",
+      "--port",
+      String(port),
+      "--bind",
+      "127.0.0.1",
+      "--save",
+      "",
+      "--dir",
+      dir,
+    ],
+  ]],
   ["dbus-daemon", (_, dir) => ["--unix", `${dir}/bus`], (_, dir) => [
     ...["dbus-daemon", "--session", "--fork", `--address=unix:path=${dir}/bus`],
   ]],
@@ -103,3 +119,55 @@ for (const [name, flags, command] of REAL) {
     },
   });
 }
+
+Deno.test({
+  name:
+    "redis in the background: its start is killed at every step, its main process dies, and the next start finds it",
+  ignore: !isInstalled("redis-server"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    sandbox.bystander();
+    const port = freePort();
+    const redis = ["redis-server", "--daemonize", "yes", "--port", String(port), "--bind", "127.0.0.1", "--save", ""];
+    const args = ["start", "web", "--port", String(port), "--", ...redis, "--dir", sandbox.project];
+    for (const step of ["spawned", "waiting", "port-written", "committed", "launch-removed"]) {
+      const { signal } = await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: step } }).output();
+      assertEquals(signal, "SIGKILL", step);
+      await sandbox.json(args);
+      await sandbox.assertOneServer("web");
+      await sandbox.json(["stop", "web"]);
+      assertEquals(sandbox.processes(), [], step);
+    }
+    sandbox.assertBystanders();
+  },
+});
+
+Deno.test({
+  name:
+    "workers of nginx whose master was killed are the node's, though nothing but the log at their ninth descriptor tells",
+  ignore: !isInstalled("nginx"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    Deno.chmodSync(sandbox.root, 0o755);
+    const [port, home] = [freePort(), sandbox.project];
+    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) =>
+      `${name}_temp_path ${home}/${name};`
+    );
+    const site = `server { listen 127.0.0.1:${port}; return 200 ok; }`;
+    Deno.writeTextFileSync(
+      `${home}/nginx.conf`,
+      `pid ${home}/nginx.pid; error_log ${home}/error.log; worker_processes 2; events {}
+      http { access_log off; ${temporary.join(" ")} ${site} }`,
+    );
+    const nginx = ["nginx", "-p", home, "-c", `${home}/nginx.conf`, "-e", `${home}/error.log`];
+    const args = ["start", "web", "--port", String(port), "--pid-file", `${home}/nginx.pid`, "--", ...nginx];
+    const { pid } = await sandbox.json(args);
+    Deno.kill(pid, "SIGKILL");
+    await until("the master is gone", () => !isRunning(pid));
+    const again = await sandbox.json(args);
+    assertEquals([again.started, again.recovered.reason], [true, "died"]);
+    await sandbox.assertOneServer("web");
+    await sandbox.json(["stop", "web"]);
+    assertEquals(sandbox.processes(), []);
+  },
+});

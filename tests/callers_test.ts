@@ -1,6 +1,7 @@
 /** Callers that hold pipes, close them, hang up, stop and kill: they return when the tool does, and nothing is left. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
+  accepts,
   COMMAND,
   type Document,
   fixture,
@@ -188,6 +189,7 @@ Deno.test("a starter that is stopped for longer than everybody's patience is wai
     assertEquals((await sandbox.json(["status", "web"], { code: 3 })).state, "starting");
     Deno.writeTextFileSync(gate, "");
     // By then its second has long been over; that it slept is not the server's fault.
+    await until("the server listens", () => accepts(port));
     await until(
       "a second has passed",
       () => Date.now() - Deno.statSync(`${sandbox.nodeDir("web")}/starting`).mtime!.getTime() > 1500,

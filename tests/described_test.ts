@@ -257,7 +257,7 @@ Deno.test("a run of several that is killed: the next start finds them without th
 });
 
 const MISTAKES: [string, unknown, string, string][] = [
-  ["no JSON", "{ nodes", "it is no JSON: ", "jq"],
+  ["no JSON", "{ nodes", "it is not valid JSON, see line 1, column 3", "jq"],
   ["no object", [], "expected an object", '"nodes"'],
   ["another field", { node: {} }, 'Cannot use "node" in ', 'did you mean "nodes"?'],
   ["nodes no object", { nodes: [] }, 'Cannot use "nodes" in ', '"nodes"'],

@@ -189,7 +189,7 @@ Deno.test("a tombstone.json that is no JSON: the place of the mistake is told, a
     Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, text!);
     const ran = await sandbox.run(["start"]);
     assertEquals(ran.code, 2, ran.stderr);
-    assertStringIncludes(ran.stderr, `it is no JSON at ${place}\nhint: `, text);
+    assertStringIncludes(ran.stderr, `it is not valid JSON, see ${place}\nhint: `, text);
     assert(!ran.stderr.includes("hunter2"), ran.stderr);
   }
 });

@@ -175,7 +175,6 @@ Deno.test("a launcher whose tombstone was taken over ends before anything of the
       drop: [],
       inherit: "all",
       port: null,
-      keepsLog: false,
       input: "none",
     });
   for (const tombstone of ["", "{}", `{"schema":1,"attempt":"${crypto.randomUUID()}"}\n`, null]) {

@@ -81,6 +81,9 @@ function parse(text: string, path: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw usageError(`Cannot use "${path}": it is no JSON at ${placeOfMistake(text)}`, `check it: jq . ${path}`);
+    throw usageError(
+      `Cannot use "${path}": it is not valid JSON, see ${placeOfMistake(text)}`,
+      `check it: jq . ${path}`,
+    );
   }
 }

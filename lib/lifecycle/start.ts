@@ -145,7 +145,6 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
       },
       drop: droppedVariables(request.settings),
       inherit: request.settings.clear_env ? "basics" : "all",
-      keepsLog: request.settings.pid_file !== null,
       port,
       input: request.settings.stdin_open ? "open" : "none",
     });

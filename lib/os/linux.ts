@@ -95,6 +95,21 @@ function bootedAtMs(): number {
 /** Signal numbers of signal(7) that the starter listens to. */
 const STARTER_SIGNALS: [Deno.Signal, number][] = [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]];
 
+function isOpenForWriting(pid: number, descriptor: string): boolean {
+  const flags = /^flags:\s*([0-7]+)$/m.exec(readProc(`/proc/${pid}/fdinfo/${descriptor}`) ?? "")?.[1];
+  return flags !== undefined && (parseInt(flags, 8) & 0o3) !== 0; // O_ACCMODE, not O_RDONLY
+}
+
+/** Target of a link of `/proc`; `null` when it is gone, not ours to see, or has a name that is not UTF-8. */
+function readTarget(path: string): string | null {
+  try {
+    return Deno.readLinkSync(path);
+  } catch (error) {
+    if (isOutOfSight(error) || error instanceof Deno.errors.InvalidData) return null;
+    throw stateError("read", path, error);
+  }
+}
+
 /** The Linux back end. */
 export const linux: Platform = {
   name: "linux",
@@ -145,22 +160,17 @@ export const linux: Platform = {
   },
   writesTo(pid, isFile) {
     for (const [descriptor, target] of descriptors(pid) ?? []) {
-      if (!isFile(target)) continue;
-      const flags = /^flags:\s*([0-7]+)$/m.exec(readProc(`/proc/${pid}/fdinfo/${descriptor}`) ?? "")?.[1];
-      if (flags !== undefined && (parseInt(flags, 8) & 0o3) !== 0) return true; // O_ACCMODE, not O_RDONLY
+      if (isFile(target) && isOpenForWriting(pid, descriptor)) return true;
     }
     return false;
   },
+  writesAt(pid, descriptor, isFile) {
+    const target = readTarget(`/proc/${pid}/fd/${descriptor}`);
+    return target !== null && isFile(target) && isOpenForWriting(pid, String(descriptor));
+  },
   hasWriter,
   signalState: (pid) => parseSignalState(readProc(`/proc/${pid}/status`) ?? ""),
-  program(pid) {
-    try {
-      return Deno.readLinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, "").split("/").at(-1) || null;
-    } catch (error) {
-      if (isOutOfSight(error) || error instanceof Deno.errors.InvalidData) return null; // a name that is not UTF-8
-      throw error;
-    }
-  },
+  program: (pid) => readTarget(`/proc/${pid}/exe`)?.replace(/ \(deleted\)$/, "").split("/").at(-1) || null,
   commandLine(pid) {
     const text = readProc(`/proc/${pid}/cmdline`) ?? "";
     return text.replaceAll("\0", " ").trim() || parseStat(readProc(`/proc/${pid}/stat`) ?? "")?.name || "";

@@ -103,6 +103,7 @@ export const ps: Platform = {
   environment: () => null,
   isNeighbour: () => false,
   writesTo: () => false,
+  writesAt: () => false,
   hasWriter: () => null,
   signalState: () => null,
   // For a script, the kernel puts the interpreter before it.

@@ -152,6 +152,8 @@ export interface Platform {
   isNeighbour(pid: number): boolean;
   /** Whether a process holds one of these files open for writing. */
   writesTo(pid: number, isFile: (path: string) => boolean): boolean;
+  /** Whether a process has one of these files open for writing on this descriptor. */
+  writesAt(pid: number, descriptor: number, isFile: (path: string) => boolean): boolean;
   /**
    * Whether anybody has a file of this user's open for writing, processes of other pid namespaces included; `null` where
    * that cannot be told.

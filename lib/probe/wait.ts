@@ -61,6 +61,9 @@ const ONE_LOOK = 5000;
 /** How long after the deadline a look that has not ended is given up, in milliseconds: most end by themselves, and tell more. */
 const GRACE = 1000;
 
+/** Shortest time that a look gets, in milliseconds. */
+const LAST_LOOK = 100;
+
 /** Longest delay of a timer, in milliseconds: 31 bits. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
@@ -88,7 +91,7 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     deadline = Math.max(begun + wait.timeoutMs, subject?.notifications?.extendedUntil ?? 0);
     if (subject !== null) {
       lookedAt = performance.now();
-      const look = round.look(subject, Math.max(deadline - performance.now(), 1), looks.signal);
+      const look = round.look(subject, Math.max(deadline - lookedAt, LAST_LOOK), looks.signal);
       // Whatever a probe waits for: an abort, the node's end and the deadline do not wait for it.
       const interrupts = [aborted.latch, late.latch, failures.latch];
       let cut = await cutShort(look, ...interrupts, ...(ended.isOpen ? [] : [ended]));
@@ -117,7 +120,8 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     if (foreign === null) foreignSince = null;
     else foreignSince ??= now;
     if (foreign !== null && now - foreignSince! >= FOREIGN_FOR) return { kind: "foreign", verdict: foreign };
-    if (now >= deadline) {
+    // This process may have slept over its deadline, and what it saw is of before that: the last look begins after it.
+    if (now >= deadline && (subject === null || lookedAt >= deadline)) {
       if (foreign !== null) return { kind: "foreign", verdict: foreign };
       return { kind: "timeout", states: waitingFor, stray: round.stray };
     }

@@ -14,7 +14,7 @@ import { launchRecordPath } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { SCHEMA } from "../state/records.ts";
 import { findProgram } from "./resolve_command.ts";
-import { ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "./tree.ts";
+import { ATTEMPT_VARIABLE, LOG_DESCRIPTOR, NODE_DIR_VARIABLE } from "./tree.ts";
 
 /**
  * Exit codes of the launcher itself, as of sysexits.h: 73 the server's input could not be made, 74 its record could not be
@@ -32,10 +32,10 @@ export const LAUNCHER_NAME = "tombstone-launcher";
 // can name only those up to 9; should there be others, bash closes them on the way. The names of its variables are
 // its own, since one that the environment has is exported with its new value. (bash -p does not read BASH_ENV, which is
 // meant for the server.)
-const script = (drop: string[], { input, keepsLog }: Pick<Launch, "input" | "keepsLog">) => `
+const script = (drop: string[], { input }: Pick<Launch, "input">) => `
 unset ${drop.join(" ")}
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-exec 9>>"$2/server.log"
+exec ${LOG_DESCRIPTOR}>>"$2/server.log"
 ${platform.launchStamp.script} || exit ${LAUNCHER_EXIT.recordFailed}
 printf '%s\\n' "$_tombstone_stamp" >"$2/launch.$1" || exit ${LAUNCHER_EXIT.recordFailed}
 _tombstone_line=
@@ -45,7 +45,7 @@ case $_tombstone_line in
 *) rm -f "$2/launch.$1"; exit ${LAUNCHER_EXIT.superseded} ;;
 esac
 ${INPUTS[input]}
-exec >&9 2>&9 ${keepsLog ? "" : "9>&-"}
+exec >&${LOG_DESCRIPTOR} 2>&${LOG_DESCRIPTOR}
 shift 3
 _tombstone_close=
 for _tombstone_fd in /dev/fd/*; do
@@ -91,8 +91,6 @@ export interface Launch {
   drop: string[];
   /** Whether the server inherits this process's environment or only the harmless part of it. */
   inherit: "all" | "basics";
-  /** Whether the log stays open beside its output, for a daemon, which gives that up. */
-  keepsLog: boolean;
   /** Port for `$PORT`; `null`: none. */
   port: number | null;
   /** What the server reads from: nothing, or an input that stays open and never has anything. */

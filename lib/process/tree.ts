@@ -1,6 +1,6 @@
 /**
  * Which processes belong to a node: its session and group, its descendants, and every process whose
- * environment names one of its attempts.
+ * environment names one of its attempts, or that has kept the log which the launcher opened for it.
  *
  * @module
  */
@@ -33,6 +33,12 @@ export const ALWAYS_SPARED: readonly string[] = ["epmd"];
 
 /** Variable by which a process shows to which attempt it belongs. */
 export const ATTEMPT_VARIABLE = "TOMBSTONE_ATTEMPT";
+
+/**
+ * Descriptor at which the launcher leaves the log open beside the output. A server that puts itself into the background
+ * gives up its session and its output, and many overwrite their environment; few close what they have not opened.
+ */
+export const LOG_DESCRIPTOR = 9;
 
 /** Variable by which a process shows which node it belongs to, by the node's directory. */
 export const NODE_DIR_VARIABLE = "TOMBSTONE_NODE_DIR";
@@ -92,15 +98,19 @@ function treeAmong(all: ProcessWithVariable[], roots: Roots): ProcessRow[] {
   const isExcluded = (row: ProcessWithVariable) =>
     ALWAYS_SPARED.includes(row.name) || roots.spare.includes(row.name) || (row.value !== null && !holdsOurs(row));
 
+  const isLog = (path: string) => isLogOf(roots.dir, path);
+  const keepsLog = ({ pid, value }: ProcessWithVariable) =>
+    value === null && platform.writesAt(pid, LOG_DESCRIPTOR, isLog);
   const members = new Map<number, ProcessRow>();
   const own = new Set<number>(); // those with a proof of their own
   const add = (row: ProcessWithVariable) => {
     if (!members.has(row.pid) && !isExcluded(row)) members.set(row.pid, row);
   };
   for (const row of rows) {
-    if (!holdsOurs(row) && roots.proven?.has(row) !== true) continue;
+    const isProven = holdsOurs(row) || keepsLog(row);
+    if (!isProven && roots.proven?.has(row) !== true) continue;
     add(row);
-    if (holdsOurs(row)) own.add(row.pid);
+    if (isProven) own.add(row.pid);
   }
   for (const identity of roots.processes) {
     const live = findLive(identity);
