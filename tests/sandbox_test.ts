@@ -361,7 +361,7 @@ Deno.test({
   ignore: anyWay === undefined,
   async fn() {
     await using sandbox = await Sandbox.create();
-    const quiet = ["sh", "-c", `exec >/dev/null 2>&1; exec ${fixture().join(" ")}`];
+    const quiet = ["sh", "-c", `exec >/dev/null 2>&1 9>&-; exec ${fixture().join(" ")}`];
     const start = ["start", "web", "--port", String(freePort()), "--", ...quiet];
     await using home = new Jail(sandbox, anyWay!);
     await home.json(start);
@@ -472,7 +472,7 @@ Deno.test({
 
     await test.step("one that nothing proves is not called dead", async () => {
       await using sandbox = await Sandbox.create();
-      const script = `exec env -i "PATH=$PATH" "PORT=$PORT" ${fixture().join(" ")} >/dev/null 2>&1`;
+      const script = `exec env -i "PATH=$PATH" "PORT=$PORT" ${fixture().join(" ")} >/dev/null 2>&1 9>&-`;
       const start = ["start", "web", "--port", String(freePort()), "--", "sh", "-c", script];
       const { pid } = await sandbox.json(start);
       const { error } = await inside(sandbox, ["stop", "web"], 4);
