@@ -119,13 +119,24 @@ export function errnoOf(error: unknown): string | null {
 
 /** Numbers of errno(3) without a code in Deno. */
 const NUMBERS: Record<number, string> = Deno.build.os === "darwin"
-  ? { 3: "ESRCH", 6: "ENXIO", 23: "ENFILE", 27: "EFBIG", 45: "ENOTSUP", 47: "EAFNOSUPPORT", 70: "ESTALE", 77: "ENOLCK" }
+  ? {
+    3: "ESRCH",
+    6: "ENXIO",
+    23: "ENFILE",
+    27: "EFBIG",
+    41: "EPROTOTYPE",
+    45: "ENOTSUP",
+    47: "EAFNOSUPPORT",
+    70: "ESTALE",
+    77: "ENOLCK",
+  }
   : {
     3: "ESRCH",
     6: "ENXIO",
     23: "ENFILE",
     27: "EFBIG",
     37: "ENOLCK",
+    91: "EPROTOTYPE",
     95: "ENOTSUP",
     97: "EAFNOSUPPORT",
     116: "ESTALE",

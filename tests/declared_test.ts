@@ -1,6 +1,6 @@
 /** Declared files: what is swept, what is refused, and that no path can lock a node for ever. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { exists, fixture, ROOT, Sandbox } from "./support/sandbox.ts";
+import { exists, fixture, isRunning, kill, ROOT, Sandbox, until } from "./support/sandbox.ts";
 
 const SERVER = ["--no-probe", "--alive-for", "0", "--", "sleep", "600"];
 const isRoot = Deno.uid() === 0;
@@ -261,4 +261,118 @@ Deno.test("a stranger's socket in another network namespace is in use, and stays
   await sandbox.json(["sweep", "web"]);
   assert(exists(path));
   sandbox.assertBystanders();
+});
+
+Deno.test("a stranger's datagram socket is in use, and stays: start, stop, sweep, as a leftover and as a unix socket", async () => {
+  for (const flag of ["--sweep-file", "--unix"]) {
+    await using sandbox = await Sandbox.create();
+    const path = `${sandbox.project}/sock`;
+    const bind = "socket(S, AF_UNIX, SOCK_DGRAM, 0) && bind(S, pack_sockaddr_un($ARGV[0])) or die; sleep 600";
+    sandbox.bystander(["perl", "-MSocket", "-e", bind, path]);
+    await until("the stranger has its socket", () => exists(path));
+    const waits = flag === "--unix";
+    const probe = waits ? ["--timeout", "300ms"] : ["--no-probe"];
+    await sandbox.json(["start", "web", flag, "sock", ...probe, "--", "sleep", "600"], { code: waits ? 124 : 0 });
+    assert(exists(path), "start");
+    await sandbox.json(["stop", "web"]);
+    assert(exists(path), "stop");
+    const killed = { env: { TOMBSTONE_KILL_AT: "spawned" } };
+    await sandbox.spawn(["start", "web", flag, "sock", ...probe, "--", "sleep", "600"], killed).output();
+    await sandbox.json(["sweep", "web"]);
+    assert(exists(path), "sweep");
+    sandbox.assertBystanders();
+  }
+});
+
+/** A daemon that clears its environment, as nginx and redis do, and writes its pid to a file. */
+const daemon = (pidFile: string) => [
+  "perl",
+  "-e",
+  `use POSIX; exit 0 if fork; POSIX::setsid(); exit 0 if fork;
+   if (($ARGV[1] // "") ne "clear") { %ENV = (); exec $^X, "-e", $ARGV[2], $ARGV[0], "clear", $ARGV[2]; }`,
+  pidFile,
+  "",
+  `open(F, ">", $ARGV[0]); print F "$$\\n"; close F; sleep 600`,
+];
+
+Deno.test("two nodes with one pid file: the second is refused while the first runs, starts or is not recovered, and takes nothing of it", async () => {
+  await using sandbox = await Sandbox.create();
+  const path = `${sandbox.project}/shared.pid`;
+  const start = (
+    node: string,
+    ...options: string[]
+  ) => ["start", node, "--pid-file", path, "--no-probe", ...options, "--", ...daemon(path)];
+  const refused = async (state: string, hint: string) => {
+    const { error } = await sandbox.json(start("two"), { code: 5 });
+    assertStringIncludes(error.message, state);
+    assertEquals(error.owner_node, "one");
+    assertStringIncludes(error.hint, hint);
+    assertEquals((await sandbox.json(["status", "two"], { code: 3 })).state, "stopped");
+  };
+  const { pid } = await sandbox.json(start("one"));
+  assertEquals(Deno.readTextFileSync(path).trim(), String(pid));
+  await refused(`"${path}" is that of "one", which runs`, "tombstone stop one");
+  assertEquals(Deno.readTextFileSync(path).trim(), String(pid));
+  assert(isRunning(pid));
+  await sandbox.json(["stop", "one"]);
+  assertEquals(isRunning(pid), false);
+
+  await sandbox.spawn(start("one"), { env: { TOMBSTONE_KILL_AT: "spawned" } }).output();
+  await refused(`is that of "one", whose start was interrupted`, "tombstone sweep one");
+  await sandbox.json(["sweep", "one"]);
+  const two = await sandbox.json(start("two"));
+  await sandbox.json(["stop", "two"]);
+  assertEquals(isRunning(two.pid), false);
+
+  const slow = sandbox.spawn(["start", "one", "--pid-file", path, "--no-probe", "--", "sleep", "600"]);
+  await until(
+    "it is being started",
+    async () => (await sandbox.json(["status", "one"], { code: 3 })).state === "starting",
+  );
+  await refused(`is that of "one", which is being started`, "");
+  kill(slow, "SIGTERM");
+  await slow.output();
+});
+
+Deno.test("the pid file of a living server that somebody else started is refused, and stays", async () => {
+  await using sandbox = await Sandbox.create();
+  const path = `${sandbox.project}/its.pid`;
+  const pid = sandbox.bystander(["sleep", "600"]);
+  await new Promise((resolve) => setTimeout(resolve, 50)); // the file is certainly younger
+  Deno.writeTextFileSync(path, `${pid}\n`);
+  const start = ["start", "web", "--pid-file", path, "--no-probe", "--", ...daemon(path)];
+  const { error } = await sandbox.json(start, { code: 5 });
+  assertStringIncludes(error.message, `"${path}" names pid ${pid} (`);
+  assertEquals(Deno.readTextFileSync(path), `${pid}\n`);
+  await sandbox.json(["sweep", "web"]);
+  await sandbox.json(["stop", "web"]);
+  assertEquals(Deno.readTextFileSync(path), `${pid}\n`);
+  // Written before that process was there, it is a number that was handed out anew.
+  Deno.utimeSync(path, new Date(0), new Date(0));
+  await sandbox.json(start);
+  await sandbox.json(["stop", "web"]);
+  sandbox.assertBystanders();
+});
+
+Deno.test("the tool's own files are never swept: refused for a start, left alone where a record names them", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.json(["start", "other", ...SERVER]);
+  const { dir } = await sandbox.json(["start", "web", "--sweep-file", "x", ...SERVER]);
+  const state = dir.replace(/\/[^/]+\/[^/]+$/, "");
+  Deno.symlinkSync(dir, `${sandbox.project}/link`);
+  const own = ["lock", "starting", "node.info", "server.log", "server.log.1", "../workspace.json", "../other/port"];
+  for (const path of [...own.map((name) => `${dir}/${name}`), "link/lock", `${state}/x`]) {
+    for (const flag of ["--sweep-file", "--pid-file", "--port-file"]) {
+      const ran = await sandbox.run(["start", "third", flag, path.replace(/\/web\/(?=[^.])/, "/third/"), ...SERVER]);
+      assertEquals(ran.code, 2, `${flag} ${path}: ${ran.stderr}`);
+    }
+  }
+  const info = JSON.parse(Deno.readTextFileSync(`${dir}/node.info`));
+  const declared = own.slice(-2).concat("lock", "server.log").map((name) => `${dir}/${name}`);
+  Deno.writeTextFileSync(`${dir}/node.info`, JSON.stringify({ ...info, sweep_files: declared }) + "\n");
+  const stopped = await sandbox.run(["stop", "web"]);
+  assertEquals(stopped.code, 0, stopped.stderr);
+  assertStringIncludes(stopped.stderr, `left "${dir}/lock" alone: it is in tombstone's own state`);
+  for (const path of ["../workspace.json", "lock", "server.log"]) assert(exists(`${dir}/${path}`), path);
+  await sandbox.json(["start", "web", ...SERVER]);
 });

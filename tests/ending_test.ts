@@ -80,6 +80,20 @@ Deno.test("a start that fails ends a child that has cleared its environment and 
   assertEquals(pidsOf(`sleep ${seconds}`), []);
 });
 
+Deno.test("a tree that forks while it is killed leaves nobody, also of those who clear their environment and leave the session", async () => {
+  await using sandbox = await Sandbox.create();
+  const seconds = unique();
+  const child = `env -i setsid sh -c 'sleep ${seconds}; :'`;
+  const server = `trap "" TERM; while :; do ${child} & sleep 0.01; done`;
+  for (let round = 0; round < 3; round++) {
+    await sandbox.json(["start", "web", "--no-probe", "--stop-timeout", "300ms", "--", "sh", "-c", server]);
+    const { killed } = (await sandbox.json(["stop", "web"])).nodes[0];
+    assert(killed.length > 0);
+    assertEquals(pidsOf(`sleep ${seconds}`), []);
+    assertEquals(pidsOf(`sh -c sleep ${seconds}; :`), []);
+  }
+});
+
 Deno.test("a main process that catches the signal and does not pass it on: the others are asked before they are killed", async () => {
   await using sandbox = await Sandbox.create();
   const args = ["start", "web", "--port", "0", "--stop-timeout", "6s", "--"];

@@ -25,6 +25,7 @@ import { rememberedPort, rememberPort } from "../state/recorded.ts";
 import { type NodeInfo, writeTombstone } from "../state/records.ts";
 import { declaredFiles, type Settings } from "../state/settings.ts";
 import { Attempt } from "./attempt.ts";
+import { requireNotOfTool, requireUnclaimed } from "./claims.ts";
 import { placeTaken } from "./failure.ts";
 import { Hold } from "./hold.ts";
 import { joinRunning } from "./join.ts";
@@ -44,6 +45,7 @@ import type { Started, StartRequest } from "./request.ts";
  */
 export async function start(request: StartRequest): Promise<Started> {
   const deadline = performance.now() + request.lockTimeoutMs;
+  requireNotOfTool(request.dir, request.settings);
   for (;;) {
     await makePlace(request);
     using lock = await acquireLock(request.dir, {
@@ -113,6 +115,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   const { recovered, killed } = await recover(dir, evidence, judgement, { lock, teller });
   if (recovered !== null) teller.recovered(dir.node, recovered);
   else tellKilled(dir, killed, teller);
+  await beforeSpawn(request, hold, () => requireUnclaimed(dir, request.settings));
   await beforeSpawn(request, hold, () => sweepFiles(dir, declaredFiles(request.settings), { insist: lock.insist }));
   pass("recovered", teller);
   // From here on the log tells of this attempt, no longer of one of another namespace.

@@ -10,6 +10,7 @@ import { type DeclaredFile, lookAtDeclared, removeDeclared } from "../state/decl
 import { isTemporaryName, removeFile, syncDir } from "../state/durable.ts";
 import { attemptOfEntry } from "../state/launch_record.ts";
 import { entriesOf, type NodeDir } from "../state/node_dir.ts";
+import { claimantOf, isOfTool } from "./claims.ts";
 
 /** What interrupted commands leave in the node's directory: temporary files and launch records. */
 function passingEntries(dir: NodeDir): string[] {
@@ -62,6 +63,11 @@ export async function sweepFiles(
         onKept?.(`left "${file.path}" alone: ${found.reason}`);
         continue;
       }
+      const reason = found.kind === "stale" ? whyNotStale(dir, file) : null;
+      if (reason !== null) {
+        onKept?.(`left "${file.path}" alone: ${reason}`);
+        continue;
+      }
       if (found.kind === "stale" && found.isSocket && await isInUse(file.path)) continue;
       if (removeDeclared(file)) swept.add(file.path);
     } catch (error) {
@@ -76,6 +82,13 @@ export async function sweepFiles(
     insist();
   }
   return [...swept];
+}
+
+/** Why a declared file is not stale though this node does not run, in words; `null`: it is. */
+function whyNotStale(dir: NodeDir, file: DeclaredFile): string | null {
+  if (isOfTool(dir, file.path)) return "it is in tombstone's own state";
+  const claimant = file.kind === "socket" ? undefined : claimantOf(dir, [file])?.claimant; // a socket is asked itself
+  return claimant === undefined ? null : `it is that of "${claimant.dir.node}", too, ${claimant.state}`;
 }
 
 /**

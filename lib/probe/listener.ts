@@ -4,7 +4,7 @@
  * @module
  */
 import { platform } from "../os/platform.ts";
-import { stateError } from "../errors.ts";
+import { errnoOf, stateError } from "../errors.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/types.ts";
 import { expiry } from "../os/sleep.ts";
 import { breathe } from "../os/thread.ts";
@@ -181,8 +181,9 @@ export async function connectToUnix(path: string): Promise<"accepted" | "refused
     answer.close();
     return "accepted";
   } catch (error) {
-    // A full backlog refuses with EAGAIN; what else there may be, nobody of use answers.
-    if (error instanceof Deno.errors.WouldBlock) return "silent";
+    // A full backlog refuses with EAGAIN; somebody may be behind a socket of another type, or one that is closed to this
+    // user; what else there may be, nobody of use answers.
+    if (["EAGAIN", "EPROTOTYPE", "EACCES", "EPERM"].includes(errnoOf(error) ?? "")) return "silent";
     if (error instanceof Error && !(error instanceof TypeError)) return "refused";
     throw error;
   }

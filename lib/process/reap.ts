@@ -85,9 +85,13 @@ export async function reap(given: Roots, options: ReapOptions): Promise<Reaped> 
     if (options.hurry?.aborted) deadline = Math.min(deadline, now);
     if (now >= deadline + AFTER_KILL) return result(tree);
     if (now >= deadline) {
-      const sent = tree.filter((row) => signal(row, "SIGKILL"));
+      const frozen = await freeze(tree, async () => {
+        return (await lookForTree(roots)).map((row) => roots.proven.asFirstSeen(row));
+      });
+      for (const row of frozen) seen.set(keyOf(row), row);
+      const sent = frozen.filter((row) => signal(row, "SIGKILL"));
       for (const row of sent) killed.add(keyOf(row));
-      await untilGone(tree, now + (sent.length === 0 ? LOOK_AGAIN : 5));
+      await untilGone(frozen, performance.now() + (sent.length === 0 ? LOOK_AGAIN : 5));
     } else if (asker === null) {
       for (const row of tree) {
         if (!asked.has(keyOf(row))) ask(row, options.signal);
@@ -102,6 +106,26 @@ export async function reap(given: Roots, options: ReapOptions): Promise<Reaped> 
       await untilGone(main === null ? tree : [main], Math.min(deadline, now + LOOK_AGAIN));
     }
   }
+}
+
+/** Most looks for processes that came while others were stopped; each is as long as a look at the process table. */
+const FREEZES = 20;
+
+/**
+ * Stops all that are to be killed before the first of them is: one that forks on would else leave children whom nothing
+ * proves any more once it is gone. Looks again until nobody new has come. (Test: "a tree that forks while it is killed".)
+ *
+ * @returns them and those that came meanwhile
+ */
+async function freeze(tree: ProcessRow[], look: () => Promise<ProcessRow[]>): Promise<ProcessRow[]> {
+  const all = new Map(tree.map((row) => [keyOf(row), row]));
+  let fresh = tree;
+  for (let round = 0; fresh.length > 0 && round < FREEZES; round++) {
+    for (const row of fresh) signal(row, "SIGSTOP");
+    fresh = (await look()).filter((row) => !all.has(keyOf(row)));
+    for (const row of fresh) all.set(keyOf(row), row);
+  }
+  return [...all.values()];
 }
 
 function pidsOf(processes: Identity[]): number[] {
