@@ -81,7 +81,11 @@ function claimOf(dir: NodeDir): { files: DeclaredFile[]; state: Claimant["state"
   }
 }
 
-/** @throws {TombstoneError} a declared file is one of the tool's own: a wrong call */
+/**
+ * Refuses declared files that are the tool's own, since they would be swept.
+ *
+ * @throws {TombstoneError} one of them is: a wrong call
+ */
 export function requireNotOfTool(dir: NodeDir, settings: Settings): void {
   const file = declaredFiles(settings).find(({ path }) => isOfTool(dir, path));
   if (file === undefined) return;

@@ -72,7 +72,12 @@ function isSameDirectory(one: string, other: string): boolean {
 }
 
 /** Refuses to join a node that is not what was asked for: exit code 1. */
-export function differentRunning(dir: NodeDir, info: NodeInfo, request: StartRequest, found: Difference[]) {
+export function differentRunning(
+  dir: NodeDir,
+  info: NodeInfo,
+  request: StartRequest,
+  found: Difference[],
+): TombstoneError {
   const isDescribed = request.commandAt !== undefined;
   return new TombstoneError(
     `Cannot start "${dir.node}": it already runs, pid ${info.pid}, with ${found.map(({ text }) => text).join(" and ")}`,

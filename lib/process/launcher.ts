@@ -62,7 +62,7 @@ exec "$@"
 
 // Opened for reading and writing, a FIFO never ends, since its reader could write to it, too. Nobody needs its name: should
 // this shell be killed before it is gone, it is swept like every temporary file.
-const INPUTS = {
+const INPUTS: Record<Launch["input"], string> = {
   none: "exec </dev/null",
   open: `
 _tombstone_input=$2/.stdin.$1.tmp
@@ -94,7 +94,7 @@ export interface Launch {
   /** Port for `$PORT`; `null`: none. */
   port: number | null;
   /** What the server reads from: nothing, or an input that stays open and never has anything. */
-  input: keyof typeof INPUTS;
+  input: "none" | "open";
 }
 
 /** How the launched process ended. */
