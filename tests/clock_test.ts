@@ -1,5 +1,6 @@
 /** Clocks that are set, reboots, other hosts and other pid namespaces. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { describeRecovery } from "../lib/output/output.ts";
 import { exists, fixture, forgeNode, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { canUnshare, PidNamespace } from "./support/namespace.ts";
 import { installed } from "./support/servers.ts";
@@ -166,6 +167,10 @@ Deno.test({
     const inside = await namespace.json([...start, "--force", "--", ...fixture()]);
     assertEquals(inside.started, true);
     assert(isRunning(outside.pid), "what cannot be judged is not ended");
+    assertEquals([inside.recovered.reason, inside.recovered.pids], ["elsewhere", []]);
+    const told = describeRecovery("web", inside.recovered);
+    assertStringIncludes(told, "state of another host or namespace");
+    assertStringIncludes(told, "): its processes were left alone; removed ");
     await namespace.json(["stop", "web"]);
     Deno.kill(outside.pid, "SIGKILL");
   },

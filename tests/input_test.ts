@@ -5,6 +5,7 @@ import { Sandbox } from "./support/sandbox.ts";
 /** Wrong calls: arguments, exit code, part of the message, part of the hint. */
 const WRONG: [string[], number, string, string][] = [
   [["start", "web"], 2, 'Cannot start "web": no command after --', "tombstone start web -- COMMAND"],
+  [["start", "npm", "run", "dev"], 2, "no command after --", "tombstone start -- npm run dev"],
   [["start", "web", "--"], 2, 'Cannot start "web": no command after --', "tombstone start web -- COMMAND"],
   [["start", "--", ""], 2, "the command is empty", "-- COMMAND"],
   [["start", "--", "no-such-command"], 127, 'Cannot find "no-such-command": no such command on PATH', "--env PATH="],

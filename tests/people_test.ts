@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { COMMANDS } from "../lib/cli/table.ts";
 import { fixture, forgeNode, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
+import { plainLines } from "../lib/output/progress.ts";
 
 const hasScript = installed("script", "bsdutils");
 
@@ -64,6 +65,21 @@ Deno.test("elsewhere plain lines tell every few seconds what is waited for, but 
   ]);
   assertMatch(told.stderr, /^waiting for "a" for 3 s: no line of its log matches \/never\/\nCannot start "a"/);
   assertMatch(quiet.stderr, /^Cannot start "b"/);
+});
+
+Deno.test("a plain line is written only where there is something to wait for", () => {
+  const now = performance.now;
+  const lines: string[] = [];
+  try {
+    let time = 0;
+    performance.now = () => time;
+    using waiting = plainLines('waiting for "web"', (line) => lines.push(line));
+    for (time of [2000, 3100, 3200]) waiting.update([]); // a stop that has just ended the last one, and looks again
+    waiting.update(["pid 7 (node) has not ended"]);
+  } finally {
+    performance.now = now;
+  }
+  assertEquals(lines, ['waiting for "web" for 3 s: pid 7 (node) has not ended']);
 });
 
 Deno.test({

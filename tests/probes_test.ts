@@ -6,6 +6,15 @@ import { installed } from "./support/servers.ts";
 const hasRedis = installed("redis-server", "redis-server");
 const hasPerl = installed("perl", "perl-base");
 
+Deno.test("with --port and --http, a server that listens nowhere is told of in one way, and not as one of unknown port", async () => {
+  await using sandbox = await Sandbox.create();
+  const port = freePort();
+  const args = ["start", "web", "--port", String(port), "--http", "/", "--timeout", "1s", "--", "sleep", "60"];
+  const { error } = await sandbox.json(args, { code: 124 });
+  assertStringIncludes(error.message, `nothing accepts connections on port ${port}`);
+  assertEquals(error.message.includes("not known"), false, error.message);
+});
+
 Deno.test("--http waits until a GET is answered as wanted, and the url is then one of http", async () => {
   await using sandbox = await Sandbox.create();
   const file = `${sandbox.project}/status`;

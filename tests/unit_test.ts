@@ -10,13 +10,19 @@ import { queryListeners } from "../lib/os/sock_diag.ts";
 import { isAlive } from "../lib/os/platform.ts";
 import { parseListeners } from "../lib/os/socket_table.ts";
 import { chooseFreePort } from "../lib/probe/free_port.ts";
-import { listenersFor } from "../lib/probe/listener.ts";
+import { describeOwner, listenersFor } from "../lib/probe/listener.ts";
 import { linesFrom } from "../lib/state/log_reader.ts";
 import { readSettings } from "../lib/state/settings.ts";
 import { findProject } from "../lib/state/workspace.ts";
 import { exitCodeOf } from "../lib/commands/status.ts";
 import { VERSION } from "../lib/version.ts";
 import { freePort, ROOT } from "./support/sandbox.ts";
+
+Deno.test("a listener of this user that is out of sight is not called another user's", () => {
+  const owner = { pid: null, command: "" };
+  assertEquals(describeOwner({ ...owner, uid: Deno.uid()! }).includes("that this user cannot see"), false);
+  assertEquals(describeOwner({ ...owner, uid: 70_000 }), "a process of user 70000 that this user cannot see");
+});
 
 Deno.test("exit codes are those that scripts rely on", () => {
   assertEquals(EXIT, {

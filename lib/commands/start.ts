@@ -35,9 +35,13 @@ export async function run(call: Call): Promise<Result> {
 }
 
 function noCommand(call: Call): TombstoneError {
+  // Several names, and nothing that they could be names of: they are the command.
+  const command = call.nodes.length > 1 ? call.nodes.join(" ") : null;
   return usageError(
     `Cannot start "${call.node}": no command after --`,
-    `tombstone start ${call.node} -- COMMAND [ARG...], or describe it: tombstone init`,
+    command === null
+      ? `tombstone start ${call.node} -- COMMAND [ARG...], or describe it: tombstone init`
+      : `tombstone start -- ${command}`,
   );
 }
 

@@ -28,7 +28,14 @@ import type { Teller } from "./teller.ts";
 /** What a recovery found and did; told to the user and part of the JSON documents. */
 export interface Recovered {
   /** Why something had to be undone. */
-  reason: "interrupted-start" | "interrupted-run" | "died" | "rebooted" | "removed-state" | "unreadable-state";
+  reason:
+    | "interrupted-start"
+    | "interrupted-run"
+    | "died"
+    | "rebooted"
+    | "removed-state"
+    | "unreadable-state"
+    | "elsewhere";
   /** Attempt that left it; `null` if unknown. */
   attempt: string | null;
   /** Pid of its starter; `null` if unknown. */
@@ -221,8 +228,9 @@ function reasonOf(judgement: Judgement): Recovered["reason"] | null {
     case "unrecorded":
       return "removed-state";
     case "unreadable":
-    case "foreign":
       return "unreadable-state";
+    case "foreign":
+      return "elsewhere";
     case "running":
     case "stopped":
       return null;

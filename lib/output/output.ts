@@ -198,6 +198,7 @@ const REASONS: Record<Recovered["reason"], string> = {
   "rebooted": "a server of before the reboot",
   "removed-state": "state that somebody has removed",
   "unreadable-state": "state that could not be read",
+  "elsewhere": "state of another host or namespace",
 };
 
 const PROGRESS: Record<Recovered["progress"], string> = {
@@ -220,7 +221,8 @@ export function describeRecovery(node: string, what: Recovered): string {
     PROGRESS[what.progress],
   ].filter((part) => part !== null).join(", ");
   const killed = describeKilled(what.killed);
-  const ended = what.pids.length === 0 ? "no process left" : `ended pid ${what.pids.join(", ")}${killed}`;
+  const nobody = what.reason === "elsewhere" ? "its processes were left alone" : "no process left";
+  const ended = what.pids.length === 0 ? nobody : `ended pid ${what.pids.join(", ")}${killed}`;
   const removed = what.files.length === 0 ? "no file left" : `removed ${what.files.join(", ")}`;
   return `recovered "${node}" from ${REASONS[what.reason]} (${about}): ${ended}; ${removed}`;
 }

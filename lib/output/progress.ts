@@ -83,7 +83,7 @@ export function plainLines(title: string, write: (line: string) => void): Waitin
   return {
     update(states) {
       const now = performance.now();
-      if (now < next) return;
+      if (now < next || states.length === 0) return; // what was waited for has come, and is looked at once more
       next = now + NEXT_PLAIN;
       write(`${title} for ${Math.round((now - begun) / 1000)} s: ${states.join(", ")}`);
     },

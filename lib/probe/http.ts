@@ -25,7 +25,7 @@ export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
   const pace = new Pace(PACE);
   return async (subject, look) => {
     const at = look.found ?? (subject.known?.port ? subject.known : null);
-    if (at === null && isOnOwnPort(probe)) return { kind: "wait", state: "its port is not known yet" };
+    if (at === null && isOnOwnPort(probe)) return { kind: "wait", state: NO_PORT_YET };
     const url = urlOf(probe.target, at);
     const host = url.hostname.replace(/^\[|\]$/g, "");
     const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
@@ -37,6 +37,9 @@ export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
     return await pace.look((last) => ask(probe, { url, host, port, address: reached.address!, trust }, look, last));
   };
 }
+
+/** The state of a node without a place to ask. What finds the place, if anything does, tells more. */
+export const NO_PORT_YET = "its port is not known yet";
 
 /** A server that does not answer well is asked ten times a second at first, in the end once a second. */
 const PACE = { shortestMs: 10, longestMs: 1000, part: 0.1 };

@@ -27,7 +27,10 @@ export interface Owner {
 /** In words, for messages. */
 export function describeOwner(owner: Owner): string {
   if (owner.pid !== null) return `pid ${owner.pid} (${owner.command || "unknown command"})`;
-  return owner.uid === null ? "an unknown process" : `a process of user ${owner.uid} that this user cannot see`;
+  if (owner.uid === null) return "an unknown process";
+  return owner.uid === Deno.uid()
+    ? "a process of this user that cannot be seen from here, as of another sandbox or container"
+    : `a process of user ${owner.uid} that this user cannot see`;
 }
 
 /** Longest wait for an answer to a connect, in milliseconds; a full backlog gives none. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { isEvent, type Probe } from "../state/probes.ts";
-import { isOnOwnPort } from "./http.ts";
+import { isOnOwnPort, NO_PORT_YET } from "./http.ts";
 import { type Found, type Look, proberOf, type Subject, type Verdict } from "./probe.ts";
 import type { Protocol } from "./protocol.ts";
 
@@ -61,7 +61,7 @@ export class Round {
       if (verdict.kind === "pass") this.#passed.set(probe, verdict);
       else {
         this.#passed.delete(probe);
-        states.push(verdict.state);
+        if (verdict.state !== NO_PORT_YET || states.length === 0) states.push(verdict.state);
       }
       if (verdict.kind === "foreign") foreign = verdict;
       if (verdict.kind === "wait") stray ??= verdict.stray ?? null;
