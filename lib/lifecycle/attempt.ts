@@ -29,7 +29,7 @@ import { unreadableProcess, withLog } from "./failure.ts";
 import { commitRecord, followHandOver } from "./commit.ts";
 import { rememberTree } from "./end.ts";
 import type { Hold } from "./hold.ts";
-import { requireEndedAfter, tellKilled } from "./leftovers.ts";
+import { requireEndedAfter, tellKilled, tellWriters } from "./leftovers.ts";
 import { MainProcess } from "./main_process.ts";
 import { sweepFiles } from "./sweep_files.ts";
 import { pass } from "./step.ts";
@@ -212,6 +212,7 @@ export class Attempt {
     tellKilled(dir, killed, this.#request.teller);
     requireEndedAfter(dir, left, error);
     if (!this.#hold.isKept()) return "removed";
+    tellWriters(dir, this.#settings.spare, this.#request.teller);
     try {
       const onKept = (message: string) => this.#request.teller.warn(message);
       await sweepFiles(dir, declaredFiles(this.#settings), { onKept, insist: () => this.#hold.insist() });

@@ -4,8 +4,9 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { maySignal } from "../os/platform.ts";
+import { isAlive, maySignal, platform } from "../os/platform.ts";
 import type { ProcessRow } from "../os/types.ts";
+import { ALWAYS_SPARED, ATTEMPT_VARIABLE } from "../process/tree.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Teller } from "./teller.ts";
 
@@ -27,6 +28,24 @@ export function requireEndedAfter(dir: NodeDir, left: ProcessRow[], cause: unkno
 /** Tells that somebody had to be killed. */
 export function tellKilled(dir: NodeDir, killed: number[], teller: Teller): void {
   if (killed.length > 0) teller.warn(`"${dir.node}": pid ${killed.join(", ")} did not end when asked, and was killed`);
+}
+
+/**
+ * Tells of processes that go on with the log of a node that has ended. A child that has left its session, its parent and
+ * its environment behind is known by nothing else; others may have opened a file by its name, so it proves too little
+ * for a signal.
+ */
+export function tellWriters(dir: NodeDir, spare: string[], teller: Teller): void {
+  if (platform.hasWriter(dir.log) !== true) return;
+  const isLog = (path: string) => path === dir.log;
+  const isSpared = ({ name }: ProcessRow) => ALWAYS_SPARED.includes(name) || spare.includes(name);
+  for (const row of platform.list(ATTEMPT_VARIABLE)) {
+    if (row.pid === Deno.pid || !isAlive(row) || isSpared(row) || !platform.writesTo(row.pid, isLog)) continue;
+    const named = `pid ${row.pid} (${platform.commandLine(row.pid) || row.name})`;
+    teller.warn(
+      `${named} goes on, and has the log of "${dir.node}" open; it may be its child, but nothing proves it: it was not ended`,
+    );
+  }
 }
 
 /** What a stop waits for. */

@@ -18,7 +18,7 @@ import { declaredFiles, DEFAULTS, type Settings } from "../state/settings.ts";
 import { endGracefully, rememberTree } from "./end.ts";
 import { elsewhereOf, requireGone } from "./elsewhere.ts";
 import { type Evidence, type Judgement, progressOf, whyForeign } from "./judge.ts";
-import { inWords, requireEnded } from "./leftovers.ts";
+import { inWords, requireEnded, tellWriters } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
 import { pass } from "./step.ts";
 import { endStopCommands } from "./stop_command.ts";
@@ -152,6 +152,7 @@ export async function recover(
   const pids = [...new Set([...asked.pids, ...reaped.pids])];
   const killed = [...new Set([...asked.killed, ...reaped.killed])];
   lock.insist();
+  if (isHere && judgement.kind !== "stopped") tellWriters(dir, recordedSettings(evidence).spare, teller);
   const files = await sweepFiles(dir, declaredBy(evidence), {
     onKept: (message) => teller.warn(message),
     insist: lock.insist,

@@ -16,6 +16,7 @@ import { declaredFiles } from "../state/settings.ts";
 import { endGracefully } from "./end.ts";
 import { foreignError } from "./elsewhere.ts";
 import { collectEvidence, type Evidence, judge, type Judgement } from "./judge.ts";
+import { tellWriters } from "./leftovers.ts";
 import { lookAt } from "./look.ts";
 import { foresee, recover, type Recovered, takeOver } from "./recover.ts";
 import { sweepFiles, tidy } from "./sweep_files.ts";
@@ -100,6 +101,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   const { pids, killed } = await endGracefully(dir, evidence, judgement.info, how);
   pass("ended", options.teller);
   lock.insist();
+  tellWriters(dir, judgement.info.spare, options.teller);
   await sweepFiles(dir, declaredFiles(judgement.info), {
     onKept: (message) => options.teller.warn(message),
     insist: lock.insist,

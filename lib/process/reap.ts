@@ -8,7 +8,7 @@ import type { Identity, ProcessRow } from "../os/types.ts";
 import { sleep } from "../os/sleep.ts";
 import { ask, Asker } from "./ask.ts";
 import { Proven } from "./proven.ts";
-import { lookForTree, type Roots } from "./tree.ts";
+import { findTreeQuickly, lookForTree, type Roots } from "./tree.ts";
 
 /** How to end a tree. */
 export interface ReapOptions {
@@ -85,8 +85,10 @@ export async function reap(given: Roots, options: ReapOptions): Promise<Reaped> 
     if (options.hurry?.aborted) deadline = Math.min(deadline, now);
     if (now >= deadline + AFTER_KILL) return result(tree);
     if (now >= deadline) {
-      const frozen = await freeze(tree, async () => {
-        return (await lookForTree(roots)).map((row) => roots.proven.asFirstSeen(row));
+      const asSeen = (rows: ProcessRow[]) => rows.map((row) => roots.proven.asFirstSeen(row));
+      const frozen = await freeze(tree, {
+        quick: () => asSeen(findTreeQuickly(roots)),
+        thorough: async () => asSeen(await lookForTree(roots)),
       });
       for (const row of frozen) seen.set(keyOf(row), row);
       const sent = frozen.filter((row) => signal(row, "SIGKILL"));
@@ -117,13 +119,21 @@ const FREEZES = 20;
  *
  * @returns them and those that came meanwhile
  */
-async function freeze(tree: ProcessRow[], look: () => Promise<ProcessRow[]>): Promise<ProcessRow[]> {
+async function freeze(
+  tree: ProcessRow[],
+  look: { quick: () => ProcessRow[]; thorough: () => Promise<ProcessRow[]> },
+): Promise<ProcessRow[]> {
   const all = new Map(tree.map((row) => [keyOf(row), row]));
+  const add = (rows: ProcessRow[]) => {
+    const fresh = rows.filter((row) => !all.has(keyOf(row)));
+    for (const row of fresh) all.set(keyOf(row), row);
+    return fresh;
+  };
   let fresh = tree;
   for (let round = 0; fresh.length > 0 && round < FREEZES; round++) {
     for (const row of fresh) signal(row, "SIGSTOP");
-    fresh = (await look()).filter((row) => !all.has(keyOf(row)));
-    for (const row of fresh) all.set(keyOf(row), row);
+    fresh = add(look.quick());
+    if (fresh.length === 0) fresh = add(await look.thorough());
   }
   return [...all.values()];
 }

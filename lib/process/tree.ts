@@ -92,15 +92,25 @@ export function findTree(roots: Roots): ProcessRow[] {
   return treeAmong(platform.list(roots.variable ?? ATTEMPT_VARIABLE), roots);
 }
 
-function treeAmong(all: ProcessWithVariable[], roots: Roots): ProcessRow[] {
+/**
+ * The same by the proofs alone that come with the rows. To look at everybody's descriptors takes longer than a process
+ * lives that becomes another one all the time.
+ */
+export function findTreeQuickly(roots: Roots): ProcessRow[] {
+  return treeAmong(platform.list(roots.variable ?? ATTEMPT_VARIABLE), roots, "quick");
+}
+
+function treeAmong(all: ProcessWithVariable[], roots: Roots, proofs: "all" | "quick" = "all"): ProcessRow[] {
   const rows = all.filter((row) => isAlive(row) && row.pid !== Deno.pid && row.pid > 1);
   const holdsOurs = ({ value }: ProcessWithVariable) => value !== null && roots.attempts.includes(value);
   const isExcluded = (row: ProcessWithVariable) =>
     ALWAYS_SPARED.includes(row.name) || roots.spare.includes(row.name) || (row.value !== null && !holdsOurs(row));
 
   const isLog = (path: string) => isLogOf(roots.dir, path);
+  // The log tells who is the node's. It does not tell who has another variable: a stop command is not its server.
+  const isOfNode = roots.variable === undefined && proofs === "all";
   const keepsLog = ({ pid, value }: ProcessWithVariable) =>
-    value === null && platform.writesAt(pid, LOG_DESCRIPTOR, isLog);
+    isOfNode && value === null && platform.writesAt(pid, LOG_DESCRIPTOR, isLog);
   const members = new Map<number, ProcessRow>();
   const own = new Set<number>(); // those with a proof of their own
   const add = (row: ProcessWithVariable) => {
