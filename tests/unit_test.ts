@@ -12,7 +12,8 @@ import { parseListeners } from "../lib/os/socket_table.ts";
 import { chooseFreePort } from "../lib/probe/free_port.ts";
 import { describeOwner, listenersFor } from "../lib/probe/listener.ts";
 import { linesFrom } from "../lib/state/log_reader.ts";
-import { readSettings } from "../lib/state/settings.ts";
+import { DEFAULTS, readSettings } from "../lib/state/settings.ts";
+import { strayHint } from "../lib/lifecycle/stray.ts";
 import { findProject } from "../lib/state/workspace.ts";
 import { exitCodeOf } from "../lib/commands/status.ts";
 import { VERSION } from "../lib/version.ts";
@@ -22,6 +23,27 @@ Deno.test("a listener of this user that is out of sight is not called another us
   const owner = { pid: null, command: "" };
   assertEquals(describeOwner({ ...owner, uid: Deno.uid()! }).includes("that this user cannot see"), false);
   assertEquals(describeOwner({ ...owner, uid: 70_000 }), "a process of user 70000 that this user cannot see");
+});
+
+Deno.test("a server on another port is told its port where its command names it, else as its program takes it", () => {
+  const told: [string[], string | null][] = [
+    [["php", "-S", "localhost:8090"], "php -S localhost:{port}"],
+    [["sh", "-c", "PORT=8090 node a.js"], "sh -c 'PORT={port} node a.js'"],
+    [["node", "/srv/v8090/a.js", "--listen=8090"], "node /srv/v8090/a.js --listen={port}"],
+    [["setpriv", "--reuid=5", "/usr/lib/postgresql/15/bin/postgres", "-D", "data"], "postgres -D data -p {port}"],
+    [["python3", "manage.py", "runserver"], "python3 manage.py runserver {port}"],
+    [["npm", "run", "dev"], "npm run dev -- --port {port}"],
+    [["vite"], "vite --port {port}"],
+    [["vite", "--port", "{port}"], null],
+    [["sh", "-c", "./serve"], null],
+    [["nginx", "-c", "a.conf"], null],
+  ];
+  for (const [command, expected] of told) {
+    const hint = strayHint("web", { ...DEFAULTS, command }, 8090);
+    assert(hint.startsWith("tombstone start web --port 8090 -- "), hint);
+    assertEquals(hint.includes("; or tell it its port: -- "), expected !== null, hint);
+    assert(hint.endsWith(expected ?? command.at(-1)!) || expected === null, hint);
+  }
 });
 
 Deno.test("exit codes are those that scripts rely on", () => {

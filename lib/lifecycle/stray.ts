@@ -20,14 +20,39 @@ export function strayTeller(
   };
 }
 
-/** What to type then: the port that it has, or the one that it was to have, told to it in the way that most take it. */
+/**
+ * What to type then: the port that it has, or the one that it was to have, told to it: where the command names its port, in
+ * its place; else in the way that this program takes, or that most do.
+ */
 export function strayHint(node: string, { command }: Settings, stray: number): string {
   const typed = command.map(quoted).join(" ");
   const isTold = command.some((word) => word.includes("{port}"));
-  const [program, verb] = [command[0]!.replace(/^.*\//, ""), command[1]];
-  const passOn = program === "npm" && verb !== "exec" && !command.includes("--") ? " --" : "";
+  const told = isTold ? null : withPlaceholder(command, stray);
   return `tombstone start ${node} --port ${stray} -- ${typed}` +
-    (isTold || program === "sh" ? "" : `; or tell it its port: -- ${typed}${passOn} --port {port}`);
+    (told === null ? "" : `; or tell it its port: -- ${told.map(quoted).join(" ")}`);
+}
+
+/** How programs take a port that do not take `--port N`; empty: in a file of theirs. */
+const PORT_FLAGS: Record<string, string[]> = {
+  postgres: ["-p", "{port}"],
+  gunicorn: ["--bind", "127.0.0.1:{port}"],
+  memcached: ["-p", "{port}"],
+  "http.server": ["{port}"],
+  runserver: ["{port}"],
+  lighttpd: [],
+  nginx: [],
+};
+
+/** The command with `{port}` in it; `null` where that is not known. */
+function withPlaceholder(command: string[], port: number): string[] | null {
+  const named = new RegExp(`(?<=^|[:=\\s])${port}(?=$|[\\s/,;])`);
+  if (command.some((word) => named.test(word))) return command.map((word) => word.replace(named, "{port}"));
+  const [program, verb] = [command[0]!.replace(/^.*\//, ""), command[1]];
+  if (program === "sh") return null;
+  const isPassedOn = program === "npm" && verb !== "exec" && !command.includes("--");
+  const known = Object.keys(PORT_FLAGS).find((name) => command.some((word) => word.replace(/^.*\//, "") === name));
+  const flags = known === undefined ? ["--port", "{port}"] : PORT_FLAGS[known]!;
+  return flags.length === 0 ? null : [...command, ...(isPassedOn ? ["--"] : []), ...flags];
 }
 
 /** A word as a shell takes it. */
