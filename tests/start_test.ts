@@ -234,7 +234,9 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]
     const ended = await child.output();
     assertEquals(ended.code, code);
     assertEquals(sandbox.processes(), []);
-    const status = await sandbox.json(["status", "web"], { code: 1 });
+    const hint = /^hint: tombstone (\w+) (\w+); /m.exec(new TextDecoder().decode(ended.stderr))!.slice(1);
+    assertEquals(hint, ["status", "web"]);
+    const status = await sandbox.json(hint, { code: 1 });
     assertEquals(status.state, "failed");
     assertStringIncludes(status.reason, signal);
   });

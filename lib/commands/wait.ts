@@ -81,7 +81,7 @@ function inVain(report: NodeReport): TombstoneError {
 
 function notReady(report: NodeReport, timeoutMs: number): TombstoneError {
   return new TombstoneError(
-    `Cannot wait for "${report.node}" any longer: it is ${report.state} after ${timeoutMs} ms`,
+    `Cannot wait for "${report.node}" any longer: after ${timeoutMs} ms it is ${report.state}`,
     {
       kind: "not-ready",
       hint: `tombstone status ${report.node}, or allow more time with --timeout`,

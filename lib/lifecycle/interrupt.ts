@@ -66,7 +66,7 @@ export class Signals implements Disposable {
 export function endedBy(name: EndSignal, action: string, node: string): TombstoneError {
   return new TombstoneError(`Cannot ${action} "${node}": ended by ${name}`, {
     kind: "signalled",
-    hint: `tombstone ${action} ${node} begins anew`,
+    hint: `tombstone status ${node}; the same command begins anew`,
     exitCode: 128 + NUMBERS[name],
     details: { signal: name },
   });
