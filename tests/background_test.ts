@@ -1,6 +1,6 @@
 /** Servers that put themselves into the background: what they leave behind is the node, or told at once to be gone. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { allPids, exists, fixture, freePort, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
 import { isInstalled } from "./support/servers.ts";
 
 Deno.test("a server whose first process exits with 0 is the process that it leaves behind, and stop ends all of it", async () => {
@@ -171,3 +171,40 @@ Deno.test({
     assertEquals(sandbox.processes(), []);
   },
 });
+
+Deno.test("a daemon on its way when its start is ended is ended, too: by a signal, and by the next command after a kill", async () => {
+  await using sandbox = await Sandbox.create();
+  const path = `${sandbox.project}/its.pid`;
+  const mark = `${Math.random()}`.slice(2);
+  // It gives up session, environment and descriptors at once, and takes its time to write its pid file.
+  const daemon = `use POSIX; exit 0 if fork; POSIX::setsid(); exit 0 if fork; %ENV = (); POSIX::close($_) for 0 .. 20;
+    exec $^X, "-e", 'open(B, ">", $ARGV[1]); select undef, undef, undef, 0.3;
+      open(F, ">", $ARGV[0]); print F "$$\\n"; close F; sleep 600', $ARGV[0], $ARGV[1], $ARGV[2];`;
+  const begun = `${sandbox.project}/begun`;
+  const start = ["start", "web", "--pid-file", path, "--no-probe", "--", "perl", "-e", daemon, path, begun, mark];
+  const living = () =>
+    allPids().filter((pid) => {
+      const words = isRunning(pid) ? commandLineOf(pid) : "";
+      return words.startsWith("/") && words.includes(mark) && words.includes("select undef") &&
+        !words.includes("POSIX");
+    });
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    const starter = sandbox.spawn(start);
+    await until("the daemon is on its way", () => exists(begun));
+    kill(starter, signal);
+    await starter.output();
+    if (signal === "SIGKILL") await sandbox.json(["sweep", "web"]);
+    await until("nobody is left", () => living().length === 0);
+    assertEquals(exists(path), false, signal);
+    Deno.removeSync(begun);
+  }
+});
+
+function commandLineOf(pid: number): string {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof TypeError)) return ""; // it has ended
+    throw error;
+  }
+}

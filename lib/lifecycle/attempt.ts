@@ -10,7 +10,7 @@ import type { Notifications } from "../probe/notify.ts";
 import type { Subject } from "../probe/probe.ts";
 import { type Outcome, untilReady } from "../probe/wait.ts";
 import { hasRecord, type Launched } from "../process/launcher.ts";
-import { reap } from "../process/reap.ts";
+import { NOBODY, reap } from "../process/reap.ts";
 import { modifiedAtMs, removeFile, syncDir } from "../state/durable.ts";
 import { launchRecordPath } from "../state/launch_record.ts";
 import { stateRemoved } from "../state/lock.ts";
@@ -203,14 +203,17 @@ export class Attempt {
    */
   async #abandon(error: unknown): Promise<"kept" | "removed"> {
     const dir = this.#dir;
-    const { killed, left } = await reap(this.#main.roots(), {
-      main: null,
-      signal: this.#settings.stop.signal,
-      graceMs: this.#settings.stop.timeout_ms,
-      remember: (tree) => rememberTree(dir, tree, () => this.#hold.isKept()),
-    });
-    tellKilled(dir, killed, this.#request.teller);
-    requireEndedAfter(dir, left, error);
+    const end = () =>
+      reap(this.#main.roots(), {
+        main: null,
+        signal: this.#settings.stop.signal,
+        graceMs: this.#settings.stop.timeout_ms,
+        remember: (tree) => rememberTree(dir, tree, () => this.#hold.isKept()),
+      });
+    const first = await end();
+    const { killed, left } = await this.#main.isLate() ? await end() : NOBODY;
+    tellKilled(dir, [...first.killed, ...killed], this.#request.teller);
+    requireEndedAfter(dir, [...first.left, ...left], error);
     if (!this.#hold.isKept()) return "removed";
     tellWriters(dir, this.#settings.spare, this.#request.teller);
     try {

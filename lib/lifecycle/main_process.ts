@@ -13,6 +13,7 @@ import { Proven } from "../process/proven.ts";
 import { findTree, type Roots } from "../process/tree.ts";
 import { readLaunchRecord } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
+import { untilNamed } from "./late_daemon.ts";
 import { recordedByOthers } from "./roots.ts";
 
 /** What {@linkcode MainProcess} follows. */
@@ -71,6 +72,13 @@ export class MainProcess {
   #named(): Identity | null {
     const { dir, attempt, pidFile } = this.#followed;
     return pidFile === null ? this.leader : findDaemon(pidFile, readLaunchRecord(dir, attempt));
+  }
+
+  /** Whether a daemon shows that was still on its way, now that nobody else is left. */
+  async isLate(): Promise<boolean> {
+    const { dir, pidFile, launched } = this.#followed;
+    if (pidFile === null || this.#current !== null || launched.ended?.code !== 0) return false;
+    return await untilNamed(dir, pidFile, () => this.#named());
   }
 
   /** Where the processes of the attempt are. */

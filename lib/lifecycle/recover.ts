@@ -18,6 +18,7 @@ import { declaredFiles, DEFAULTS, type Settings } from "../state/settings.ts";
 import { endGracefully, rememberTree } from "./end.ts";
 import { elsewhereOf, requireGone } from "./elsewhere.ts";
 import { type Evidence, type Judgement, progressOf, whyForeign } from "./judge.ts";
+import { untilLateDaemon } from "./late_daemon.ts";
 import { inWords, requireEnded, tellWriters } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
 import { pass } from "./step.ts";
@@ -138,29 +139,28 @@ export async function recover(
   { lock, teller }: { lock: Lock; teller: Teller },
 ): Promise<Undone> {
   // Only now is nobody on the way any more: before the take-over, a launcher may have come past its check unseen.
-  if (judgement.kind !== "foreign" && elsewhereIn(evidence) !== null) {
-    await requireGone(dir, () => whyForeign(evidence));
-  }
+  const isHere = judgement.kind !== "foreign";
+  if (isHere && elsewhereIn(evidence) !== null) await requireGone(dir, () => whyForeign(evidence));
   const progress = progressOf(dir, evidence);
   const isAlive = judgement.kind === "running" || judgement.kind === "abandoned";
   const how = { lock, teller, marking: "if needed" } as const;
   const asked = isAlive ? await endGracefully(dir, evidence, judgement.info, how) : NOBODY;
   const info = evidence.info.kind === "record" ? evidence.info.record : null;
-  const isHere = judgement.kind !== "foreign";
   if (info !== null && isHere && !isAlive) await endStopCommands(dir, info, teller);
-  const reaped = isHere ? await endTree(dir, currentRoots(dir, evidence), recordedSettings(evidence), how) : NOBODY;
-  const pids = [...new Set([...asked.pids, ...reaped.pids])];
-  const killed = [...new Set([...asked.killed, ...reaped.killed])];
+  const endRest = () => endTree(dir, currentRoots(dir, evidence), recordedSettings(evidence), how);
+  const reaped = isHere ? await endRest() : NOBODY;
+  const late = isHere && await untilLateDaemon(dir, evidence) ? await endRest() : NOBODY;
+  const all = [asked, reaped, late];
+  const pids = [...new Set(all.flatMap((each) => each.pids))];
+  const killed = [...new Set(all.flatMap((each) => each.killed))];
   lock.insist();
   if (isHere && judgement.kind !== "stopped") tellWriters(dir, recordedSettings(evidence).spare, teller);
-  const files = await sweepFiles(dir, declaredBy(evidence), {
-    onKept: (message) => teller.warn(message),
-    insist: lock.insist,
-  });
+  const onKept = (message: string) => teller.warn(message);
+  const files = await sweepFiles(dir, declaredBy(evidence), { onKept, insist: lock.insist });
   if (evidence.tombstone.kind !== "missing") files.push("starting");
-  const reason = reasonOf(judgement);
   const isClean = judgement.kind === "unfinished" && judgement.phase === "failed" && pids.length === 0;
-  if (reason === null || isClean) return { recovered: null, killed };
+  const reason = isClean ? null : reasonOf(judgement);
+  if (reason === null) return { recovered: null, killed };
   return { recovered: { reason, ...originOf(evidence), progress, pids, killed, files }, killed };
 }
 
