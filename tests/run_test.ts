@@ -1,7 +1,7 @@
 /** `tombstone run`: a server for the time of one test command. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists, fixture, freePort, isRunning, ROOT, Sandbox, until } from "./support/sandbox.ts";
-import { installed } from "./support/servers.ts";
+import { installed, isInstalled } from "./support/servers.ts";
 
 const SERVE = `node ${ROOT}/tests/fixtures/server.js`;
 const run = (
@@ -285,4 +285,19 @@ Deno.test("run --json: stdout is one document, the test's own output goes to std
     ["stopped", true, true, false, 6],
   );
   assertEquals(document.test.command, ["sh", "-c", "echo hello; exit 6"]);
+});
+
+Deno.test({
+  name:
+    "run asks a server that overwrites its environment to end at the end of the test, and takes it for none of the test's",
+  ignore: !isInstalled("redis-server"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const port = freePort();
+    const serve = `exec redis-server --port ${port} --bind 127.0.0.1 --save ''`;
+    const args = ["run", "web", "--port", String(port), "--serve", serve];
+    const { stopped, killed, test } = await sandbox.json([...args, "--", "sh", "-c", "sleep 0.2"]);
+    assertEquals([stopped, killed, test.ended], [true, [], []]);
+    assertEquals(sandbox.processes(), []);
+  },
 });

@@ -112,6 +112,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
       // Should this process be killed, what is left of the test command is found by the id of the run.
       env: isMarked ? { ...env, [ATTEMPT_VARIABLE]: owner.id } : env,
       roots: {
+        of: "command",
         dir: mine.dir,
         attempts: isMarked ? [owner.id] : [],
         spare: mine.begun.info.spare,

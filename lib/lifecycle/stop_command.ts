@@ -85,6 +85,7 @@ export async function endStopCommands(dir: NodeDir, info: NodeInfo, teller: Tell
     attempts: [info.attempt],
     processes: [],
     spare: info.spare,
+    of: "command",
     variable: STOP_VARIABLE,
   }, { main: null, signal: "SIGTERM", graceMs: LAST_WORDS });
   if (pids.length > 0) teller.note(`ended what a stop command had left: pid ${pids.join(", ")}`);

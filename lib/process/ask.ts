@@ -15,6 +15,12 @@ const PATIENCE_WITH_COMMAND = 2 / 3;
 /** Longest such time where the platform does not tell who has been asked, in milliseconds. */
 const PATIENCE_IN_THE_DARK = 1000;
 
+/**
+ * The same for what a shell without a trap has left, in milliseconds: whoever passes a signal on to its shell ends that,
+ * and mostly nobody else (`npm run dev`).
+ */
+const PATIENCE_BELOW_SHELL = 500;
+
 /** After this, a shell has run its trap, unless it waits for a foreground child; and a signal has been taken; milliseconds. */
 const SHELL_TIME = 30;
 const TAKING_TIME = 100;
@@ -57,6 +63,8 @@ export class Asker {
   readonly #before = new Map<string, SignalState | null>();
   /** Those that somebody may have asked who is not this process. */
   readonly #covered = new Set<string>();
+  /** Those whose parent was a shell that only dies of a signal. */
+  readonly #belowShell = new Set<string>();
   #isFirst = true;
   #byCommand: Promise<void> | null = null;
   #orphanedAt: number | null = null;
@@ -74,9 +82,14 @@ export class Asker {
   /** Asks those of the tree whose turn it is. */
   turn(tree: ProcessRow[]): void {
     const { ask, signal: name, graceMs } = this.#asking;
+    const rows = new Map(tree.map((row) => [row.pid, row]));
     for (const row of tree) {
       const key = keyOf(row);
       if (!this.#before.has(key)) this.#before.set(key, this.#isFirst ? platform.signalState(row.pid) : null);
+    }
+    for (const row of this.#isFirst ? tree : []) {
+      const parent = rows.get(row.ppid);
+      if (parent !== undefined && isShell(parent) && !this.#mayPassOn(parent)) this.#belowShell.add(keyOf(row));
     }
     this.#isFirst = false;
     const main = this.main;
@@ -86,7 +99,6 @@ export class Asker {
     const patience = graceMs * (ask === undefined ? PATIENCE : PATIENCE_WITH_COMMAND);
     const isLate = performance.now() - this.#begun >= patience;
     if (isLate && main !== null) this.#send(main, name);
-    const rows = new Map(tree.map((row) => [row.pid, row]));
     for (const row of tree) {
       if (row.pid !== main?.pid && (isLate || this.#isDue(row, rows, main))) this.#send(row, "SIGTERM");
     }
@@ -105,7 +117,9 @@ export class Asker {
     const now = platform.signalState(row.pid);
     if (guardian === null) {
       if (!this.#covered.has(keyOf(row))) return true;
-      if (now === null) return performance.now() - (this.#orphanedAt ?? this.#begun) >= PATIENCE_IN_THE_DARK;
+      const orphanedFor = performance.now() - (this.#orphanedAt ?? this.#begun);
+      if (now === null) return orphanedFor >= PATIENCE_IN_THE_DARK;
+      if (this.#belowShell.has(keyOf(row)) && orphanedFor >= PATIENCE_BELOW_SHELL) return true;
       return this.#cannotHaveBeenAsked(row, now);
     }
     if (this.#mayPassOn(guardian)) this.#covered.add(keyOf(row));

@@ -20,6 +20,8 @@ export interface Roots {
   processes: Identity[];
   /** Names of processes to leave alone, besides `epmd`. */
   spare: string[];
+  /** Whose processes are meant: the node's, the default, or those of a command beside its server, which keeps the log. */
+  of?: "node" | "command";
   /** Variable that names the attempt; default {@linkcode ATTEMPT_VARIABLE}. */
   variable?: string;
   /** Who was proven by earlier looks; each look adds to it. */
@@ -107,8 +109,8 @@ function treeAmong(all: ProcessWithVariable[], roots: Roots, proofs: "all" | "qu
     ALWAYS_SPARED.includes(row.name) || roots.spare.includes(row.name) || (row.value !== null && !holdsOurs(row));
 
   const isLog = (path: string) => isLogOf(roots.dir, path);
-  // The log tells who is the node's. It does not tell who has another variable: a stop command is not its server.
-  const isOfNode = roots.variable === undefined && proofs === "all";
+  // The log tells who is the node's: its server is not what a test command or a stop command has left.
+  const isOfNode = roots.of !== "command" && proofs === "all";
   const keepsLog = ({ pid, value }: ProcessWithVariable) =>
     isOfNode && value === null && platform.writesAt(pid, LOG_DESCRIPTOR, isLog);
   const members = new Map<number, ProcessRow>();
