@@ -42,6 +42,9 @@ export const ATTEMPT_VARIABLE = "TOMBSTONE_ATTEMPT";
  */
 export const LOG_DESCRIPTOR = 9;
 
+/** More processes than can be looked at, one by one, in the time of a question to the kernel. */
+const MANY = 100;
+
 /** Variable by which a process shows which node it belongs to, by the node's directory. */
 export const NODE_DIR_VARIABLE = "TOMBSTONE_NODE_DIR";
 
@@ -111,8 +114,10 @@ function treeAmong(all: ProcessWithVariable[], roots: Roots, proofs: "all" | "qu
   const isLog = (path: string) => isLogOf(roots.dir, path);
   // The log tells who is the node's: its server is not what a test command or a stop command has left.
   const isOfNode = roots.of !== "command" && proofs === "all";
+  // Of many, nobody has to be looked at where the kernel says that nobody has the log open.
+  const isKept = isOfNode && (rows.length < MANY || platform.hasWriter(roots.dir.log) !== false);
   const keepsLog = ({ pid, value }: ProcessWithVariable) =>
-    isOfNode && value === null && platform.writesAt(pid, LOG_DESCRIPTOR, isLog);
+    isKept && value === null && platform.writesAt(pid, LOG_DESCRIPTOR, isLog);
   const members = new Map<number, ProcessRow>();
   const own = new Set<number>(); // those with a proof of their own
   const add = (row: ProcessWithVariable) => {
