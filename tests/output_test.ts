@@ -173,3 +173,15 @@ print(size, child.wait())
     }
   },
 });
+
+Deno.test("logs in a step of GitHub Actions holds no command for the runner; a file gets the bytes as they are", async () => {
+  await using sandbox = await Sandbox.create();
+  const said = ["::error::mine", "  ::warning::", "a ::b", "##[group]x", "end"];
+  const script = `printf '%s\\n' ${said.map(sandbox.quote).join(" ")}; exec sleep 600`;
+  await sandbox.json(["start", "web", "--log", "^end", "--", "sh", "-c", script]);
+  const env = { GITHUB_ACTIONS: "true" };
+  const { stdout } = await sandbox.run(["logs", "web"], { env });
+  assertEquals(stdout, [": :error::mine", "  : :warning::", "a ::b", "# #[group]x", "end", ""].join("\n"));
+  await sandbox.shell(`${sandbox.commandLine(["logs", "web"])} >copy`, { env });
+  assertEquals(Deno.readTextFileSync(`${sandbox.project}/copy`), [...said, ""].join("\n"));
+});

@@ -1,4 +1,5 @@
 /** The parts that can be tested without a process. */
+import { JobText } from "../lib/output/clean.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/config/values.ts";
 import { duration, size, StatusTable } from "../lib/commands/render.ts";
@@ -255,4 +256,18 @@ Deno.test("durations for people, and tables that line up", () => {
     "2000 TB",
   ]);
   assertEquals(new StatusTable([], "node", PLAIN).head(), "NODE  STATE  PID  ADDRESS  UPTIME  LOG");
+});
+
+Deno.test("a command for a CI runner is taken out of a text that comes in pieces, wherever they end", () => {
+  const text = "::a::\nb:: c\n  ::d\n##[e]\nf";
+  const bytes = new TextEncoder().encode(text);
+  for (let size = 1; size <= bytes.length; size++) {
+    const job = new JobText();
+    let got = "";
+    for (let at = 0; at < bytes.length; at += size) {
+      got += new TextDecoder().decode(job.clean(bytes.subarray(at, at + size)));
+    }
+    assert(!/^\s*::|##\[/m.test(got), `pieces of ${size}: ${got}`);
+    assertEquals(got.replaceAll(" ", ""), text.replaceAll(" ", ""), `pieces of ${size}`);
+  }
 });

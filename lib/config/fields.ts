@@ -73,7 +73,9 @@ const isTexts = (value: unknown) => Array.isArray(value) && value.every(isText);
 const isNumber = (value: unknown) => typeof value === "number" && value >= 0;
 const isPlain = (value: unknown) =>
   typeof value === "object" && value !== null && !Array.isArray(value) &&
-  Object.values(value).every((one) => ["string", "number", "boolean"].includes(typeof one));
+  Object.entries(value).every(([name, one]) =>
+    name !== "" && !/[=\0]/.test(name) && ["string", "number", "boolean"].includes(typeof one)
+  );
 
 /** What a value of each form must be, and how a refusal says so. */
 export const FORMS: Record<FieldType, { is: (value: unknown) => boolean; wanted: string; example: string }> = {
@@ -91,7 +93,7 @@ export const FORMS: Record<FieldType, { is: (value: unknown) => boolean; wanted:
     wanted: 'a size such as "50MB" (a number is bytes)',
     example: '"50MB"',
   },
-  variables: { is: isPlain, wanted: "an object of texts", example: '{ "NAME": "value" }' },
+  variables: { is: isPlain, wanted: "an object of texts, by names without =", example: '{ "NAME": "value" }' },
   names: { is: isTexts, wanted: "a list of nodes", example: '["db"]' },
   command: {
     is: (value) => isText(value) || (Array.isArray(value) && isText(value[0]) && value.every(isArgument)),

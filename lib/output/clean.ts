@@ -98,3 +98,36 @@ export class TerminalText {
     return this.#encoder.encode(cleaned);
   }
 }
+
+/** Longest beginning of a line that is remembered until its end comes, in characters. */
+const LONGEST_BEGINNING = 4096;
+
+/**
+ * The output of a server in the log of a CI job: as it is, but for what a runner would take for a command. It comes in
+ * pieces, which may end anywhere.
+ */
+export class JobText {
+  readonly #decoder = new TextDecoder();
+  readonly #encoder = new TextEncoder();
+  /** What has come of the last line, and what has been given of it. */
+  #line = "";
+  #given = "";
+
+  /** The next piece, without commands. */
+  clean(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+    const lines = this.#decoder.decode(bytes, { stream: true }).split("\n");
+    return this.#encoder.encode(
+      lines.map((text, at) => {
+        if (at > 0) [this.#line, this.#given] = ["", ""];
+        // Far from its beginning, only what stands anywhere in a line can be a command.
+        if (this.#line.length > LONGEST_BEGINNING) return withoutCommand(`.${text}`).slice(1);
+        this.#line += text;
+        const whole = withoutCommand(this.#line);
+        // Of a command that the end of a piece has cut in two, the first part has been given already.
+        const more = whole.startsWith(this.#given) ? whole.slice(this.#given.length) : ` ${text}`;
+        this.#given = whole;
+        return more;
+      }).join("\n"),
+    );
+  }
+}

@@ -10,12 +10,12 @@ import type { Step } from "../lifecycle/step.ts";
 import type { Teller, Waiting } from "../lifecycle/teller.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { cleanLine, TerminalText } from "./clean.ts";
+import { cleanLine, JobText, TerminalText } from "./clean.ts";
 import { annotation, isGithub, writeOutputs } from "./github.ts";
 import { type Paint, paintFor, PLAIN } from "./paint.ts";
 import { Line, plainLines, SILENT } from "./progress.ts";
 import { Trace } from "./trace.ts";
-import { write } from "./write.ts";
+import { isFile, write } from "./write.ts";
 
 /** How much to print, and in which form. */
 export interface OutputMode {
@@ -64,10 +64,11 @@ export class Output implements Teller {
     return cleanLine(line, this.paint === PLAIN ? "drop" : "keep");
   }
 
-  /** What makes the output of a server, which comes in pieces, fit for stdout: a terminal is not steered by it. */
+  /** What makes the output of a server, which comes in pieces, fit for stdout: it steers no terminal, and no CI runner. */
   cleaner(): (bytes: Uint8Array) => Uint8Array {
-    if (!Deno.stdout.isTerminal()) return (bytes) => bytes;
-    const text = new TerminalText();
+    const isTerminal = Deno.stdout.isTerminal();
+    if (!isTerminal && (!isGithub() || isFile())) return (bytes) => bytes;
+    const text = isTerminal ? new TerminalText() : new JobText();
     return (bytes) => text.clean(bytes);
   }
 

@@ -46,3 +46,13 @@ export function write(stream: Writer, text: string | Uint8Array): "written" | "c
 function pause(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
+
+/** Whether stdout goes into a file, which no terminal and no runner reads as it comes. */
+export function isFile(): boolean {
+  try {
+    return Deno.statSync("/dev/stdout").isFile;
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof TypeError)) return false; // closed, or no such device here
+    throw error;
+  }
+}
