@@ -13,9 +13,14 @@ const SYSTEM = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/
 /** PATH for everything that is tried. */
 export const PATH = [...new Set([...(Deno.env.get("PATH") ?? "").split(":"), ...SYSTEM])].join(":");
 
-/** Where servers are installed and tried, unless `--cache` says otherwise. */
+/**
+ * Where servers are installed and tried, unless `--cache` says otherwise. Those of root are often run as another user, who
+ * may not look into root's home.
+ */
 export function defaultCache(): string {
-  const cache = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
+  const cache = Deno.uid() === 0
+    ? "/var/cache"
+    : Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
   return Deno.env.get("TOMBSTONE_SERVERS_CACHE") || `${cache}/tombstone-servers`;
 }
 
