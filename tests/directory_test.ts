@@ -1,7 +1,7 @@
 /** Nodes whose directory is deleted, and commands in a directory that is. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { isInstalled } from "./support/servers.ts";
-import { COMMAND, type Document, fixture, isRunning, type Ran, ROOT, Sandbox } from "./support/sandbox.ts";
+import { COMMAND, type Document, fixture, isRunning, type Ran, ROOT, Sandbox, until } from "./support/sandbox.ts";
 
 /** The command, where it is the sources: with the flags that they are run with. */
 const FLAGS = COMMAND.at(-1)!.endsWith("/main.ts") ? COMMAND.slice(0, -1) : null;
@@ -120,6 +120,7 @@ Deno.test("what may not be mounted, or cannot be looked at, is not called gone",
   assertEquals(await goneAfter(`rm ${mount}/shop; ln -s nowhere ${mount}/shop`), false);
   // The server does not run, so nobody is witness that the directory was deleted, and not its file system taken away.
   Deno.kill(pid, "SIGKILL");
+  await until("the server is gone", () => !isRunning(pid));
   assertEquals(await goneAfter(`rm ${mount}/shop; mv ${mount}/moved ${sandbox.root}/moved`), false, "an empty parent");
   assertEquals(await goneAfter(`rmdir ${mount}`), false, "no parent");
   assertEquals(await goneAfter(`touch ${mount}`), false, "no directory as its parent");
@@ -136,6 +137,7 @@ Deno.test("a project that was only seen in another mount namespace is not called
   const { workspace, pid, dir } = await startIn(sandbox, tree);
   await startIn(sandbox, `${sandbox.root}/trees/b`);
   Deno.kill(pid, "SIGKILL");
+  await until("the server is gone", () => !isRunning(pid));
   Deno.removeSync(tree, { recursive: true });
   const gone = async () =>
     (await sandbox.json(["status", "web", "--workspace", workspace], { code: 1 })).directory_gone;

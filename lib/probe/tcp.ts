@@ -4,6 +4,7 @@
  * @module
  */
 import { platform } from "../os/platform.ts";
+import { sleep } from "../os/sleep.ts";
 import type { ListenerRow } from "../os/types.ts";
 import { lookForTree } from "../process/tree.ts";
 import type { Probe } from "../state/probes.ts";
@@ -67,7 +68,8 @@ export async function checkTcp(spot: Spot, subject: Subject, contact: Contact): 
     if (contact === "look") return passed(spot, address, null);
     const asks = contact === "ask" && !(await speaksOtherwise(sockets, subject));
     const answer = await connectTo(address, port, asks ? "ask" : "connect");
-    // Some try out whether a port is free, on addresses that they will not stay on.
+    // Some try out whether a port is free, on addresses that they will not stay on. One that answers nothing may be doing so.
+    if (typeof answer !== "string" && asks && host === null && answer.protocol === null) await sleep(TRIAL);
     if (typeof answer !== "string" && await stillListen(sockets)) return passed(spot, address, answer.protocol);
   }
   return foreign ?? (isThere ? wait : elsewhere(spot, rows));
@@ -77,6 +79,9 @@ async function stillListen(sockets: ListenerRow[]): Promise<boolean> {
   const now = new Set((await platform.listeners!.list()).map(({ inode }) => inode));
   return sockets.every(({ inode }) => now.has(inode));
 }
+
+/** How long a server may listen on an address that it only tries, in milliseconds. */
+const TRIAL = 30;
 
 /** Servers that are known to speak no HTTP, and write a line into their log when they are spoken to in it. */
 const OTHERS = /^(postgres|postmaster|mysqld|mariadbd|redis-server|valkey-server|memcached|mosquitto|mongod)/;
