@@ -28,17 +28,25 @@ Deno.test("a server whose first process exits with 0 is the process that it leav
   sandbox.assertBystanders();
 });
 
-Deno.test("a start of such a server that is killed at any step is made good by the next one", async () => {
-  await using sandbox = await Sandbox.create();
-  const args = ["start", "web", "--port", String(freePort()), "--", ...fixture(`daemon=${sandbox.project}/own.pid`)];
-  for (const step of ["spawned", "waiting", "port-written", "committed", "launch-removed", "tombstone-removed"]) {
-    const { signal } = await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: step } }).output();
+/** Steps of a start from the spawn on, at which it can be killed. */
+const STEPS = ["spawned", "waiting", "port-written", "committed", "launch-removed"];
+
+/** Kills a start at each of these steps; the next one must make it good. */
+async function surviveKills(sandbox: Sandbox, start: string[], steps: string[]): Promise<void> {
+  for (const step of steps) {
+    const { signal } = await sandbox.spawn(start, { env: { TOMBSTONE_KILL_AT: step } }).output();
     assertEquals(signal, "SIGKILL", step);
-    await sandbox.json(args);
+    await sandbox.json(start);
     await sandbox.assertOneServer("web");
     await sandbox.json(["stop", "web"]);
     assertEquals(sandbox.processes(), [], step);
   }
+}
+
+Deno.test("a start of such a server that is killed at any step is made good by the next one", async () => {
+  await using sandbox = await Sandbox.create();
+  const args = ["start", "web", "--port", String(freePort()), "--", ...fixture(`daemon=${sandbox.project}/own.pid`)];
+  await surviveKills(sandbox, args, [...STEPS, "tombstone-removed"]);
 });
 
 Deno.test("a first process that exits with 0 and leaves nobody, or with another code, has ended, which is told at once", async () => {
@@ -130,14 +138,12 @@ Deno.test({
     const port = freePort();
     const redis = ["redis-server", "--daemonize", "yes", "--port", String(port), "--bind", "127.0.0.1", "--save", ""];
     const args = ["start", "web", "--port", String(port), "--", ...redis, "--dir", sandbox.project];
-    for (const step of ["spawned", "waiting", "port-written", "committed", "launch-removed"]) {
-      const { signal } = await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: step } }).output();
-      assertEquals(signal, "SIGKILL", step);
-      await sandbox.json(args);
-      await sandbox.assertOneServer("web");
-      await sandbox.json(["stop", "web"]);
-      assertEquals(sandbox.processes(), [], step);
-    }
+    await surviveKills(sandbox, args, STEPS);
+    const { pid } = await sandbox.json(args);
+    Deno.kill(pid, "SIGKILL");
+    await until("redis is gone", () => !isRunning(pid));
+    assertEquals((await sandbox.json(args)).recovered.reason, "died");
+    await sandbox.assertOneServer("web");
     sandbox.assertBystanders();
   },
 });
