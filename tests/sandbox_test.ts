@@ -286,15 +286,21 @@ Deno.test({
   },
 });
 
+/** Kills a start in a sandbox once its server runs there; resolves to the start's words. */
+async function interruptIn(home: Jail, sandbox: Sandbox): Promise<string[]> {
+  const start = startOf(freePort());
+  assertEquals((await home.run(`TOMBSTONE_KILL_AT=waiting ${sandbox.commandLine(start)}`)).code, 137);
+  await until("the server runs", () => sandbox.serversOf("web").length === 1);
+  return start;
+}
+
 Deno.test({
   name: "a start that was interrupted in a sandbox that goes on is not taken over from another one",
   ignore: anyWay === undefined,
   async fn() {
     await using sandbox = await Sandbox.create();
     await using home = new Jail(sandbox, anyWay!);
-    const start = startOf(freePort());
-    assertEquals((await home.run(`TOMBSTONE_KILL_AT=waiting ${sandbox.commandLine(start)}`)).code, 137);
-    await until("the server runs", () => sandbox.serversOf("web").length === 1);
+    const start = await interruptIn(home, sandbox);
     await using other = new Jail(sandbox, anyWay!);
     for (const command of [["stop", "web"], ["sweep", "web"], start]) {
       assertEquals((await other.json(command, { code: 4 })).error.kind, "foreign-state");
@@ -338,9 +344,7 @@ Deno.test({
   async fn() {
     await using sandbox = await Sandbox.create();
     await using home = new Jail(sandbox, anyWay!);
-    const start = startOf(freePort());
-    assertEquals((await home.run(`TOMBSTONE_KILL_AT=waiting ${sandbox.commandLine(start)}`)).code, 137);
-    await until("the server runs", () => sandbox.serversOf("web").length === 1);
+    const start = await interruptIn(home, sandbox);
     const starting = `${sandbox.nodeDir("web")}/starting`;
     const { pid_namespace, network_namespace, ...rest } = JSON.parse(Deno.readTextFileSync(starting));
     await using other = new Jail(sandbox, anyWay!);
