@@ -1,11 +1,11 @@
 /** The right address: IPv4 or IPv6, of several ports the one that is meant, and what it speaks. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { nameOf, toolPorts } from "../lib/probe/own_ports.ts";
+import { nameOf, toolPorts } from "../lib/process/own_ports.ts";
 import { accepts, COMMAND, type Document, fixture, freePort, Sandbox, until } from "./support/sandbox.ts";
 import { canUnshare } from "./support/namespace.ts";
 import { installed } from "./support/servers.ts";
-import { chooseFreePort } from "../lib/probe/free_port.ts";
-import { protocolOf } from "../lib/probe/protocol.ts";
+import { chooseFreePort } from "../lib/process/free_port.ts";
+import { protocolOf } from "../lib/readiness/protocol.ts";
 
 /** JavaScript for `node -e`: HTTP on these ports, one after another, with this pause between them. */
 function listening(ports: number[], { pause = 0, host = "127.0.0.1", status = [200] } = {}): string[] {

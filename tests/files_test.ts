@@ -1,8 +1,8 @@
 /** Files that somebody else has touched: whatever stands in a runtime file's place, no command falls over it. */
 import { assert, assertEquals } from "@std/assert";
-import { collectEvidence, judge } from "../lib/lifecycle/judge.ts";
-import { rootsOf } from "../lib/lifecycle/roots.ts";
-import { inspect } from "../lib/lifecycle/inspect.ts";
+import { collectEvidence, judge } from "../lib/engine/state.ts";
+import { rootsOf } from "../lib/engine/roots.ts";
+import { inspect } from "../lib/engine/report.ts";
 import { findTree } from "../lib/process/tree.ts";
 import { type NodeDir, nodeDir } from "../lib/state/node_dir.ts";
 import { type Document, exists, isRunning, Sandbox, until } from "./support/sandbox.ts";

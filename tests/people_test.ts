@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { COMMANDS } from "../lib/cli/table.ts";
 import { fixture, forgeNode, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
-import { plainLines } from "../lib/output/progress.ts";
+import { plainLines } from "../lib/cli/progress.ts";
 
 const hasScript = installed("script", "bsdutils");
 

@@ -1,22 +1,22 @@
 /** The parts that can be tested without a process. */
-import { JobText } from "../lib/output/clean.ts";
+import { JobText } from "../lib/cli/clean.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/config/values.ts";
-import { duration, size, StatusTable } from "../lib/commands/render.ts";
-import { PLAIN } from "../lib/output/paint.ts";
+import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/spec/values.ts";
+import { duration, size, StatusTable } from "../lib/cli/render.ts";
+import { PLAIN } from "../lib/cli/paint.ts";
 import { EXIT, TombstoneError } from "../lib/errors.ts";
 import { readListeners } from "../lib/os/linux.ts";
 import { parseStat } from "../lib/os/proc.ts";
 import { queryListeners } from "../lib/os/sock_diag.ts";
 import { isAlive } from "../lib/os/platform.ts";
 import { parseListeners } from "../lib/os/socket_table.ts";
-import { chooseFreePort } from "../lib/probe/free_port.ts";
-import { describeOwner, listenersFor } from "../lib/probe/listener.ts";
+import { chooseFreePort } from "../lib/process/free_port.ts";
+import { describeOwner, listenersFor } from "../lib/process/listeners.ts";
 import { linesFrom } from "../lib/state/log_reader.ts";
-import { DEFAULTS, readSettings } from "../lib/state/settings.ts";
-import { strayHint } from "../lib/lifecycle/stray.ts";
+import { DEFAULTS, readSettings } from "../lib/spec/recorded_settings.ts";
+import { strayHint } from "../lib/engine/stray.ts";
 import { findProject } from "../lib/state/workspace.ts";
-import { exitCodeOf } from "../lib/commands/status.ts";
+import { exitCodeOf } from "../lib/cli/commands/status.ts";
 import { VERSION } from "../lib/version.ts";
 import { freePort, ROOT } from "./support/sandbox.ts";
 

@@ -1,11 +1,11 @@
 /** Waiting: what it costs those who are waited for and this process itself. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { cutShort, Latch } from "../lib/os/latch.ts";
-import type { Subject } from "../lib/probe/probe.ts";
-import { isCheap, weigh } from "../lib/probe/pattern.ts";
-import { Readiness } from "../lib/probe/wait.ts";
+import type { Subject } from "../lib/readiness/types.ts";
+import { isCheap, weigh } from "../lib/readiness/pattern.ts";
+import { Readiness } from "../lib/readiness/wait.ts";
 import { nodeDir } from "../lib/state/node_dir.ts";
-import type { Probe } from "../lib/state/probes.ts";
+import type { Probe } from "../lib/spec/probes.ts";
 import { ROOT } from "./support/sandbox.ts";
 
 Deno.test("a node that is looked at again and again is asked at one pace, which outlives the single look", async () => {

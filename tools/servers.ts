@@ -8,7 +8,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { parseCount } from "../lib/config/values.ts";
+import { parseCount } from "../lib/spec/values.ts";
 import { choose, SERVERS } from "./servers/catalogue.ts";
 import { defaultCache, install, versionOf } from "./servers/install.ts";
 import { randomFrom } from "../tests/support/soak.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { parseCount } from "../lib/config/values.ts";
+import { parseCount } from "../lib/spec/values.ts";
 import { chooseServer } from "../tests/support/servers.ts";
 import { soak } from "../tests/support/soak.ts";
 

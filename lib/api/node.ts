@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { inspect, type NodeReport } from "../lifecycle/inspect.ts";
-import { reportOfInfo } from "../lifecycle/inspect.ts";
-import { tellKilled } from "../lifecycle/leftovers.ts";
-import type { Recovered } from "../lifecycle/recover.ts";
-import type { Started } from "../lifecycle/request.ts";
-import { stop } from "../lifecycle/stop.ts";
+import { inspect, type NodeReport } from "../engine/report.ts";
+import { reportOfInfo } from "../engine/report.ts";
+import { tellKilled } from "../engine/leftovers.ts";
+import type { Recovered } from "../engine/recover.ts";
+import type { Started } from "../engine/request.ts";
+import { stop } from "../engine/stop.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { Found } from "./where.ts";
 

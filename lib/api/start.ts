@@ -4,13 +4,13 @@
  * @module
  */
 import { currentDirectory, variableText } from "../os/surroundings.ts";
-import { readDescription } from "../config/description.ts";
-import type { Duration, Texts } from "../config/fields.ts";
-import { settingsFrom } from "../config/settings.ts";
+import { readDescription } from "../spec/description.ts";
+import type { Duration, Texts } from "../spec/fields.ts";
+import { settingsFrom } from "../spec/settings.ts";
 import { TombstoneError } from "../errors.ts";
-import { start as startNode } from "../lifecycle/start.ts";
+import { start as startNode } from "../engine/start.ts";
 import { breathe } from "../os/thread.ts";
-import { requireExecutable } from "../process/resolve_command.ts";
+import { requireExecutable } from "../process/executable.ts";
 import { nodeNameOf } from "../state/workspace.ts";
 import { Node } from "./node.ts";
 import { find, type Where } from "./where.ts";

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { parseDuration, parseName } from "../config/values.ts";
-import type { Duration } from "../config/fields.ts";
-import { isKnown } from "../lifecycle/judge.ts";
-import { inspect, type NodeReport } from "../lifecycle/inspect.ts";
-import { stop as stopNode } from "../lifecycle/stop.ts";
-import type { Teller } from "../lifecycle/teller.ts";
+import { parseDuration, parseName } from "../spec/values.ts";
+import type { Duration } from "../spec/fields.ts";
+import { isKnown } from "../engine/state.ts";
+import { inspect, type NodeReport } from "../engine/report.ts";
+import { stop as stopNode } from "../engine/stop.ts";
+import type { Teller } from "../engine/reporter.ts";
 import { type NodeDir, nodeDir } from "../state/node_dir.ts";
 import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { currentWorkspace, type Workspace } from "../state/workspace.ts";

@@ -4,12 +4,12 @@
  * @module
  */
 import { currentDirectory } from "../os/surroundings.ts";
-import type { Output } from "../output/output.ts";
+import type { Output } from "./output.ts";
 import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { type NodeDir, nodeDir } from "../state/node_dir.ts";
 import { currentWorkspace, nodeNameOf, type Workspace } from "../state/workspace.ts";
-import type { Flags, Source } from "../config/source.ts";
-import { parseDuration } from "../config/values.ts";
+import type { Flags, Source } from "../spec/source.ts";
+import { parseDuration } from "../spec/values.ts";
 
 /** What a command is called with. */
 export class Call {

@@ -6,7 +6,7 @@
 import { ownThread } from "../os/thread.ts";
 import { requireText } from "../os/surroundings.ts";
 import { EXIT, systemError, TombstoneError } from "../errors.ts";
-import { Output, outputMode } from "../output/output.ts";
+import { Output, outputMode } from "./output.ts";
 import { VERSION } from "../version.ts";
 import { Call, type Result } from "./call.ts";
 import { findCommand, parse } from "./parse.ts";

@@ -5,10 +5,10 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { usageError } from "../errors.ts";
-import { nearest } from "../config/nearest.ts";
-import type { Flags } from "../config/source.ts";
+import { nearest } from "../spec/nearest.ts";
+import type { Flags } from "../spec/source.ts";
 import { type Command, COMMANDS, COMMON_FLAGS, type Flag } from "./table.ts";
-import { parseName } from "../config/values.ts";
+import { parseName } from "../spec/values.ts";
 
 /** A parsed command line. */
 export interface Parsed {

@@ -59,7 +59,7 @@ export const COMMANDS: Command[] = [
     nodes: "many",
     takesCommand: true,
     flags: START_FLAGS,
-    load: () => import("../commands/start.ts"),
+    load: () => import("./commands/start.ts"),
   },
   {
     name: "stop",
@@ -68,7 +68,7 @@ export const COMMANDS: Command[] = [
     nodes: "many",
     takesCommand: false,
     flags: [{ name: "all", summary: "every node of this workspace" }, LOCK_TIMEOUT, FORCE],
-    load: () => import("../commands/stop.ts"),
+    load: () => import("./commands/stop.ts"),
   },
   {
     name: "restart",
@@ -82,7 +82,7 @@ export const COMMANDS: Command[] = [
       LOCK_TIMEOUT,
       FORCE,
     ],
-    load: () => import("../commands/restart.ts"),
+    load: () => import("./commands/restart.ts"),
   },
   {
     name: "status",
@@ -91,7 +91,7 @@ export const COMMANDS: Command[] = [
     nodes: "one",
     takesCommand: false,
     flags: [{ name: "all", summary: "every node of every workspace" }],
-    load: () => import("../commands/status.ts"),
+    load: () => import("./commands/status.ts"),
   },
   {
     name: "list",
@@ -100,7 +100,7 @@ export const COMMANDS: Command[] = [
     nodes: "none",
     takesCommand: false,
     flags: [],
-    load: () => import("../commands/list.ts"),
+    load: () => import("./commands/list.ts"),
   },
   {
     name: "logs",
@@ -113,7 +113,7 @@ export const COMMANDS: Command[] = [
       { name: "lines", short: "n", value: "N", summary: "only the last N lines" },
       { name: "previous", summary: "the log of the start before this one" },
     ],
-    load: () => import("../commands/logs.ts"),
+    load: () => import("./commands/logs.ts"),
   },
   {
     name: "wait",
@@ -122,7 +122,7 @@ export const COMMANDS: Command[] = [
     nodes: "one",
     takesCommand: false,
     flags: [{ name: "timeout", value: "TIME", summary: "give up after this time (60s)" }],
-    load: () => import("../commands/wait.ts"),
+    load: () => import("./commands/wait.ts"),
   },
   {
     name: "run",
@@ -135,7 +135,7 @@ export const COMMANDS: Command[] = [
       { name: "fail-fast", summary: "end the test command when the server dies (exit code 1)" },
       ...START_FLAGS,
     ],
-    load: () => import("../commands/run.ts"),
+    load: () => import("./commands/run.ts"),
   },
   {
     name: "sweep",
@@ -149,7 +149,7 @@ export const COMMANDS: Command[] = [
       LOCK_TIMEOUT,
       FORCE,
     ],
-    load: () => import("../commands/sweep.ts"),
+    load: () => import("./commands/sweep.ts"),
   },
   {
     name: "init",
@@ -158,7 +158,7 @@ export const COMMANDS: Command[] = [
     nodes: "none",
     takesCommand: false,
     flags: [],
-    load: () => import("../commands/init.ts"),
+    load: () => import("./commands/init.ts"),
   },
   {
     name: "export",
@@ -171,7 +171,7 @@ export const COMMANDS: Command[] = [
       { name: "output", short: "o", value: "DIR", summary: "write the files there instead of to stdout" },
       { name: "image", value: "IMAGE", summary: "container image for compose and kubernetes" },
     ],
-    load: () => import("../commands/export.ts"),
+    load: () => import("./commands/export.ts"),
   },
   {
     name: "doctor",
@@ -180,7 +180,7 @@ export const COMMANDS: Command[] = [
     nodes: "none",
     takesCommand: false,
     flags: [],
-    load: () => import("../commands/doctor.ts"),
+    load: () => import("./commands/doctor.ts"),
   },
   {
     name: "completions",
@@ -189,6 +189,6 @@ export const COMMANDS: Command[] = [
     nodes: ["bash", "zsh", "fish", "nodes"],
     takesCommand: false,
     flags: [],
-    load: () => import("../commands/completions.ts"),
+    load: () => import("./commands/completions.ts"),
   },
 ];

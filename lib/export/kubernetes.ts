@@ -4,7 +4,7 @@
  * @module
  */
 import { stringify } from "@std/yaml/stringify";
-import type { Probe } from "../state/probes.ts";
+import type { Probe } from "../spec/probes.ts";
 import {
   commandOf,
   comment,

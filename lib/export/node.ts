@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Probe } from "../state/probes.ts";
-import { DEFAULTS, type Settings } from "../state/settings.ts";
+import type { Probe } from "../spec/probes.ts";
+import { DEFAULTS, type Settings } from "../spec/recorded_settings.ts";
 
 /** A node to hand over. */
 export interface ExportedNode {

@@ -20,7 +20,7 @@ import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { parseSignalState } from "./signal_state.ts";
 import { LOOK_PAUSE, signalByNumber } from "./ps.ts";
-import { sleep } from "./sleep.ts";
+import { sleep } from "../timers.ts";
 import { atOnce, inPieces } from "./thread.ts";
 import { queryListeners, queryUnixListeners } from "./sock_diag.ts";
 import { parseListeners, parseUnixListeners } from "./socket_table.ts";

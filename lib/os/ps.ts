@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { sleep } from "./sleep.ts";
+import { sleep } from "../timers.ts";
 import type { Identity, Platform, ProcessRow } from "./types.ts";
 
 const COLUMNS = "pid=,ppid=,pgid=,stat=,lstart=,comm=";

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { sleep } from "./sleep.ts";
+import { sleep } from "../timers.ts";
 
 let owner: "tool" | "program" = "program";
 

@@ -6,7 +6,7 @@
  */
 import { dirname } from "@std/path/posix/dirname";
 import { platform } from "../os/platform.ts";
-import { sleep } from "../os/sleep.ts";
+import { sleep } from "../timers.ts";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { removeFile } from "./durable.ts";
 import { requireOwnDirs } from "./trust.ts";

@@ -7,7 +7,7 @@
 import { errnoOf, stateError } from "../errors.ts";
 import { moveOver, removeFile } from "./durable.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
-import type { LogSettings } from "./settings.ts";
+import type { LogSettings } from "../spec/recorded_settings.ts";
 
 /**
  * Makes a new, empty `server.log` and numbers the earlier ones. The new file is made first: when the disk

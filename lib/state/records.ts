@@ -11,7 +11,7 @@ import type { NodeDir } from "./node_dir.ts";
 import { asAttempt, asNumber, asString, asStrings, type Fields, parseObject } from "./fields.ts";
 import { type Elsewhere, type Origin, readElsewhere, readOrigin } from "./origin.ts";
 import { readTree, treeFields } from "./tree_fields.ts";
-import { readSettings, type Settings } from "./settings.ts";
+import { readSettings, type Settings } from "../spec/recorded_settings.ts";
 
 /** Version of both formats. */
 export const SCHEMA = 1;

@@ -1,0 +1,83 @@
+/**
+ * `tombstone export`.
+ *
+ * @module
+ */
+import { currentDirectory, fromHere } from "../../os/surroundings.ts";
+import { basename } from "@std/path/posix/basename";
+import type { Call, Result } from "../call.ts";
+import { requireDescribed } from "../../spec/project_file.ts";
+import { inOrder } from "../../spec/order.ts";
+import { settingsFrom } from "../../spec/settings.ts";
+import { EXIT, stateError, TombstoneError, usageError } from "../../errors.ts";
+import { compose } from "../../export/compose.ts";
+import { kubernetes } from "../../export/kubernetes.ts";
+import type { ExportedFile, ExportedNode, ExportedProject } from "../../export/node.ts";
+import { systemd } from "../../export/systemd.ts";
+import { findProgram } from "../../process/executable.ts";
+import { projectOf } from "../members.ts";
+import { pathOf } from "./start.ts";
+
+/** Runs the command. */
+export async function run(call: Call): Promise<Result> {
+  const [engine, ...wanted] = call.nodes as [string, ...string[]];
+  const project = await exportedProject(call);
+  const names = inOrder(project.nodes, wanted.length === 0 ? project.nodes.keys() : wanted)
+    .filter((name) => wanted.length === 0 || wanted.includes(name));
+  const image = call.flags.text("image") ?? null;
+  if (image !== null && engine === "systemd") {
+    throw usageError(
+      "Cannot use --image with systemd: it runs programs, not images",
+      "tombstone export compose --image IMAGE",
+    );
+  }
+  const files = engine === "systemd"
+    ? systemd(project, names, (program, cwd) => findProgram(program, { cwd, path: pathOf({}) }) ?? program)
+    : engine === "compose"
+    ? compose(project, names, image)
+    : kubernetes(project, names, image);
+  const output = call.flags.text("output");
+  if (output !== undefined) return write(fromHere(output), files);
+  if (files.length > 1) {
+    throw usageError(
+      `Cannot print ${files.length} units: each is a file of its own`,
+      `tombstone export ${engine} --output DIR, or name one node: ${names.join(", ")}`,
+    );
+  }
+  const printed = files.map((file) => ({ ...file, path: null }));
+  return { exitCode: EXIT.ok, document: { files: printed }, lines: files[0]!.text.trimEnd().split("\n"), form: "file" };
+}
+
+async function exportedProject(call: Call): Promise<ExportedProject> {
+  const { project: dir } = await call.workspace();
+  const described = await projectOf(call);
+  if (dir === null) currentDirectory(); // it is gone, which throws
+  if (dir === null || described.size === 0) {
+    throw new TombstoneError(`Cannot export anything of "${dir}": no tombstone.json describes a node`, {
+      kind: "nothing-there",
+      hint: "tombstone init writes a first one",
+      exitCode: EXIT.nothing,
+    });
+  }
+  for (const name of call.nodes.slice(1)) await requireDescribed(described, name, "export");
+  const nodes = new Map<string, ExportedNode>();
+  for (const [name, { source, command, env, after }] of described) {
+    nodes.set(name, { name, settings: settingsFrom(source, command), env, after });
+  }
+  return { name: basename(dir), dir, nodes };
+}
+
+/** Never writes over anything. */
+function write(dir: string, files: ExportedFile[]): Result {
+  const written = files.map((file) => ({ ...file, path: `${dir}/${file.name}` }));
+  for (const { path, text } of written) {
+    try {
+      Deno.mkdirSync(dir, { recursive: true });
+      Deno.writeTextFileSync(path, text, { createNew: true });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("write", path, error, "elsewhere");
+      throw usageError(`Cannot write "${path}": it is there already`, "choose another directory with --output");
+    }
+  }
+  return { exitCode: EXIT.ok, document: { files: written }, lines: written.map(({ path }) => `wrote ${path}`) };
+}

@@ -1,0 +1,102 @@
+/**
+ * `tombstone init`.
+ *
+ * @module
+ */
+import { currentDirectory } from "../../os/surroundings.ts";
+import type { Call, Result } from "../call.ts";
+import { discover } from "../../spec/template.ts";
+import { EXIT, stateError, TombstoneError, usageError } from "../../errors.ts";
+import { lookAt } from "../../engine/look.ts";
+import { allNodes, type NodeDir, projectOf } from "../../state/node_dir.ts";
+import { isProject, PROJECT_FILE, type Workspace, workspaceIdOf } from "../../state/workspace.ts";
+import { VERSION } from "../../version.ts";
+
+/** Where editors find what may stand in the file. */
+const SCHEMA = `https://jsr.io/@tombstone/tombstone/${VERSION}/tombstone.schema.json`;
+
+/** Runs the command, in the current directory, which becomes a project by it. */
+export async function run(call: Call): Promise<Result> {
+  const dir = currentDirectory();
+  const { nodes, from } = discover((file) => readText(`${dir}/${file}`));
+  const names = Object.keys(nodes);
+  if (names.length === 0) {
+    throw new TombstoneError(
+      `Cannot make a ${PROJECT_FILE} for "${dir}": no Procfile, no package.json with a script "dev" or "start", no mix.exs`,
+      { kind: "nothing-there", hint: "tombstone start -- COMMAND needs no file", exitCode: EXIT.nothing },
+    );
+  }
+  const path = `${dir}/${PROJECT_FILE}`;
+  await requireUnmoved(call, dir, path);
+  writeNew(path, JSON.stringify({ $schema: SCHEMA, nodes }, null, 2) + "\n");
+  const lines = names.map((name) => `  ${name}: from ${from[name]}`);
+  return {
+    exitCode: EXIT.ok,
+    document: { file: path, nodes },
+    lines: [`wrote ${PROJECT_FILE}`, ...lines, "next: tombstone start"],
+  };
+}
+
+/** Nodes that run here belong to another workspace once this directory is a project: nobody would see them any more. */
+async function requireUnmoved(call: Call, dir: string, path: string): Promise<void> {
+  const state = call.findState();
+  if (state === null || call.flags.text("workspace") !== undefined) return;
+  const moved = await movedBy(Deno.realPathSync(dir), await call.workspace(), state);
+  const [first] = moved;
+  if (first === undefined) return;
+  const others = moved.filter(({ workspace }) => workspace === first.workspace).map(({ node }) => node);
+  const names = moved.map(({ workspace, node }) => `"${node}" of workspace "${workspace}"`).join(", ");
+  throw usageError(
+    `Cannot make "${path}": this directory would be a workspace of its own, and status here no longer show ${names}`,
+    `tombstone stop ${others.join(" ")} --workspace ${first.workspace}, then tombstone init`,
+  );
+}
+
+/** The running nodes that commands in their directory find now, and no longer would if `dir` were a project. */
+async function movedBy(dir: string, current: Workspace, state: string): Promise<NodeDir[]> {
+  const moved: NodeDir[] = [];
+  for (const node of allNodes(state)) {
+    const { evidence, judgement } = lookAt(node);
+    const isRunning = judgement.kind === "running" || judgement.kind === "abandoned" ||
+      judgement.kind === "unfinished" && judgement.phase === "live";
+    if (!isRunning) continue;
+    const record = [evidence.tombstone, evidence.info].flatMap((found) => found.kind === "record" ? found.record : []);
+    const project = projectOf(node);
+    if (node.workspace === current.id) {
+      if (current.project !== dir && record.some(({ cwd }) => isWithin(cwd, dir))) moved.push(node);
+    } else if (project !== null && project !== dir && isWithin(project, dir) && !isProject(project)) {
+      // It was a project only since nothing above it was one.
+      if (node.workspace === await workspaceIdOf(project)) moved.push(node);
+    }
+  }
+  return moved;
+}
+
+function isWithin(path: string, dir: string): boolean {
+  return path === dir || path.startsWith(dir === "/" ? dir : `${dir}/`);
+}
+
+function readText(path: string): string | null {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.IsADirectory) return null;
+    throw stateError("read", path, error, "elsewhere");
+  }
+}
+
+/** Never writes over anything, and never half of it: the whole file gets its name at once, or not at all. */
+function writeNew(path: string, text: string): void {
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
+  try {
+    Deno.writeTextFileSync(temporary, text, { createNew: true });
+    try {
+      Deno.linkSync(temporary, path);
+    } finally {
+      Deno.removeSync(temporary);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("write", path, error, "elsewhere");
+    throw usageError(`Cannot make "${path}": it is there already`, "tombstone start starts what it describes");
+  }
+}

@@ -1,0 +1,16 @@
+/**
+ * `tombstone list`.
+ *
+ * @module
+ */
+import type { Call, Result } from "../call.ts";
+import { EXIT } from "../../errors.ts";
+import { allNodes } from "../../state/node_dir.ts";
+import { tellNodes } from "./status.ts";
+
+/** Runs the command. */
+export async function run(call: Call): Promise<Result> {
+  const state = call.findState();
+  await tellNodes(call, state === null ? [] : allNodes(state), "workspace and node", "no nodes");
+  return { exitCode: EXIT.ok, document: null, lines: [], isTold: true };
+}

@@ -1,0 +1,145 @@
+/**
+ * `tombstone run`.
+ *
+ * @module
+ */
+import { currentDirectory } from "../../os/surroundings.ts";
+import type { Call, Result } from "../call.ts";
+import { START_FLAGS } from "../start_flags.ts";
+import { settingsFrom } from "../../spec/settings.ts";
+import { parseEnv } from "../../spec/values.ts";
+import { EXIT, usageError } from "../../errors.ts";
+import type { Member } from "../../engine/group.ts";
+import { addressOf, reportOfInfo } from "../../engine/report.ts";
+import type { Started } from "../../engine/request.ts";
+import { run as runTest, type RunResult } from "../../engine/run.ts";
+import { describeKilled } from "../output.ts";
+import { requireExecutable } from "../../process/executable.ts";
+import type { RunOwner } from "../../state/records.ts";
+import { membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "../members.ts";
+import { nameOf, outputsOf, pathOf, requireOneNode, resultOf, runningOf } from "./start.ts";
+
+/**
+ * Runs the command: with the server of `--serve`, or with those that the project describes. The test command has the
+ * terminal; what this command has to say goes to stderr.
+ */
+export async function run(call: Call): Promise<Result> {
+  const { flags, output } = call;
+  const test = call.serverCommand ?? [];
+  const usage = `tombstone run ${call.node} --serve "COMMAND" -- TEST [ARG...]`;
+  const prepare = flags.text("serve") === undefined ? await describedMembers(call, usage) : ownMember;
+  if (test.length === 0) throw usageError(`Cannot run "${call.node}": no test command after --`, usage);
+  requireExecutable(test[0]!, { cwd: currentDirectory(), path: pathOf({}) });
+  const members = await prepare(call);
+  const dirs = new Map(members(null).map(({ node, request }) => [node, request(new Map()).dir]));
+  const result = await runTest({
+    name: nameOf(members(null)),
+    members,
+    teller: output,
+    serverDeath: flags.has("fail-fast") ? "end" : "go on",
+    onReady(node, started) {
+      for (const line of resultOf(dirs.get(node)!, started).lines) output.tell(line);
+      output.outputs(outputsOf(dirs.get(node)!, started), dirs.size === 1 ? undefined : node);
+    },
+    onStopped(node, { stopped, killed }) {
+      if (stopped) output.tell(`stopped "${node}"${describeKilled(killed)}`);
+    },
+    test(nodes) {
+      const place = addressFor(call, nodes);
+      const words = place === null ? test : test.map((word) => word.replaceAll("{port}", String(place.port)));
+      return {
+        // With --json, stdout is one document, and not the test's.
+        command: output.mode.form === "json" ? ["/bin/sh", "-c", 'exec "$@" >&2', "sh", ...words] : words,
+        env: {
+          ...(dirs.size === 1 ? {} : placesOf([...dirs.keys()], nodes)),
+          ...(place === null ? {} : { PORT: String(place.port), TOMBSTONE_URL: place.url }),
+        },
+      };
+    },
+  });
+  for (const [node, { stopped, started, left }] of result.nodes) {
+    if (!stopped && started && left === "running") output.tell(`"${node}" was started anew meanwhile, and goes on`);
+  }
+  return { exitCode: exitCodeOf(result), document: documentOf(call, result, test), lines: [] };
+}
+
+type Members = (owner: RunOwner | null) => Member[];
+
+/** The one node of `--serve`. */
+async function ownMember(call: Call): Promise<Members> {
+  const { flags, lockTimeoutMs, foreign, output: teller } = call;
+  requireOneNode(call);
+  const settings = settingsFrom(call.source, ["/bin/sh", "-c", flags.text("serve")!]);
+  const env = parseEnv("--env", flags.texts("env"));
+  const dir = await call.nodeDir(call.node, "ensure");
+  const workspace = await call.workspace();
+  const running = flags.has("replace") ? "replace" : "keep";
+  const request = {
+    dir,
+    workspace,
+    settings,
+    env,
+    lockTimeoutMs,
+    foreign,
+    teller,
+    running,
+    different: "refuse",
+  } as const;
+  return (run) => [{ node: call.node, after: [], request: () => ({ ...request, run }) }];
+}
+
+/** The described nodes; refuses a call that has none. */
+async function describedMembers(call: Call, usage: string): Promise<(call: Call) => Promise<Members>> {
+  const project = await projectOf(call);
+  if (project.size === 0) throw usageError(`Cannot run "${call.node}": the server's command is missing`, usage);
+  const names = await orderedNames(project, call.nodes, "run");
+  refuseFlags(call, START_FLAGS, ["timeout", "lock-timeout", "replace", "force", "trace"]);
+  return async (call) => {
+    const prepared = await membersOf(call, project, names);
+    // A test against a server that is not the described one would say nothing of the project as it is.
+    return (run) => prepared({ running: (node) => runningOf(call, node), different: "refuse", run: () => run });
+  };
+}
+
+/** The node whose address the test gets as `PORT` and `TOMBSTONE_URL`: the only one, or the one that was named. */
+function addressFor(call: Call, nodes: ReadonlyMap<string, Started>): { port: number; url: string } | null {
+  const node = nodes.size === 1 ? [...nodes.keys()][0]! : call.nodes.length === 1 ? call.node : null;
+  const started = node === null ? undefined : nodes.get(node);
+  return started === undefined ? null : addressOf(started.info);
+}
+
+function exitCodeOf({ test: { cause, status } }: RunResult): number {
+  if (cause === null) return status.code;
+  return cause === "watch" ? EXIT.failed : cause.exitCode;
+}
+
+/** One document where one node was named, or is that of `--serve`; else all of them. */
+function documentOf(
+  call: Call,
+  { nodes, test: { status, durationMs, leftovers } }: RunResult,
+  command: string[],
+): unknown {
+  const test = {
+    command,
+    exit_code: status.code,
+    signal: status.signal,
+    duration_ms: durationMs,
+    ended: leftovers.pids,
+    killed: leftovers.killed,
+  };
+  const documents = Array.from(
+    nodes,
+    ([node, { dir, info, started, recovered, differs, stopped, killed, serverDied, left }]) => ({
+      ...reportOfInfo(dir, info, left),
+      node,
+      started,
+      recovered,
+      differs,
+      killed,
+      stopped,
+      server_died: serverDied,
+    }),
+  );
+  const isOne = call.nodes.length === 1 || call.flags.text("serve") !== undefined;
+  return isOne ? { ...documents.find(({ node }) => node === call.node)!, test } : { nodes: documents, test };
+}

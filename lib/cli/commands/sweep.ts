@@ -1,0 +1,109 @@
+/**
+ * `tombstone sweep`.
+ *
+ * @module
+ */
+import type { Call, Result } from "../call.ts";
+import { EXIT, TombstoneError, usageError } from "../../errors.ts";
+import { describeGone, goneDirectoryOfRunning } from "../../engine/directory.ts";
+import { isKnown } from "../../engine/state.ts";
+import { foreseeSweep, glance, sweep, type Swept } from "../../engine/stop.ts";
+import { holdSnapshot } from "../../os/platform.ts";
+import { describeRecovery } from "../output.ts";
+import { ATTEMPT_VARIABLE, shareLooks } from "../../process/tree.ts";
+import { isLocked } from "../../state/lock.ts";
+import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
+import { inBatches } from "../../async.ts";
+import { NodeStream } from "../node_stream.ts";
+import { NO_NODES } from "../nodes.ts";
+
+type Done = Omit<Swept, "action"> & { action: Swept["action"] | "locked" | "refused" };
+
+/** Nodes that are swept at the same time: they share their looks at the process table. */
+const AT_ONCE = 128;
+
+/** Runs the command. Of several nodes, what refuses to be swept is told and passed over, and counts in the exit code. */
+export async function run(call: Call): Promise<Result> {
+  const isDryRun = call.flags.has("dry-run");
+  const stream = new NodeStream(call.output);
+  const tell = (dir: NodeDir, done: Done) => {
+    const { workspace, node } = dir;
+    const gone = done.action === "running" ? goneDirectoryOfRunning(dir) : null;
+    stream.add({ workspace, node, dry_run: isDryRun, ...done, directory_gone: gone !== null });
+    stream.line(describe(node, done, isDryRun) + (gone === null ? "" : `; ${describeGone(dir, gone)}`));
+  };
+  const all = call.flags.has("all");
+  if (all && call.nodes.length > 0) {
+    throw usageError("Cannot use --all with the name of a node", "tombstone sweep --all");
+  }
+  let exitCode: number = EXIT.ok;
+  if (call.nodes.length === 0) exitCode = await sweepMany(call, isDryRun, tell);
+  else {
+    const dir = await call.nodeDir(call.node, "find");
+    tell(dir, await sweepOne(call, dir, isDryRun));
+  }
+  stream.end(all ? "no nodes" : NO_NODES);
+  return { exitCode, document: null, lines: [], isTold: true };
+}
+
+/** First finds out, from one look at the system, which nodes there is anything to do for; then does it, many at a time. */
+async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, done: Done) => void): Promise<number> {
+  const workspace = call.flags.has("all") ? null : (await call.workspace()).id;
+  const state = call.findState();
+  if (state === null) return EXIT.ok;
+  const dirs = () => workspace === null ? allNodes(state) : nodesOfWorkspace(state, workspace);
+  const idle = new Map<string, "running" | "nothing">();
+  let count = 0;
+  {
+    using _snapshot = holdSnapshot(ATTEMPT_VARIABLE);
+    for (const dir of dirs()) {
+      count++;
+      const found = glance(dir);
+      if (found !== "work") idle.set(dir.path, found);
+    }
+  }
+  using _shared = shareLooks();
+  using waiting = call.output.count("sweep");
+  let exitCode: number = EXIT.ok;
+  let done = 0;
+  const work = async (dir: NodeDir): Promise<[NodeDir, Done]> => {
+    const action = idle.get(dir.path);
+    if (action !== undefined) return [dir, { action, recovered: null }];
+    try {
+      if (!isDryRun && isLocked(dir)) return [dir, { action: "locked", recovered: null }];
+      return [dir, await sweepOne(call, dir, isDryRun)];
+    } catch (error) {
+      if (!(error instanceof TombstoneError)) throw error;
+      call.output.warn(`${error.message} (${error.hint})`);
+      exitCode = exitCode === EXIT.ok ? error.exitCode : exitCode;
+      return [dir, { action: "refused", recovered: null }];
+    }
+  };
+  for await (const [dir, what] of inBatches(AT_ONCE, dirs(), work)) {
+    tell(dir, what);
+    waiting.update([`${++done} of ${count} nodes`]);
+  }
+  return exitCode;
+}
+
+async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean): Promise<Done> {
+  if (!isKnown(dir)) return { action: "nothing", recovered: null };
+  if (isDryRun) return await foreseeSweep(dir);
+  return await sweep(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, teller: call.output });
+}
+
+function describe(node: string, done: Done, isDryRun: boolean): string {
+  switch (done.action) {
+    case "running":
+      return `"${node}" is running, nothing to sweep`;
+    case "locked":
+      return `"${node}" is being worked on, passed over`;
+    case "refused":
+      return `"${node}" could not be swept`;
+    case "nothing":
+      return `"${node}" has nothing to sweep`;
+    case "swept":
+      if (done.recovered === null) return `swept "${node}"`;
+      return (isDryRun ? "dry run, nothing is done: would have " : "") + describeRecovery(node, done.recovered);
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * `tombstone wait`.
+ *
+ * @module
+ */
+import type { Call, Result } from "../call.ts";
+import { EXIT, TombstoneError } from "../../errors.ts";
+import { inspect, type NodeReport } from "../../engine/report.ts";
+import { sleep } from "../../timers.ts";
+import { Readiness } from "../../readiness/wait.ts";
+import { describedNames, NO_NODES, recordedNames } from "../nodes.ts";
+import { statusLine } from "../render.ts";
+
+/** How long a node may stand where nobody works on it any more, before waiting is in vain; milliseconds. */
+const PATIENCE = 2000;
+
+/** Runs the command: until the node is ready that is named, or all of the workspace. */
+export async function run(call: Call): Promise<Result> {
+  const timeoutMs = call.duration("timeout", 60_000);
+  const [name] = call.nodes;
+  // What is described is waited for though nobody may have begun to start it yet.
+  const fixed = name === undefined ? await describedNames(call) : [name];
+  const begun = performance.now();
+  using waiting = call.output.wait(await call.nodeDir(fixed[0] ?? call.node, "find"));
+  const readiness = new Map<string, Readiness>();
+  for (let pause = 5;; pause = Math.min(pause * 1.5, 50)) {
+    const reports = await look(call, readiness, fixed, name === undefined ? await recordedNames(call) : []);
+    const others = reports.filter((report) => report.state !== "running" || !report.ready);
+    if (reports.length > 0 && others.length === 0) {
+      const lines = reports.map((report) => statusLine(report, call.output.paint));
+      return { exitCode: EXIT.ok, document: name === undefined ? { nodes: reports } : reports[0], lines };
+    }
+    waiting.update(reports.length === 0 ? [NO_NODES] : others.map((report) => describe(report, fixed.length !== 1)));
+    const elapsed = performance.now() - begun;
+    const vain = others.find(isInVain);
+    if (vain !== undefined && elapsed >= Math.min(PATIENCE, timeoutMs)) throw inVain(vain);
+    if (elapsed >= timeoutMs) throw others[0] === undefined ? noNodes(timeoutMs) : notReady(others[0], timeoutMs);
+    await sleep(Math.min(pause, timeoutMs - elapsed + 1));
+  }
+}
+
+/**
+ * The nodes that are waited for. Of those that are merely recorded, none that is stopped: somebody wanted that; and
+ * beside described ones, only those that run or are about to.
+ */
+async function look(
+  call: Call,
+  readiness: Map<string, Readiness>,
+  fixed: string[],
+  recorded: string[],
+): Promise<NodeReport[]> {
+  const reports: NodeReport[] = [];
+  for (const node of new Set([...fixed, ...recorded])) {
+    if (!readiness.has(node)) readiness.set(node, new Readiness());
+    const report = await inspect(await call.nodeDir(node, "find"), readiness.get(node));
+    const isUnderWay = report.state === "running" || report.state === "starting";
+    const counts = isUnderWay || fixed.length === 0 && report.state !== "stopped";
+    if (fixed.includes(node) || counts) reports.push(report);
+  }
+  return reports;
+}
+
+function describe({ node, state, reason }: NodeReport, isOneOfMany: boolean): string {
+  return `${isOneOfMany ? `"${node}"` : "it"} is ${state}${reason === null ? "" : `, ${reason}`}`;
+}
+
+/** Whether only a new start could still make it ready. One may just be about to begin, hence the patience. */
+function isInVain(report: NodeReport): boolean {
+  return report.state === "failed" || report.state === "died" || report.state === "interrupted";
+}
+
+function inVain(report: NodeReport): TombstoneError {
+  const reason = report.reason === null ? "" : `: ${report.reason}`;
+  return new TombstoneError(`Cannot wait for "${report.node}": it is ${report.state}${reason}`, {
+    kind: "not-ready",
+    hint: `tombstone start ${report.node} -- COMMAND`,
+    exitCode: EXIT.failed,
+    details: { node: report.node, state: report.state },
+  });
+}
+
+function notReady(report: NodeReport, timeoutMs: number): TombstoneError {
+  return new TombstoneError(
+    `Cannot wait for "${report.node}" any longer: after ${timeoutMs} ms it is ${report.state}`,
+    {
+      kind: "not-ready",
+      hint: `tombstone status ${report.node}, or allow more time with --timeout`,
+      exitCode: EXIT.notReady,
+      details: { node: report.node, state: report.state, timeout_ms: timeoutMs },
+    },
+  );
+}
+
+function noNodes(timeoutMs: number): TombstoneError {
+  return new TombstoneError(`Cannot wait any longer: there are ${NO_NODES} after ${timeoutMs} ms`, {
+    kind: "not-ready",
+    hint: "tombstone list shows every node of every workspace",
+    exitCode: EXIT.notReady,
+    details: { timeout_ms: timeoutMs },
+  });
+}

@@ -1,0 +1,159 @@
+/**
+ * The nodes that a project describes in `tombstone.json`, for the commands that work on them.
+ *
+ * @module
+ */
+import type { Call } from "./call.ts";
+import type { Flag } from "./table.ts";
+import { inOrder } from "../spec/order.ts";
+import { checkReferences, fillReferences } from "../spec/references.ts";
+import { type Project, readProject, requireDescribed } from "../spec/project_file.ts";
+import { settingsFrom } from "../spec/settings.ts";
+import { TombstoneError, usageError } from "../errors.ts";
+import type { Member } from "../engine/group.ts";
+import { addressOf } from "../engine/report.ts";
+import type { Started, StartRequest } from "../engine/request.ts";
+import { requireExecutable } from "../process/executable.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { RunOwner } from "../state/records.ts";
+import type { Place } from "../spec/recorded_settings.ts";
+import { PROJECT_FILE } from "../state/workspace.ts";
+import { pathOf } from "./commands/start.ts";
+
+/** The nodes that the project of a call describes; none where it has no `tombstone.json`. */
+export async function projectOf(call: Call): Promise<Project> {
+  const { project } = await call.workspace();
+  return project === null ? new Map() : await readProject(project);
+}
+
+/** These nodes, or all, in order, with what they come after; `action` is what is to be done with them. */
+export async function orderedNames(project: Project, names: string[], action: string): Promise<string[]> {
+  for (const name of names) await requireDescribed(project, name, action);
+  return inOrder(project, names.length === 0 ? project.keys() : names);
+}
+
+/** Everything that a node comes after, directly or not. */
+export function needsOf(project: Project, node: string): string[] {
+  return project.has(node) ? inOrder(project, [node]).filter((name) => name !== node) : [];
+}
+
+/** How described nodes are to be started. */
+export interface MemberOptions {
+  /** What to do with one that runs already. */
+  running: (node: string) => "keep" | "replace";
+  /** What to do with one that runs otherwise than it is described. */
+  different: StartRequest["different"];
+  /** The run that it belongs to. */
+  run: (node: string) => RunOwner | null;
+  /** Variables on top of the described ones. */
+  env?: Record<string, string>;
+}
+
+/**
+ * The described nodes as members of a group. Everything that can be wrong is found here, before there is any state.
+ *
+ * @param names as from {@linkcode orderedNames}
+ */
+export async function membersOf(
+  call: Call,
+  project: Project,
+  names: string[],
+): Promise<(options: MemberOptions) => Member[]> {
+  const workspace = await call.workspace();
+  const timeout = call.flags.text("timeout") === undefined ? {} : { timeout_ms: call.duration("timeout", 0) };
+  const nodes = [...project.keys()];
+  const prepared = await Promise.all(names.map(async (node) => {
+    const described = project.get(node)!;
+    const { source, command, env } = described;
+    const needs = needsOf(project, node);
+    for (const text of [...command, ...Object.values(env)]) await checkReferences(text, { node, needs, nodes });
+    const settings = { ...settingsFrom(source, command), ...timeout };
+    requireProgram(node, command[0]!, { cwd: settings.cwd, path: pathOf(env) });
+    return { node, described, needs, settings };
+  }));
+  const dirs = new Map<string, NodeDir>();
+  for (const { node } of prepared) dirs.set(node, await call.nodeDir(node, "ensure"));
+  const { lockTimeoutMs, foreign, output: teller } = call;
+  return ({ running, different, run, env: more = {} }) =>
+    prepared.map(({ node, described, needs, settings }) => ({
+      node,
+      after: needs,
+      request(before: ReadonlyMap<string, Started>): Omit<StartRequest, "abort" | "onCommit"> {
+        const places = addressesOf(needs, before);
+        const filled = (text: string) => fillReferences(text, places);
+        const own = Object.entries({ ...described.env, ...more }).map(([name, value]) => [name, filled(value)]);
+        return {
+          dir: dirs.get(node)!,
+          workspace,
+          settings: { ...settings, command: settings.command.map(filled), needs: places },
+          commandAt: (places) => settings.command.map((word) => fillReferences(word, places)),
+          different,
+          env: { ...placesOf(needs, before), ...Object.fromEntries(own) },
+          lockTimeoutMs,
+          foreign,
+          teller,
+          running: running(node),
+          run: run(node),
+        };
+      },
+    }));
+}
+
+function requireProgram(node: string, program: string, options: { cwd: string; path: string }): void {
+  try {
+    requireExecutable(program, options);
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    const { message, kind, exitCode } = error;
+    throw new TombstoneError(`${message}; it is the "command" of node "${node}" in ${PROJECT_FILE}`, {
+      kind,
+      hint: `install it, give its full path there, or set PATH in "env" of "${node}"`,
+      exitCode,
+    });
+  }
+}
+
+/** Where these nodes are, as far as they have a port. */
+function addressesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, Place> {
+  return Object.fromEntries(names.flatMap((name) => {
+    const info = nodes.get(name)?.info;
+    const place = info === undefined ? null : addressOf(info);
+    return place === null ? [] : [[name, place]];
+  }));
+}
+
+/** `TOMBSTONE_DB_HOST`, `_PORT` and `_URL` for each of these nodes that has a port. */
+export function placesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const [name, place] of Object.entries(addressesOf(names, nodes))) {
+    const prefix = `TOMBSTONE_${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`;
+    for (const [what, value] of Object.entries(place)) {
+      variables[`${prefix}_${what.toUpperCase()}`] = String(value);
+    }
+  }
+  return variables;
+}
+
+/** Refuses the flags of a single node where nodes are described. */
+export function refuseFlags(call: Call, flags: Flag[], allowed: string[]): void {
+  const given = flags.find(({ name }) =>
+    !allowed.includes(name) && (call.flags.has(name) || call.flags.text(name) !== undefined)
+  );
+  if (given === undefined) return;
+  throw usageError(
+    `Cannot use --${given.name} without a command: the nodes are described in ${PROJECT_FILE}`,
+    `describe it there, or tombstone start NODE --${given.name} … -- COMMAND`,
+  );
+}
+
+/** The project, for a command that can do without: what is wrong with the file is told, and nothing is described. */
+export async function projectIfReadable(call: Call): Promise<Project> {
+  await call.workspace(); // without one there is nothing to do at all
+  try {
+    return await projectOf(call);
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    call.output.warn(error.message);
+    return new Map();
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * What there is to tell of many nodes, as lines or as JSON, written while they are looked at: their number does not
+ * matter.
+ *
+ * @module
+ */
+import type { Output } from "./output.ts";
+
+/** Length of text that is written at a time, in characters. */
+const CHUNK = 64 * 1024;
+
+/** Writes `{ "nodes": [ … ] }`, or lines. */
+export class NodeStream {
+  readonly #output: Output;
+  readonly #form: "text" | "json" | "none";
+  #count = 0;
+  #text = "";
+  #reader: "written" | "closed" = "written";
+
+  /** Writes nothing before the first node. */
+  constructor(output: Output) {
+    this.#output = output;
+    const { form, volume } = output.mode;
+    this.#form = form === "json" ? "json" : volume === "quiet" ? "none" : "text";
+  }
+
+  /** Adds a node's document. */
+  add(document: unknown): void {
+    this.#count++;
+    if (this.#form !== "json") return;
+    const indented = JSON.stringify(document, null, 2).replaceAll("\n", "\n    ");
+    this.#write(`${this.#count === 1 ? '{\n  "nodes": [\n    ' : ",\n    "}${indented}`);
+  }
+
+  /** Adds a line for people. */
+  line(text: string): void {
+    if (this.#form === "text") this.#write(`${this.#output.clean(text)}\n`);
+  }
+
+  /** Whether anybody still reads. */
+  get reader(): "written" | "closed" {
+    return this.#reader;
+  }
+
+  #write(text: string): void {
+    this.#text += text;
+    if (this.#text.length >= CHUNK) this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#text !== "" && this.#reader === "written") {
+      this.#reader = this.#output.stream(new TextEncoder().encode(this.#text));
+    }
+    this.#text = "";
+  }
+
+  /** Ends it; `none` is what to say where there was no node. */
+  end(none: string): void {
+    if (this.#form === "json") this.#write(this.#count === 0 ? '{\n  "nodes": []\n}\n' : "\n  ]\n}\n");
+    else if (this.#count === 0) this.line(none);
+    this.#flush();
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * The only place that prints. Results go to stdout; messages, progress and errors to stderr. With `--json`, stdout is
+ * exactly one JSON document, the error's if there is one.
+ *
+ * @module
+ */
+import { errnoOf, EXIT, TombstoneError } from "../errors.ts";
+import type { Recovered } from "../engine/recover.ts";
+import type { Step } from "../engine/checkpoint.ts";
+import type { Teller, Waiting } from "../engine/reporter.ts";
+import { lastLines } from "../state/log_reader.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { cleanLine, JobText, TerminalText } from "./clean.ts";
+import { annotation, isGithub, writeOutputs } from "./github.ts";
+import { type Paint, paintFor, PLAIN } from "./paint.ts";
+import { Line, plainLines, SILENT } from "./progress.ts";
+import { Trace } from "./trace.ts";
+import { isFile, write } from "./write.ts";
+
+/** How much to print, and in which form. */
+export interface OutputMode {
+  /** Form of the result. */
+  form: "text" | "json";
+  /** Volume of the messages. */
+  volume: "quiet" | "normal" | "verbose";
+  /** Whether to tell at the end where the time went. */
+  trace: "on" | "off";
+}
+
+/** Reads the mode off a command line, even one that is wrong elsewhere, so that its error has the right form. */
+export function outputMode(argv: string[]): OutputMode {
+  const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  const has = (...names: string[]) => own.some((arg) => names.includes(arg));
+  return {
+    form: has("--json") ? "json" : "text",
+    volume: has("--quiet", "-q") ? "quiet" : has("--verbose", "-v") ? "verbose" : "normal",
+    trace: has("--trace") ? "on" : "off",
+  };
+}
+
+/** Prints for one run of the tool. */
+export class Output implements Teller {
+  /** Colours of stdout. */
+  readonly paint: Paint = paintFor(Deno.stdout);
+  readonly #paint: Paint = paintFor(Deno.stderr);
+  readonly #trace: Trace | null;
+  #line: Line | null = null;
+
+  /** Prints in this mode. */
+  constructor(readonly mode: OutputMode) {
+    this.#trace = mode.trace === "on" ? new Trace(performance.now()) : null;
+  }
+
+  /** The result of a command; `file`: its lines are those of a file that the tool has made, and stay as they are. */
+  result(document: unknown, lines: string[], form: "words" | "file" = "words"): void {
+    if (this.mode.form === "json") write(Deno.stdout, JSON.stringify(document, null, 2) + "\n");
+    else if (this.mode.volume !== "quiet") {
+      for (const line of lines) write(Deno.stdout, (form === "file" ? line : this.clean(line)) + "\n");
+    }
+  }
+
+  /** A line for stdout without what is not text in it. */
+  clean(line: string): string {
+    return cleanLine(line, this.paint === PLAIN ? "drop" : "keep");
+  }
+
+  /** What makes the output of a server, which comes in pieces, fit for stdout: it steers no terminal, and no CI runner. */
+  cleaner(): (bytes: Uint8Array) => Uint8Array {
+    const isTerminal = Deno.stdout.isTerminal();
+    if (!isTerminal && (!isGithub() || isFile())) return (bytes) => bytes;
+    const text = isTerminal ? new TerminalText() : new JobText();
+    return (bytes) => text.clean(bytes);
+  }
+
+  /** A piece of a result that is too long to hold; tells whether anybody still reads. */
+  stream(bytes: Uint8Array): "written" | "closed" {
+    return write(Deno.stdout, bytes);
+  }
+
+  /** A node is ready: what the later steps of a CI job may want to know of it; with its name, if it is one of several. */
+  outputs(values: Record<string, string | number | null>, node?: string): void {
+    if (!isGithub()) return;
+    const prefix = node === undefined ? "" : `${node.replace(/[^A-Za-z0-9_-]/g, "_")}_`;
+    try {
+      writeOutputs(Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value])));
+    } catch (error) {
+      if (errnoOf(error) === null) throw error;
+      this.warn(`the outputs of this step could not be written: ${(error as Error).message}`);
+    }
+  }
+
+  /** An error; returns the exit code that goes with it. */
+  error(error: unknown): number {
+    const expected = error instanceof TombstoneError ? error : null;
+    const exitCode = expected?.exitCode ?? EXIT.failed;
+    const message = error instanceof Error ? error.message : String(error);
+    const hint = expected?.hint ??
+      "this is a bug in tombstone, please report it in its issue tracker with the stack above";
+    if (this.mode.form === "json") {
+      const document = {
+        error: {
+          kind: expected?.kind ?? "bug",
+          message,
+          hint,
+          exit_code: exitCode,
+          ...(expected?.details ?? {}),
+          ...(expected !== null && expected.logTail.length > 0 ? { log_tail: expected.logTail } : {}),
+        },
+      };
+      write(Deno.stdout, JSON.stringify(document, null, 2) + "\n");
+    }
+    if (expected === null) {
+      this.#err(...(error instanceof Error ? error.stack ?? message : message).split("\n"), `hint: ${hint}`);
+    } else if (isGithub()) this.alarm(expected);
+    else if (this.mode.form === "text") this.#err(...this.#describe(expected, expected.logTail));
+    return exitCode;
+  }
+
+  /** A failure that does not end the command. */
+  alarm(error: TombstoneError): void {
+    if (!isGithub()) return this.#err(...this.#describe(error, error.logTail));
+    this.#err(...this.#describe(error, []));
+    this.#errRaw(...annotation(error));
+  }
+
+  /** Something that people should know. */
+  warn(text: string): void {
+    if (this.mode.volume !== "quiet") this.#err(`${this.#paint.unsure("warning:")} ${text}`);
+  }
+
+  /** What it does now, or waits for. */
+  tell(text: string): void {
+    if (this.mode.volume !== "quiet") this.#err(text);
+  }
+
+  /** Something for those who want to know more. */
+  note(text: string): void {
+    if (this.mode.volume === "verbose") this.#err(text);
+  }
+
+  /** A step of the protocol. */
+  pass(step: Step, detail: string): void {
+    this.#trace?.pass(step);
+    this.note(detail === "" ? step : `${step}: ${detail}`);
+  }
+
+  /** A node is waited for. */
+  wait(dir: NodeDir): Waiting {
+    return this.#wait(dir.node, `waiting for "${dir.node}"`, () => lastLines(dir.log, 1)[0]);
+  }
+
+  /** Many nodes are worked on. */
+  count(action: string): Waiting {
+    return this.#wait(action, `at work on the ${action}`, () => undefined);
+  }
+
+  #wait(title: string, sentence: string, log: () => string | undefined): Waiting {
+    if (this.mode.volume === "quiet") return SILENT;
+    if (!Deno.stderr.isTerminal()) return plainLines(sentence, (line) => this.tell(line));
+    if (this.#line?.isOpen) return SILENT; // of several that are worked on at once, the first has the line
+    return this.#line = new Line(title, log, this.#paint, (text) => write(Deno.stderr, text));
+  }
+
+  /** What was found and undone. */
+  recovered(node: string, what: Recovered): void {
+    this.tell(describeRecovery(node, what));
+  }
+
+  /** Tells, at the end, where the time went, if that was asked for. */
+  close(): void {
+    for (const line of this.#trace?.lines() ?? []) this.#err(line);
+  }
+
+  /** Lines for stderr, each of them cleaned. */
+  #err(...lines: string[]): void {
+    const colours = this.#paint === PLAIN ? "drop" : "keep";
+    this.#errRaw(...lines.map((line) => cleanLine(line, colours)));
+  }
+
+  #errRaw(...lines: string[]): void {
+    this.#line?.wipe();
+    write(Deno.stderr, `${lines.join("\n")}\n`);
+  }
+
+  /** An expected error in lines, the end of the log between the message and the hint. */
+  #describe({ message, hint }: TombstoneError, logTail: string[]): string[] {
+    const { bad, help, quiet } = this.#paint;
+    const log = logTail.length === 0
+      ? []
+      : ["the last lines of its log:", ...logTail.map((line) => quiet(`  | ${line}`))];
+    return [bad(message), ...log, `${help("hint:")} ${hint}`];
+  }
+}
+
+const REASONS: Record<Recovered["reason"], string> = {
+  "interrupted-start": "an interrupted start",
+  "interrupted-run": "an interrupted run",
+  "died": "a server that died",
+  "rebooted": "a server of before the reboot",
+  "removed-state": "state that somebody has removed",
+  "unreadable-state": "state that could not be read",
+  "elsewhere": "state of another host or namespace",
+};
+
+const PROGRESS: Record<Recovered["progress"], string> = {
+  "before-spawn": "nothing spawned yet",
+  "spawned": "server spawned",
+  "committed": "committed",
+};
+
+/** In words, that some did not end when they were asked. */
+export function describeKilled(killed: number[]): string {
+  return killed.length === 0 ? "" : `, by SIGKILL: ${killed.join(", ")}`;
+}
+
+/** A recovery in one line. */
+export function describeRecovery(node: string, what: Recovered): string {
+  const about = [
+    what.attempt === null ? null : `attempt ${what.attempt}`,
+    what.starter === null ? null : `by pid ${what.starter}`,
+    what.begun_at === null ? null : `begun ${what.begun_at}`,
+    PROGRESS[what.progress],
+  ].filter((part) => part !== null).join(", ");
+  const killed = describeKilled(what.killed);
+  const nobody = what.reason === "elsewhere" ? "its processes were left alone" : "no process left";
+  const ended = what.pids.length === 0 ? nobody : `ended pid ${what.pids.join(", ")}${killed}`;
+  const removed = what.files.length === 0 ? "no file left" : `removed ${what.files.join(", ")}`;
+  return `recovered "${node}" from ${REASONS[what.reason]} (${about}): ${ended}; ${removed}`;
+}

@@ -1,0 +1,92 @@
+/**
+ * What a command waits for, while it waits: one line that changes on a terminal, plain lines now and then elsewhere.
+ *
+ * @module
+ */
+import type { Waiting } from "../engine/reporter.ts";
+import { cleanLine } from "./clean.ts";
+import type { Paint } from "./paint.ts";
+
+/** Shown only where waiting takes longer than this, in milliseconds. */
+const WORTH_A_LINE = 150;
+
+/** Time between two pictures of the line on a terminal, in milliseconds. */
+const FRAME = 100;
+
+/** When plain lines are written: first after this, then every so often; milliseconds. */
+const FIRST_PLAIN = 3000;
+const NEXT_PLAIN = 10_000;
+
+/** Not shown. */
+export const SILENT: Waiting = { update() {}, [Symbol.dispose]() {} };
+
+/** Begins the line, wipes it, and keeps the terminal from breaking it where it is too long. */
+const [WIPE, NO_WRAP, WRAP] = ["\r\x1b[2K", "\x1b[?7l", "\x1b[?7h"];
+
+/** One line of a terminal. */
+export class Line implements Waiting {
+  readonly #title: string;
+  readonly #log: () => string | undefined;
+  readonly #write: (text: string) => void;
+  readonly #paint: Paint;
+  readonly #begun = performance.now();
+  #states: string[] = [];
+  #timer: ReturnType<typeof setInterval> | null = null;
+  #isShown = false;
+  /** Whether it goes on. */
+  isOpen = true;
+
+  /** Shows the wait for something; `log` gives the line that is shown last. */
+  constructor(title: string, log: () => string | undefined, paint: Paint, write: (text: string) => void) {
+    this.#title = title;
+    this.#log = log;
+    this.#paint = paint;
+    this.#write = write;
+  }
+
+  /** What it waits for now. The line runs on by itself, but costs nothing where the wait is short. */
+  update(states: string[]): void {
+    this.#states = states;
+    if (this.#timer !== null || performance.now() - this.#begun < WORTH_A_LINE) return;
+    this.#timer = setInterval(() => this.#show(), FRAME);
+    this.#show();
+  }
+
+  #show(): void {
+    const { strong, quiet } = this.#paint;
+    const seconds = ((performance.now() - this.#begun) / 1000).toFixed(1);
+    const last = this.#log();
+    const log = last === undefined || last === "" ? "" : quiet(`  | ${cleanLine(last)}`);
+    const text = `${strong(this.#title)}  ${seconds}s  ${cleanLine(this.#states.join(", "))}${log}`;
+    this.#write(`${WIPE}${NO_WRAP}${text}${WRAP}`);
+    this.#isShown = true;
+  }
+
+  /** Makes room for another text; the line comes back with its next picture. */
+  wipe(): void {
+    if (this.#isShown) this.#write(WIPE);
+    this.#isShown = false;
+  }
+
+  /** Ends it. */
+  [Symbol.dispose](): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.isOpen = false;
+    this.wipe();
+  }
+}
+
+/** Plain lines, for pipes and the logs of CI. */
+export function plainLines(title: string, write: (line: string) => void): Waiting {
+  const begun = performance.now();
+  let next = begun + FIRST_PLAIN;
+  return {
+    update(states) {
+      const now = performance.now();
+      if (now < next || states.length === 0) return; // what was waited for has come, and is looked at once more
+      next = now + NEXT_PLAIN;
+      write(`${title} for ${Math.round((now - begun) / 1000)} s: ${states.join(", ")}`);
+    },
+    [Symbol.dispose]() {},
+  };
+}

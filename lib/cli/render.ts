@@ -1,0 +1,121 @@
+/**
+ * Reports as text.
+ *
+ * @module
+ */
+import type { NodeReport } from "../engine/report.ts";
+import type { Paint } from "./paint.ts";
+
+/** `host:port`, or `null` where there is no port. */
+export function address(report: Pick<NodeReport, "host" | "port">): string | null {
+  if (report.port === null) return null;
+  const host = report.host ?? "127.0.0.1";
+  return host.includes(":") ? `[${host}]:${report.port}` : `${host}:${report.port}`;
+}
+
+/** A duration in its two largest units. */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  const [d, h, m, s] = [
+    Math.floor(seconds / 86400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+    seconds % 60,
+  ];
+  if (d > 0) return `${d}d ${h}h`;
+  if (h > 0) return `${h}h ${m}m`;
+  return m > 0 ? `${m}m ${s}s` : `${s}s`;
+}
+
+/** A size in bytes, in the largest decimal unit. */
+export function size(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let [value, unit] = [bytes, 0];
+  for (; value >= 999.5 && unit < units.length - 1; unit++) value /= 1000;
+  return `${unit === 0 || value >= 100 ? Math.round(value) : Number(value.toPrecision(2))} ${units[unit]}`;
+}
+
+/** How a state looks. */
+function paintState({ state, ready }: NodeReport, text: string, paint: Paint): string {
+  switch (state) {
+    case "running":
+      return ready ? paint.good(text) : paint.unsure(text);
+    case "starting":
+      return paint.unsure(text);
+    case "stopped":
+      return paint.quiet(text);
+    default:
+      return paint.bad(text);
+  }
+}
+
+/** How long it has been ready; `null` if it is not running. */
+function uptime(report: NodeReport): string | null {
+  if (report.state !== "running" || report.ready_at === null) return null;
+  return duration(Date.now() - Date.parse(report.ready_at));
+}
+
+/** A node in one line, as `status NODE` shows it. */
+export function statusLine(report: NodeReport, paint: Paint): string {
+  const parts = [`${report.node}: ${paintState(report, report.state, paint)}`];
+  const [where, up] = [address(report), uptime(report)];
+  if (report.pid !== null) parts.push(`pid ${report.pid}`);
+  if (where !== null && report.state === "running") parts.push(where);
+  if (up !== null) parts.push(`up ${up}`);
+  if (report.log_size !== null && report.state === "running") parts.push(`log ${size(report.log_size)}`);
+  const isUnready = report.state === "running" && !report.ready;
+  if (report.reason !== null) parts.splice(isUnready ? 1 : parts.length, 0, report.reason);
+  return parts.join(", ");
+}
+
+/** Columns of the table; the state is the third. */
+const HEAD = ["WORKSPACE", "NODE", "STATE", "PID", "ADDRESS", "UPTIME", "LOG", ""];
+
+/** Cells of a node's row. */
+function cellsOf(report: NodeReport): string[] {
+  return [
+    report.workspace,
+    report.node,
+    report.state,
+    report.pid === null ? "-" : String(report.pid),
+    (report.state === "running" ? address(report) : null) ?? "-",
+    uptime(report) ?? "-",
+    report.log_size === null ? "-" : size(report.log_size),
+    report.reason ?? "",
+  ];
+}
+
+/** A table of nodes, written row by row. */
+export class StatusTable {
+  readonly #columns: "node" | "workspace and node";
+  readonly #paint: Paint;
+  readonly #widths: number[];
+
+  /** A table whose columns are as wide as these nodes need. */
+  constructor(reports: NodeReport[], columns: "node" | "workspace and node", paint: Paint) {
+    this.#columns = columns;
+    this.#paint = paint;
+    this.#widths = HEAD.map((head) => head.length);
+    for (const report of reports) {
+      cellsOf(report).forEach((cell, at) => this.#widths[at] = Math.max(this.#widths[at]!, cell.length));
+    }
+  }
+
+  /** The line above the nodes. */
+  head(): string {
+    return this.#paint.quiet(this.#line(HEAD));
+  }
+
+  /** The line of a node. */
+  row(report: NodeReport): string {
+    return this.#line(cellsOf(report), report);
+  }
+
+  #line(cells: string[], report?: NodeReport): string {
+    return cells.map((cell, at) => {
+      const padded = cell.padEnd(this.#widths[at]!);
+      if (at !== 2 || report === undefined) return padded;
+      return paintState(report, cell, this.#paint) + padded.slice(cell.length);
+    }).slice(this.#columns === "node" ? 1 : 0).join("  ").trimEnd();
+  }
+}

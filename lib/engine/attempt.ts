@@ -1,0 +1,249 @@
+/**
+ * One attempt from the spawn to the commit, or to the clean-up of its failure.
+ *
+ * @module
+ */
+import { TombstoneError } from "../errors.ts";
+import { UNKNOWN_START } from "../os/platform.ts";
+import type { Identity } from "../os/types.ts";
+import type { Notifications } from "../readiness/notify.ts";
+import type { Subject } from "../readiness/types.ts";
+import { type Outcome, untilReady } from "../readiness/wait.ts";
+import { hasRecord, type Launched } from "../process/launcher.ts";
+import { NOBODY, reap } from "../process/terminate_tree.ts";
+import { modifiedAtMs, removeFile, syncDir } from "../state/durable.ts";
+import { launchRecordPath } from "../state/launch_record.ts";
+import { stateRemoved } from "../state/lock.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import {
+  type NodeInfo,
+  preparePort,
+  type Tombstone,
+  writeNodeInfo,
+  writePid,
+  writeTombstone,
+} from "../state/records.ts";
+import { declaredFiles, type Settings, withPort } from "../spec/recorded_settings.ts";
+import { explain, type Told } from "./explain.ts";
+import { unreadableProcess, withLog } from "./failure.ts";
+import { commitRecord, followHandOver } from "./commit.ts";
+import { rememberTree } from "./terminate.ts";
+import type { Hold } from "./hold.ts";
+import { requireEndedAfter, tellKilled, tellWriters } from "./leftovers.ts";
+import { MainProcess } from "./main_process.ts";
+import { sweepFiles } from "./sweep_files.ts";
+import { pass } from "./checkpoint.ts";
+import { strayTeller } from "./stray.ts";
+import type { StartRequest } from "./request.ts";
+
+/** What {@linkcode Attempt} follows. */
+export interface Spawned {
+  /** The state that it was launched from. */
+  hold: Hold;
+  /** The tombstone that it was launched under. */
+  tombstone: Tombstone;
+  /** The port that was asked for or chosen; `null`: none. */
+  port: number | null;
+  /** The process just launched. */
+  launched: Launched;
+  /** When, by `performance.now()`. */
+  launchedAt: number;
+  /** Where the server says that it is ready; `null` if it was not asked to. */
+  notifications: Notifications | null;
+}
+
+/** A spawned attempt. */
+export class Attempt {
+  readonly #request: StartRequest;
+  readonly #dir: NodeDir;
+  readonly #hold: Hold;
+  readonly #tombstone: Tombstone;
+  readonly #settings: Settings;
+  readonly #launched: Launched;
+  readonly #launchedAt: number;
+  readonly #port: number | null;
+  readonly #notifications: Notifications | null;
+  /** The process that the node stands and falls with. */
+  readonly #main: MainProcess;
+  /** When the launcher recorded itself, by the clock of files, in milliseconds since 1970. */
+  #sinceMs: number | null = null;
+  /** Puts the prepared file `port` in place; `null` where the port is not known beforehand. */
+  #putPort: (() => void) | null = null;
+
+  /** Follows a process that was just launched under this tombstone. */
+  constructor(request: StartRequest, { hold, tombstone, port, launched, launchedAt, notifications }: Spawned) {
+    this.#request = request;
+    this.#dir = request.dir;
+    this.#hold = hold;
+    this.#tombstone = tombstone;
+    this.#port = port;
+    this.#settings = withPort(request.settings, port);
+    this.#launched = launched;
+    this.#launchedAt = launchedAt;
+    this.#notifications = notifications;
+    const { pid_file, spare } = this.#settings;
+    this.#main = new MainProcess({ dir: request.dir, attempt: tombstone.attempt, launched, pidFile: pid_file, spare });
+  }
+
+  /**
+   * Waits until the node is ready, and commits.
+   *
+   * @throws {TombstoneError} it will never be; nothing of it runs then
+   */
+  async untilCommitted(onCommit: (info: NodeInfo) => void): Promise<NodeInfo> {
+    let info: NodeInfo;
+    try {
+      const outcome = await this.#untilReady();
+      if (outcome.kind !== "ready") throw await explain(outcome, this.#request, this.#told());
+      const port = outcome.port ?? this.#port ?? 0;
+      await this.#main.handOver(port);
+      const main = await this.#main.settle(port);
+      if (main === null) throw await explain({ kind: "gone" }, this.#request, this.#told());
+      info = await this.#commit(outcome, main);
+    } catch (error) {
+      // What is found by its path from here on may be a successor's: its log, too.
+      if (await this.#abandon(error) === "removed") throw stateRemoved(this.#dir, "start", error);
+      throw withLog(this.#dir, error, this.#settings.probes);
+    }
+    pass("committed", this.#request.teller);
+    const following = { dir: this.#dir, hold: this.#hold, main: this.#main, teller: this.#request.teller };
+    info = await followHandOver(info, following);
+    onCommit(info);
+    await this.#finish(info);
+    return await followHandOver(info, following);
+  }
+
+  async #untilReady(): Promise<Outcome> {
+    this.#hold.insist();
+    // Written early, in the shadow of the server's own boot; a daemon's pid is not known yet.
+    if (this.#settings.pid_file === null) await writePid(this.#dir, this.#launched.pid);
+    const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
+    if (this.#port !== null && !mayHaveNonce) this.#putPort = await preparePort(this.#dir, this.#port, null);
+    using waiting = this.#request.teller.wait(this.#dir);
+    const tellStray = strayTeller(this.#request, this.#port);
+    return await untilReady({
+      probes: this.#settings.probes,
+      failures: { log: this.#dir.log, patterns: this.#settings.fail_log },
+      stableForMs: this.#settings.stable_for_ms,
+      timeoutMs: this.#settings.timeout_ms,
+      subject: () => this.#subject(),
+      isGone: () => this.#main.isGone(),
+      end: this.#launched.end,
+      abort: this.#request.abort,
+      onLook: (states, stray) => {
+        waiting.update(states);
+        tellStray(stray);
+      },
+    });
+  }
+
+  #subject(): Subject | null {
+    this.#hold.insistOnLock();
+    if (this.#main.current === null && !hasRecord(this.#dir, this.#tombstone.attempt)) {
+      // The launcher records itself before anything else, so it is either not there yet or the state is gone.
+      this.#hold.insist();
+      return null;
+    }
+    const isNew = this.#main.current === null;
+    const main = this.#main.find();
+    if (main === null) return null;
+    if (isNew) pass("waiting", this.#request.teller, `for pid ${main.pid}`);
+    const ageMs = performance.now() - this.#launchedAt;
+    const roots = this.#main.roots();
+    this.#notifications?.expect(roots);
+    this.#sinceMs ??= modifiedAtMs(launchRecordPath(this.#dir, this.#tombstone.attempt));
+    return {
+      mainPid: main.pid,
+      roots,
+      ageMs,
+      sinceMs: this.#sinceMs,
+      cwd: this.#settings.cwd,
+      env: this.#request.env,
+      known: null,
+      notifications: this.#notifications,
+    };
+  }
+
+  #told(): Told {
+    return {
+      attempt: this.#tombstone.attempt,
+      port: this.#port,
+      roots: this.#main.roots(),
+      leader: this.#main.leader,
+      main: this.#main.current,
+      ended: this.#launched.ended,
+      afterMs: Math.round(performance.now() - this.#launchedAt),
+    };
+  }
+
+  async #commit(ready: Extract<Outcome, { kind: "ready" }>, main: Identity): Promise<NodeInfo> {
+    this.#hold.insist();
+    if (main.startTime === UNKNOWN_START) throw unreadableProcess(this.#dir, main.pid);
+    const info = commitRecord({
+      request: { ...this.#request, settings: this.#settings },
+      tombstone: this.#tombstone,
+      leader: this.#main.leader,
+      main,
+      port: ready.port ?? this.#port ?? 0,
+      ready,
+      readyMs: Math.round(performance.now() - this.#launchedAt),
+    });
+    if (main !== this.#main.leader) await writePid(this.#dir, main.pid);
+    if (this.#putPort !== null) this.#putPort();
+    else if (info.port !== 0) (await preparePort(this.#dir, info.port, info.nonce))();
+    pass("port-written", this.#request.teller);
+    this.#hold.insistOnLock(); // the disk may have taken its time
+    await writeNodeInfo(this.#dir, info);
+    return info;
+  }
+
+  /**
+   * Reaps and sweeps what this attempt started, and writes on the tombstone what it died of. Where the state is gone or
+   * a successor's, only its own processes are ended.
+   */
+  async #abandon(error: unknown): Promise<"kept" | "removed"> {
+    const dir = this.#dir;
+    const end = () =>
+      reap(this.#main.roots(), {
+        main: null,
+        signal: this.#settings.stop.signal,
+        graceMs: this.#settings.stop.timeout_ms,
+        remember: (tree) => rememberTree(dir, tree, () => this.#hold.isKept()),
+      });
+    const first = await end();
+    const { killed, left } = await this.#main.isLate() ? await end() : NOBODY;
+    tellKilled(dir, [...first.killed, ...killed], this.#request.teller);
+    requireEndedAfter(dir, [...first.left, ...left], error);
+    if (!this.#hold.isKept()) return "removed";
+    tellWriters(dir, this.#settings.spare, this.#request.teller);
+    try {
+      const onKept = (message: string) => this.#request.teller.warn(message);
+      await sweepFiles(dir, declaredFiles(this.#settings), { onKept, insist: () => this.#hold.insist() });
+      if (!this.#hold.isKept()) return "removed";
+      const failed = error instanceof Error ? error.message : String(error);
+      await writeTombstone(dir, { ...this.#tombstone, failed, failed_at: new Date().toISOString() });
+    } catch (second) {
+      // The tombstone is still there as it was: the next start takes this one for interrupted and sweeps.
+      if (!(second instanceof TombstoneError)) throw second;
+      if (!this.#hold.isKept()) return "removed";
+      this.#request.teller.warn(second.message);
+    }
+    return "kept";
+  }
+
+  /** Clears away what marks the attempt as unfinished. The start has succeeded already, so a failure only delays this. */
+  async #finish(info: NodeInfo): Promise<void> {
+    const { teller } = this.#request;
+    try {
+      this.#hold.insist();
+      if (info.attempt !== null) removeFile(launchRecordPath(this.#dir, info.attempt));
+      pass("launch-removed", teller);
+      removeFile(this.#dir.starting, "remove");
+      await syncDir(this.#dir.path);
+      pass("tombstone-removed", teller);
+    } catch (error) {
+      if (!(error instanceof TombstoneError)) throw error;
+      teller.warn(`${error.message}; the next command tries again`);
+    }
+  }
+}

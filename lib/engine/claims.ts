@@ -1,0 +1,150 @@
+/**
+ * Whether the files that a node declares are its own: neither the tool's, nor those of another node that runs, nor the
+ * pid file of a living server that somebody else started.
+ *
+ * @module
+ */
+import { basename } from "@std/path/posix/basename";
+import { dirname } from "@std/path/posix/dirname";
+import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { isAlive, isPlausiblePid, platform } from "../os/platform.ts";
+import { describeOwner } from "../process/listeners.ts";
+import { type DeclaredFile, lookAtDeclared } from "../state/declared.ts";
+import { isTemporaryName, modifiedAtMs, readSmallFile } from "../state/durable.ts";
+import { attemptOfEntry } from "../state/launch_record.ts";
+import { allNodes, isLogOf, type NodeDir, projectOf } from "../state/node_dir.ts";
+import { RECORDED } from "../state/recorded.ts";
+import { declaredFiles, type Settings } from "../spec/recorded_settings.ts";
+import { collectEvidence, judge } from "./state.ts";
+
+/** Where a path leads, its last part not followed. */
+function placeOf(path: string): string {
+  try {
+    const parent = Deno.realPathSync(dirname(path));
+    return `${parent === "/" ? "" : parent}/${basename(path)}`;
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof TypeError)) return path; // there is nothing, or nobody may see it
+    throw error;
+  }
+}
+
+/**
+ * Whether this is one of the tool's own files: sweeping it would take the node's lock away from who holds it, or another
+ * node's log. In a node's own directory, its server may have files beside them.
+ */
+export function isOfTool(dir: NodeDir, path: string): boolean {
+  const place = placeOf(path);
+  const own = placeOf(dir.path);
+  const state = dirname(dirname(own));
+  if (!place.startsWith(`${state}/`)) return false;
+  if (dirname(place) !== own) return true;
+  const name = basename(place);
+  return ["lock", "starting", "node.info", RECORDED].includes(name) || isLogOf(dir, `${dir.path}/${name}`) ||
+    isTemporaryName(name) || attemptOfEntry(name) !== null;
+}
+
+/** Another node that declares a file, and may be using it. */
+export interface Claimant {
+  /** The node. */
+  dir: NodeDir;
+  /** What is known of it, in words: `which runs`. */
+  state: "which runs" | "which is being started" | "whose start was interrupted";
+}
+
+/** The node that uses one of these files, if that is another one than this. */
+export function claimantOf(dir: NodeDir, files: DeclaredFile[]): { claimant: Claimant; path: string } | null {
+  const places = new Map(files.map(({ path }) => [placeOf(path), path]));
+  if (places.size === 0) return null;
+  for (const other of allNodes(dirname(dirname(dir.path)))) {
+    if (other.path === dir.path) continue;
+    const claim = claimOf(other);
+    const path = claim?.files.map((file) => places.get(placeOf(file.path))).find((each) => each !== undefined);
+    if (claim !== null && path !== undefined) return { claimant: { dir: other, state: claim.state }, path };
+  }
+  return null;
+}
+
+function claimOf(dir: NodeDir): { files: DeclaredFile[]; state: Claimant["state"] } | null {
+  try {
+    const evidence = collectEvidence(dir, "listed");
+    const judgement = judge(evidence);
+    if (judgement.kind === "running" || judgement.kind === "abandoned") {
+      return { files: declaredFiles(judgement.info), state: "which runs" };
+    }
+    const begun = evidence.tombstone.kind === "record" ? evidence.tombstone.record : null;
+    if (judgement.kind !== "unfinished" || judgement.phase === "failed" || begun === null) return null;
+    const state = judgement.phase === "live" ? "which is being started" : "whose start was interrupted";
+    return { files: declaredFiles(begun), state };
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    return null; // its state cannot be read: it claims nothing
+  }
+}
+
+/**
+ * Refuses declared files that are the tool's own, since they would be swept.
+ *
+ * @throws {TombstoneError} one of them is: a wrong call
+ */
+export function requireNotOfTool(dir: NodeDir, settings: Settings): void {
+  const file = declaredFiles(settings).find(({ path }) => isOfTool(dir, path));
+  if (file === undefined) return;
+  throw usageError(
+    `Cannot start "${dir.node}": "${file.path}" is in tombstone's own state, and would be swept`,
+    "name a file of the server's, outside the state directory",
+  );
+}
+
+/**
+ * Insists on port and pid files that nobody else uses. A pid file that two daemons write to names one of them: the other
+ * node would take it for its own, and end it. (Test: "two nodes with one pid file".)
+ *
+ * @throws {TombstoneError} somebody does
+ */
+export function requireUnclaimed(dir: NodeDir, settings: Settings): void {
+  const files = declaredFiles(settings).filter(({ kind }) => kind === "number");
+  const found = claimantOf(dir, files);
+  if (found !== null) {
+    const { dir: { node, workspace }, state } = found.claimant;
+    const action = state === "whose start was interrupted" ? "sweep" : "stop";
+    const where = workspace === dir.workspace ? "" : ` --workspace ${workspace}`;
+    throw inUse(dir, found.path, `is that of "${node}", ${state}`, {
+      hint: `tombstone ${action} ${node}${where}, or choose another file`,
+      details: { owner_node: node, owner_workspace: workspace, owner_project: projectOf(found.claimant.dir) },
+    });
+  }
+  const pid = settings.pid_file === null ? null : strangerIn(settings.pid_file);
+  if (pid === null) return;
+  const command = platform.commandLine(pid);
+  throw inUse(dir, settings.pid_file!, `names ${describeOwner({ pid, command, uid: null })}, which runs`, {
+    hint: "stop it, or remove the file if it is not its own",
+    details: { owner_pid: pid, owner_command: command },
+  });
+}
+
+/** The live process that a pid file means, which was there when the file was written; `null` if there is none. */
+function strangerIn(path: string): number | null {
+  if (lookAtDeclared({ path, kind: "number" }).kind !== "stale") return null;
+  const content = readSmallFile(path);
+  const pid = content.kind === "text" && /^\s*\d{1,7}\s*$/.test(content.text) ? Number(content.text) : 0;
+  if (!isPlausiblePid(pid)) return null;
+  const row = platform.read(pid);
+  const written = modifiedAtMs(path);
+  if (row === null || !isAlive(row) || written === null) return null;
+  if (platform.commandLine(pid) === "") return null; // a thread of the kernel; the file is of another pid namespace
+  return platform.startedAtMs(row.startTime) <= written ? pid : null;
+}
+
+function inUse(
+  dir: NodeDir,
+  path: string,
+  state: string,
+  { hint, details }: { hint: string; details: Record<string, unknown> },
+): TombstoneError {
+  return new TombstoneError(`Cannot start "${dir.node}": "${path}" ${state}`, {
+    kind: "port-in-use",
+    hint,
+    exitCode: EXIT.portInUse,
+    details: { path, ...details },
+  });
+}

@@ -1,0 +1,98 @@
+/**
+ * The record of a start that has succeeded, and how it follows a server that puts itself into the background.
+ *
+ * @module
+ */
+import { TombstoneError } from "../errors.ts";
+import type { Identity } from "../os/types.ts";
+import type { Outcome } from "../readiness/wait.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { here } from "../state/origin.ts";
+import { type NodeInfo, type Tombstone, writeNodeInfo, writePid } from "../state/records.ts";
+import { heldLog } from "./elsewhere.ts";
+import type { Hold } from "./hold.ts";
+import type { MainProcess } from "./main_process.ts";
+import type { StartRequest } from "./request.ts";
+import { pass } from "./checkpoint.ts";
+import type { Teller } from "./reporter.ts";
+
+/** What a commit record is made of. */
+export interface Committing {
+  /** What was asked for, its settings with the port that was chosen. */
+  request: StartRequest;
+  /** The tombstone that it began with. */
+  tombstone: Tombstone;
+  /** The process that the launcher became. */
+  leader: Identity;
+  /** The process that the node stands and falls with. */
+  main: Identity;
+  /** Port that it listens on; 0: none. */
+  port: number;
+  /** How it was found to be ready. */
+  ready: Extract<Outcome, { kind: "ready" }>;
+  /** Milliseconds from the spawn until then. */
+  readyMs: number;
+}
+
+/** The commit record of an attempt. */
+export function commitRecord({ request, tombstone, leader, main, port, ready, readyMs }: Committing): NodeInfo {
+  return {
+    node_name: request.dir.node,
+    workspace: request.dir.workspace,
+    attempt: tombstone.attempt,
+    port,
+    pid: main.pid,
+    start_time: main.startTime,
+    session_pid: leader.pid,
+    held_log: heldLog(request.dir, main.pid),
+    nonce: ready.nonce,
+    bind_addr: ready.host,
+    protocol: ready.protocol,
+    also_listens: ready.alsoListens,
+    started_at: tombstone.begun_at,
+    ready_at: new Date().toISOString(),
+    ready_ms: readyMs,
+    stop_began_at: null,
+    tree: [],
+    run: request.run,
+    ...here(),
+    ...request.settings,
+  };
+}
+
+/** What a record follows. */
+export interface Following {
+  /** The node. */
+  dir: NodeDir;
+  /** Its state, in the hands of the attempt. */
+  hold: Hold;
+  /** Its main process. */
+  main: MainProcess;
+  /** Where to report. */
+  teller: Teller;
+}
+
+/**
+ * A server may put itself into the background at any moment after it listens; if it just does, its record follows it.
+ * Should this process die before that, the node counts as died, and the next start ends what runs of it.
+ *
+ * @returns the record as it is now
+ */
+export async function followHandOver(info: NodeInfo, { dir, hold, main, teller }: Following): Promise<NodeInfo> {
+  try {
+    const process = await main.handOver(info.port);
+    if (process === null || process.pid === info.pid) return info;
+    const held_log = heldLog(dir, process.pid);
+    const followed = { ...info, pid: process.pid, start_time: process.startTime, held_log };
+    hold.insistOnLock();
+    await writePid(dir, process.pid);
+    await writeNodeInfo(dir, followed);
+    pass("followed", teller, `pid ${process.pid}`);
+    return followed;
+  } catch (error) {
+    // It has been committed, and is no worse off than before.
+    if (!(error instanceof TombstoneError)) throw error;
+    teller.warn(error.message);
+    return info;
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * What keeps the tool from working here, and what dead starts and servers have left.
+ *
+ * @module
+ */
+import { errnoOf, stateError, TombstoneError } from "../errors.ts";
+import { isAlive, platform } from "../os/platform.ts";
+import { ALWAYS_SPARED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process/tree.ts";
+import type { Identity } from "../os/types.ts";
+import { allNodes, type NodeDir } from "../state/node_dir.ts";
+import { readLaunchRecords } from "../state/launch_record.ts";
+import { goneDirectoryOf, stopCommand } from "./directory.ts";
+import { collectEvidence } from "./state.ts";
+import { lookAt } from "./look.ts";
+
+/** One thing that was looked at. */
+export interface Check {
+  /** What. */
+  name: "state-directory" | "locks" | "processes" | "listeners" | "launcher" | "node" | "orphan";
+  /** Whether all is well. */
+  ok: boolean;
+  /** What was found. */
+  message: string;
+  /** The command that mends it; `null` where nothing has to be. */
+  hint: string | null;
+}
+
+const well = (name: Check["name"], message: string): Check => ({ name, ok: true, message, hint: null });
+const wrong = (name: Check["name"], message: string, hint: string): Check => ({ name, ok: false, message, hint });
+
+/**
+ * Looks at everything. Changes nothing but a file of its own, which it removes again.
+ *
+ * @param path the state directory, as named
+ * @param find finds it; `null` if there is none yet
+ */
+export function examine(path: string, find: () => string | null): Check[] {
+  let state: string | null;
+  try {
+    state = find();
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    return [wrong("state-directory", error.message, error.hint), ...checkSystem()];
+  }
+  const own = state === null
+    ? [well("state-directory", `"${path}" does not exist yet; the first start makes it`)]
+    : checkStateDir(state);
+  const nodes = state === null ? [] : [...allNodes(state)];
+  return [...own, ...checkSystem(), ...nodes.map(checkNode), ...findOrphans(nodes)];
+}
+
+function checkStateDir(state: string): Check[] {
+  const probe = `${state}/.doctor.${crypto.randomUUID()}.tmp`;
+  try {
+    using file = Deno.openSync(probe, { read: true, write: true, createNew: true, mode: 0o600 });
+    file.writeSync(new Uint8Array([10]));
+    file.syncSync();
+    const written = well("state-directory", `"${state}" can be written`);
+    if (!file.tryLockSync(true)) return [written, NO_LOCKS];
+    using other = Deno.openSync(probe, { read: true, write: true });
+    // A file system without real locks grants them to everybody.
+    return [written, other.tryLockSync(true) ? NO_LOCKS : well("locks", "a lock keeps others out")];
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    const expected = stateError("write", probe, error) as TombstoneError;
+    return [wrong("state-directory", expected.message, expected.hint)];
+  } finally {
+    removeQuietly(probe);
+  }
+}
+
+const NO_LOCKS = wrong(
+  "locks",
+  "the file system of the state directory has no locks, so two starts may run at once",
+  "choose a local disk with --state-dir or TOMBSTONE_STATE_DIR",
+);
+
+function removeQuietly(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (errnoOf(error) === null) throw error; // it was never made, or the disk that refuses has been told already
+  }
+}
+
+function checkSystem(): Check[] {
+  const self = platform.read(Deno.pid);
+  const processes = self === null
+    ? wrong("processes", "this process cannot see itself in the process table", "mount -t proc proc /proc")
+    : platform.read(1) === null
+    ? wrong(
+      "processes",
+      "processes of other users are hidden (hidepid), so a stranger on a port cannot be named",
+      "mount -o remount,hidepid=0 /proc",
+    )
+    : well(
+      "processes",
+      platform.limits.length === 0 ? "identity and trees by /proc" : `by ps: ${platform.limits.join("; ")}`,
+    );
+  const listeners = platform.listeners === null
+    ? well("listeners", "this platform does not tell whose a listener is")
+    : well("listeners", "whose a listener is can be told");
+  return [processes, listeners, checkLauncher()];
+}
+
+function checkLauncher(): Check {
+  try {
+    const { isFile, mode } = Deno.statSync("/bin/sh");
+    if (isFile && ((mode ?? 0o111) & 0o111) !== 0) return well("launcher", "/bin/sh can be executed");
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+  }
+  return wrong("launcher", "/bin/sh cannot be executed, and every server is launched by it", "install a POSIX shell");
+}
+
+/** A node that is not as it should be, and what mends it. */
+function checkNode(dir: NodeDir): Check {
+  const where = `${dir.node} --workspace ${dir.workspace}`;
+  const name = `"${dir.node}" of ${dir.workspace}`;
+  const sweep = `tombstone sweep ${where}`;
+  try {
+    const { judgement } = lookAt(dir);
+    switch (judgement.kind) {
+      case "stopped":
+        return well("node", `${name} is stopped`);
+      case "running": {
+        const gone = goneDirectoryOf(dir, judgement.info);
+        if (gone !== null) {
+          const pid = judgement.info.pid;
+          return wrong("node", `${name} runs as pid ${pid}, but its directory ${gone} is gone`, stopCommand(dir));
+        }
+        return well("node", `${name} runs as pid ${judgement.info.pid}`);
+      }
+      case "abandoned":
+        return wrong("node", `${name} runs as pid ${judgement.info.pid}, but its run is gone`, sweep);
+      case "died":
+        return wrong("node", `${name} has died${judgement.rebooted ? " in a reboot" : ""}`, sweep);
+      case "unfinished":
+        if (judgement.phase === "live") return well("node", `${name} is being started`);
+        // A start that failed has cleaned up after itself; only what it died of is left to be read.
+        if (judgement.phase === "failed") return well("node", `${name} failed to start, and was cleaned up`);
+        return wrong("node", `${name} was interrupted`, sweep);
+      case "unrecorded":
+        return wrong("node", `${name} still runs, though its state was removed`, sweep);
+      case "unreadable":
+        return wrong("node", `${name} has a node.info of which ${judgement.reason}`, sweep);
+      case "foreign":
+        return wrong("node", `${name} cannot be judged, ${judgement.reason}`, `${sweep} --force`);
+    }
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    return wrong("node", error.message, error.hint);
+  }
+}
+
+/**
+ * Processes of attempts that no record here tells of: of another state directory, or of one that somebody has removed.
+ * Nothing here proves that they may be ended, so the way is through their own directory; shared daemons are left out.
+ */
+function findOrphans(nodes: NodeDir[]): Check[] {
+  const known = new Set<string>();
+  const spared = new Set(ALWAYS_SPARED);
+  for (const dir of nodes) {
+    const { tombstone, info, unrecorded } = collectEvidence(dir);
+    for (const attempt of unrecorded) known.add(attempt);
+    for (const found of [tombstone, info]) {
+      if (found.kind === "record") found.record.spare.forEach((n) => spared.add(n));
+    }
+    if (tombstone.kind === "record") known.add(tombstone.record.attempt);
+    if (info.kind === "record" && info.record.attempt !== null) known.add(info.record.attempt);
+    if (info.kind === "record" && info.record.run !== null) known.add(info.record.run.id);
+    for (const launch of readLaunchRecords(dir)) known.add(launch.attempt);
+  }
+  return platform.list(ATTEMPT_VARIABLE)
+    .filter((row) =>
+      isAlive(row) && row.pid !== Deno.pid && row.value !== null && row.value !== "" && !known.has(row.value) &&
+      !spared.has(row.name)
+    )
+    .map((row) => ({
+      name: "orphan",
+      ok: true, // it may well be known elsewhere
+      message: `pid ${row.pid} (${
+        platform.commandLine(row.pid)
+      }) was started by tombstone, but not from this directory`,
+      hint: hintFor(row),
+    }));
+}
+
+/** The command that stops a process of another directory, which its environment names. */
+function hintFor({ pid }: Identity): string {
+  const path = platform.environment(pid, NODE_DIR_VARIABLE);
+  const [, state, workspace, node] = /^(\/.+)\/([^/]+)\/([^/]+)$/.exec(path ?? "") ?? [];
+  if (node === undefined) return "name the state directory that it was started with, with --state-dir";
+  return `tombstone stop ${node} --workspace ${workspace} --state-dir '${state}'`;
+}

@@ -1,0 +1,177 @@
+/**
+ * Records of other hosts, boots and namespaces: what of them can be judged from here. A pid of another pid namespace
+ * means nothing here and is never looked up; what tells from here whether its tree lives is that somebody still has the
+ * node's log open, on which each server is launched.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { isAlive, platform } from "../os/platform.ts";
+import { sleep } from "../timers.ts";
+import { ATTEMPT_VARIABLE } from "../process/tree.ts";
+import { inodeOf } from "../state/durable.ts";
+import { readLaunchRecords } from "../state/launch_record.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { type Elsewhere, here, type Origin } from "../state/origin.ts";
+import type { NodeInfo, Tombstone } from "../state/records.ts";
+
+/**
+ * Where a record stands to this process: same boot and pid namespace, an earlier boot, another pid namespace of this
+ * boot, or another machine.
+ */
+export type Relation = "same-boot" | "earlier-boot" | "other-namespace" | "other-host";
+
+/** Where a record stands to this process. */
+export function relate(origin: Origin): Relation {
+  const now = here();
+  if (origin.host_id !== null && origin.host_id !== now.host_id) return "other-host";
+  if (origin.boot_id !== null && now.boot_id !== null && origin.boot_id !== now.boot_id) return "earlier-boot";
+  if (origin.pid_namespace !== null && origin.pid_namespace !== now.pid_namespace) return "other-namespace";
+  return "same-boot";
+}
+
+/**
+ * Whether start times of this record can be compared: where boots have ids, the record must carry one; and each time
+ * namespace has its own clock.
+ */
+export function isDated(origin: Origin): boolean {
+  return (origin.boot_id !== null || platform.bootId() === null) && !hasOtherClock(origin);
+}
+
+/** Whether the record was written in another time namespace than this one. */
+export function hasOtherClock({ time_namespace }: Origin): boolean {
+  const now = here().time_namespace;
+  return time_namespace !== null && now !== null && time_namespace !== now;
+}
+
+/** What an attempt that cannot be looked at from here has left to judge it by. */
+interface Traces {
+  /** Attempts whose processes may be visible from here: those of a namespace inside this one are. */
+  attempts: string[];
+  /** Its network namespace; `null` if unknown. */
+  network: string | null;
+  /** Its port; 0: unknown or none. */
+  port: number;
+  /** Inode that the log must have; `"any"`: not recorded yet. */
+  log: number | "any";
+  /** Whether a process of its own may live that has given its output up. */
+  mayHaveLetGo: boolean;
+}
+
+/**
+ * In words, why an attempt of another namespace cannot be taken for dead; `null`: nothing of it lives, since nobody has
+ * the log open that its tree inherited, and nobody listens on its port. In another network namespace, that port cannot
+ * be seen, and the log alone decides.
+ */
+function whyNotGone(dir: NodeDir, traces: Traces): string | null {
+  const inode = inodeOf(dir.log);
+  if (inode === null || traces.log !== "any" && traces.log !== inode) {
+    return "its log has been replaced, so nothing tells from here whether it still runs";
+  }
+  const visible = platform.list(ATTEMPT_VARIABLE)
+    .find((row) => isAlive(row) && row.value !== null && traces.attempts.includes(row.value));
+  if (visible !== undefined) return `it still runs there, seen from here as pid ${visible.pid}`;
+  const hasWriter = platform.hasWriter(dir.log);
+  if (hasWriter === null) return "this system does not tell whether its log is still open there";
+  if (hasWriter) return "its log is still held open there";
+  const canSeePort = traces.network !== null && traces.network === here().network_namespace;
+  if (canSeePort && traces.port !== 0 && platform.listeners?.isTaken(traces.port) !== false) {
+    return `somebody still listens on its port ${traces.port}`;
+  }
+  if (traces.mayHaveLetGo && !(canSeePort && traces.port !== 0)) {
+    return "it does not write to its log, so nothing tells from here whether it still runs";
+  }
+  return null;
+}
+
+/** Inode of the log, if this process writes to it, for {@linkcode NodeInfo.held_log}. */
+export function heldLog(dir: NodeDir, pid: number): number | null {
+  if (here().pid_namespace === null || !platform.writesTo(pid, (path) => path === dir.log)) return null;
+  return inodeOf(dir.log);
+}
+
+/** In words, why the node of a commit record of another namespace cannot be taken for dead; `null`: it is. */
+export function whyNotDead(dir: NodeDir, info: NodeInfo): string | null {
+  // Who had let go of the log already when it was ready has shown nothing that could be missing now.
+  if (info.held_log === null) return "it does not write to its log, so nothing tells from here whether it still runs";
+  const attempts = info.attempt === null ? [] : [info.attempt];
+  return whyNotGone(dir, {
+    attempts,
+    network: info.network_namespace,
+    port: info.port,
+    log: info.held_log,
+    mayHaveLetGo: false,
+  });
+}
+
+/** The same for a start of another namespace that has not finished. */
+export function whyNotInterrupted(dir: NodeDir, tombstone: Tombstone): string | null {
+  if (tombstone.failed !== null) return null; // nothing of it was left then
+  const isLaunched = readLaunchRecords(dir).some(({ attempt }) => attempt === tombstone.attempt);
+  // The log is made before the launcher is, so without both there is nobody yet.
+  if (!isLaunched && inodeOf(dir.log) === null) return null;
+  return whyNotGone(dir, {
+    attempts: [tombstone.attempt],
+    network: tombstone.network_namespace,
+    port: tombstone.port_request ?? 0,
+    log: "any",
+    mayHaveLetGo: isLaunched && tombstone.pid_file !== null,
+  });
+}
+
+/** The same for an attempt that was taken over from another namespace and perhaps not recovered. */
+export function whyNotRecovered(dir: NodeDir, tombstone: Tombstone): string | null {
+  const { elsewhere } = tombstone;
+  if (elsewhere === null || elsewhere.pid_namespace === here().pid_namespace) return null;
+  const attempts = readLaunchRecords(dir).map(({ attempt }) => attempt);
+  if (attempts.length === 0 && inodeOf(dir.log) === null) return null;
+  return whyNotGone(dir, {
+    attempts,
+    network: elsewhere.network_namespace,
+    port: 0,
+    log: "any",
+    mayHaveLetGo: attempts.length > 0 && tombstone.older_pid_files.length > 0,
+  });
+}
+
+/** How long a launcher of an attempt that was just taken over may take to find that out, in milliseconds. */
+const LATE = 2000;
+
+/**
+ * Insists that nothing of an attempt of another namespace lives, after its tombstone was taken over: a launcher that came
+ * too late for that ends by itself, one that came earlier has opened the log before.
+ *
+ * @throws {TombstoneError} somebody does
+ */
+export async function requireGone(dir: NodeDir, why: () => string | null): Promise<void> {
+  const deadline = performance.now() + LATE;
+  for (let reason = why(); reason !== null; reason = why()) {
+    if (performance.now() > deadline) throw foreignError(dir, "recover", `${OTHER_NAMESPACE}, and ${reason}`);
+    await sleep(10);
+  }
+}
+
+/** In words, that a record is of another pid namespace. */
+export const OTHER_NAMESPACE = "it was started in another pid namespace (sandbox, container)";
+
+/** The error for a node that cannot be judged from here. */
+export function foreignError(dir: NodeDir, action: string, reason: string): TombstoneError {
+  const command = action === "recover" ? "sweep" : action;
+  return new TombstoneError(`Cannot ${action} "${dir.node}": ${reason}, so its processes cannot be judged`, {
+    kind: "foreign-state",
+    hint:
+      `run it where it was started, or forget that node with tombstone ${command} ${dir.node} --workspace ${dir.workspace} --force`,
+    exitCode: EXIT.state,
+    details: { workspace: dir.workspace, node: dir.node },
+  });
+}
+
+/** What a tombstone must remember of older attempts of other namespaces, so that nobody takes them for dead too early. */
+export function elsewhereOf(tombstone: Tombstone | null, info: NodeInfo | null): Elsewhere | null {
+  for (const record of [tombstone, info]) {
+    if (record === null || relate(record) !== "other-namespace") continue;
+    return { pid_namespace: record.pid_namespace, network_namespace: record.network_namespace };
+  }
+  const before = tombstone?.elsewhere ?? null;
+  return before === null || before.pid_namespace === here().pid_namespace ? null : before;
+}

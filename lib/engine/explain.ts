@@ -1,0 +1,84 @@
+/**
+ * Why an attempt will never be ready, found out while its processes are still there.
+ *
+ * @module
+ */
+import type { TombstoneError } from "../errors.ts";
+import { platform } from "../os/platform.ts";
+import type { Identity } from "../os/types.ts";
+import { findOccupant, type Owner, ownerOf } from "../process/listeners.ts";
+import type { Outcome } from "../readiness/wait.ts";
+import type { ExitStatus } from "../process/launcher.ts";
+import { lookForTree, type Roots } from "../process/tree.ts";
+import { failedLog, hiddenProcess, notReady, placeTaken, serverEnded } from "./failure.ts";
+import type { StartRequest } from "./request.ts";
+
+/** What is known of a spawned attempt. */
+export interface Told {
+  /** Its id. */
+  attempt: string;
+  /** The port that was asked for or chosen; `null`: none. */
+  port: number | null;
+  /** Where its processes are. */
+  roots: Roots;
+  /** The process that the launcher became. */
+  leader: Identity;
+  /** The process that the node stands and falls with; `null` until a daemon has shown itself. */
+  main: Identity | null;
+  /** How the leader ended; `null` while it runs. */
+  ended: ExitStatus | null;
+  /** Milliseconds since the spawn. */
+  afterMs: number;
+}
+
+/** The error that tells how the wait for an attempt ended. */
+export async function explain(
+  outcome: Exclude<Outcome, { kind: "ready" }>,
+  request: StartRequest,
+  told: Told,
+): Promise<TombstoneError> {
+  const { dir, settings } = request;
+  switch (outcome.kind) {
+    case "aborted":
+      return request.abort.reason;
+    case "foreign": {
+      const owner = ownerOf(outcome.verdict.sockets);
+      if (owner.pid === null && isHidden(told.main)) return hiddenProcess(dir, told.main!.pid, outcome.verdict.state);
+      return placeTaken(dir, outcome.verdict.place, owner);
+    }
+    case "timeout":
+      if (isHidden(told.main) && settings.probes.some(({ type }) => type === "discover")) {
+        return hiddenProcess(dir, told.main!.pid, `not ready within ${settings.timeout_ms} ms`);
+      }
+      return notReady(dir.node, settings, outcome);
+    case "failed":
+      return failedLog(dir, outcome, told.afterMs);
+    case "gone": {
+      // A server whose port somebody else took meanwhile mostly just exits; say who it was.
+      const owner = told.port === null ? null : await findStranger(settings.host, told.port, told.roots);
+      if (owner !== null) return placeTaken(dir, { kind: "port", port: told.port! }, owner);
+      const daemon = told.main === told.leader ? null : told.main;
+      return serverEnded(dir, {
+        command: settings.command[0]!,
+        attempt: told.attempt,
+        ended: daemon === null ? told.ended : null,
+        isInputOpen: settings.stdin_open,
+        pid: daemon?.pid ?? told.leader.pid,
+        afterMs: told.afterMs,
+      });
+    }
+  }
+}
+
+/** Whether nobody but the superuser may see what a process holds: one that has gained capabilities, for example. */
+function isHidden(main: Identity | null): boolean {
+  return main !== null && platform.listeners !== null && platform.listeners.socketsOf(main.pid) === null;
+}
+
+async function findStranger(host: string | null, port: number, roots: Roots): Promise<Owner | null> {
+  const owner = await findOccupant(host, port);
+  if (owner === null) return null;
+  // Of this user's own processes, only one that is just ending cannot be seen; it is no stranger.
+  if (owner.pid === null) return owner.uid === null || owner.uid === Deno.uid() ? null : owner;
+  return (await lookForTree(roots)).some((row) => row.pid === owner.pid) ? null : owner;
+}

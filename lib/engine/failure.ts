@@ -1,0 +1,163 @@
+/**
+ * What to tell of a start that failed.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { describeOwner, type Owner, type Place } from "../process/listeners.ts";
+import type { Failure } from "../readiness/fail_log.ts";
+import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../process/launcher.ts";
+import { stateRemoved } from "../state/lock.ts";
+import { lastLines } from "../state/log_reader.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { Probe } from "../spec/probes.ts";
+import type { Settings } from "../spec/recorded_settings.ts";
+import { describeOwnerNode, findOwnerNode, stopOwnerNode } from "./owner.ts";
+import { lastLinesOfItsOwn } from "./own_requests.ts";
+import { strayHint } from "./stray.ts";
+
+/** Number of log lines in an error. */
+const LOG_LINES = 20;
+
+/** Somebody else listens where the node should: exit code 5. */
+export function placeTaken(dir: NodeDir, place: Place, owner: Owner): TombstoneError {
+  const [what, where, other] = place.kind === "port"
+    ? [`port ${place.port}`, { port: place.port }, "choose a free port with --port 0"]
+    : [`the socket "${place.path}"`, { path: place.path }, "choose another --unix PATH"];
+  const node = owner.pid === null ? null : findOwnerNode(dir, owner.pid);
+  const state = node === null
+    ? `is in use by ${describeOwner(owner)}`
+    : `is ${describeOwnerNode(node)}, ${describeOwner(owner)}`;
+  return new TombstoneError(`Cannot start "${dir.node}": ${what} ${state}`, {
+    kind: "port-in-use",
+    hint: `${node === null ? "stop it" : stopOwnerNode(node, dir)}, or ${other}`,
+    exitCode: EXIT.portInUse,
+    details: {
+      ...where,
+      owner_pid: owner.pid,
+      owner_command: owner.command,
+      owner_node: node?.dir.node ?? null,
+      owner_workspace: node?.dir.workspace ?? null,
+      owner_project: node?.project ?? null,
+    },
+  });
+}
+
+/** Time is up: exit code 124. */
+export function notReady(
+  node: string,
+  settings: Settings,
+  { states, stray }: { states: string[]; stray: number | null },
+): TombstoneError {
+  const { timeout_ms } = settings;
+  return new TombstoneError(`Cannot start "${node}": not ready within ${timeout_ms} ms, ${states.join(", ")}`, {
+    kind: "not-ready",
+    hint: stray === null
+      ? `tombstone logs ${node}, or allow more time with --timeout`
+      : strayHint(node, settings, stray),
+    exitCode: EXIT.notReady,
+    details: { timeout_ms, waiting_for: states },
+  });
+}
+
+/** Longest part of a line that is told in a message, in characters. */
+const LONGEST_QUOTE = 200;
+
+/** A line of its log tells that it will never be ready: exit code 1. */
+export function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs: number): TombstoneError {
+  const quote = line.length > LONGEST_QUOTE ? `${line.slice(0, LONGEST_QUOTE)} …` : line;
+  return new TombstoneError(`Cannot start "${node}": its log has a line that matches /${pattern}/: ${quote.trim()}`, {
+    kind: "failed-log",
+    hint: `tombstone logs ${node}`,
+    exitCode: EXIT.failed,
+    details: { pattern, line: quote, after_ms: afterMs },
+  });
+}
+
+/** The main process does not show what it holds, so that no listener can be proven its own: exit code 4. */
+export function hiddenProcess(dir: NodeDir, pid: number, state: string): TombstoneError {
+  return new TombstoneError(
+    `Cannot start "${dir.node}": ${state}, and what its process, pid ${pid}, listens on cannot be seen`,
+    {
+      kind: "state",
+      hint: "a program with capabilities of its own hides that; accept any listener with --port N --any-listener",
+      exitCode: EXIT.state,
+      details: { pid },
+    },
+  );
+}
+
+/** A node whose process cannot be told from a later one of its number must not be committed. */
+export function unreadableProcess(dir: NodeDir, pid: number): TombstoneError {
+  return new TombstoneError(`Cannot start "${dir.node}": its process, pid ${pid}, cannot be looked at`, {
+    kind: "state",
+    hint: "tombstone doctor",
+    exitCode: EXIT.state,
+    details: { pid },
+  });
+}
+
+/** How a server ended before it was ready. */
+export interface EndedServer {
+  /** Program of the command. */
+  command: string;
+  /** Attempt that it belonged to. */
+  attempt: string;
+  /** Its status; `null` if it was a daemon, whose status only its parent learns. */
+  ended: ExitStatus | null;
+  /** Whether its input stays open. */
+  isInputOpen: boolean;
+  /** Its pid. */
+  pid: number;
+  /** Milliseconds after the spawn. */
+  afterMs: number;
+}
+
+/** The server, or the launcher on the way to it, has ended. */
+export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
+  const { node, log } = dir;
+  const { ended, afterMs } = server;
+  const seeLog = `tombstone logs ${node}`;
+  const failed = (state: string, hint = seeLog, exitCode: number = EXIT.failed) =>
+    new TombstoneError(`Cannot start "${node}": ${state}`, {
+      kind: "server-exited",
+      hint,
+      exitCode,
+      details: { exit_status: ended?.code ?? null, exit_signal: ended?.signal ?? null, after_ms: afterMs },
+    });
+  if (ended === null) return failed(`the daemon, pid ${server.pid}, ended after ${afterMs} ms`);
+  if (ended.signal !== null) return failed(`the server was ended by ${ended.signal} after ${afterMs} ms`);
+  if (!hasRecord(dir, server.attempt)) {
+    if (ended.code === LAUNCHER_EXIT.superseded) return stateRemoved(dir, "start");
+    if (ended.code === LAUNCHER_EXIT.inputFailed) {
+      return failed(`its input could not be made in "${dir.path}"`, `df "${dir.path}"`, EXIT.state);
+    }
+    if (ended.code === LAUNCHER_EXIT.recordFailed) {
+      return failed(`its launch could not be recorded in "${dir.path}"`, `df "${dir.path}"`, EXIT.state);
+    }
+  }
+  if ((ended.code === 126 || ended.code === 127) && lastLines(log, 1)[0]?.startsWith(LAUNCHER_NAME)) {
+    return failed(`"${server.command}" could not be executed`, seeLog, ended.code);
+  }
+  const state = `the server exited with code ${ended.code} after ${afterMs} ms`;
+  if (ended.code !== 0) return failed(state);
+  const background = "if it puts itself into the background, keep it in the foreground or name its --pid-file";
+  return failed(
+    state,
+    server.isInputOpen ? background : `if it ends at the end of its input, add --stdin-open; ${background}`,
+  );
+}
+
+/** The error with the last lines of the log, which mostly tell more. */
+export function withLog<E>(dir: NodeDir, error: E, probes: Probe[] = []): E | TombstoneError {
+  if (!(error instanceof TombstoneError) || error.kind === "state" || error.kind === "signalled") return error;
+  return new TombstoneError(error.message, {
+    kind: error.kind,
+    hint: error.hint,
+    exitCode: error.exitCode,
+    details: error.details,
+    logTail: lastLinesOfItsOwn(dir.log, probes, LOG_LINES),
+    logPath: dir.log,
+    cause: error,
+  });
+}

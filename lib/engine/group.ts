@@ -1,0 +1,183 @@
+/**
+ * Several nodes at once, each after those that it needs.
+ *
+ * Every node is started by the protocol of a single start, so a group that is killed half-way is a number of nodes that
+ * run and of starts that were interrupted, each of which the next start can judge. What this module adds is the order,
+ * and that a group whose start fails is not left half-started.
+ *
+ * @module
+ */
+import { TombstoneError } from "../errors.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { Started, StartRequest } from "./request.ts";
+import { start } from "./start.ts";
+import type { Teller } from "./reporter.ts";
+import { stop, type StopOptions, type Stopped } from "./stop.ts";
+
+/** Nodes that are started at the same time: each has a launcher, a log and several looks a millisecond. */
+const AT_ONCE = 32;
+
+/** A node of a group. */
+export interface Member {
+  /** Its name. */
+  node: string;
+  /** Names of all members that must be ready before, those that these need included. */
+  after: string[];
+  /** How to start it, once those run. */
+  request: (before: ReadonlyMap<string, Started>) => Omit<StartRequest, "abort" | "onCommit">;
+}
+
+/** Options of {@linkcode startGroup}. */
+export interface GroupOptions {
+  /** Aborted when the starter is told to end; the reason is the error to end with. */
+  abort: AbortSignal;
+  /** Called for each node when it is ready: at its commit, or when it was found running. */
+  onStarted: (node: string, started: Started) => void;
+  /** Called for each node that is stopped again, because another one failed. */
+  onUndone: (node: string, stopped: Stopped) => void;
+  /** Where to report. */
+  teller: Teller;
+}
+
+/**
+ * Starts the members, those at the same time that need not wait for each other.
+ *
+ * @param members in an order in which each comes after those that it needs
+ * @returns what came of each
+ * @throws {TombstoneError} the first that failed; of the others, those are stopped again that were started here
+ */
+export async function startGroup(members: Member[], options: GroupOptions): Promise<Map<string, Started>> {
+  const started = new Map<string, Started>();
+  const controller = new AbortController();
+  const abort = AbortSignal.any([options.abort, controller.signal]);
+  const ready = new Map<string, Promise<void>>();
+  const gate = new Gate(AT_ONCE);
+  let failure: { error: unknown } | null = null;
+  for (const { node, after, request } of members) {
+    const before = after.map((name) => ready.get(name)!);
+    const startOne = async () => {
+      await Promise.all(before);
+      using _place = await gate.enter();
+      if (failure !== null || abort.aborted) return;
+      const result = await start({
+        ...request(started),
+        abort,
+        onCommit: (committed) => {
+          started.set(node, committed);
+          options.onStarted(node, committed);
+        },
+      });
+      if (started.has(node)) return;
+      started.set(node, result);
+      options.onStarted(node, result);
+    };
+    ready.set(
+      node,
+      startOne().catch((error) => {
+        failure ??= { error };
+        controller.abort(becauseOf(node, error));
+      }),
+    );
+  }
+  await Promise.all(ready.values());
+  if (failure === null && !options.abort.aborted) return started;
+  await undo(members, started, options);
+  options.abort.throwIfAborted();
+  throw (failure as unknown as { error: unknown }).error;
+}
+
+/** Lets a number of callers in at a time; the others wait. */
+class Gate {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(size: number) {
+    this.#free = size;
+  }
+
+  /** Resolves when there is a place; disposed, it is given to the next. */
+  async enter(): Promise<Disposable> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return {
+      [Symbol.dispose]: () => {
+        const next = this.#waiting.shift();
+        if (next === undefined) this.#free++;
+        else next();
+      },
+    };
+  }
+}
+
+/** Stops what this call has started, unless somebody else has started it anew meanwhile. */
+async function undo(members: Member[], started: Map<string, Started>, options: GroupOptions): Promise<void> {
+  const own = members.filter(({ node }) => started.get(node)?.started === true)
+    .map(({ node, after, request }) => ({ node, after, info: started.get(node)!.info, ...request(started) }));
+  try {
+    await stopGroup(own, {
+      options: (leaver) => ({ ...leaver, ofAttempt: leaver.info.attempt }),
+      onStopped: options.onUndone,
+    });
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    options.teller.warn(error.message); // what failed first is told as the error
+  }
+}
+
+/** What the start of another node is ended with. */
+function becauseOf(node: string, error: unknown): TombstoneError {
+  return new TombstoneError(`Cannot go on with the others: "${node}" could not be started`, {
+    kind: error instanceof TombstoneError ? error.kind : "server-exited",
+    hint: `tombstone logs ${node}`,
+    exitCode: error instanceof TombstoneError ? error.exitCode : 1,
+  });
+}
+
+/** A node of a group that is to be stopped. */
+export interface Leaver {
+  /** Its name. */
+  node: string;
+  /** Names of all that it needs, directly or not; they go after it. */
+  after: string[];
+  /** Its directory. */
+  dir: NodeDir;
+}
+
+/** How a group is stopped. */
+export interface Leaving<T extends Leaver> {
+  /** How to stop one of them. */
+  options: (leaver: T) => StopOptions;
+  /** Called as each is stopped. */
+  onStopped: (node: string, stopped: Stopped) => void;
+}
+
+/**
+ * Stops nodes, each before those that it needs, the others at the same time. Every one is tried.
+ *
+ * @throws {TombstoneError} the first that could not be stopped
+ */
+export async function stopGroup<T extends Leaver>(leavers: T[], leaving: Leaving<T>): Promise<void> {
+  const errors: unknown[] = [];
+  for (const level of levelsOf(leavers)) {
+    await Promise.all(level.map(async (leaver) => {
+      try {
+        leaving.onStopped(leaver.node, await stop(leaver.dir, leaving.options(leaver)));
+      } catch (error) {
+        errors.push(error);
+      }
+    }));
+  }
+  if (errors.length > 0) throw errors[0];
+}
+
+/** The order in which nodes go: in each level those that none of the later ones needs. */
+export function levelsOf<T extends { node: string; after: string[] }>(leavers: T[]): T[][] {
+  const levels: T[][] = [];
+  for (let left = leavers; left.length > 0;) {
+    const needed = new Set(left.flatMap(({ after }) => after));
+    const level = left.filter(({ node }) => !needed.has(node));
+    levels.push(level);
+    left = left.filter(({ node }) => needed.has(node));
+  }
+  return levels;
+}

@@ -1,0 +1,80 @@
+/**
+ * What to tell of processes that did not end as they were asked to.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { isAlive, maySignal, platform } from "../os/platform.ts";
+import type { ProcessRow } from "../os/types.ts";
+import { ALWAYS_SPARED, ATTEMPT_VARIABLE } from "../process/tree.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { Teller } from "./reporter.ts";
+
+/**
+ * Insists that nobody is left of a start that failed.
+ *
+ * @throws {TombstoneError} somebody is; it tells both that and why the start had failed
+ */
+export function requireEndedAfter(dir: NodeDir, left: ProcessRow[], cause: unknown): void {
+  try {
+    requireEnded(dir, left);
+  } catch (error) {
+    if (!(error instanceof TombstoneError) || !(cause instanceof Error)) throw error;
+    const { kind, hint, exitCode, details } = error;
+    throw new TombstoneError(`${cause.message}. ${error.message}`, { kind, hint, exitCode, details, cause });
+  }
+}
+
+/** Tells that somebody had to be killed. */
+export function tellKilled(dir: NodeDir, killed: number[], teller: Teller): void {
+  if (killed.length > 0) teller.warn(`"${dir.node}": pid ${killed.join(", ")} did not end when asked, and was killed`);
+}
+
+/**
+ * Tells of processes that go on with the log of a node that has ended. A child that has left its session, its parent and
+ * its environment behind is known by nothing else; others may have opened a file by its name, so it proves too little
+ * for a signal.
+ */
+export function tellWriters(dir: NodeDir, spare: string[], teller: Teller): void {
+  if (platform.hasWriter(dir.log) !== true) return;
+  const isLog = (path: string) => path === dir.log;
+  const isSpared = ({ name }: ProcessRow) => ALWAYS_SPARED.includes(name) || spare.includes(name);
+  for (const row of platform.list(ATTEMPT_VARIABLE)) {
+    if (row.pid === Deno.pid || !isAlive(row) || isSpared(row) || !platform.writesTo(row.pid, isLog)) continue;
+    const named = `pid ${row.pid} (${platform.commandLine(row.pid) || row.name})`;
+    teller.warn(
+      `${named} goes on, and has the log of "${dir.node}" open; it may be its child, but nothing proves it: it was not ended`,
+    );
+  }
+}
+
+/** What a stop waits for. */
+export function inWords(rows: ProcessRow[]): string[] {
+  return rows.map((row) => `pid ${row.pid} (${row.name}) has not ended`);
+}
+
+/**
+ * Insists that nobody is left.
+ *
+ * @throws {TombstoneError} if any process is
+ */
+export function requireEnded(dir: NodeDir, left: ProcessRow[], action = "stop"): void {
+  const [first] = left;
+  if (first === undefined) return;
+  const others = left.slice(1).map((row) => `, ${row.pid} (${row.name})`).join("");
+  const named = `pid ${first.pid} (${first.name})${others}`;
+  const isAnothers = !maySignal(first.pid);
+  throw new TombstoneError(
+    isAnothers
+      ? `Cannot ${action} "${dir.node}": ${named} belongs to another user, and may not be signalled`
+      : `Cannot ${action} "${dir.node}": ${named} did not end, not even by SIGKILL`,
+    {
+      kind: "stop-failed",
+      hint: isAnothers
+        ? `sudo kill ${left.map((row) => row.pid).join(" ")}, then tombstone sweep ${dir.node}`
+        : `ps -o pid,stat,wchan,args -p ${left.map((row) => row.pid).join(",")}, then tombstone sweep ${dir.node}`,
+      exitCode: EXIT.failed,
+      details: { pids: left.map((row) => row.pid) },
+    },
+  );
+}

@@ -1,0 +1,71 @@
+/**
+ * Looking at a node without its lock, for commands that tell of it.
+ *
+ * Files and processes cannot be looked at in one moment: a start may commit, or a server be started, between the two,
+ * and the look at the processes may be older than the records (see os/snapshot.ts). So that something has ended is said
+ * only if, after its process was found gone, the records still name it. (Test: "a node that is started while others are
+ * looked at".)
+ *
+ * @module
+ */
+import { askSystem } from "../os/platform.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { collectEvidence, type Evidence, judge, type Judgement } from "./state.ts";
+
+/** What was seen of a node, and what it means. */
+export interface Seen {
+  /** Its files. */
+  evidence: Evidence;
+  /** What they mean. */
+  judgement: Judgement;
+}
+
+/** Looks at a node that goes on changing. */
+const MOST_LOOKS = 5;
+
+/**
+ * What became of a node. Takes no lock, changes nothing.
+ *
+ * @param records as for {@linkcode collectEvidence}; what has ended is looked at again with its records opened
+ */
+export function lookAt(dir: NodeDir, records: "opened" | "listed" = "opened"): Seen {
+  let evidence = collectEvidence(dir, records);
+  let judgement = judge(evidence);
+  for (let look = 1; isEnd(judgement) && look < MOST_LOOKS; look++) {
+    using _system = askSystem();
+    judgement = judge(evidence);
+    if (!isEnd(judgement)) break;
+    const after = collectEvidence(dir);
+    if (keyOf(after) === keyOf(evidence)) break;
+    evidence = after;
+    judgement = judge(evidence);
+  }
+  return { evidence, judgement };
+}
+
+/** Whether something is said to have ended. */
+function isEnd(judgement: Judgement): boolean {
+  switch (judgement.kind) {
+    case "died":
+    case "abandoned":
+    case "unreadable":
+    case "unrecorded":
+      return true;
+    case "unfinished":
+      return judgement.phase === "interrupted";
+    case "running":
+    case "stopped":
+    case "foreign":
+      return false;
+  }
+}
+
+/** The same for records that name the same processes. */
+function keyOf({ tombstone, info, launches, unrecorded }: Evidence): string {
+  return JSON.stringify([
+    tombstone.kind === "record" ? [tombstone.record.attempt, tombstone.record.failed] : tombstone.kind,
+    info.kind === "record" ? [info.record.attempt, info.record.pid, info.record.start_time] : info.kind,
+    launches.map(({ attempt }) => attempt),
+    unrecorded,
+  ]);
+}

@@ -1,0 +1,175 @@
+/**
+ * The process that a node stands and falls with: the one that the launcher became, the one that a pid file names, or one
+ * that the first has left behind in the background.
+ *
+ * @module
+ */
+import { findLive, identityOfChild, platform } from "../os/platform.ts";
+import type { Identity, ProcessRow } from "../os/types.ts";
+import { sleep } from "../timers.ts";
+import type { Launched } from "../process/launcher.ts";
+import { findDaemon } from "../process/pid_file.ts";
+import { Proven } from "../process/proven.ts";
+import { findTree, type Roots } from "../process/tree.ts";
+import { readLaunchRecord } from "../state/launch_record.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { untilNamed } from "./late_daemon.ts";
+import { recordedByOthers } from "./roots.ts";
+
+/** What {@linkcode MainProcess} follows. */
+export interface Followed {
+  /** The node. */
+  dir: NodeDir;
+  /** Its attempt. */
+  attempt: string;
+  /** The process just launched. */
+  launched: Launched;
+  /** Where a daemon writes its pid; `null`: nobody does. */
+  pidFile: string | null;
+  /** Names of processes that are not the node's. */
+  spare: string[];
+}
+
+/** Time between two looks at all processes, in milliseconds. */
+const LOOK_EVERY = 20;
+
+/**
+ * How long nobody of the attempt may be seen before a daemon counts as dead that has not written its pid, in
+ * milliseconds: one that has cleared its environment is known by that file alone.
+ */
+const DESERTED_FOR = 500;
+
+/** Longest wait for a first process that has a child in the background already, in milliseconds. */
+const HAND_OVER = 500;
+
+/** Follows the main process of an attempt. */
+export class MainProcess {
+  /** Who was proven to belong to the attempt by any look at it. */
+  readonly #proven = new Proven();
+  readonly #followed: Followed;
+  /** The process that the launcher becomes. */
+  readonly leader: Identity;
+  #current: Identity | null = null;
+  #lookedAt = -Infinity;
+  #desertedSince: number | null = null;
+
+  /** Follows a process that was just launched. */
+  constructor(followed: Followed) {
+    this.#followed = followed;
+    this.leader = identityOfChild(followed.launched.pid);
+  }
+
+  /** The main process, once it is known. */
+  get current(): Identity | null {
+    return this.#current;
+  }
+
+  /** Looks for the main process, which is there once the launcher has recorded itself. */
+  find(): Identity | null {
+    return this.#current ??= this.#named();
+  }
+
+  #named(): Identity | null {
+    const { dir, attempt, pidFile } = this.#followed;
+    return pidFile === null ? this.leader : findDaemon(pidFile, readLaunchRecord(dir, attempt));
+  }
+
+  /** Whether a daemon shows that was still on its way, now that nobody else is left. */
+  async isLate(): Promise<boolean> {
+    const { dir, pidFile, launched } = this.#followed;
+    if (pidFile === null || this.#current !== null || launched.ended?.code !== 0) return false;
+    return await untilNamed(dir, pidFile, () => this.#named());
+  }
+
+  /** Where the processes of the attempt are. */
+  roots(): Roots {
+    const { dir, attempt, spare } = this.#followed;
+    const main = this.#current ?? this.#named();
+    const processes = main === null || main === this.leader ? [this.leader] : [this.leader, main];
+    return { dir, attempts: [attempt], processes, spare, proven: this.#proven, others: () => recordedByOthers(dir) };
+  }
+
+  /**
+   * Whether the node has ended. One whose first process has exited with 0 has not, as long as another process of the
+   * attempt goes on: that one is adopted.
+   */
+  isGone(): boolean {
+    const { ended } = this.#followed.launched;
+    if (ended !== null && ended.code !== 0) return true;
+    if (this.#followed.pidFile !== null) {
+      if (this.#current !== null) return findLive(this.#current) === null;
+      return ended !== null && this.#named() === null && this.#isDesertedFor(DESERTED_FOR);
+    }
+    if (ended === null) return false;
+    const isAdopted = this.#current !== null && this.#current !== this.leader;
+    return !(isAdopted && findLive(this.#current!) !== null) && !this.#adopt(this.#oldest());
+  }
+
+  #adopt(row: ProcessRow | null): boolean {
+    if (row !== null) this.#current = { pid: row.pid, startTime: row.startTime };
+    return row !== null;
+  }
+
+  /** Processes fork while they end, so that there is nobody is believed at the second look. */
+  #oldest(): ProcessRow | null {
+    return byAge(findTree(this.roots()))[0] ?? byAge(findTree(this.roots()))[0] ?? null;
+  }
+
+  #isDesertedFor(ms: number): boolean {
+    const now = performance.now();
+    if (now - this.#lookedAt < LOOK_EVERY) return false;
+    this.#lookedAt = now;
+    if (findTree(this.roots()).length > 0) this.#desertedSince = null;
+    else this.#desertedSince ??= now;
+    return this.#desertedSince !== null && now - this.#desertedSince >= ms;
+  }
+
+  /**
+   * Decides on the main process of a node that is ready: of several that the first has left behind, the one that listens.
+   *
+   * @param port where the node listens; 0: nowhere
+   * @returns `null` if it has ended meanwhile
+   */
+  async settle(port: number): Promise<Identity | null> {
+    if (this.isGone()) return null;
+    const isAdopted = this.#followed.pidFile === null && this.#current !== this.leader;
+    if (!isAdopted || port === 0 || platform.listeners === null) return this.#current;
+    const { list, socketsOf } = platform.listeners;
+    const inodes = (await list()).filter((row) => row.port === port).map(({ inode }) => inode);
+    const tree = byAge(findTree(this.roots()));
+    this.#adopt(tree.find(({ pid }) => inodes.some((inode) => socketsOf(pid)?.has(inode))) ?? tree[0] ?? null);
+    return this.#current;
+  }
+
+  /**
+   * Looks whether a node that is ready is just putting itself into the background: it may listen already while its first
+   * process still lives. If so, waits for the end of that one. Costs next to nothing where it is not so.
+   *
+   * @returns the main process, another one if it has been adopted
+   */
+  async handOver(port: number): Promise<Identity | null> {
+    const { launched, pidFile } = this.#followed;
+    if (pidFile !== null || this.#current !== this.leader) return this.#current;
+    const deadline = performance.now() + HAND_OVER;
+    while (launched.ended === null && performance.now() < deadline) {
+      if (findLive(this.leader) !== null && !this.#hasHeir()) return this.#current;
+      await sleep(1);
+    }
+    if (launched.ended?.code !== 0) return this.#current;
+    return await this.settle(port) ?? this.#current;
+  }
+
+  /** Whether a child of the leader has left its session, and holds a socket of it. */
+  #hasHeir(): boolean {
+    const socketsOf = platform.listeners?.socketsOf;
+    const own = socketsOf?.(this.leader.pid) ?? new Set();
+    return platform.childrenOf(this.leader.pid).some((pid) =>
+      platform.read(pid)?.sid !== this.leader.pid && [...socketsOf?.(pid) ?? []].some((inode) => own.has(inode))
+    );
+  }
+}
+
+/** The oldest first. */
+function byAge(rows: ProcessRow[]): ProcessRow[] {
+  return rows.toSorted((a, b) => a.startTime - b.startTime || a.pid - b.pid);
+}

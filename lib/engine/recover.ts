@@ -1,0 +1,249 @@
+/**
+ * Undoing what a dead start or a dead server left: reap, then sweep. Every caller holds the lock, and
+ * where a launcher may still be on its way, its tombstone has been taken over first.
+ *
+ * @module
+ */
+import { stateError } from "../errors.ts";
+import { platform } from "../os/platform.ts";
+import { NOBODY, reap, type Reaped } from "../process/terminate_tree.ts";
+import { lookForTree, type Roots } from "../process/tree.ts";
+import { type DeclaredFile, distinct, lookAtDeclared } from "../state/declared.ts";
+import { readLaunchRecords } from "../state/launch_record.ts";
+import type { Lock } from "../state/lock.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { type Elsewhere, here } from "../state/origin.ts";
+import { type Tombstone, writeTombstone } from "../state/records.ts";
+import { declaredFiles, DEFAULTS, type Settings } from "../spec/recorded_settings.ts";
+import { endGracefully, rememberTree } from "./terminate.ts";
+import { elsewhereOf, requireGone } from "./elsewhere.ts";
+import { type Evidence, type Judgement, progressOf, whyForeign } from "./state.ts";
+import { untilLateDaemon } from "./late_daemon.ts";
+import { inWords, requireEnded, tellWriters } from "./leftovers.ts";
+import { rootsOf } from "./roots.ts";
+import { pass } from "./checkpoint.ts";
+import { endStopCommands } from "./stop_command.ts";
+import { runtimeEntries, sweepFiles } from "./sweep_files.ts";
+import type { Teller } from "./reporter.ts";
+
+/** What a recovery found and did; told to the user and part of the JSON documents. */
+export interface Recovered {
+  /** Why something had to be undone. */
+  reason:
+    | "interrupted-start"
+    | "interrupted-run"
+    | "died"
+    | "rebooted"
+    | "removed-state"
+    | "unreadable-state"
+    | "elsewhere";
+  /** Attempt that left it; `null` if unknown. */
+  attempt: string | null;
+  /** Pid of its starter; `null` if unknown. */
+  starter: number | null;
+  /** When it began, ISO 8601; `null` if unknown. */
+  begun_at: string | null;
+  /** How far it came. */
+  progress: "before-spawn" | "spawned" | "committed";
+  /** Processes ended. */
+  pids: number[];
+  /** Those of them that did not end when asked, and were killed. */
+  killed: number[];
+  /** Files removed: names within the node's directory, full paths of declared ones. */
+  files: string[];
+}
+
+/** What came of {@linkcode recover}. */
+export interface Undone {
+  /** What there was to undo; `null` if nothing. */
+  recovered: Recovered | null;
+  /** Processes that did not end when asked, and were killed, also those of a server that ran in good order. */
+  killed: number[];
+}
+
+/** Settings for a tombstone, with what it must remember of attempts that are not recovered yet. */
+export type Declarations = Settings & Pick<Tombstone, "older_pid_files" | "older_files" | "elsewhere" | "tree">;
+
+/** A tombstone in the name of this process. */
+export function newTombstone(attempt: string, settings: Declarations): Tombstone {
+  const self = platform.read(Deno.pid);
+  return {
+    attempt,
+    starter_pid: Deno.pid,
+    starter_start_time: self?.startTime ?? -1,
+    begun_at: new Date().toISOString(),
+    failed: null,
+    failed_at: null,
+    ...here(),
+    ...settings,
+  };
+}
+
+/** The settings with what older records declare added, so that nothing is forgotten if this process dies too. */
+export function withOlderDeclarations(settings: Settings, evidence: Evidence): Declarations {
+  const older = recordsOf(evidence);
+  const before = evidence.tombstone.kind === "record" ? evidence.tombstone.record : null;
+  const pidFiles = [before?.pid_file ?? null, ...before?.older_pid_files ?? []].filter((path) => path !== null);
+  return {
+    ...settings,
+    spare: [...new Set([...settings.spare, ...older.flatMap((record) => record.spare)])],
+    older_pid_files: [...new Set(pidFiles)],
+    older_files: declaredBy(evidence),
+    elsewhere: elsewhereIn(evidence),
+    tree: rootsOf(evidence.dir, evidence).proven?.byOthers() ?? [],
+  };
+}
+
+/** Where what the evidence tells of ran, if that was in another pid namespace. */
+function elsewhereIn({ tombstone, info }: Evidence): Elsewhere | null {
+  return elsewhereOf(
+    tombstone.kind === "record" ? tombstone.record : null,
+    info.kind === "record" ? info.record : null,
+  );
+}
+
+function recordsOf(evidence: Evidence): Settings[] {
+  return [evidence.tombstone, evidence.info].flatMap((found) => found.kind === "record" ? [found.record] : []);
+}
+
+/** Every file that the records declare, with what they remember of attempts before them. */
+function declaredBy(evidence: Evidence): DeclaredFile[] {
+  const remembered = evidence.tombstone.kind === "record" ? evidence.tombstone.record.older_files : [];
+  return distinct([...recordsOf(evidence).flatMap(declaredFiles), ...remembered]);
+}
+
+/** The settings that the newest readable record holds. */
+export function recordedSettings(evidence: Evidence): Settings {
+  return recordsOf(evidence)[0] ?? DEFAULTS;
+}
+
+/**
+ * Takes over the tombstone of a start that somebody else began, on the way to removing what it left.
+ * Its launcher, should it still be on its way, then ends by itself.
+ */
+export async function takeOver(dir: NodeDir, evidence: Evidence): Promise<void> {
+  const settings = withOlderDeclarations(recordedSettings(evidence), evidence);
+  await writeTombstone(dir, newTombstone(crypto.randomUUID(), settings));
+}
+
+/**
+ * Ends the processes and removes the files that the evidence tells of, all but the tombstone. A main process that still
+ * runs is ended as it asks to be. Processes of another machine are not looked for.
+ *
+ * @throws {TombstoneError} a process could not be ended, or a file not be removed
+ */
+export async function recover(
+  dir: NodeDir,
+  evidence: Evidence,
+  judgement: Judgement,
+  { lock, teller }: { lock: Lock; teller: Teller },
+): Promise<Undone> {
+  // Only now is nobody on the way any more: before the take-over, a launcher may have come past its check unseen.
+  const isHere = judgement.kind !== "foreign";
+  if (isHere && elsewhereIn(evidence) !== null) await requireGone(dir, () => whyForeign(evidence));
+  const progress = progressOf(dir, evidence);
+  const isAlive = judgement.kind === "running" || judgement.kind === "abandoned";
+  const how = { lock, teller, marking: "if needed" } as const;
+  const asked = isAlive ? await endGracefully(dir, evidence, judgement.info, how) : NOBODY;
+  const info = evidence.info.kind === "record" ? evidence.info.record : null;
+  if (info !== null && isHere && !isAlive) await endStopCommands(dir, info, teller);
+  const endRest = () => endTree(dir, currentRoots(dir, evidence), recordedSettings(evidence), how);
+  const reaped = isHere ? await endRest() : NOBODY;
+  const late = isHere && await untilLateDaemon(dir, evidence) ? await endRest() : NOBODY;
+  const all = [asked, reaped, late];
+  const pids = [...new Set(all.flatMap((each) => each.pids))];
+  const killed = [...new Set(all.flatMap((each) => each.killed))];
+  lock.insist();
+  if (isHere && judgement.kind !== "stopped") tellWriters(dir, recordedSettings(evidence).spare, teller);
+  const onKept = (message: string) => teller.warn(message);
+  const files = await sweepFiles(dir, declaredBy(evidence), { onKept, insist: lock.insist });
+  if (evidence.tombstone.kind !== "missing") files.push("starting");
+  const isClean = judgement.kind === "unfinished" && judgement.phase === "failed" && pids.length === 0;
+  const reason = isClean ? null : reasonOf(judgement);
+  if (reason === null) return { recovered: null, killed };
+  return { recovered: { reason, ...originOf(evidence), progress, pids, killed, files }, killed };
+}
+
+/** What a recovery would do, without doing it. */
+export async function foresee(dir: NodeDir, evidence: Evidence, judgement: Judgement): Promise<Recovered | null> {
+  const reason = reasonOf(judgement);
+  if (reason === null) return null;
+  const present = (path: string) => {
+    try {
+      Deno.lstatSync(path);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+      throw stateError("read", path, error);
+    }
+  };
+  const declared = declaredBy(evidence).filter((file) => lookAtDeclared(file).kind === "stale").map(({ path }) => path);
+  return {
+    reason,
+    ...originOf(evidence),
+    progress: progressOf(dir, evidence),
+    killed: [],
+    pids: (await lookForTree(currentRoots(dir, evidence))).map((row) => row.pid),
+    files: [
+      ...runtimeEntries(dir).filter((name) => present(`${dir.path}/${name}`)),
+      ...declared,
+      ...(present(dir.starting) ? ["starting"] : []),
+    ],
+  };
+}
+
+/** Where to look for processes, with launch records that came in after the evidence was collected. */
+function currentRoots(dir: NodeDir, evidence: Evidence): Roots {
+  return rootsOf(dir, { ...evidence, launches: readLaunchRecords(dir) });
+}
+
+async function endTree(
+  dir: NodeDir,
+  roots: Roots,
+  settings: Settings,
+  { lock, teller }: { lock: Lock; teller: Teller },
+): Promise<Reaped> {
+  const isKnown = roots.proven !== undefined && roots.proven.byOthers().length > 0;
+  if (roots.attempts.length === 0 && roots.processes.length === 0 && !isKnown) return NOBODY;
+  using waiting = teller.wait(dir);
+  const reaped = await reap(roots, {
+    main: null,
+    signal: "SIGTERM",
+    graceMs: settings.stop.timeout_ms,
+    onLook: (rows) => waiting.update(inWords(rows)),
+    remember: (tree) => rememberTree(dir, tree, () => lock.isLinked()),
+    onAsked: () => pass("asked", teller),
+  });
+  requireEnded(dir, reaped.left);
+  return reaped;
+}
+
+function reasonOf(judgement: Judgement): Recovered["reason"] | null {
+  switch (judgement.kind) {
+    case "unfinished":
+      return "interrupted-start";
+    case "abandoned":
+      return "interrupted-run";
+    case "died":
+      return judgement.rebooted ? "rebooted" : "died";
+    case "unrecorded":
+      return "removed-state";
+    case "unreadable":
+      return "unreadable-state";
+    case "foreign":
+      return "elsewhere";
+    case "running":
+    case "stopped":
+      return null;
+  }
+}
+
+function originOf(evidence: Evidence): Pick<Recovered, "attempt" | "starter" | "begun_at"> {
+  if (evidence.tombstone.kind === "record") {
+    const { attempt, starter_pid, begun_at } = evidence.tombstone.record;
+    return { attempt, starter: starter_pid || null, begun_at: begun_at || null };
+  }
+  const info = evidence.info.kind === "record" ? evidence.info.record : null;
+  const attempt = info?.attempt ?? evidence.launches[0]?.attempt ?? evidence.unrecorded[0] ?? null;
+  return { attempt, starter: null, begun_at: info?.started_at ?? null };
+}

@@ -1,0 +1,248 @@
+/**
+ * What became of a node, for `status`, `list`, `wait` and as the result of `start`.
+ *
+ * @module
+ */
+import { askSystem, isSinceSnapshot } from "../os/platform.ts";
+import { urlOf } from "../readiness/http.ts";
+import { Readiness } from "../readiness/wait.ts";
+import { sizeOf } from "../state/durable.ts";
+import { isLocked } from "../state/lock.ts";
+import { trimLog } from "../state/log.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { type NodeInfo, readPortFile, type Tombstone } from "../state/records.ts";
+import { describeGone, goneDirectoryOf, NOBODY, type Resident } from "./directory.ts";
+import { subjectOf } from "./reuse.ts";
+import { lookAt } from "./look.ts";
+import type { Recovered } from "./recover.ts";
+
+/** Where a node stands. */
+export type State =
+  | "running"
+  | "starting"
+  | "interrupted"
+  | "failed"
+  | "died"
+  | "stale"
+  | "stopped"
+  | "unknown";
+
+/** The JSON document of one node; `null` is what is not known. */
+export interface NodeReport {
+  /** Workspace id. */
+  workspace: string;
+  /** Node name. */
+  node: string;
+  /** Where it stands. */
+  state: State;
+  /** Why, where that needs words. */
+  reason: string | null;
+  /** Whether its probes pass now. */
+  ready: boolean;
+  /** Whether this call started it. */
+  started: boolean;
+  /** Main process. */
+  pid: number | null;
+  /** Address that it was reached at. */
+  host: string | null;
+  /** Port. */
+  port: number | null;
+  /**
+   * Both as a URL, `http` or `https`, where an HTTP probe has asked for that or the server has shown to speak it at its
+   * start. Else `host:port`, since nothing more has been shown; curl takes either.
+   */
+  url: string | null;
+  /** Other ports that it listens on, where its own was found out. */
+  also_listens: number[];
+  /** Attempt. */
+  attempt: string | null;
+  /** When the attempt began, ISO 8601. */
+  started_at: string | null;
+  /** When it was ready, ISO 8601. */
+  ready_at: string | null;
+  /** Milliseconds from the spawn until ready. */
+  ready_ms: number | null;
+  /** Program and arguments, as given. */
+  command: string[] | null;
+  /** Directory that it runs in. */
+  cwd: string | null;
+  /** Whether its project has been deleted, or the directory that it runs in where the workspace was named. */
+  directory_gone: boolean;
+  /** Path of the log. */
+  log: string;
+  /** Its length in bytes; `null` if there is none. */
+  log_size: number | null;
+  /** Path of the node's directory. */
+  dir: string;
+  /** What this call found left of an earlier start or server. */
+  recovered: Recovered | null;
+  /** In what a node that was running differs from what this call wants. */
+  differs: string[];
+  /** Processes that this call ended, and that had to be killed. */
+  killed: number[];
+}
+
+function emptyReport(dir: NodeDir, state: State, reason: string | null, resident: Resident = NOBODY): NodeReport {
+  const gone = goneDirectoryOf(dir, resident);
+  return {
+    workspace: dir.workspace,
+    node: dir.node,
+    state,
+    reason: gone === null || state === "stopped" ? reason : describeGone(dir, gone, reason),
+    ready: false,
+    started: false,
+    pid: null,
+    host: null,
+    port: null,
+    url: null,
+    also_listens: [],
+    attempt: null,
+    started_at: null,
+    ready_at: null,
+    ready_ms: null,
+    command: null,
+    cwd: null,
+    directory_gone: gone !== null,
+    log: dir.log,
+    log_size: sizeOf(dir.log),
+    dir: dir.path,
+    recovered: null,
+    differs: [],
+    killed: [],
+  };
+}
+
+/** The report of a node whose state could not be read at all. */
+export function unreadable(dir: NodeDir, reason: string): NodeReport {
+  return emptyReport(dir, "unknown", reason);
+}
+
+/** Where a node is reached; `null` where it has no port. */
+export function addressOf(info: NodeInfo): { host: string; port: number; url: string } | null {
+  const { port } = info;
+  if (port === 0) return null;
+  const host = info.bind_addr ?? info.host ?? "127.0.0.1";
+  const scheme = schemeOf(info);
+  const where = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return { host, port, url: scheme === null ? where : `${scheme}://${where}` };
+}
+
+/** The report of a node with a commit record. */
+export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason: string | null = null): NodeReport {
+  return {
+    ...emptyReport(dir, state, reason, { pid: state === "died" ? null : info.pid, cwd: info.cwd }),
+    pid: info.pid,
+    ...(addressOf(info) ?? { host: info.bind_addr }),
+    also_listens: info.also_listens,
+    attempt: info.attempt,
+    started_at: info.started_at,
+    ready_at: info.ready_at,
+    ready_ms: info.ready_ms,
+    command: info.command.length === 0 ? null : info.command,
+    cwd: info.cwd,
+  };
+}
+
+function schemeOf({ probes, port, bind_addr, host, protocol }: NodeInfo): "http" | "https" | null {
+  for (const probe of probes) {
+    if (probe.type !== "http") continue;
+    const url = urlOf(probe.target, { host: bind_addr ?? host, port });
+    const isHere = (Number(url.port) || (url.protocol === "https:" ? 443 : 80)) === port;
+    if (isHere) return url.protocol === "https:" ? "https" : "http";
+  }
+  return protocol;
+}
+
+function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, reason: string | null): NodeReport {
+  return {
+    ...emptyReport(dir, state, reason, { pid: null, cwd: tombstone.cwd }),
+    attempt: tombstone.attempt,
+    started_at: tombstone.begun_at || null,
+    command: tombstone.command.length === 0 ? null : tombstone.command,
+    cwd: tombstone.cwd,
+  };
+}
+
+/**
+ * Looks at a node and, if it runs, at its probes. Changes nothing but the length of a log that is too long.
+ *
+ * @param readiness the same one for every look at this node, where it is looked at again and again
+ */
+export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness()): Promise<NodeReport> {
+  const { evidence, judgement } = lookAt(dir, "listed");
+  switch (judgement.kind) {
+    case "stopped":
+      return emptyReport(dir, "stopped", null);
+    case "running": {
+      const { info } = judgement;
+      trimLog(dir.log, info.log.max_bytes);
+      const stale = findForeignNonce(dir, info);
+      if (stale !== null) return reportOfInfo(dir, info, "stale", stale);
+      const obstacles = await obstaclesOf(dir, info, readiness);
+      const reason = describeRunning(dir, info, obstacles);
+      return { ...reportOfInfo(dir, info, "running", reason), ready: obstacles.length === 0 };
+    }
+    case "abandoned": {
+      const reason = `it was to end with a run, pid ${judgement.run.pid}, that is gone`;
+      return reportOfInfo(dir, judgement.info, "interrupted", reason);
+    }
+    case "died": {
+      const reason = judgement.rebooted
+        ? "the machine was rebooted"
+        : judgement.namespace === "ended"
+        ? "the pid namespace (sandbox, container) that it ran in has ended"
+        : `pid ${judgement.info.pid} is gone`;
+      return { ...reportOfInfo(dir, judgement.info, "died", reason), pid: null };
+    }
+    case "unfinished": {
+      if (evidence.tombstone.kind !== "record") {
+        const reason = evidence.tombstone.kind === "unreadable" ? `"starting": ${evidence.tombstone.reason}` : null;
+        return emptyReport(dir, isLocked(dir) ? "starting" : "interrupted", reason);
+      }
+      const { record } = evidence.tombstone;
+      switch (judgement.phase) {
+        case "live":
+          return reportOfTombstone(dir, record, "starting", `pid ${record.starter_pid} is at work on it`);
+        case "failed":
+          return reportOfTombstone(dir, record, "failed", record.failed);
+        case "interrupted":
+          return reportOfTombstone(dir, record, "interrupted", `its starter, pid ${record.starter_pid}, is gone`);
+      }
+      break;
+    }
+    case "unrecorded":
+      return emptyReport(dir, "interrupted", "its state was removed, but it still runs");
+    case "unreadable":
+      return emptyReport(dir, "unknown", `"node.info": ${judgement.reason}`);
+    case "foreign": {
+      // A start in another pid namespace holds the lock, which is the same everywhere.
+      const isStarting = evidence.tombstone.kind === "record" && isLocked(dir);
+      return emptyReport(dir, isStarting ? "starting" : "unknown", judgement.reason);
+    }
+  }
+}
+
+/** What keeps it from being ready; of one that became so after the look at the system that is held, by a look of its own. */
+async function obstaclesOf(dir: NodeDir, info: NodeInfo, readiness: Readiness): Promise<string[]> {
+  const obstacles = await readiness.obstacles(info.probes, subjectOf(dir, info));
+  if (obstacles.length === 0 || info.ready_at === null || !isSinceSnapshot(Date.parse(info.ready_at))) return obstacles;
+  using _system = askSystem();
+  return await new Readiness().obstacles(info.probes, subjectOf(dir, info));
+}
+
+/** In words, what keeps a running node from being all right; `null` if nothing does. */
+function describeRunning(dir: NodeDir, info: NodeInfo, obstacles: string[]): string | null {
+  if (info.stop_began_at !== null) return isLocked(dir) ? "it is being stopped" : "a stop of it was interrupted";
+  return obstacles.length === 0 ? null : `not ready: ${obstacles.join(", ")}`;
+}
+
+/** In words, which port file carries a nonce other than the recorded one; `null` if none does. */
+function findForeignNonce(dir: NodeDir, info: NodeInfo): string | null {
+  if (info.nonce === null) return null;
+  const files = [dir.port, ...info.probes.flatMap((probe) => probe.type === "port-file" ? [probe.path] : [])];
+  const other = files.find((path) => {
+    const nonce = readPortFile(path)?.nonce ?? null;
+    return nonce !== null && nonce !== info.nonce;
+  });
+  return other === undefined ? null : `"${other}" carries the nonce of another server`;
+}

@@ -1,0 +1,92 @@
+/**
+ * A start that finds the node running.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import type { Subject } from "../readiness/types.ts";
+import { type Outcome, untilReady } from "../readiness/wait.ts";
+import { isEvent } from "../spec/probes.ts";
+import { trimLog } from "../state/log.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { NodeInfo } from "../state/records.ts";
+import { differencesOf, differentRunning } from "./difference.ts";
+import { findMain } from "./identify.ts";
+import type { Started, StartRequest } from "./request.ts";
+
+/**
+ * Reports a node that already runs, once its probes pass.
+ *
+ * @returns `null` if it ends meanwhile
+ * @throws {TombstoneError} its probes do not pass in time, or it is not what was asked for
+ */
+export async function joinRunning(request: StartRequest, info: NodeInfo): Promise<Started | null> {
+  const { dir, settings, teller } = request;
+  const differences = differencesOf(info, request);
+  if (differences.length > 0 && request.different === "refuse") throw differentRunning(dir, info, request, differences);
+  const outcome = await untilJoined(request, info);
+  switch (outcome.kind) {
+    case "ready":
+      break;
+    case "aborted":
+      throw request.abort.reason;
+    case "gone":
+    case "failed": // the lines of a committed node are not looked at
+      return null;
+    case "timeout":
+    case "foreign": {
+      const states = outcome.kind === "timeout" ? outcome.states : [outcome.verdict.state];
+      throw new TombstoneError(
+        `Cannot start "${dir.node}": it runs as pid ${info.pid}, but is not ready after ${settings.timeout_ms} ms, ` +
+          states.join(", "),
+        {
+          kind: "not-ready",
+          hint: `stop and start it in one go with tombstone start ${dir.node} --replace -- COMMAND`,
+          exitCode: EXIT.notReady,
+          details: { pid: info.pid, waiting_for: states },
+        },
+      );
+    }
+  }
+  trimLog(dir.log, info.log.max_bytes);
+  if (info.run !== null) teller.warn(`"${dir.node}" ends with the run, pid ${info.run.pid}, that started it`);
+  if (differences.length > 0) {
+    const found = differences.map(({ text }) => text).join(" and ");
+    teller.warn(
+      `"${dir.node}" runs as it was started, with ${found}; tombstone restart ${dir.node} starts it as described`,
+    );
+  }
+  return { started: false, info, recovered: null, differs: differences.map(({ what }) => what), killed: [] };
+}
+
+function untilJoined({ dir, settings, teller, abort }: StartRequest, info: NodeInfo): Promise<Outcome> {
+  const subject = subjectOf(dir, info);
+  const waiting = teller.wait(dir);
+  return untilReady({
+    probes: info.probes.filter((probe) => !isEvent(probe)),
+    failures: null,
+    stableForMs: 0,
+    timeoutMs: settings.timeout_ms,
+    subject: () => subject,
+    isGone: () => findMain(dir, info) === null,
+    end: new Promise(() => {}),
+    abort,
+    onLook: (states) => waiting.update(states),
+  }).finally(() => waiting[Symbol.dispose]());
+}
+
+/** What a probe needs to look at a committed node. */
+export function subjectOf(dir: NodeDir, info: NodeInfo): Subject {
+  const attempts = info.attempt === null ? [] : [info.attempt];
+  const processes = [findMain(dir, info) ?? { pid: info.pid, startTime: -1 }];
+  return {
+    mainPid: info.pid,
+    roots: { dir, attempts, processes, spare: info.spare },
+    ageMs: Infinity,
+    sinceMs: info.started_at === null ? null : Date.parse(info.started_at),
+    cwd: info.cwd,
+    env: {},
+    notifications: null,
+    known: { host: info.bind_addr ?? info.host, port: info.port, nonce: info.nonce },
+  };
+}

@@ -1,0 +1,110 @@
+/**
+ * Where to look for the processes of a node.
+ *
+ * @module
+ */
+import { dirname } from "@std/path/posix/dirname";
+import { TombstoneError } from "../errors.ts";
+import { isAlive, isPlausiblePid, platform } from "../os/platform.ts";
+import type { Identity } from "../os/types.ts";
+import { findDaemon } from "../process/pid_file.ts";
+import { Proven } from "../process/proven.ts";
+import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
+import { readSmallFile } from "../state/durable.ts";
+import { asAttempt } from "../state/fields.ts";
+import { type LaunchRecord, readLaunchRecords } from "../state/launch_record.ts";
+import { allNodes, isLogOf, type NodeDir } from "../state/node_dir.ts";
+import { type NodeInfo, readNodeInfo, type Tombstone } from "../state/records.ts";
+import { elsewhereOf, hasOtherClock, isDated, relate } from "./elsewhere.ts";
+import { findMain, findUndated, isRunLive } from "./identify.ts";
+import type { Evidence } from "./state.ts";
+
+/**
+ * Where to look for the processes that the evidence tells of. Records of an earlier boot or of elsewhere tell
+ * of none.
+ */
+export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
+  const attempts = new Set<string>(evidence.unrecorded);
+  const processes: Identity[] = [];
+  const spare = new Set<string>();
+  const proven: Identity[] = [];
+  const tombstone = evidence.tombstone.kind === "record" ? evidence.tombstone.record : null;
+  const info = evidence.info.kind === "record" ? evidence.info.record : null;
+  for (const record of [tombstone, info]) {
+    if (record === null || relate(record) !== "same-boot") continue;
+    for (const name of record.spare) spare.add(name);
+    if (isDated(record)) proven.push(...record.tree);
+    if (record.attempt !== null) attempts.add(record.attempt);
+  }
+  if (info !== null && relate(info) === "same-boot") {
+    processes.push(findMain(dir, info) ?? { pid: info.pid, startTime: UNKNOWN_START });
+    // What an abandoned test command left runs under the id of its run.
+    if (info.run !== null && !isRunLive(info.run, info)) attempts.add(info.run.id);
+    if (info.session_pid !== info.pid) processes.push({ pid: info.session_pid, startTime: UNKNOWN_START });
+  }
+  for (const launch of evidence.launches) {
+    if (isOfOtherNamespace(launch, tombstone, info)) continue; // its numbers mean nothing here
+    attempts.add(launch.attempt);
+    if (launch.process === null) continue;
+    const isUndated = tombstone?.attempt === launch.attempt && hasOtherClock(tombstone);
+    const main = isUndated ? findUndated(dir, launch.process.pid, tombstone) : launch.process;
+    processes.push(main ?? { pid: launch.process.pid, startTime: UNKNOWN_START });
+    for (const path of tombstone === null ? [] : [tombstone.pid_file, ...tombstone.older_pid_files]) {
+      const daemon = path === null ? null : findDaemon(path, launch);
+      if (daemon !== null) processes.push(daemon);
+    }
+  }
+  if (evidence.tombstone.kind === "unreadable" || evidence.info.kind === "unreadable") {
+    const orphan = findUnrecorded(dir);
+    const attempt = orphan === null ? null : asAttempt(platform.environment(orphan.pid, ATTEMPT_VARIABLE));
+    if (orphan !== null) processes.push(orphan);
+    if (attempt !== null) attempts.add(attempt);
+  }
+  return {
+    dir,
+    attempts: [...attempts],
+    processes,
+    spare: [...spare],
+    proven: new Proven(proven),
+    others: () => recordedByOthers(dir),
+  };
+}
+
+/** A launch record does not say where it was written; the tombstone that it belongs to does, or remembers. */
+function isOfOtherNamespace({ attempt }: LaunchRecord, tombstone: Tombstone | null, info: NodeInfo | null): boolean {
+  const isOfTombstone = attempt === tombstone?.attempt;
+  if (isOfTombstone) return relate(tombstone) === "other-namespace";
+  return elsewhereOf(tombstone, info) !== null;
+}
+
+/** Matches no live process: the number then stands only for the session and group that it led. */
+const UNKNOWN_START = -1;
+
+/**
+ * The server of an unreadable record. The number in `pid` alone proves nothing; that this process leads a session
+ * and writes to this node's log does, for only the launcher brings that about.
+ */
+function findUnrecorded(dir: NodeDir): Identity | null {
+  const content = readSmallFile(dir.pid, "own");
+  const pid = content.kind === "text" && /^\d{1,7}\n?$/.test(content.text) ? Number(content.text) : 0;
+  if (!isPlausiblePid(pid)) return null;
+  const row = platform.read(pid);
+  if (row === null || !isAlive(row) || row.sid !== pid) return null;
+  return platform.writesTo(pid, (path) => isLogOf(dir, path)) ? { pid, startTime: row.startTime } : null;
+}
+
+/** Processes that the other nodes of the state directory have recorded; of those whose state cannot be read, none. */
+export function recordedByOthers(dir: NodeDir): Identity[] {
+  const others = Array.from(allNodes(dirname(dirname(dir.path)))).filter(({ path }) => path !== dir.path);
+  return others.flatMap((other) => {
+    try {
+      const info = readNodeInfo(other);
+      const main = info.kind === "record" ? findMain(other, info.record) : null;
+      const launched = readLaunchRecords(other).map((launch) => launch.process);
+      return [main, ...launched].filter((process) => process !== null);
+    } catch (error) {
+      if (!(error instanceof TombstoneError)) throw error;
+      return [];
+    }
+  });
+}

@@ -1,0 +1,211 @@
+/**
+ * Servers for the time of one test command: start or join, test, stop what was started.
+ *
+ * From the commit on, `node.info` names the run that the node belongs to, so whatever kills this process, the next
+ * start, run or sweep finds a node whose run is gone, and ends both it and what is left of the test command.
+ * (Test: "a run that is killed".)
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { platform } from "../os/platform.ts";
+import { ATTEMPT_VARIABLE } from "../process/tree.ts";
+import { trimLog } from "../state/log.ts";
+import { isLocked } from "../state/lock.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import type { NodeInfo, RunOwner } from "../state/records.ts";
+import { withLog } from "./failure.ts";
+import { type ForegroundEnd, runForeground } from "./foreground.ts";
+import { endedBy, type EndSignal, Signals } from "./signals.ts";
+import { findMain } from "./identify.ts";
+import { requireEnded, tellKilled } from "./leftovers.ts";
+import { lookAt } from "./look.ts";
+import { recordedByOthers } from "./roots.ts";
+import { type Member, startGroup, stopGroup } from "./group.ts";
+import type { Started } from "./request.ts";
+import type { StopOptions, Stopped } from "./stop.ts";
+import type { Teller } from "./reporter.ts";
+
+/** What to run. */
+export interface RunRequest {
+  /** What messages call it: the node, or the project. */
+  name: string;
+  /** The nodes, for a run of this id. */
+  members: (owner: RunOwner) => Member[];
+  /** Where to report. */
+  teller: Teller;
+  /** Test command; called with the nodes once they are ready. */
+  test: (nodes: ReadonlyMap<string, Started>) => Test;
+  /** What becomes of the test command when a server dies. */
+  serverDeath: "go on" | "end";
+  /** Called for each node that is ready, before the test command runs. */
+  onReady: (node: string, started: Started) => void;
+  /** Called for each node that was stopped. */
+  onStopped: (node: string, stopped: Stopped) => void;
+}
+
+/** A test command. */
+export interface Test {
+  /** Program and arguments. */
+  command: string[];
+  /** Variables on top of the environment. */
+  env: Record<string, string>;
+}
+
+/** What became of a node of a run. */
+export interface RunNode extends Started {
+  /** Its directory. */
+  dir: NodeDir;
+  /** Whether its server died while the test command ran. */
+  serverDied: boolean;
+  /** Whether this call has stopped it; not if it was running before, and not if it had ended. */
+  stopped: boolean;
+  /** Processes of it, or of what was there before it, that had to be killed. */
+  killed: number[];
+  /** Where that leaves the node. */
+  left: "running" | "died" | "stopped";
+}
+
+/** What came of it. */
+export interface RunResult {
+  /** How the test command ended. */
+  test: ForegroundEnd;
+  /** The nodes, by name. */
+  nodes: Map<string, RunNode>;
+}
+
+/**
+ * Runs a test command against its nodes.
+ *
+ * @throws {TombstoneError} a node could not be started, or not be stopped
+ */
+export async function run(request: RunRequest): Promise<RunResult> {
+  const { name, teller } = request;
+  const owner: RunOwner = {
+    id: crypto.randomUUID(),
+    pid: Deno.pid,
+    start_time: platform.read(Deno.pid)?.startTime ?? -1,
+  };
+  // A signal during the start ends it in good order; later ones are the test command's; the stop is not cut short.
+  const controller = new AbortController();
+  let interruption: TombstoneError | null = null;
+  const abort = (signal: EndSignal) => controller.abort(interruption ??= endedBy(signal, "run", name));
+  using signals = new Signals(abort);
+  const members = request.members(owner);
+  const started = await startGroup(members, {
+    abort: controller.signal,
+    teller,
+    onStarted: request.onReady,
+    onUndone: request.onStopped,
+  });
+  const servers = members.map((member) => new Server(member, started));
+  const own = servers.filter((server) => server.begun.started);
+  const mine = own[0] ?? servers[0]!;
+  // A run that only joins, inside another run's test, leaves its own test to be found by that one.
+  const isMarked = own.length > 0 || !Deno.env.get(ATTEMPT_VARIABLE);
+  let test: ForegroundEnd;
+  try {
+    controller.signal.throwIfAborted();
+    const { command, env } = request.test(started);
+    test = await runForeground(name, {
+      command,
+      // Should this process be killed, what is left of the test command is found by the id of the run.
+      env: isMarked ? { ...env, [ATTEMPT_VARIABLE]: owner.id } : env,
+      roots: {
+        of: "command",
+        dir: mine.dir,
+        attempts: isMarked ? [owner.id] : [],
+        spare: mine.begun.info.spare,
+        others: () => recordedByOthers(mine.dir),
+      },
+      graceMs: Math.max(...servers.map(({ begun }) => begun.info.stop.timeout_ms)),
+      signals,
+      watch() {
+        for (const server of servers) trimLog(server.dir.log, server.begun.info.log.max_bytes);
+        const died = servers.filter((server) => server.hasJustDied());
+        for (const server of died) teller.alarm(serverHasDied(server));
+        return died.length > 0 ? request.serverDeath : "go on";
+      },
+    });
+    tellLeftovers(test, mine.dir, teller);
+  } finally {
+    signals.answer = abort;
+    // A failure of the test command to run at all is told by its own error.
+    await stopGroup(own, {
+      options: ({ stopOptions }) => ({ ...stopOptions, ofRun: owner.id }),
+      onStopped(node, stopped) {
+        const { recovered } = stopped;
+        servers.find((server) => server.node === node)!.stopped = stopped;
+        // That it died has been told already.
+        if (recovered !== null && recovered.reason !== "died") teller.recovered(node, recovered);
+        request.onStopped(node, stopped);
+      },
+    });
+  }
+  requireEnded(mine.dir, test.leftovers.left, "end the test of");
+  test.cause ??= interruption;
+  return { test, nodes: new Map(servers.map((server) => [server.node, server.result()])) };
+}
+
+/** Tells what had to be done about the processes of the test command. */
+function tellLeftovers({ cause, leftovers: { pids, killed } }: ForegroundEnd, dir: NodeDir, teller: Teller): void {
+  if (cause === null && pids.length > 0) teller.tell(`ended what the test left behind: pid ${pids.join(", ")}`);
+  tellKilled(dir, killed, teller);
+}
+
+/** A node's server, whoever restarts it. */
+class Server {
+  readonly node: string;
+  readonly after: string[];
+  readonly dir: NodeDir;
+  /** How it came to run. */
+  readonly begun: Started;
+  /** How to stop it. */
+  readonly stopOptions: StopOptions;
+  /** What came of its stop; `null` while there was none. */
+  stopped: Stopped | null = null;
+  #info: NodeInfo;
+  #hasDied = false;
+
+  constructor(member: Member, started: ReadonlyMap<string, Started>) {
+    const { dir, lockTimeoutMs, foreign, teller } = member.request(started);
+    this.node = member.node;
+    this.after = member.after;
+    this.dir = dir;
+    this.stopOptions = { lockTimeoutMs, foreign, teller };
+    this.begun = started.get(member.node)!;
+    this.#info = this.begun.info;
+  }
+
+  /** Whether it has ended by itself since the last look: not if somebody has stopped it, or is about to start it anew. */
+  hasJustDied(): boolean {
+    if (this.#hasDied || findMain(this.dir, this.#info) !== null || isLocked(this.dir)) return false;
+    const { judgement } = lookAt(this.dir);
+    if (judgement.kind === "running") this.#info = judgement.info;
+    this.#hasDied = judgement.kind === "died";
+    return this.#hasDied;
+  }
+
+  result(): RunNode {
+    const { begun, dir, stopped } = this;
+    const running = this.#hasDied ? "died" : "running";
+    const killed = [...begun.killed, ...stopped?.killed ?? []];
+    const left = stopped === null ? running : findRunning(dir) === null ? "stopped" : "running";
+    return { ...begun, dir, serverDied: this.#hasDied, stopped: stopped?.stopped ?? false, killed, left };
+  }
+}
+
+function findRunning(dir: NodeDir): NodeInfo | null {
+  const { judgement } = lookAt(dir);
+  return judgement.kind === "running" ? judgement.info : null;
+}
+
+function serverHasDied({ dir, begun: { info } }: Server): TombstoneError {
+  const error = new TombstoneError(`Cannot keep "${dir.node}" for the test: its server, pid ${info.pid}, has died`, {
+    kind: "server-exited",
+    hint: `tombstone logs ${dir.node}`,
+    exitCode: EXIT.failed,
+    details: { pid: info.pid },
+  });
+  return withLog(dir, error);
+}

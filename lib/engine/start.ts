@@ -1,0 +1,238 @@
+/**
+ * The start of a node: the order of its steps up to the spawn is written here, from the spawn to the
+ * commit in attempt.ts, and nowhere else.
+ *
+ * Intent record, work, commit record, clean-up. Between any two statements this process may be killed;
+ * the tombstone then tells the next start that what it finds is not to be trusted.
+ *
+ * @module
+ */
+import { EXIT, TombstoneError } from "../errors.ts";
+import { platform } from "../os/platform.ts";
+import { sleep } from "../timers.ts";
+import { breathe } from "../os/thread.ts";
+import { chooseFreePort, type ChosenPort } from "../process/free_port.ts";
+import { findOccupant, findUnixOccupant, type Owner } from "../process/listeners.ts";
+import { requireLocal } from "../process/local.ts";
+import { Notifications } from "../readiness/notify.ts";
+import { launch } from "../process/launcher.ts";
+import { fillPort } from "../spec/references.ts";
+import { removeFile, syncDir } from "../state/durable.ts";
+import { acquireLock, type Lock, stateRemoved } from "../state/lock.ts";
+import { rotateLog } from "../state/log.ts";
+import { ensureNodeDir } from "../state/node_dir.ts";
+import { rememberedPort, rememberPort } from "../state/recorded.ts";
+import { type NodeInfo, writeTombstone } from "../state/records.ts";
+import { declaredFiles, type Settings } from "../spec/recorded_settings.ts";
+import { Attempt } from "./attempt.ts";
+import { requireNotOfTool, requireUnclaimed } from "./claims.ts";
+import { placeTaken } from "./failure.ts";
+import { Hold } from "./hold.ts";
+import { joinRunning } from "./reuse.ts";
+import { collectEvidence, type Evidence, judge } from "./state.ts";
+import { tellKilled } from "./leftovers.ts";
+import { newTombstone, recover, withOlderDeclarations } from "./recover.ts";
+import { sweepFiles, tidy } from "./sweep_files.ts";
+import { refuseForeign } from "./stop.ts";
+import { STOP_VARIABLE } from "./stop_command.ts";
+import { pass } from "./checkpoint.ts";
+import type { Started, StartRequest } from "./request.ts";
+
+/**
+ * Starts a node and waits until it is ready.
+ *
+ * @throws {TombstoneError} it could not be started, or was not ready in time; nothing of it runs then
+ */
+export async function start(request: StartRequest): Promise<Started> {
+  const deadline = performance.now() + request.lockTimeoutMs;
+  requireNotOfTool(request.dir, request.settings);
+  for (;;) {
+    await makePlace(request);
+    using lock = await acquireLock(request.dir, {
+      action: "start",
+      make: () => makePlace(request),
+      timeoutMs: request.lockTimeoutMs,
+      onWait: (holder) => request.teller.tell(`waiting for ${holder}`),
+      abort: request.abort,
+    });
+    const progress: Progress = { hasSpawned: false };
+    try {
+      return await startUnder(lock, request, progress);
+    } catch (error) {
+      const isVanished = error instanceof TombstoneError && error.kind === "state" && !lock.isLinked();
+      if (!isVanished || progress.hasSpawned || performance.now() >= deadline) throw error;
+      // Somebody has removed the state before anything of this start ran: it begins anew, in a new place.
+    }
+  }
+}
+
+/** Makes the node's directory. Should somebody remove what is above it meanwhile, the next try makes that, too. */
+async function makePlace({ dir, workspace }: StartRequest): Promise<void> {
+  try {
+    await ensureNodeDir(dir, workspace);
+  } catch (error) {
+    if (!(error instanceof TombstoneError) || error.details.errno !== "ENOENT") throw error;
+  }
+}
+
+/** How far a start came. */
+interface Progress {
+  /** Whether anything of it may run. */
+  hasSpawned: boolean;
+}
+
+async function startUnder(lock: Lock, request: StartRequest, progress: Progress): Promise<Started> {
+  const { dir, teller } = request;
+  for (const limit of platform.limits) teller.note(`this platform ${limit}`);
+  pass("locked", teller);
+  await breathe();
+  let evidence = collectEvidence(dir);
+  let judgement = judge(evidence);
+  refuseForeign(dir, judgement, "start", request.foreign);
+  if (judgement.kind === "running" && request.running === "keep" && judgement.info.stop_began_at === null) {
+    await tidy(dir);
+    const joined = await joinRunning(request, judgement.info);
+    if (joined !== null) return joined;
+    // It has ended meanwhile, so this is a start after a death like any other.
+    evidence = collectEvidence(dir);
+    judgement = judge(evidence);
+  }
+
+  const attempt = crypto.randomUUID();
+  const tombstone = newTombstone(attempt, {
+    ...request.settings,
+    older_pid_files: [],
+    older_files: [],
+    elsewhere: null,
+    tree: [],
+  });
+  const declared = withOlderDeclarations(request.settings, evidence);
+  await writeTombstone(dir, { ...tombstone, ...declared });
+  pass("tombstone-written", teller, attempt);
+
+  const hold = new Hold(dir, lock, attempt);
+
+  const { recovered, killed } = await recover(dir, evidence, judgement, { lock, teller });
+  if (recovered !== null) teller.recovered(dir.node, recovered);
+  else tellKilled(dir, killed, teller);
+  await beforeSpawn(request, hold, () => requireUnclaimed(dir, request.settings));
+  await beforeSpawn(request, hold, () => sweepFiles(dir, declaredFiles(request.settings), { insist: lock.insist }));
+  pass("recovered", teller);
+  // From here on the log tells of this attempt, no longer of one of another namespace.
+  if (declared.elsewhere !== null) {
+    await writeTombstone(dir, { ...tombstone, ...declared, elsewhere: null });
+    pass("namespace-left", teller);
+  }
+
+  using chosen = await beforeSpawn(request, hold, () => preparePort(request, evidence));
+  const port = chosen?.port ?? null;
+  pass("port-checked", teller, port === null ? "" : String(port));
+  using notifications = await beforeSpawn(request, hold, () => listenToServer(request, attempt));
+  const launchedAt = performance.now();
+  const launched = await beforeSpawn(request, hold, async () => {
+    hold.insist();
+    if (port !== null && request.settings.port_request === 0) {
+      await rememberPort(dir, port);
+      hold.insist();
+    }
+    rotateLog(dir, request.settings.log);
+    pass("log-rotated", teller);
+    progress.hasSpawned = true;
+    return launch(dir, {
+      attempt,
+      command: request.settings.command.map((word) => fillPort(word, port)),
+      cwd: request.settings.cwd,
+      env: {
+        ...Object.fromEntries(Object.entries(request.env).map(([name, value]) => [name, fillPort(value, port)])),
+        ...(notifications === null ? {} : { NOTIFY_SOCKET: notifications.address }),
+      },
+      drop: droppedVariables(request.settings),
+      inherit: request.settings.clear_env ? "basics" : "all",
+      port,
+      input: request.settings.stdin_open ? "open" : "none",
+    });
+  });
+  if (launched.lost.length > 0) {
+    teller.warn(
+      `"${dir.node}" does not get ${launched.lost.join(", ")}: /bin/sh drops such names, and there is no bash`,
+    );
+  }
+  pass("spawned", teller, `pid ${launched.pid}`);
+  const started = (info: NodeInfo): Started => ({ started: true, info, recovered, differs: [], killed });
+  const attempted = new Attempt(request, { hold, tombstone, port, launched, launchedAt, notifications });
+  return started(await attempted.untilCommitted((info) => request.onCommit?.(started(info))));
+}
+
+/** A failure before anything of the attempt runs leaves nothing: the tombstone goes, too, unless it is a successor's. */
+async function beforeSpawn<T>(request: StartRequest, hold: Hold, step: () => T | Promise<T>): Promise<T> {
+  try {
+    await breathe();
+    request.abort.throwIfAborted();
+    return await step();
+  } catch (error) {
+    if (!hold.isKept()) throw stateRemoved(request.dir, "start", error);
+    removeFile(request.dir.starting, "remove");
+    await syncDir(request.dir.path);
+    throw error;
+  }
+}
+
+/** The place for the server: its unix sockets are free, and so is its port, the one asked for, if it is free, or a free one; `null` if none was asked for. */
+async function preparePort(request: StartRequest, evidence: Evidence): Promise<ChosenPort | null> {
+  const { host, port_request, probes } = request.settings;
+  for (const probe of probes) {
+    const owner = probe.type === "unix" ? await findUnixOccupant(probe.path) : null;
+    if (owner !== null && probe.type === "unix") {
+      throw placeTaken(request.dir, { kind: "socket", path: probe.path }, owner);
+    }
+  }
+  if (port_request === null) return null;
+  if (port_request === 0) {
+    if (host !== null) requireLocal(host);
+    // The one it had before keeps bookmarks and configurations valid.
+    const before = evidence.info.kind === "record" && evidence.info.record.port_request === 0
+      ? evidence.info.record.port
+      : rememberedPort(request.dir) ?? 0;
+    return await chooseFreePort(host, before);
+  }
+  // A process that was just ended may hold its port for a moment without being there any more.
+  const deadline = performance.now() + LINGER;
+  let owner: Owner | null;
+  while ((owner = await findOccupant(host, port_request)) !== null) {
+    if (owner.pid !== null || performance.now() >= deadline) {
+      throw placeTaken(request.dir, { kind: "port", port: port_request }, owner);
+    }
+    await sleep(10);
+  }
+  return { port: port_request, [Symbol.dispose]() {} };
+}
+
+/** Opens the socket on which the server says that it is ready; `null` if it is not asked to. */
+function listenToServer(request: StartRequest, attempt: string): Notifications | null {
+  if (!request.settings.probes.some((probe) => probe.type === "notify")) return null;
+  const notifications = Notifications.open(attempt);
+  if (notifications !== null) return notifications;
+  throw new TombstoneError(`Cannot start "${request.dir.node}" with --notify: this platform has no such socket`, {
+    kind: "unsupported",
+    hint: "say when it is ready with --port N or --log REGEX",
+    exitCode: EXIT.failed,
+  });
+}
+
+/**
+ * Variables of the supervisor or CI runner that this process runs under, which are not meant for the server; nor is that of
+ * a stop command, which may start another node.
+ */
+function droppedVariables(settings: Settings): string[] {
+  const supervisor = settings.probes.some((probe) => probe.type === "notify") ? [] : ["NOTIFY_SOCKET"];
+  return [STOP_VARIABLE, ...supervisor, ...SUPERVISOR_VARIABLES, ...(settings.outlive_ci_job ? CI_VARIABLES : [])];
+}
+
+/** Socket activation and watchdog of systemd (sd_listen_fds(3), sd_watchdog_enabled(3)): all about this process. */
+const SUPERVISOR_VARIABLES = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
+/** By these, the runners of GitHub Actions and Jenkins find the processes of a job, to kill them at its end. */
+const CI_VARIABLES = ["RUNNER_TRACKING_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "BUILD_ID"];
+
+/** How long a port without a visible owner is waited for, in milliseconds. */
+const LINGER = 1000;

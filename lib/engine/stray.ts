@@ -1,0 +1,61 @@
+/**
+ * A server that listens on a port of its own choice.
+ *
+ * @module
+ */
+import type { Settings } from "../spec/recorded_settings.ts";
+import type { StartRequest } from "./request.ts";
+
+/** What tells of the port, once, as soon as it is known and not only when time is up. */
+export function strayTeller(
+  { dir, settings, teller }: StartRequest,
+  asked: number | null,
+): (stray: number | null) => void {
+  let told: number | null = null;
+  return (stray) => {
+    if (stray === null || stray === told) return;
+    told = stray;
+    const way = strayHint(dir.node, settings, stray);
+    teller.warn(`"${dir.node}" was to listen on port ${asked}, it listens on port ${stray} instead: ${way}`);
+  };
+}
+
+/**
+ * What to type then: the port that it has, or the one that it was to have, told to it: where the command names its port, in
+ * its place; else in the way that this program takes, or that most do.
+ */
+export function strayHint(node: string, { command }: Settings, stray: number): string {
+  const typed = command.map(quoted).join(" ");
+  const isTold = command.some((word) => word.includes("{port}"));
+  const told = isTold ? null : withPlaceholder(command, stray);
+  return `tombstone start ${node} --port ${stray} -- ${typed}` +
+    (told === null ? "" : `; or tell it its port: -- ${told.map(quoted).join(" ")}`);
+}
+
+/** How programs take a port that do not take `--port N`; empty: in a file of theirs. */
+const PORT_FLAGS: Record<string, string[]> = {
+  postgres: ["-p", "{port}"],
+  gunicorn: ["--bind", "127.0.0.1:{port}"],
+  memcached: ["-p", "{port}"],
+  "http.server": ["{port}"],
+  runserver: ["{port}"],
+  lighttpd: [],
+  nginx: [],
+};
+
+/** The command with `{port}` in it; `null` where that is not known. */
+function withPlaceholder(command: string[], port: number): string[] | null {
+  const named = new RegExp(`(?<=^|[:=\\s])${port}(?=$|[\\s/,;])`);
+  if (command.some((word) => named.test(word))) return command.map((word) => word.replace(named, "{port}"));
+  const [program, verb] = [command[0]!.replace(/^.*\//, ""), command[1]];
+  if (program === "sh") return null;
+  const isPassedOn = program === "npm" && verb !== "exec" && !command.includes("--");
+  const known = Object.keys(PORT_FLAGS).find((name) => command.some((word) => word.replace(/^.*\//, "") === name));
+  const flags = known === undefined ? ["--port", "{port}"] : PORT_FLAGS[known]!;
+  return flags.length === 0 ? null : [...command, ...(isPassedOn ? ["--"] : []), ...flags];
+}
+
+/** A word as a shell takes it. */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

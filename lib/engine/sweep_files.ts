@@ -1,0 +1,100 @@
+/**
+ * Removing the files that are stale while a node does not run: its own, and those that were declared.
+ *
+ * @module
+ */
+import { breathe } from "../os/thread.ts";
+import { TombstoneError } from "../errors.ts";
+import { connectToUnix, findUnixOccupant } from "../process/listeners.ts";
+import { type DeclaredFile, lookAtDeclared, removeDeclared } from "../state/declared.ts";
+import { isTemporaryName, removeFile, syncDir } from "../state/durable.ts";
+import { attemptOfEntry } from "../state/launch_record.ts";
+import { entriesOf, type NodeDir } from "../state/node_dir.ts";
+import { claimantOf, isOfTool } from "./claims.ts";
+
+/** What interrupted commands leave in the node's directory: temporary files and launch records. */
+function passingEntries(dir: NodeDir): string[] {
+  return entriesOf(dir).filter((name) => isTemporaryName(name) || attemptOfEntry(name) !== null);
+}
+
+/** Entries of the node's directory that are stale while it does not run, the tombstone not among them. */
+export function runtimeEntries(dir: NodeDir): string[] {
+  // node.info goes last: as long as it is there, the next command knows which files were declared.
+  return ["port", "pid", ...passingEntries(dir), "node.info"];
+}
+
+/**
+ * Removes what an interrupted command left beside a node that runs: the marks of its own unfinished clean-up, and the
+ * temporary file of a replacement that died before its tombstone was in place.
+ */
+export async function tidy(dir: NodeDir): Promise<void> {
+  for (const name of passingEntries(dir)) removeFile(`${dir.path}/${name}`, "remove");
+  if (removeFile(dir.starting, "remove")) await syncDir(dir.path);
+}
+
+/** How to sweep. */
+export interface SweepOptions {
+  /**
+   * Called with a message for each declared file that could not be removed. Without it, such a file is an error: the start
+   * that declares it would take it for a file of its own server.
+   */
+  onKept?: (message: string) => void;
+  /** Called after whatever may have taken time; throws where the directory is no longer the caller's. */
+  insist: () => void;
+}
+
+/**
+ * Removes the runtime files of a node that is not running, all but the tombstone. What is in a declared file's place and
+ * is no such file stays.
+ *
+ * @returns those that were there
+ * @throws {TombstoneError} naming the file that could not be removed
+ */
+export async function sweepFiles(
+  dir: NodeDir,
+  declared: DeclaredFile[],
+  { onKept, insist }: SweepOptions,
+): Promise<string[]> {
+  const swept = new Set<string>();
+  for (const file of declared) {
+    try {
+      const found = lookAtDeclared(file);
+      if (found.kind === "other") {
+        onKept?.(`left "${file.path}" alone: ${found.reason}`);
+        continue;
+      }
+      const reason = found.kind === "stale" ? whyNotStale(dir, file) : null;
+      if (reason !== null) {
+        onKept?.(`left "${file.path}" alone: ${reason}`);
+        continue;
+      }
+      if (found.kind === "stale" && found.isSocket && await isInUse(file.path)) continue;
+      if (removeDeclared(file)) swept.add(file.path);
+    } catch (error) {
+      if (!(error instanceof TombstoneError) || onKept === undefined) throw error;
+      onKept(error.message);
+    }
+  }
+  insist();
+  for (const name of runtimeEntries(dir)) {
+    if (removeFile(`${dir.path}/${name}`, "remove")) swept.add(name);
+    await breathe();
+    insist();
+  }
+  return [...swept];
+}
+
+/** Why a declared file is not stale though this node does not run, in words; `null`: it is. */
+function whyNotStale(dir: NodeDir, file: DeclaredFile): string | null {
+  if (isOfTool(dir, file.path)) return "it is in tombstone's own state";
+  const claimant = file.kind === "socket" ? undefined : claimantOf(dir, [file])?.claimant; // a socket is asked itself
+  return claimant === undefined ? null : `it is that of "${claimant.dir.node}", too, ${claimant.state}`;
+}
+
+/**
+ * Whether somebody listens on a socket: a stranger, or a process that is spared. One in another network namespace is in no
+ * table of this one, but a connect reaches it.
+ */
+async function isInUse(path: string): Promise<boolean> {
+  return await findUnixOccupant(path) !== null || await connectToUnix(path) !== "refused";
+}

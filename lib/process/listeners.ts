@@ -1,0 +1,229 @@
+/**
+ * Who answers on a port.
+ *
+ * @module
+ */
+import { platform } from "../os/platform.ts";
+import { errnoOf, stateError } from "../errors.ts";
+import type { ListenerRow, UnixListenerRow } from "../os/types.ts";
+import { expiry } from "../timers.ts";
+import { breathe } from "../os/thread.ts";
+import { type Protocol, protocolOf } from "../readiness/protocol.ts";
+import { ATTEMPT_VARIABLE, lookForTree, type Roots } from "./tree.ts";
+
+/** Where somebody listens. */
+export type Place = { kind: "port"; port: number } | { kind: "socket"; path: string };
+
+/** The process behind a listener that is not the node's. */
+export interface Owner {
+  /** Its pid; `null` when it is not to be seen (another user's process, another namespace). */
+  pid: number | null;
+  /** Its command line; empty if unknown. */
+  command: string;
+  /** User who opened the listener; `null` if unknown. */
+  uid: number | null;
+}
+
+/** In words, for messages. */
+export function describeOwner(owner: Owner): string {
+  if (owner.pid !== null) return `pid ${owner.pid} (${owner.command || "unknown command"})`;
+  if (owner.uid === null) return "an unknown process";
+  return owner.uid === Deno.uid()
+    ? "a process of this user that cannot be seen from here, as of another sandbox or container"
+    : `a process of user ${owner.uid} that this user cannot see`;
+}
+
+/** Longest wait for an answer to a connect, in milliseconds; a full backlog gives none. */
+const CONNECT_TIMEOUT = 1000;
+
+/** Addresses to try for a host name; `null`, where none was asked for, is this machine to itself, as `localhost` is. */
+export function addressesOf(host: string | null): string[] {
+  return host === null || /^(.+\.)?localhost$/i.test(host) ? ["127.0.0.1", "::1"] : [host];
+}
+
+/** Whether a listener at this address is reached from this machine without a name: loopback, or any address. */
+function isLocal(address: string): boolean {
+  return address === "0.0.0.0" || address === "::" || address === "::1" || /^127\.\d+\.\d+\.\d+$/.test(address);
+}
+
+/**
+ * Addresses at which a host may be reached on a port. What `localhost` means is up to each server, so where no host was
+ * asked for, every loopback address counts that somebody listens on.
+ *
+ * @param rows those who listen on the port
+ */
+export function candidatesOf(host: string | null, rows: ListenerRow[]): string[] {
+  const others = host === null ? rows.map(({ address }) => address).filter((address) => /^127\./.test(address)) : [];
+  return [...new Set([...addressesOf(host), ...others])];
+}
+
+/**
+ * Connects, and closes again.
+ *
+ * @param contact `ask`: finds out what it speaks, too
+ * @returns the address that accepted, an IP literal; `"refused"` if nobody did; `"silent"` if there was no answer
+ */
+export async function connectTo(
+  host: string | null,
+  port: number,
+  contact: "connect" | "look" | "ask" = "connect",
+): Promise<{ address: string; protocol: Protocol } | "refused" | "silent"> {
+  let isSilent = false;
+  for (const hostname of addressesOf(host)) {
+    const answer = await Promise.race([connectOnce(hostname, port, contact === "ask"), expiry(CONNECT_TIMEOUT)]);
+    if (answer === "expired") isSilent = true;
+    else if (answer !== null) return answer;
+  }
+  return isSilent ? "silent" : "refused";
+}
+
+async function connectOnce(
+  hostname: string,
+  port: number,
+  asks: boolean,
+): Promise<{ address: string; protocol: Protocol } | null> {
+  try {
+    using connection = await Deno.connect({ hostname, port });
+    const local = connection.localAddr as Deno.NetAddr;
+    const remote = connection.remoteAddr as Deno.NetAddr;
+    // In the ephemeral range a connect to a free port can meet itself (TCP simultaneous open).
+    if (local.port === port && local.hostname === remote.hostname) return null;
+    return { address: remote.hostname, protocol: asks ? await protocolOf(connection) : null };
+  } catch (error) {
+    // Refused, unreachable, reset, no such host, permission: each time nobody of use answers.
+    if (error instanceof Error && !(error instanceof TypeError)) return null;
+    throw error;
+  }
+}
+
+/** The listeners that a connection to this address reaches: the most specific ones, as the kernel chooses. */
+export function listenersFor(rows: ListenerRow[], address: string, port: number): ListenerRow[] {
+  const here = rows.filter((row) => row.port === port);
+  for (const candidate of address.includes(":") ? [address, "::"] : [address, "0.0.0.0", "::"]) {
+    const found = here.filter((row) => row.address === candidate);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
+/** Sockets of a node: of its main process alone, or of its whole tree. */
+async function socketsOfTree(roots: Roots): Promise<Set<number>> {
+  const all = new Set<number>();
+  for (const row of await lookForTree(roots)) {
+    for (const inode of platform.listeners?.socketsOf(row.pid) ?? []) all.add(inode);
+    await breathe();
+  }
+  return all;
+}
+
+/** A listening socket: the key to its holders, and its creator's user where that is known. */
+export type Socket = Pick<ListenerRow, "inode"> & Partial<Pick<ListenerRow, "uid">>;
+
+/** What is known about a listener. */
+export type Ownership =
+  | { kind: "ours" }
+  | { kind: "none" }
+  | { kind: "foreign"; sockets: Socket[] };
+
+/**
+ * Whether the listener at an address belongs to the node. With several (SO_REUSEPORT), all must.
+ * Where the platform cannot tell, it counts as ours; `--verbose` and the README say so.
+ *
+ * @param mainPid process to look at first, which spares the look at all of them
+ */
+export async function judgeListener(address: string, port: number, mainPid: number, roots: Roots): Promise<Ownership> {
+  if (platform.listeners === null) return { kind: "ours" };
+  const rows = listenersFor(await platform.listeners.list(), address, port);
+  return await judgeSockets(rows, mainPid, roots);
+}
+
+/** The same for the listener behind a unix socket's file. */
+export async function judgeUnixListener(path: string, mainPid: number, roots: Roots): Promise<Ownership> {
+  if (platform.listeners === null) return { kind: "ours" };
+  return await judgeSockets(unixListenersFor(platform.listeners.listUnix(), path), mainPid, roots);
+}
+
+/** The same for sockets that are known. */
+export async function judgeSockets(sockets: Socket[], mainPid: number, roots: Roots): Promise<Ownership> {
+  if (sockets.length === 0) return { kind: "none" };
+  const own = platform.listeners?.socketsOf(mainPid);
+  if (sockets.every(({ inode }) => own?.has(inode))) return { kind: "ours" };
+  const tree = await socketsOfTree(roots);
+  const foreign = sockets.filter(({ inode }) => !tree.has(inode));
+  return foreign.length === 0 ? { kind: "ours" } : { kind: "foreign", sockets: foreign };
+}
+
+/**
+ * The sockets behind a file: by the inode of the file, which holds for a socket that was bound by a relative
+ * name or moved; where the kernel does not tell it, or a layered file system shows another, by the name.
+ */
+export function unixListenersFor(rows: UnixListenerRow[], path: string): UnixListenerRow[] {
+  const file = fileInodeOf(path);
+  if (file === null) return []; // a socket without its file, removed or replaced, can still listen, but not there
+  const byFile = rows.filter((row) => row.fileInode !== null && row.fileInode === file);
+  return byFile.length > 0 ? byFile : rows.filter((row) => row.path === path);
+}
+
+/** Lower 32 bits, as the kernel's table has them. */
+function fileInodeOf(path: string): number | null {
+  try {
+    const { ino } = Deno.statSync(path);
+    return ino === null ? null : Number(BigInt.asUintN(32, BigInt(ino)));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw stateError("look at", path, error);
+  }
+}
+
+/** Connects to a unix socket, and closes again. */
+export async function connectToUnix(path: string): Promise<"accepted" | "refused" | "silent"> {
+  try {
+    const connection = Deno.connect({ transport: "unix", path });
+    const answer = await Promise.race([connection, expiry(CONNECT_TIMEOUT)]);
+    if (answer === "expired") return "silent";
+    answer.close();
+    return "accepted";
+  } catch (error) {
+    // A full backlog refuses with EAGAIN; somebody may be behind a socket of another type, or one that is closed to this
+    // user; what else there may be, nobody of use answers.
+    if (["EAGAIN", "EPROTOTYPE", "EACCES", "EPERM"].includes(errnoOf(error) ?? "")) return "silent";
+    if (error instanceof Error && !(error instanceof TypeError)) return "refused";
+    throw error;
+  }
+}
+
+/** The process that holds one of these sockets, from one look at everybody's descriptors. */
+export function ownerOf(wanted: Socket[]): Owner {
+  const uid = wanted[0]?.uid ?? null;
+  for (const process of platform.list(ATTEMPT_VARIABLE)) {
+    const sockets = platform.listeners?.socketsOf(process.pid);
+    if (sockets && wanted.some(({ inode }) => sockets.has(inode))) {
+      return { pid: process.pid, command: platform.commandLine(process.pid), uid };
+    }
+  }
+  return { pid: null, command: "", uid };
+}
+
+/**
+ * Who listens where a start wants to; `null` if the port is free. Without a host, it is free if nobody listens on any
+ * loopback address, nor on all addresses: what `localhost` will mean to the server is not known yet. Where the
+ * platform tells, nobody is disturbed by a connect.
+ */
+export async function findOccupant(host: string | null, port: number): Promise<Owner | null> {
+  const rows = (await platform.listeners?.list() ?? []).filter((row) => row.port === port);
+  const near = host === null
+    ? rows.filter(({ address }) => isLocal(address))
+    : addressesOf(host).flatMap((address) => listenersFor(rows, address, port));
+  if (near.length > 0) return ownerOf(near);
+  // What is forwarded by the kernel, as a container's port may be, is in no table; and a name has yet to be resolved.
+  const answer = await connectTo(host, port);
+  if (typeof answer === "string") return null;
+  return ownerOf(listenersFor(await platform.listeners?.list() ?? [], answer.address, port));
+}
+
+/** Who listens on a unix socket; `null` if nobody does. Where the platform tells, nobody is disturbed by a connect. */
+export async function findUnixOccupant(path: string): Promise<Owner | null> {
+  if (platform.listeners === null) return await connectToUnix(path) === "refused" ? null : ownerOf([]);
+  const sockets = unixListenersFor(platform.listeners.listUnix(), path);
+  return sockets.length === 0 ? null : ownerOf(sockets);
+}

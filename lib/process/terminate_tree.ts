@@ -1,0 +1,158 @@
+/**
+ * Ending every process of a node.
+ *
+ * @module
+ */
+import { findLive, signal, untilOneEnds } from "../os/platform.ts";
+import type { Identity, ProcessRow } from "../os/types.ts";
+import { sleep } from "../timers.ts";
+import { ask, Asker } from "./ask.ts";
+import { Proven } from "./proven.ts";
+import { findTreeQuickly, lookForTree, type Roots } from "./tree.ts";
+
+/** How to end a tree. */
+export interface ReapOptions {
+  /**
+   * The process that is asked first, with the others left to it for a part of the grace (a graceful stop);
+   * `null`: all are asked at once.
+   */
+  main: Identity | null;
+  /** Signal that asks. */
+  signal: Deno.Signal;
+  /** Milliseconds until what is left is killed. */
+  graceMs: number;
+  /** Ends the grace early. */
+  hurry?: AbortSignal;
+  /** Asks the main process in another way than by the signal; resolves when that is done. */
+  ask?: () => Promise<void>;
+  /**
+   * Called before the first is asked, and again when there are more, with those that nothing would prove if this
+   * command were killed now, since they have proven themselves by their descent alone.
+   */
+  remember?: (lean: Identity[]) => Promise<void>;
+  /** Called once, when the first have been asked. */
+  onAsked?: () => void;
+  /** Called with those that have not ended yet, after each look. */
+  onLook?: (left: ProcessRow[]) => void;
+}
+
+/** What came of it. */
+export interface Reaped {
+  /** Processes that were found and have ended. */
+  pids: number[];
+  /** Those of them that did not end when they were asked, and were killed. */
+  killed: number[];
+  /** Those that could not be ended. */
+  left: ProcessRow[];
+}
+
+/** Nobody was there to be ended. */
+export const NOBODY: Reaped = { pids: [], killed: [], left: [] };
+
+/** Longest time between two looks at the whole process table, in milliseconds. */
+const LOOK_AGAIN = 50;
+
+/** What cannot be killed (uninterruptible sleep, another user's) is waited for no longer than this, in milliseconds. */
+const AFTER_KILL = 5000;
+
+/**
+ * Ends the processes of a node: asks, and kills what is left after the grace. Looks first, so that who loses his proof
+ * with his parent is known, and again until there is nobody twice in a row, because a process may fork while it dies.
+ */
+export async function reap(given: Roots, options: ReapOptions): Promise<Reaped> {
+  const roots = { ...given, proven: given.proven ?? new Proven() };
+  let deadline = performance.now() + options.graceMs;
+  const asker = options.main === null ? null : new Asker({ ...options, main: options.main });
+  const seen = new Map<string, Identity>();
+  const asked = new Set<string>();
+  const killed = new Set<string>();
+  let remembered = -1;
+  for (let empty = 0, look = 1;; look++) {
+    const tree = (await lookForTree(roots)).map((row) => roots.proven.asFirstSeen(row));
+    for (const row of tree) seen.set(keyOf(row), row);
+    const result = (left: ProcessRow[]): Reaped => {
+      const gone = [...seen.values()].filter((each) => findLive(each) === null);
+      return { pids: pidsOf(gone), killed: pidsOf(gone.filter((each) => killed.has(keyOf(each)))), left };
+    };
+    options.onLook?.(tree);
+    empty = tree.length === 0 ? empty + 1 : 0;
+    if (empty === 2) return result([]);
+    if (empty === 1) continue;
+    const lean = roots.proven.byOthers();
+    if (lean.length > remembered) await options.remember?.(lean);
+    remembered = lean.length;
+    const now = performance.now();
+    if (options.hurry?.aborted) deadline = Math.min(deadline, now);
+    if (now >= deadline + AFTER_KILL) return result(tree);
+    if (now >= deadline) {
+      const asSeen = (rows: ProcessRow[]) => rows.map((row) => roots.proven.asFirstSeen(row));
+      const frozen = await freeze(tree, {
+        quick: () => asSeen(findTreeQuickly(roots)),
+        thorough: async () => asSeen(await lookForTree(roots)),
+      });
+      for (const row of frozen) seen.set(keyOf(row), row);
+      const sent = frozen.filter((row) => signal(row, "SIGKILL"));
+      for (const row of sent) killed.add(keyOf(row));
+      await untilGone(frozen, performance.now() + (sent.length === 0 ? LOOK_AGAIN : 5));
+    } else if (asker === null) {
+      for (const row of tree) {
+        if (!asked.has(keyOf(row))) ask(row, options.signal);
+        asked.add(keyOf(row));
+      }
+      if (look === 1) options.onAsked?.();
+      await untilGone(tree, Math.min(deadline, now + LOOK_AGAIN));
+    } else {
+      asker.turn(tree);
+      if (look === 1) options.onAsked?.();
+      const { main } = asker;
+      await untilGone(main === null ? tree : [main], Math.min(deadline, now + LOOK_AGAIN));
+    }
+  }
+}
+
+/** Most looks for processes that came while others were stopped; each is as long as a look at the process table. */
+const FREEZES = 20;
+
+/**
+ * Stops all that are to be killed before the first of them is: one that forks on would else leave children whom nothing
+ * proves any more once it is gone. Looks again until nobody new has come. (Test: "a tree that forks while it is killed".)
+ *
+ * @returns them and those that came meanwhile
+ */
+async function freeze(
+  tree: ProcessRow[],
+  look: { quick: () => ProcessRow[]; thorough: () => Promise<ProcessRow[]> },
+): Promise<ProcessRow[]> {
+  const all = new Map(tree.map((row) => [keyOf(row), row]));
+  const add = (rows: ProcessRow[]) => {
+    const fresh = rows.filter((row) => !all.has(keyOf(row)));
+    for (const row of fresh) all.set(keyOf(row), row);
+    return fresh;
+  };
+  let fresh = tree;
+  for (let round = 0; fresh.length > 0 && round < FREEZES; round++) {
+    for (const row of fresh) signal(row, "SIGSTOP");
+    fresh = add(look.quick());
+    if (fresh.length === 0) fresh = add(await look.thorough());
+  }
+  return [...all.values()];
+}
+
+function pidsOf(processes: Identity[]): number[] {
+  return [...new Set(processes.map(({ pid }) => pid))];
+}
+
+function keyOf({ pid, startTime }: Identity): string {
+  return `${pid} ${startTime}`;
+}
+
+/** Waits until none of these processes lives, or until the deadline (of `performance.now()`). */
+async function untilGone(processes: Identity[], deadline: number): Promise<void> {
+  for (let left = processes; (left = left.filter((process) => findLive(process) !== null)).length > 0;) {
+    const now = performance.now();
+    if (now >= deadline) return;
+    await untilOneEnds(left, deadline - now);
+    // Woken for an end that is not one yet, of a first thread for example: not again and again.
+    if (performance.now() - now < 1 && left.every((process) => findLive(process) !== null)) await sleep(1);
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Finding out which port a node has.
+ *
+ * @module
+ */
+import type { Probe } from "../spec/probes.ts";
+import { httpProber } from "./http.ts";
+import { distributionPorts } from "./epmd.ts";
+import { type Claim, findOwnPorts, type OwnPort } from "../process/own_ports.ts";
+import type { Look, Prober, Subject, Verdict } from "./types.ts";
+import { checkTcp, once } from "./tcp.ts";
+
+/** The whole tree is looked at only every so many times; the main process is looked at each time. */
+const TREE_EVERY = 25;
+
+/**
+ * How long to wait for a better port after the last one has appeared, in milliseconds. One that the command names is the
+ * one. Of those that stay, the first is often that of an administrator; one in the ephemeral range mostly belongs
+ * to a part of the server, such as a compiler.
+ */
+const SETTLING: Record<Claim, number> = { named: 0, told: 0, stays: 100, any: 400, aside: 1000, tool: Infinity };
+
+/** A node that listens on ever more ports is not waited for longer than this, in milliseconds. */
+const LONGEST_SETTLING = 3000;
+
+/** A wait that is about to end takes what there is, in milliseconds. */
+const LAST_MOMENT = 50;
+
+/**
+ * Whether the node listens on some port: the likeliest of its own (see own_ports.ts), or, with HTTP probes of a path,
+ * the likeliest of those that answer as wanted.
+ *
+ * @param asked probes whose port is not known before
+ */
+export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Prober {
+  const checks = new Map<number, Prober>();
+  const settling = new Settling();
+  const distribution = new Set<number>();
+  return async (subject, look) => {
+    const { known } = subject;
+    if (known !== null) return await checkOf(checks, known.port, known.host, asked)(subject, look);
+    const extent = look.round % TREE_EVERY === TREE_EVERY - 1 ? "tree" : "main";
+    const own = await findOwnPorts(subject.mainPid, subject.roots, extent);
+    const candidates = own.filter(isMeant).filter(({ port }) => !distribution.has(port));
+    settling.see(candidates);
+    let verdict: Verdict = { kind: "wait", state: nothing(own) };
+    for (const candidate of candidates) {
+      if (asked.length === 0 && !settling.isOver(candidate.claim, look)) {
+        return { kind: "wait", state: `it listens on port ${candidate.port}, and perhaps on another soon` };
+      }
+      if (!checks.has(candidate.port)) {
+        for (const port of await distributionPorts(candidate)) distribution.add(port);
+      }
+      if (distribution.has(candidate.port)) continue;
+      const found = await checkOf(checks, candidate.port, null, asked, candidate)(subject, look);
+      if (found.kind === "pass" && settling.isOver(candidate.claim, look)) {
+        const all = await findOwnPorts(subject.mainPid, subject.roots, "tree");
+        const meant = all.filter(isMeant).filter(({ port }) => !distribution.has(port));
+        settling.see(meant);
+        // A child may have a better one, which is looked at when the whole tree is.
+        const isBest = asked.length > 0 || meant[0]?.port === candidate.port;
+        if (isBest && settling.isOver(candidate.claim, look)) {
+          return { ...found, alsoListens: others(all, candidate.port) };
+        }
+      }
+      if (verdict.kind !== "foreign" && candidate === candidates[0] || found.kind === "foreign") verdict = found;
+    }
+    if (verdict.kind !== "pass") return verdict;
+    return { kind: "wait", state: `it answers on port ${verdict.port}, and perhaps on another soon` };
+  };
+}
+
+/** What a port is to do: accept, and answer each of the probes. */
+function checkOf(
+  checks: Map<number, Prober>,
+  port: number,
+  host: string | null,
+  asked: Extract<Probe, { type: "http" }>[],
+  own?: OwnPort,
+): Prober {
+  const before = checks.get(port);
+  if (before !== undefined) return before;
+  const spot = { host: host ?? outsideOf(own), port, anyListener: false };
+  const accepts = asked.length === 0 ? once(spot) : (subject: Subject) => checkTcp(spot, subject, "look");
+  const answers = asked.map(httpProber);
+  const check: Prober = async (subject, look) => {
+    const reached = await accepts(subject, look);
+    if (reached.kind !== "pass") return reached;
+    for (const answer of answers) {
+      const found = { host: reached.host!, port };
+      const verdict = await answer(subject, { ...look, found });
+      if (verdict.kind !== "pass") return verdict;
+    }
+    return reached;
+  };
+  checks.set(port, check);
+  return check;
+}
+
+/** An address of a network, where a node listens on nothing else. */
+function outsideOf(own?: OwnPort): string | null {
+  const isOutside = (address: string) => !/^(127\.|0\.0\.0\.0$|::1?$)/.test(address);
+  return own !== undefined && own.addresses.every(isOutside) ? own.addresses[0]! : null;
+}
+
+/** In words, that none of its ports is one that it could be there for. */
+function nothing(own: OwnPort[]): string {
+  if (own.length === 0) return "it listens on no TCP port";
+  return `it listens on no TCP port but ${own.map(({ port }) => port).join(", ")}, for debuggers or nodes of Erlang`;
+}
+
+/** What else it listens on. */
+function others(all: OwnPort[], port: number): number[] {
+  return all.map((own) => own.port).filter((other) => other !== port).sort((a, b) => a - b);
+}
+
+/** A debugger's port is not what a server is there for. */
+function isMeant({ claim }: OwnPort): boolean {
+  return claim !== "tool";
+}
+
+/** Whether more ports may be about to appear. */
+class Settling {
+  readonly #seen = new Set<number>();
+  #first: number | null = null;
+  #last = 0;
+
+  /** Takes note of those that there are now. */
+  see(own: OwnPort[]): void {
+    const now = performance.now();
+    for (const { port } of own) {
+      if (this.#seen.has(port)) continue;
+      this.#seen.add(port);
+      this.#first ??= now;
+      this.#last = now;
+    }
+  }
+
+  isOver(claim: Claim, look: Look): boolean {
+    const now = performance.now();
+    if (look.limitMs <= LAST_MOMENT) return true;
+    return now - this.#last >= SETTLING[claim] || now - (this.#first ?? now) >= LONGEST_SETTLING;
+  }
+}

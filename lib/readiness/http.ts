@@ -1,0 +1,136 @@
+/**
+ * A condition about the answer to an HTTP request.
+ *
+ * @module
+ */
+import { platform } from "../os/platform.ts";
+import { expiry } from "../timers.ts";
+import type { Probe } from "../spec/probes.ts";
+import { Pace } from "./throttle.ts";
+import type { Look, Prober, Verdict } from "./types.ts";
+import { checkTcp } from "./tcp.ts";
+
+/** Longest wait for an answer, in milliseconds; then it is asked again. */
+const ANSWER_TIMEOUT = 5000;
+
+/** Longest beginning of an answer that is read for its status, in bytes. */
+const LONGEST_HEAD = 64 * 1024;
+
+/**
+ * Whether a GET on the node is answered as wanted. Redirects are answers, and are not followed. Written on a bare
+ * connection: `fetch` would go through the proxy that the environment names, and cannot be told which of the addresses
+ * of `localhost` was found to be the node's.
+ */
+export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
+  const pace = new Pace(PACE);
+  return async (subject, look) => {
+    const at = look.found ?? (subject.known?.port ? subject.known : null);
+    if (at === null && isOnOwnPort(probe)) return { kind: "wait", state: NO_PORT_YET };
+    const url = urlOf(probe.target, at);
+    const host = url.hostname.replace(/^\[|\]$/g, "");
+    const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
+    const spot = { host, port, anyListener: probe.any_listener };
+    const reached = await checkTcp(spot, subject, "look");
+    if (reached.kind !== "pass") return reached;
+    // A listener that is proven to be the node's needs no certificate that says so, too.
+    const trust = !probe.any_listener && platform.listeners !== null ? "proven" : "certificates";
+    return await pace.look((last) => ask(probe, { url, host, port, address: reached.address!, trust }, look, last));
+  };
+}
+
+/** The state of a node without a place to ask. What finds the place, if anything does, tells more. */
+export const NO_PORT_YET = "its port is not known yet";
+
+/** A server that does not answer well is asked ten times a second at first, in the end once a second. */
+const PACE = { shortestMs: 10, longestMs: 1000, part: 0.1 };
+
+/** Whether a probe asks for a path on the port that the node has, whichever that is. */
+export function isOnOwnPort(probe: Probe): boolean {
+  return probe.type === "http" && /^\/|\{port\}/.test(probe.target);
+}
+
+/** Where to ask. */
+interface Address {
+  url: URL;
+  host: string;
+  port: number;
+  /** The host's address that was found to be the node's. */
+  address: string;
+  /** Whose word says that the other side is the node. */
+  trust: "proven" | "certificates";
+}
+
+async function ask(
+  probe: Extract<Probe, { type: "http" }>,
+  address: Address,
+  look: Look,
+  last: Verdict | null,
+): Promise<Verdict> {
+  const { url, host, port } = address;
+  const limit = Math.min(ANSWER_TIMEOUT, look.limitMs);
+  const answer = await Promise.race([statusOf(address, look.signal), expiry(limit)]);
+  if (answer === "expired" && limit < ANSWER_TIMEOUT && last !== null) return last;
+  if (answer === "expired") return { kind: "wait", state: `${url} did not answer within ${Math.round(limit)} ms` };
+  if (typeof answer === "string") return { kind: "wait", state: `${url} ${answer}` };
+  const isWanted = probe.status.some(([low, high]) => answer >= low && answer <= high);
+  return isWanted ? { kind: "pass", host, port } : { kind: "wait", state: `${url} answers with status ${answer}` };
+}
+
+/** The URL that a target stands for: itself, or a path where the node was found. */
+export function urlOf(target: string, at: { host: string | null; port: number } | null): URL {
+  if (!target.startsWith("/")) return new URL(target.replaceAll("{port}", String(at?.port ?? "")));
+  const [host, port] = [at!.host ?? "localhost", at!.port];
+  return new URL(`http://${host.includes(":") ? `[${host}]` : host}:${port}${target}`);
+}
+
+/** Status of the answer to a GET, or in words, why there is none. */
+async function statusOf(at: Address, signal: AbortSignal): Promise<number | string> {
+  const isSecure = at.url.protocol === "https:";
+  try {
+    using connection = isSecure ? await connectSecurely(at, signal) : await connectPlainly(at, signal);
+    const head = `GET ${at.url.pathname}${at.url.search} HTTP/1.1\r\nHost: ${at.url.host}\r\n` +
+      "User-Agent: tombstone\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+    await write(connection, new TextEncoder().encode(head));
+    return await readStatus(connection) ?? "does not answer in HTTP";
+  } catch (error) {
+    // Refused, reset, ended, a certificate that is not trusted: each time there is no answer.
+    if (!(error instanceof Error) || error instanceof TypeError) throw error;
+    if (error instanceof Deno.errors.ConnectionRefused) return "cannot be reached";
+    return isSecure && error instanceof Deno.errors.InvalidData
+      ? `has a certificate that is not trusted (${error.message}; see DENO_CERT)`
+      : "does not answer";
+  }
+}
+
+/** What an answer is read from. */
+type Stream = Pick<Deno.Conn, "read" | "write"> & Disposable;
+
+function connectPlainly({ address, port }: Address, signal: AbortSignal): Promise<Deno.TcpConn> {
+  return Deno.connect({ hostname: address, port, signal });
+}
+
+async function connectSecurely(at: Address, signal: AbortSignal): Promise<Stream> {
+  if (at.trust === "certificates") return await Deno.startTls(await connectPlainly(at, signal), { hostname: at.host });
+  // Loaded where it is needed: it brings some 100 ms of Deno's code for Node with it.
+  const { connectUnverified } = await import("./tls.ts");
+  return await connectUnverified({ hostname: at.address, port: at.port, name: at.host, signal });
+}
+
+async function write(connection: Stream, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}
+
+/** Reads until the status is known; `null` if this is no HTTP. Informational answers (1xx) come before the real one. */
+async function readStatus(connection: Stream): Promise<number | null> {
+  const decoder = new TextDecoder("latin1");
+  const buffer = new Uint8Array(4096);
+  let text = "";
+  for (let length: number | null; (length = await connection.read(buffer)) !== null;) {
+    text += decoder.decode(buffer.subarray(0, length));
+    text = text.replace(/^(HTTP\/\d(?:\.\d)? 1\d\d[^\n]*\n(?:[^\r\n]+\r?\n)*\r?\n)+/, "");
+    const status = /^HTTP\/\d(?:\.\d)? ([2-9]\d\d)\b/.exec(text)?.[1];
+    if (status !== undefined) return Number(status);
+    if (text.length > LONGEST_HEAD || (text.length >= 5 && !text.startsWith("HTTP/"))) return null;
+  }
+  return null;
+}

@@ -1,0 +1,80 @@
+/**
+ * A condition about the server's output.
+ *
+ * @module
+ */
+import { turn } from "../timers.ts";
+import { LogReader } from "../state/log_reader.ts";
+import { MatchWorker } from "./match_worker.ts";
+import { isCheap, weigh } from "./pattern.ts";
+import type { Prober } from "./types.ts";
+
+/** A match that has taken longer than this, in milliseconds, was the last one on this thread. */
+const SUSPICIOUS = 5;
+
+/** Longest time that is spent on a log before something else gets its turn, in milliseconds. */
+const SLICE = 20;
+
+/**
+ * The first line of a log that matches a pattern, as the log grows. Whatever the server writes, and however much of it,
+ * the event loop goes on: a log is read in pieces, and what may take long is matched in another thread.
+ */
+export class LogWatch {
+  readonly #reader: LogReader;
+  readonly #pattern: string;
+  readonly #wanted: RegExp;
+  readonly #weight;
+  #worker: MatchWorker | null = null;
+  #isSuspicious = false;
+  #found: string | null = null;
+
+  /** Watches this log from its beginning. */
+  constructor(path: string, pattern: string) {
+    this.#reader = new LogReader(path);
+    this.#pattern = pattern;
+    this.#wanted = new RegExp(pattern);
+    this.#weight = weigh(pattern);
+  }
+
+  /** How many lines took too long to be matched. */
+  get skipped(): number {
+    return this.#worker?.skipped ?? 0;
+  }
+
+  /** The first line that matches, once there is one; `signal` ends the whole watch. */
+  async find(signal: AbortSignal): Promise<string | null> {
+    const end = performance.now() + SLICE;
+    while (this.#found === null && !signal.aborted) {
+      const { lines, isAll } = await this.#reader.read();
+      this.#found = await this.#findAmong(lines, signal);
+      if (isAll || performance.now() > end) break;
+      await turn();
+    }
+    return this.#found;
+  }
+
+  async #findAmong(lines: string[], signal: AbortSignal): Promise<string | null> {
+    const candidates = lines.filter((line) => line.includes(this.#weight.literal));
+    for (const [at, line] of candidates.entries()) {
+      if (this.#isSuspicious || !isCheap(this.#weight, line.length)) {
+        this.#worker ??= new MatchWorker(this.#pattern, signal);
+        return await this.#worker.find(candidates.slice(at));
+      }
+      const begun = performance.now();
+      if (this.#wanted.test(line)) return line;
+      this.#isSuspicious = performance.now() - begun > SUSPICIOUS;
+    }
+    return null;
+  }
+}
+
+/** Whether a whole line of this start's log matches, colours left out. Each line is looked at once. */
+export function logProber(pattern: string): Prober {
+  let watch: LogWatch | null = null;
+  return async ({ roots }, { signal }) => {
+    watch ??= new LogWatch(roots.dir.log, pattern);
+    if (await watch.find(signal) !== null) return { kind: "pass" };
+    const skipped = watch.skipped === 0 ? "" : `, though ${watch.skipped} took too long to be matched`;
+    return { kind: "wait", state: `no line of its log matches /${pattern}/${skipped}` };
+  };
+}

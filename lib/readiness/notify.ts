@@ -1,0 +1,98 @@
+/**
+ * What a server says of itself by the protocol of sd_notify(3): a datagram of `NAME=VALUE` lines to the socket that
+ * `NOTIFY_SOCKET` names.
+ *
+ * @module
+ */
+import { findLive, isAlive, platform } from "../os/platform.ts";
+import type { DatagramSocket } from "../os/types.ts";
+import { lookForTree, type Roots } from "../process/tree.ts";
+import type { Verdict } from "./types.ts";
+
+/** Most messages that are taken in at a time: whoever sends without end must not keep a start from anything else. */
+const AT_ONCE = 256;
+
+/** The messages of one attempt. */
+export class Notifications implements Disposable {
+  readonly #socket: DatagramSocket;
+  /** Whose messages count. */
+  #roots: Roots | null = null;
+  #isReady = false;
+  #status: string | null = null;
+  #extendedUntil = -Infinity;
+
+  private constructor(socket: DatagramSocket) {
+    this.#socket = socket;
+  }
+
+  /** Listens for an attempt; `null` where the platform cannot. The name is an abstract one, so no file can be left. */
+  static open(attempt: string): Notifications | null {
+    const socket = platform.listenDatagrams(`tombstone-notify-${attempt}`);
+    return socket === null ? null : new Notifications(socket);
+  }
+
+  /** What the server gets as `NOTIFY_SOCKET`. */
+  get address(): string {
+    return `@${this.#socket.name}`;
+  }
+
+  /** Says whose messages count; those of strangers are passed over. */
+  expect(roots: Roots): void {
+    this.#roots = roots;
+  }
+
+  /** Until when the server has asked for more time, by `performance.now()`; `-Infinity` if it has not. */
+  get extendedUntil(): number {
+    return this.#extendedUntil;
+  }
+
+  /** Whether the server has said `READY=1`. */
+  verdict(): Verdict {
+    if (this.#isReady) return { kind: "pass" };
+    return {
+      kind: "wait",
+      state: this.#status === null ? "it has not said READY=1" : `it has not said READY=1, but "${this.#status}"`,
+    };
+  }
+
+  /** Takes in what has been said since the last time. All senders are looked for in one look at the processes. */
+  async receive(): Promise<void> {
+    const messages = this.#socket.receive(AT_ONCE);
+    const roots = this.#roots;
+    if (messages.length === 0 || roots === null) return;
+    const own = new Set(roots.processes.filter((process) => findLive(process) !== null).map(({ pid }) => pid));
+    if (messages.some(({ pid }) => !own.has(pid))) { for (const { pid } of await lookForTree(roots)) own.add(pid); }
+    const isOurs = new Map<number, boolean>();
+    for (const { pid, uid, text } of messages) {
+      if (!isOurs.has(pid)) isOurs.set(pid, own.has(pid) || hasEnded(pid) && uid === Deno.uid());
+      if (isOurs.get(pid)) { for (const line of text.split("\n")) this.#take(line); }
+    }
+  }
+
+  #take(line: string): void {
+    const at = line.indexOf("=");
+    const value = line.slice(at + 1);
+    switch (line.slice(0, at)) {
+      case "READY":
+        this.#isReady ||= value === "1";
+        break;
+      case "STATUS":
+        this.#status = value;
+        break;
+      case "EXTEND_TIMEOUT_USEC":
+        if (/^\d{1,15}$/.test(value)) this.#extendedUntil = performance.now() + Number(value) / 1000;
+        break;
+    }
+  }
+
+  /** Stops listening. */
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]();
+  }
+}
+
+/** A helper like systemd-notify(1) has often ended when its message is read: then its user counts. */
+function hasEnded(pid: number): boolean {
+  const row = platform.read(pid);
+  return row === null || !isAlive(row);
+}

@@ -1,0 +1,112 @@
+/**
+ * The conditions for "ready", in the form in which records keep them (snake_case JSON), and their total reader.
+ *
+ * @module
+ */
+import type { DeclaredFile } from "../state/declared.ts";
+import { asNumber, asString, type Fields } from "../state/fields.ts";
+
+/** One condition for "ready". */
+export type Probe =
+  /** The node accepts TCP connections; without a host, on any loopback address. */
+  | { type: "tcp"; host: string | null; port: number; any_listener: boolean }
+  /** The node wrote its port into a file, and accepts there. */
+  | { type: "port-file"; host: string | null; path: string; any_listener: boolean }
+  /** The node listens on some TCP port. */
+  | { type: "discover" }
+  /** A GET answers with a status in one of the ranges. `target`: a URL (`{port}` in it is filled in), or a path. */
+  | { type: "http"; target: string; status: [number, number][]; any_listener: boolean }
+  /** The node accepts connections on a unix socket. */
+  | { type: "unix"; path: string; any_listener: boolean }
+  /** A line of this start's log matches. */
+  | { type: "log"; pattern: string }
+  /** The file exists and is not older than the attempt. */
+  | { type: "file"; path: string }
+  /** The shell command exits with 0; `{port}` in it is filled in. */
+  | { type: "exec"; command: string }
+  /** The server says `READY=1` by the protocol of sd_notify(3). */
+  | { type: "notify" }
+  /** It has run for this long, in milliseconds. */
+  | { type: "alive"; for_ms: number };
+
+/** Statuses that `--http` accepts when nothing else is asked for: first to last. */
+export const HTTP_STATUS: [number, number][] = [[200, 399]];
+
+const DAY = 24 * 3600 * 1000;
+
+/** Whether a probe stands for an event, which stays true once it has happened, and not for a state. */
+export function isEvent(probe: Probe): boolean {
+  return probe.type === "log" || probe.type === "notify" || probe.type === "alive";
+}
+
+/** The file that the server itself makes for a probe, which is stale while it does not run; `null` if there is none. */
+export function fileOf(probe: Probe): DeclaredFile | null {
+  if (probe.type === "port-file") return { path: probe.path, kind: "number" };
+  return probe.type === "unix" ? { path: probe.path, kind: "socket" } : null;
+}
+
+/** What an HTTP probe asks for: a path on the node's port, or a URL; `null` if it is neither. */
+export function kindOfTarget(text: string): "path" | "url" | null {
+  if (text.startsWith("/")) return "path";
+  const url = URL.parse(text.replaceAll("{port}", "1"));
+  return url?.protocol === "http:" || url?.protocol === "https:" ? "url" : null;
+}
+
+function readRanges(value: unknown): [number, number][] {
+  if (!Array.isArray(value)) return HTTP_STATUS;
+  const ranges = value.flatMap((range): [number, number][] => {
+    const [low, high] = Array.isArray(range) ? range.map((end) => asNumber(end, 100, 599)) : [];
+    return typeof low === "number" && typeof high === "number" ? [[low, high]] : [];
+  });
+  return ranges.length > 0 ? ranges : HTTP_STATUS;
+}
+
+/** Whether this is a regular expression. */
+export function isPattern(text: string): boolean {
+  try {
+    new RegExp(text);
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
+}
+
+/** Reads one recorded probe; none if it is of another form. */
+export function readProbe(value: unknown): Probe[] {
+  const fields = (value ?? {}) as Fields;
+  const host = asString(fields.host);
+  const any_listener = fields.any_listener === true;
+  const text = asString(fields.path);
+  const path = text?.startsWith("/") ? text : null;
+  const port = asNumber(fields.port, 0, 65535);
+  const for_ms = asNumber(fields.for_ms, 0, DAY);
+  const target = asString(fields.target);
+  const pattern = asString(fields.pattern);
+  const command = asString(fields.command);
+  switch (fields.type) {
+    case "tcp":
+      return port === null ? [] : [{ type: "tcp", host, port, any_listener }];
+    case "port-file":
+      return path === null ? [] : [{ type: "port-file", host, path, any_listener }];
+    case "discover":
+      return [{ type: "discover" }];
+    case "http":
+      if (target === null || kindOfTarget(target) === null) return [];
+      return [{ type: "http", target, status: readRanges(fields.status), any_listener }];
+    case "unix":
+      return path === null ? [] : [{ type: "unix", path, any_listener }];
+    case "log":
+      return pattern === null || !isPattern(pattern) ? [] : [{ type: "log", pattern }];
+    case "file":
+      return path === null ? [] : [{ type: "file", path }];
+    case "exec":
+      return command === null ? [] : [{ type: "exec", command }];
+    case "notify":
+      return [{ type: "notify" }];
+    case "alive":
+      return for_ms === null ? [] : [{ type: "alive", for_ms }];
+    default:
+      return [];
+  }
+}

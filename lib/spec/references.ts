@@ -1,0 +1,80 @@
+/**
+ * Placeholders such as `{db.port}` in the command and the environment of a described node.
+ *
+ * Braces mean much to shells, awk, templates and JSON, so only what is certainly meant for this tool is looked at: a
+ * known node or a known property around a dot, and `{port}` with its letters mixed up or in another case.
+ *
+ * @module
+ */
+import { type TombstoneError, usageError } from "../errors.ts";
+import type { Place } from "./recorded_settings.ts";
+import { PROJECT_FILE } from "../state/workspace.ts";
+import { nearest } from "./nearest.ts";
+
+/** What can be said of a node. */
+const PROPERTIES = ["port", "host", "url"] as const;
+
+/** Text such as `{db.port}`: where a node that this one comes after is to be found. */
+const REFERENCE = /\{([A-Za-z0-9][A-Za-z0-9._-]*)\.(port|host|url)\}/g;
+
+/** What looks like one; `${db.port}` is a shell's. */
+const LOOKALIKE = /(?<!\$)\{ *([A-Za-z0-9][A-Za-z0-9._-]*)\.([A-Za-z_]+) *\}/g;
+
+/** One word in braces; `${port}` is a shell's. */
+const WORD = /(?<!\$)\{ *([A-Za-z]{4}) *\}/g;
+
+/** The node whose texts are looked at. */
+export interface Referrer {
+  /** Its name. */
+  node: string;
+  /** Names of all that it comes after, directly or not. */
+  needs: string[];
+  /** Names of all described nodes. */
+  nodes: string[];
+}
+
+/**
+ * Checks the placeholders of a text.
+ *
+ * @throws {TombstoneError} one names a node or property that there is not; the hint names the nearest
+ */
+export async function checkReferences(text: string, { node, needs, nodes }: Referrer): Promise<void> {
+  const where = `of node "${node}" in ${PROJECT_FILE}`;
+  const refuse = (found: string, state: string, hint: string): TombstoneError =>
+    usageError(`Cannot use "${found}" ${where}: ${state}`, hint);
+  for (const [found, other, property] of text.matchAll(LOOKALIKE)) {
+    const isProperty = (PROPERTIES as readonly string[]).includes(property!);
+    if (nodes.includes(other!) && !isProperty) {
+      const near = await nearest(property!, [...PROPERTIES]);
+      throw refuse(found, `of a node there are ${PROPERTIES.join(", ")}`, `did you mean "{${other}.${near}}"?`);
+    }
+    if (!isProperty || needs.includes(other!) && REFERENCE_ALONE.test(found)) continue;
+    if (needs.includes(other!)) throw refuse(found, "there are spaces in it", `"{${other}.${property}}"`);
+    if (nodes.includes(other!)) throw refuse(found, `it does not come after "${other}"`, `"after": ["${other}"]`);
+    const near = await nearest(other!, nodes);
+    throw refuse(
+      found,
+      `there is no node "${other}"`,
+      `did you mean "{${near}.${property}}"? It describes ${nodes.join(", ")}`,
+    );
+  }
+  for (const [found, word] of text.matchAll(WORD)) {
+    if (found === "{port}" || [...word!.toLowerCase()].sort().join("") !== "oprt") continue;
+    throw refuse(found, "there is no such placeholder", 'did you mean "{port}"?');
+  }
+}
+
+const REFERENCE_ALONE = new RegExp(`^${REFERENCE.source}$`);
+
+/** The text with its placeholders filled, as far as these nodes have an address. */
+export function fillReferences(text: string, places: Record<string, Place>): string {
+  return text.replaceAll(REFERENCE, (reference, node: string, property: "port" | "host" | "url") => {
+    const place = Object.hasOwn(places, node) ? places[node] : undefined;
+    return place === undefined ? reference : String(place[property]);
+  });
+}
+
+/** The text with the node's own port; as it is, where no port is known before the start. */
+export function fillPort(text: string, port: number | null): string {
+  return port === null ? text : text.replaceAll("{port}", String(port));
+}
