@@ -35,8 +35,8 @@
  * @module
  */
 export { type Probes, start, type StartOptions } from "./api/start.ts";
-export { Node } from "./api/node.ts";
-export { status, stop, type Where } from "./api/where.ts";
+export { RunningNode } from "./api/node.ts";
+export { type Locator, status, stop } from "./api/where.ts";
 export * from "./api/errors.ts";
 export type { Duration, Texts } from "./spec/fields.ts";
 export type { NodeReport, State } from "./engine/report.ts";

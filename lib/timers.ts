@@ -33,7 +33,7 @@ let pausing: Promise<void> | null = null;
  * in. For the few seconds in which every millisecond counts: a timer of 1 ms takes 2.2, the first one 6. Whoever asks
  * while one goes on shares it, so that many who wait do not hold each other up.
  */
-export function nap(): Promise<void> {
+export function blockingPause(): Promise<void> {
   return pausing ??= pause().finally(() => {
     pausing = null;
   });

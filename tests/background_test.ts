@@ -34,7 +34,7 @@ const STEPS = ["spawned", "waiting", "port-written", "committed", "launch-remove
 /** Kills a start at each of these steps; the next one must make it good. */
 async function surviveKills(sandbox: Sandbox, start: string[], steps: string[]): Promise<void> {
   for (const step of steps) {
-    const { signal } = await sandbox.spawn(start, { env: { TOMBSTONE_KILL_AT: step } }).output();
+    const { signal } = await sandbox.spawn(start, { env: { TOMBSTONE_FAILPOINT: step } }).output();
     assertEquals(signal, "SIGKILL", step);
     await sandbox.json(start);
     await sandbox.assertOneServer("web");

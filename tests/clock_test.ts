@@ -111,7 +111,7 @@ Deno.test({
         `env -i setsid perl -e 'open F, ">", "${pidFile}"; print F $$; close F; sleep 600' &`,
       ];
       const args = ["start", "web", "--no-probe", "--pid-file", pidFile, "--", ...server];
-      await sandbox.spawn(args, { env: { ...clock.env, TOMBSTONE_KILL_AT: "spawned" } }).output();
+      await sandbox.spawn(args, { env: { ...clock.env, TOMBSTONE_FAILPOINT: "spawned" } }).output();
       await until("the daemon has written its pid", () => exists(pidFile) && Deno.readTextFileSync(pidFile) !== "");
       const daemon = Number(Deno.readTextFileSync(pidFile));
       clock.set(offset);
@@ -138,7 +138,7 @@ Deno.test("after a reboot every recorded process is gone, whoever has its pid no
   await sandbox.json(["stop", "web"]);
 
   // Power was lost in the middle of a start.
-  await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
+  await sandbox.spawn(args, { env: { TOMBSTONE_FAILPOINT: "waiting" } }).output();
   for (const pid of sandbox.processes()) Deno.kill(pid, "SIGKILL");
   rewrite("starting");
   const attempt = JSON.parse(Deno.readTextFileSync(`${dir}/starting`)).attempt;

@@ -122,7 +122,7 @@ Deno.test("a restart killed half-way is made good by the next restart", async ()
   await using sandbox = await Sandbox.create();
   await sandbox.json(["start", "web", "--port", "0", "--", ...fixture()]);
   for (const point of ["tombstone-written", "recovered", "spawned", "committed"]) {
-    await sandbox.spawn(["restart", "web"], { env: { TOMBSTONE_KILL_AT: point } }).output();
+    await sandbox.spawn(["restart", "web"], { env: { TOMBSTONE_FAILPOINT: point } }).output();
     await sandbox.json(["restart", "web"]);
     await sandbox.assertOneServer("web");
   }

@@ -131,7 +131,7 @@ for (const [flag, kind] of FLAGS) {
       }
       Deno.removeSync(place, { recursive: true });
 
-      await sandbox.spawn(start, { env: { TOMBSTONE_KILL_AT: "tombstone-written" } }).output();
+      await sandbox.spawn(start, { env: { TOMBSTONE_FAILPOINT: "tombstone-written" } }).output();
       await thing.put(place, elsewhere);
       const swept = await sandbox.run(["sweep", "web"]);
       assertEquals(swept.code, 0, `${thing.name}: ${swept.stderr}`);
@@ -202,7 +202,7 @@ Deno.test("a declared place that goes wrong later keeps nobody from starting, st
     for (const command of [["start", "web", ...SERVER], ["stop", "web", "--force"], ["sweep", "web"]]) {
       Deno.mkdirSync(dir);
       await sandbox.spawn(["start", "web", ...flags, "--", "sleep", "600"], {
-        env: { TOMBSTONE_KILL_AT: "spawned" },
+        env: { TOMBSTONE_FAILPOINT: "spawned" },
       }).output();
       await change(dir);
       const ran = await sandbox.run(command);
@@ -229,7 +229,7 @@ Deno.test({
     for (const [mode, state] of [[0o555, "permission denied"], [0o000, "permission denied"]] as const) {
       for (const command of [["start", "web", ...SERVER], ["stop", "web", "--force"], ["sweep", "web"]]) {
         Deno.mkdirSync(dir);
-        await sandbox.spawn(declare, { env: { TOMBSTONE_KILL_AT: "spawned" } }).output();
+        await sandbox.spawn(declare, { env: { TOMBSTONE_FAILPOINT: "spawned" } }).output();
         Deno.writeTextFileSync(`${dir}/x`, "");
         Deno.chmodSync(dir, mode);
         const ran = await run(command);
@@ -255,7 +255,7 @@ Deno.test("a stranger's socket in another network namespace is in use, and stays
   await using sandbox = await Sandbox.create();
   const path = `${sandbox.project}/sock`;
   const start = ["start", "web", "--sweep-file", "sock", ...SERVER];
-  await sandbox.spawn(start, { env: { TOMBSTONE_KILL_AT: "tombstone-written" } }).output();
+  await sandbox.spawn(start, { env: { TOMBSTONE_FAILPOINT: "tombstone-written" } }).output();
   sandbox.bystander(["unshare", "-n", ...fixture(`unix=${path}`)]);
   while (!exists(path)) await new Promise((resolve) => setTimeout(resolve, 10));
   await sandbox.json(["sweep", "web"]);
@@ -276,7 +276,7 @@ Deno.test("a stranger's datagram socket is in use, and stays: start, stop, sweep
     assert(exists(path), "start");
     await sandbox.json(["stop", "web"]);
     assert(exists(path), "stop");
-    const killed = { env: { TOMBSTONE_KILL_AT: "spawned" } };
+    const killed = { env: { TOMBSTONE_FAILPOINT: "spawned" } };
     await sandbox.spawn(["start", "web", flag, "sock", ...probe, "--", "sleep", "600"], killed).output();
     await sandbox.json(["sweep", "web"]);
     assert(exists(path), "sweep");
@@ -317,7 +317,7 @@ Deno.test("two nodes with one pid file: the second is refused while the first ru
   await sandbox.json(["stop", "one"]);
   assertEquals(isRunning(pid), false);
 
-  await sandbox.spawn(start("one"), { env: { TOMBSTONE_KILL_AT: "spawned" } }).output();
+  await sandbox.spawn(start("one"), { env: { TOMBSTONE_FAILPOINT: "spawned" } }).output();
   await refused(`is that of "one", whose start was interrupted`, "tombstone sweep one");
   await sandbox.json(["sweep", "one"]);
   const two = await sandbox.json(start("two"));

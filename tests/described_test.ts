@@ -189,7 +189,7 @@ Deno.test("a restart of several that is killed half-way: the next start brings a
   describe(sandbox, { db: { command: fixture(), port: 0 }, web: { command: fixture(), port: 0, after: ["db"] } });
   for (const point of ["marked", "swept", "spawned", "committed"]) {
     assertEquals((await sandbox.run(["start"])).code, 0);
-    await sandbox.spawn(["restart"], { env: { TOMBSTONE_KILL_AT: point } }).output();
+    await sandbox.spawn(["restart"], { env: { TOMBSTONE_FAILPOINT: point } }).output();
     assertEquals(states(await sandbox.json(["start"])), ["db running", "web running"], point);
     for (const node of ["db", "web"]) await sandbox.assertOneServer(node);
   }

@@ -224,7 +224,7 @@ Deno.test("a state directory behind a symbolic link is one place, by whatever pa
   Deno.mkdirSync(real, { recursive: true, mode: 0o700 });
   Deno.symlinkSync(real, sandbox.state);
   const args = ["start", "web", "--port", "0", "--", ...fixture()];
-  await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
+  await sandbox.spawn(args, { env: { TOMBSTONE_FAILPOINT: "waiting" } }).output();
   const started = await sandbox.json(args);
   assertEquals(started.recovered.pids.length, 1);
   await sandbox.assertOneServer("web");

@@ -61,7 +61,7 @@ Deno.test("who was once proven the node's is ended, also when all that proved hi
   for (const next of [["stop", "web"], ["sweep", "web"], ["start", "web", "--port", "0", "--", ...fixture()]]) {
     const { pid } = await sandbox.json(start);
     await until("the child runs", () => pidsOf(`sleep ${seconds}`).length === 1);
-    const killed = await sandbox.run(["stop", "web"], { env: { TOMBSTONE_KILL_AT: "asked" } });
+    const killed = await sandbox.run(["stop", "web"], { env: { TOMBSTONE_FAILPOINT: "asked" } });
     assertEquals(killed.code, 137);
     await until("the main process has ended", () => !isRunning(pid));
     assertEquals(pidsOf(`sleep ${seconds}`).length, 1);
@@ -106,7 +106,7 @@ Deno.test("a stop after one that was killed asks by the stop command again, and 
     console.log("up");`;
   const ask = ["--stop-command", "sleep 0.3; kill -USR2 $TOMBSTONE_PID", "--stop-timeout", "60s"];
   await sandbox.json(["start", "web", "--log", "^up$", ...ask, "--", "node", "-e", server]);
-  assertEquals((await sandbox.run(["stop", "web"], { env: { TOMBSTONE_KILL_AT: "asked" } })).code, 137);
+  assertEquals((await sandbox.run(["stop", "web"], { env: { TOMBSTONE_FAILPOINT: "asked" } })).code, 137);
   await sandbox.json(["stop", "web"]);
   const lines = await logOf(sandbox);
   assertEquals(lines.filter((line: string) => line !== "saving"), ["up", "saved"]);
@@ -249,12 +249,12 @@ Deno.test("that somebody had to be killed is told, in text and JSON, by stop, re
   assertStringIncludes(again.stderr, `"web": pid ${restarted.pid} did not end when asked, and was killed`);
   await sandbox.json(["stop", "web"]);
 
-  await sandbox.run(start, { env: { TOMBSTONE_KILL_AT: "port-written" } });
+  await sandbox.run(start, { env: { TOMBSTONE_FAILPOINT: "port-written" } });
   const { recovered, killed } = await sandbox.json(start);
   assertEquals([recovered.killed, recovered.pids, killed], [recovered.pids, killed, recovered.pids]);
   assertEquals(killed.length, 1);
   await sandbox.json(["stop", "web"]);
-  await sandbox.run(start, { env: { TOMBSTONE_KILL_AT: "port-written" } });
+  await sandbox.run(start, { env: { TOMBSTONE_FAILPOINT: "port-written" } });
   assertMatch((await sandbox.run(["sweep", "web"])).stdout, /ended pid (\d+), by SIGKILL: \1; removed/);
 
   const run = ["run", "web", ...flags, "--serve", `exec ${SERVER} ignore-term`, "--", "true"];
@@ -266,7 +266,7 @@ Deno.test("that somebody had to be killed is told, in text and JSON, by stop, re
 Deno.test("a recovery that takes long says what it waits for", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["start", "web", "--port", "0", "--stop-timeout", "4s", "--", ...fixture("ignore-term")];
-  await sandbox.run(start, { env: { TOMBSTONE_KILL_AT: "port-written" } });
+  await sandbox.run(start, { env: { TOMBSTONE_FAILPOINT: "port-written" } });
   const swept = await sandbox.run(["sweep", "web"]);
   assertMatch(swept.stderr, /waiting for "web" for \d+ s: pid \d+ \(node\) has not ended\n/);
 });

@@ -1,6 +1,6 @@
 /** Files that somebody else has touched: whatever stands in a runtime file's place, no command falls over it. */
 import { assert, assertEquals } from "@std/assert";
-import { collectEvidence, judge } from "../lib/engine/state.ts";
+import { classify, readNodeFiles } from "../lib/engine/state.ts";
 import { rootsOf } from "../lib/engine/roots.ts";
 import { inspect } from "../lib/engine/report.ts";
 import { findTree } from "../lib/process/tree.ts";
@@ -75,7 +75,7 @@ for (const file of FILES) {
         const killAt = situation === "interrupted" ? "waiting" : "";
         if (killAt !== "") {
           await sandbox.run(["stop", "web"]);
-          await sandbox.spawn(["start", "web", ...SERVER], { env: { TOMBSTONE_KILL_AT: killAt } }).output();
+          await sandbox.spawn(["start", "web", ...SERVER], { env: { TOMBSTONE_FAILPOINT: killAt } }).output();
         } else if (situation === "died") {
           Deno.kill(node.pid, "SIGKILL");
           await until("the server is gone", () => !isRunning(node.pid));
@@ -153,10 +153,10 @@ function mutate(bytes: Uint8Array, random: () => number): Uint8Array {
 
 /** Reads the files as every command does; whom a recovery would end. */
 async function wouldEnd(dir: NodeDir, known: Map<string, number[]>): Promise<number[]> {
-  const evidence = collectEvidence(dir);
-  judge(evidence);
+  const nodeFiles = readNodeFiles(dir);
+  classify(nodeFiles);
   await inspect(dir);
-  const roots = rootsOf(dir, evidence);
+  const roots = rootsOf(dir, nodeFiles);
   const key = JSON.stringify(roots);
   if (!known.has(key)) known.set(key, findTree(roots).map(({ pid }) => pid));
   return known.get(key)!;
@@ -170,7 +170,7 @@ for (const file of ["starting", "node.info", "pid", "port", "launch"]) {
     const dir = nodeDir(sandbox.state, workspace, "web");
     await sandbox.json(["stop", "web"]);
     const isInterrupted = file === "starting" || file === "launch";
-    await sandbox.spawn(start, { env: { TOMBSTONE_KILL_AT: isInterrupted ? "waiting" : "tombstone-removed" } })
+    await sandbox.spawn(start, { env: { TOMBSTONE_FAILPOINT: isInterrupted ? "waiting" : "tombstone-removed" } })
       .output();
     if (file === "port") Deno.writeTextFileSync(`${path}/port`, "3000\nn0nce\n");
     const [server] = sandbox.processes();

@@ -41,7 +41,7 @@ Deno.test("a recycled pid is never signalled", async (test) => {
     await using sandbox = await Sandbox.create();
     const stranger = sandbox.bystander();
     const args = ["start", "web", "--port", "0", "--", ...fixture()];
-    await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
+    await sandbox.spawn(args, { env: { TOMBSTONE_FAILPOINT: "waiting" } }).output();
     const dir = sandbox.nodeDir("web");
     const { attempt } = JSON.parse(Deno.readTextFileSync(`${dir}/starting`));
     for (const pid of sandbox.serversOf("web")) Deno.kill(pid, "SIGKILL");
@@ -76,7 +76,7 @@ Deno.test("a recycled pid is never signalled", async (test) => {
     sandbox.assertBystanders();
 
     const killed = sandbox.spawn(startFor("30s", fixture(`daemon=${pidFile}`)), {
-      env: { TOMBSTONE_KILL_AT: "waiting" },
+      env: { TOMBSTONE_FAILPOINT: "waiting" },
     });
     await killed.output();
     const daemon = Number(Deno.readTextFileSync(pidFile));
@@ -125,7 +125,7 @@ Deno.test({
     const killServer = async (pid: number) => {
       await namespace.run(["kill", "-9", String(pid)]);
       for (let tries = 0; await namespace.stateOf(pid) !== null; tries++) {
-        assert(tries < 100, "the server is not reaped");
+        assert(tries < 100, "the server is not terminated");
       }
     };
     for (const command of [["status", "web"], ["stop", "web"], ["sweep", "web"], ["restart", "web"], start]) {
@@ -145,7 +145,7 @@ Deno.test({
     // The same for a server of which only the launch record tells.
     const recorded = `cat ${sandbox.nodeDir("web")}/launch.* | cut -d" " -f2`;
     for (const command of [["sweep", "web"], start]) {
-      await namespace.run(["env", "TOMBSTONE_KILL_AT=waiting", ...COMMAND, ...start]);
+      await namespace.run(["env", "TOMBSTONE_FAILPOINT=waiting", ...COMMAND, ...start]);
       const pid = Number((await namespace.run(["sh", "-c", recorded])).stdout);
       await killServer(pid);
       await namespace.spawnAs(pid);

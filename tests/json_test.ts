@@ -95,7 +95,7 @@ Deno.test("documents of every command have the fields that docs/json.md tells, a
     assertEquals(recovered === null, command.includes("--all"));
     if (recovered !== null) assertDocumented(recovered, "Recovery");
   }
-  await sandbox.run(start, { env: { TOMBSTONE_KILL_AT: "waiting" } });
+  await sandbox.run(start, { env: { TOMBSTONE_FAILPOINT: "waiting" } });
   assertDocumented((await sandbox.json(start)).recovered, "Recovery");
   assertDocumented(await sandbox.json(["stop", "web", "test"]), "stop");
 });

@@ -33,7 +33,7 @@ Deno.test("a server that ends at the end of its input runs with --stdin-open, an
 Deno.test("an input whose launcher was killed before its name was gone is swept, and blocks nobody", async () => {
   await using sandbox = await Sandbox.create();
   const args = ["start", "web", "--port", "0", "--stdin-open", "--", ...ENDS_WITH_INPUT];
-  await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "spawned" } }).output();
+  await sandbox.spawn(args, { env: { TOMBSTONE_FAILPOINT: "spawned" } }).output();
   const { attempt } = JSON.parse(Deno.readTextFileSync(`${sandbox.nodeDir("web")}/starting`));
   const input = `${sandbox.nodeDir("web")}/.stdin.${attempt}.tmp`;
   await until("the launcher has become the server", () => exists(`${sandbox.nodeDir("web")}/launch.${attempt}`));

@@ -153,7 +153,9 @@ Deno.test("doctor finds what dead starts and servers left, and names the command
   assertEquals(fresh.ok, true);
   assert(fresh.checks.some(({ message }: { message: string }) => message.endsWith("the first start makes it")));
   await sandbox.json(["start", "well", "--port", "0", "--", ...fixture()]);
-  await sandbox.run(["start", "killed", "--port", "0", "--", ...fixture()], { env: { TOMBSTONE_KILL_AT: "waiting" } });
+  await sandbox.run(["start", "killed", "--port", "0", "--", ...fixture()], {
+    env: { TOMBSTONE_FAILPOINT: "waiting" },
+  });
   const dead = await sandbox.json(["start", "dead", "--port", "0", "--", ...fixture()]);
   Deno.kill(dead.pid, "SIGKILL");
   await until("it is gone", () => !isRunning(dead.pid));

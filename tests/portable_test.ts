@@ -50,7 +50,7 @@ Deno.test({
     const stranger = sandbox.bystander();
     const port = String(freePort());
     const args = ["start", "web", "--port", port, "--", ...fixture()];
-    await sandbox.spawn(args, { env: { ...ps, TOMBSTONE_KILL_AT: "waiting" } }).output();
+    await sandbox.spawn(args, { env: { ...ps, TOMBSTONE_FAILPOINT: "waiting" } }).output();
     const [orphan] = sandbox.serversOf("web");
     const started = await sandbox.json(args, { env: ps });
     assertEquals(started.recovered.pids, [orphan]);

@@ -152,7 +152,7 @@ Deno.test({
     const server = ["redis-server", "--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--dir", sandbox.project];
     const args = ["start", "redis", "--port", String(port), "--", ...server];
     const redisPids = () => allPids().filter((pid) => isRunning(pid) && commandLine(pid).includes(`127.0.0.1:${port}`));
-    const killed = await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
+    const killed = await sandbox.spawn(args, { env: { TOMBSTONE_FAILPOINT: "waiting" } }).output();
     assertEquals(killed.signal, "SIGKILL");
     // It listens before it has given itself the title by which it is found here.
     await until("redis listens", async () => await accepts(port) && redisPids().length === 1);
@@ -221,13 +221,13 @@ Deno.test({
       `${sandbox.project}/error.log`,
     ];
     const args = ["start", "nginx", "--port", String(port), "--pid-file", pidFile, "--", ...server];
-    const killed = await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "port-written" } }).output();
+    const killed = await sandbox.spawn(args, { env: { TOMBSTONE_FAILPOINT: "port-written" } }).output();
     assertEquals(killed.signal, "SIGKILL");
     const orphan = Number(Deno.readTextFileSync(pidFile));
     assert(isRunning(orphan));
     // A start of something else, without a pid file, takes over and dies before it has recovered anything.
     const other = ["start", "nginx", "--no-probe", "--", "sleep", "600"];
-    await sandbox.spawn(other, { env: { TOMBSTONE_KILL_AT: "tombstone-written" } }).output();
+    await sandbox.spawn(other, { env: { TOMBSTONE_FAILPOINT: "tombstone-written" } }).output();
     const started = await sandbox.json(args);
     assert(started.recovered.pids.includes(orphan), "master and workers of the dead attempt are ended");
     assertEquals(isRunning(orphan), false);
@@ -243,7 +243,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "nginx whose master was killed: its workers, without leader and environment, are reaped",
+  name: "nginx whose master was killed: its workers, without leader and environment, are terminated",
   ignore: !installed("nginx", "nginx-light"),
   async fn() {
     await using sandbox = await Sandbox.create();

@@ -124,7 +124,7 @@ Deno.test(
           "--",
           ...fixture("child", `write=${declared}`),
         ];
-        const killed = await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: point } }).output();
+        const killed = await sandbox.spawn(args, { env: { TOMBSTONE_FAILPOINT: point } }).output();
         assertEquals(killed.signal, "SIGKILL");
         const isCommitted = progress === "committed";
         const before = await sandbox.json(["status", "web"], { code: isCommitted ? 0 : 1 });
@@ -165,11 +165,11 @@ Deno.test("a launcher whose tombstone was taken over ends before anything of the
   const dir = nodeDir(sandbox.state, "workspace", "web");
   Deno.mkdirSync(dir.path, { recursive: true, mode: 0o700 });
   const attempt = crypto.randomUUID();
-  const evidence = `${sandbox.project}/ran`;
+  const nodeFiles = `${sandbox.project}/ran`;
   const run = () =>
     launch(dir, {
       attempt,
-      command: ["touch", evidence],
+      command: ["touch", nodeFiles],
       cwd: sandbox.project,
       env: sandbox.env(),
       drop: [],
@@ -191,7 +191,7 @@ Deno.test("a launcher whose tombstone was taken over ends before anything of the
   const launched = run();
   await until("the command has run", () => launched.ended !== null);
   assertEquals(launched.ended!.code, 0);
-  assert(Deno.statSync(evidence).isFile);
+  assert(Deno.statSync(nodeFiles).isFile);
 });
 
 Deno.test("a replacement that died before its tombstone was in place leaves nothing beside the running node", async () => {
@@ -229,7 +229,7 @@ Deno.test("a server that died is swept, its orphans included", async () => {
 Deno.test("a starter that died between commit and clean-up, and its server after it: swept as died", async () => {
   await using sandbox = await Sandbox.create();
   const args = ["start", "web", "--port", "0", "--", ...fixture()];
-  await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "committed" } }).output();
+  await sandbox.spawn(args, { env: { TOMBSTONE_FAILPOINT: "committed" } }).output();
   const { pid } = await sandbox.json(["status", "web"]);
   Deno.kill(pid, "SIGKILL");
   await until("the server is gone", () => !isRunning(pid));

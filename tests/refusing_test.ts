@@ -75,7 +75,7 @@ Deno.test("a command line of more than a megabyte is recorded, read again, and i
   assertEquals([again.started, again.pid], [false, first.pid]);
   assertEquals(sandbox.processes(), [first.pid]);
   assertEquals((await sandbox.json(["stop", "web"])).nodes[0].pids, [first.pid]);
-  await sandbox.spawn(args, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
+  await sandbox.spawn(args, { env: { TOMBSTONE_FAILPOINT: "waiting" } }).output();
   const lines = Deno.readTextFileSync(`${first.dir}/starting`).split("\n");
   assert(lines[0]!.length < 100, lines[0]);
   const { attempt, command } = JSON.parse(lines.join("\n"));

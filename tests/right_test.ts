@@ -143,7 +143,7 @@ Deno.test("without a name, every command finds the nodes of the workspace", asyn
   assertEquals((await sandbox.run(["logs"])).stdout, "hello\n");
   const restarted = await sandbox.json(["restart"]);
   assert(restarted.started && restarted.pid !== started.pid);
-  await sandbox.run(["start", "api", "--port", "0", "--", ...fixture()], { env: { TOMBSTONE_KILL_AT: "waiting" } });
+  await sandbox.run(["start", "api", "--port", "0", "--", ...fixture()], { env: { TOMBSTONE_FAILPOINT: "waiting" } });
   assertEquals((await sandbox.run(["wait"])).code, 1, "one of them is interrupted");
   const swept = await sandbox.json(["sweep"]);
   assertEquals(swept.nodes.map(({ node, action }: Document) => `${node} ${action}`), ["api swept", "web running"]);

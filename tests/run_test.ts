@@ -214,7 +214,7 @@ Deno.test("a run that is killed at any step of its start is followed by one that
   for (
     const step of ["tombstone-written", "spawned", "waiting", "port-written", "committed", "tombstone-removed", "ended"]
   ) {
-    const killed = await sandbox.run(run("true"), { env: { TOMBSTONE_KILL_AT: step } });
+    const killed = await sandbox.run(run("true"), { env: { TOMBSTONE_FAILPOINT: step } });
     assertEquals(killed.code, 137, step);
     const ran = await sandbox.run(run("exit 4"));
     assertEquals(ran.code, 4, `${step}: ${ran.stderr}`);

@@ -192,7 +192,7 @@ for (const [name, way] of ways) {
       const start = startOf(freePort());
       {
         await using jail = new Jail(sandbox, way);
-        const ran = await jail.run(`TOMBSTONE_KILL_AT=${step} ${sandbox.commandLine(start)}`);
+        const ran = await jail.run(`TOMBSTONE_FAILPOINT=${step} ${sandbox.commandLine(start)}`);
         assertEquals(ran.code, 137, step);
       }
       keepNumber(sandbox);
@@ -289,7 +289,7 @@ Deno.test({
 /** Kills a start in a sandbox once its server runs there; resolves to the start's words. */
 async function interruptIn(home: Jail, sandbox: Sandbox): Promise<string[]> {
   const start = startOf(freePort());
-  assertEquals((await home.run(`TOMBSTONE_KILL_AT=waiting ${sandbox.commandLine(start)}`)).code, 137);
+  assertEquals((await home.run(`TOMBSTONE_FAILPOINT=waiting ${sandbox.commandLine(start)}`)).code, 137);
   await until("the server runs", () => sandbox.serversOf("web").length === 1);
   return start;
 }
@@ -324,7 +324,7 @@ Deno.test({
         const start = startOf(freePort());
         for (const at of [died, step]) {
           await using jail = new Jail(sandbox, anyWay!);
-          const ran = await jail.run(`TOMBSTONE_KILL_AT=${at} ${sandbox.commandLine(start)}`);
+          const ran = await jail.run(`TOMBSTONE_FAILPOINT=${at} ${sandbox.commandLine(start)}`);
           assertEquals(ran.code, 137, `${died}, ${at}: ${ran.stderr}`);
           if (at === died) keepNumber(sandbox);
         }
@@ -491,7 +491,7 @@ Deno.test({
       Deno.kill(pid, "SIGKILL");
       await until("it is gone", () => !isRunning(pid));
       assertEquals((await inside(sandbox, ["status", "web"], 1)).state, "died");
-      await sandbox.spawn(start, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
+      await sandbox.spawn(start, { env: { TOMBSTONE_FAILPOINT: "waiting" } }).output();
       await until("the server runs", () => sandbox.serversOf("web").length === 1);
       const [orphan] = sandbox.serversOf("web");
       assertEquals((await inside(sandbox, start)).recovered.pids, [orphan]);

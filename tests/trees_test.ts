@@ -46,7 +46,7 @@ Deno.test({
     assertEquals((await sandbox.json([...args, ...server])).recovered.reason, "died");
     await sandbox.assertOneServer("web");
     await sandbox.json(["stop", "web"]);
-    await sandbox.spawn([...args, ...server], { env: { TOMBSTONE_KILL_AT: "port-written" } }).output();
+    await sandbox.spawn([...args, ...server], { env: { TOMBSTONE_FAILPOINT: "port-written" } }).output();
     assertEquals((await sandbox.json([...args, ...fixture()])).recovered.reason, "interrupted-start");
     await sandbox.assertOneServer("web");
   },

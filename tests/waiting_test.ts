@@ -1,7 +1,7 @@
 /** Waiting: what it costs those who are waited for and this process itself. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { cutShort, Latch } from "../lib/os/latch.ts";
-import type { Subject } from "../lib/readiness/types.ts";
+import type { ProbeTarget } from "../lib/readiness/types.ts";
 import { isCheap, weigh } from "../lib/readiness/pattern.ts";
 import { Readiness } from "../lib/readiness/wait.ts";
 import { nodeDir } from "../lib/state/node_dir.ts";
@@ -12,7 +12,7 @@ Deno.test("a node that is looked at again and again is asked at one pace, which 
   const root = Deno.makeTempDirSync();
   try {
     const dir = nodeDir(root, "w", "n");
-    const subject: Subject = {
+    const subject: ProbeTarget = {
       ...{ mainPid: Deno.pid, ageMs: Infinity, sinceMs: null, cwd: root, env: {}, known: null, notifications: null },
       roots: { dir, attempts: [crypto.randomUUID()], processes: [], spare: [] },
     };

@@ -17,7 +17,7 @@ export interface StandardLibrary {
 export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
 /** Longest wait for JSR, in milliseconds. */
-const PATIENCE = 5000;
+const TIMEOUT_MS = 5000;
 
 /** Whether Deno gets a module from JSR, wherever `JSR_URL` and its cache say that is. */
 async function canReachJsr(): Promise<boolean> {
@@ -25,7 +25,7 @@ async function canReachJsr(): Promise<boolean> {
     args: ["cache", "--quiet", "--no-config", "jsr:@std/path@^1/posix/basename"],
     stdout: "null",
     stderr: "null",
-    signal: AbortSignal.timeout(PATIENCE),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   return (await attempt.output()).success;
 }

@@ -10,10 +10,10 @@ import type { Recovered } from "../engine/recover.ts";
 import type { Started } from "../engine/request.ts";
 import { stop } from "../engine/stop.ts";
 import { lastLines } from "../state/log_reader.ts";
-import type { Found } from "./where.ts";
+import type { ResolvedNode } from "./where.ts";
 
 /** A node that is ready. Disposed, it is stopped, if it was started here. */
-export class Node implements AsyncDisposable {
+export class RunningNode implements AsyncDisposable {
   /** Its name. */
   readonly name: string;
   /** Main process. */
@@ -32,11 +32,11 @@ export class Node implements AsyncDisposable {
   readonly recovered: Recovered | null;
   /** Path of its log. */
   readonly log: string;
-  readonly #found: Found;
+  readonly #found: ResolvedNode;
   readonly #attempt: string | null;
 
   /** A node that has been started or found. */
-  constructor(found: Found, { started, info, recovered }: Started) {
+  constructor(found: ResolvedNode, { started, info, recovered }: Started) {
     const { host, port, url, log } = reportOfInfo(found.dir, info, "running");
     this.name = found.dir.node;
     this.pid = info.pid;
@@ -70,7 +70,7 @@ export class Node implements AsyncDisposable {
   async stop(): Promise<boolean> {
     const { dir, options } = this.#found;
     const { stopped, killed } = await stop(dir, { ...options, ofAttempt: this.#attempt });
-    tellKilled(dir, killed, options.teller);
+    tellKilled(dir, killed, options.reporter);
     return stopped;
   }
 

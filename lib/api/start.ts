@@ -12,8 +12,8 @@ import { start as startNode } from "../engine/start.ts";
 import { breathe } from "../os/thread.ts";
 import { requireExecutable } from "../process/executable.ts";
 import { nodeNameOf } from "../state/workspace.ts";
-import { Node } from "./node.ts";
-import { find, type Where } from "./where.ts";
+import { RunningNode } from "./node.ts";
+import { find, type Locator } from "./where.ts";
 
 /** When a node is ready; all of it must hold. */
 export interface Probes {
@@ -44,7 +44,7 @@ export interface Probes {
 }
 
 /** What to start, and how. Fields mean what they mean in `tombstone.json`, and the flags of `tombstone start`. */
-export interface StartOptions extends Where {
+export interface StartOptions extends Locator {
   /** Name of the node; default: the last part of the current directory. */
   name?: string;
   /** Program and arguments; or a line for the shell. */
@@ -93,7 +93,7 @@ const OTHERS = ["name", "workspace", "stateDir", "lockTimeout", "force", "tell",
  *
  * @throws {TombstoneError} it could not be started, or was not ready in time; nothing of it runs then
  */
-export async function start(options: StartOptions): Promise<Node> {
+export async function start(options: StartOptions): Promise<RunningNode> {
   const { name = nodeNameOf(currentDirectory()), replace, signal } = options;
   const description = Object.fromEntries(Object.entries(options).filter(([option]) => !OTHERS.includes(option)));
   const described = await readDescription(withUnderscores(description), {
@@ -125,7 +125,7 @@ export async function start(options: StartOptions): Promise<Node> {
     run: null,
     abort: abort.signal,
   });
-  return new Node(found, started);
+  return new RunningNode(found, started);
 }
 
 /** The caller's signal, with an error of ours as the reason. */

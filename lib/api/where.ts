@@ -1,5 +1,5 @@
 /**
- * Where nodes are, and what can be done with one that this program has not started.
+ * Locator nodes are, and what can be done with one that this program has not started.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import type { Duration } from "../spec/fields.ts";
 import { isKnown } from "../engine/state.ts";
 import { inspect, type NodeReport } from "../engine/report.ts";
 import { stop as stopNode } from "../engine/stop.ts";
-import type { Teller } from "../engine/reporter.ts";
+import type { Reporter } from "../engine/reporter.ts";
 import { type NodeDir, nodeDir } from "../state/node_dir.ts";
 import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { currentWorkspace, type Workspace } from "../state/workspace.ts";
 
-/** Where a node is, and how to get at it. */
-export interface Where {
+/** Locator a node is, and how to get at it. */
+export interface Locator {
   /** Workspace to use instead of that of the current directory. */
   workspace?: string;
   /** Directory of the state, instead of `TOMBSTONE_STATE_DIR` or the platform's own. */
@@ -28,17 +28,17 @@ export interface Where {
 }
 
 /** A node's place, found. */
-export interface Found {
+export interface ResolvedNode {
   /** Its directory. */
   dir: NodeDir;
   /** Its workspace. */
   workspace: Workspace;
   /** What the lifecycle wants to know. */
-  options: { lockTimeoutMs: number; foreign: "refuse" | "force"; teller: Teller };
+  options: { lockTimeoutMs: number; foreign: "refuse" | "force"; reporter: Reporter };
 }
 
 /** Finds a node's place; makes the state directory if it is to be written to. */
-export async function find(name: string, where: Where, state: "find" | "ensure"): Promise<Found> {
+export async function find(name: string, where: Locator, state: "find" | "ensure"): Promise<ResolvedNode> {
   parseName("node", name);
   if (where.workspace !== undefined) parseName("workspace", where.workspace);
   const workspace = await currentWorkspace(where.workspace);
@@ -47,19 +47,19 @@ export async function find(name: string, where: Where, state: "find" | "ensure")
   const lockTimeoutMs = parseDuration('"lockTimeout" in the options', String(where.lockTimeout ?? "30s"));
   const foreign = where.force === true ? "force" : "refuse";
   const dir = nodeDir(root, workspace.id, name);
-  return { dir, workspace, options: { lockTimeoutMs, foreign, teller: tellerOf(where.tell) } };
+  return { dir, workspace, options: { lockTimeoutMs, foreign, reporter: reporterOf(where.tell) } };
 }
 
-/** A teller for a program: only what is meant for everybody. */
-function tellerOf(tell: (text: string) => void = () => {}): Teller {
+/** A reporter for a program: only what is meant for everybody. */
+function reporterOf(report: (text: string) => void = () => {}): Reporter {
   return {
-    warn: tell,
-    tell,
-    alarm: (error) => tell(error.message),
-    note() {},
-    pass() {},
+    warn: report,
+    info: report,
+    error: (error) => report(error.message),
+    debug() {},
+    reached() {},
     wait: () => ({ update() {}, [Symbol.dispose]() {} }),
-    recovered: (node, { reason }) => tell(`recovered "${node}": ${reason}`),
+    recovered: (node, { reason }) => report(`recovered "${node}": ${reason}`),
   };
 }
 
@@ -68,7 +68,7 @@ function tellerOf(tell: (text: string) => void = () => {}): Teller {
  *
  * @throws {TombstoneError} its state cannot be read
  */
-export async function status(name: string, where: Where = {}): Promise<NodeReport> {
+export async function status(name: string, where: Locator = {}): Promise<NodeReport> {
   return await inspect((await find(name, where, "find")).dir);
 }
 
@@ -78,7 +78,7 @@ export async function status(name: string, where: Where = {}): Promise<NodeRepor
  * @returns whether it ran
  * @throws {TombstoneError} it could not be stopped
  */
-export async function stop(name: string, where: Where = {}): Promise<boolean> {
+export async function stop(name: string, where: Locator = {}): Promise<boolean> {
   const { dir, options } = await find(name, where, "find");
   return isKnown(dir) && (await stopNode(dir, options)).stopped;
 }

@@ -74,7 +74,7 @@ const OPEN =
   /(?:\r|(?:\x1b\[|\x9b)[0-?]*[ -/]*|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*\x1b?|\x1b[ -/]*)$/;
 
 /** Longest part of an escape sequence that is held back until its end comes, in characters. */
-const LONGEST_SEQUENCE = 4096;
+const MAX_SEQUENCE_LENGTH = 4096;
 
 /**
  * The output of a server for a terminal: colours stay, and what moves the cursor, sets titles or asks the terminal goes.
@@ -89,7 +89,7 @@ export class TerminalText {
   clean(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
     const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
     const open = OPEN.exec(text);
-    const end = open === null || text.length - open.index > LONGEST_SEQUENCE ? text.length : open.index;
+    const end = open === null || text.length - open.index > MAX_SEQUENCE_LENGTH ? text.length : open.index;
     this.#rest = text.slice(end);
     const cleaned = text.slice(0, end)
       .replace(SEQUENCE, (sequence) => COLOUR.test(sequence) ? sequence : "")
@@ -100,7 +100,7 @@ export class TerminalText {
 }
 
 /** Longest beginning of a line that is remembered until its end comes, in characters. */
-const LONGEST_BEGINNING = 4096;
+const MAX_BEGINNING_LENGTH = 4096;
 
 /**
  * The output of a server in the log of a CI job: as it is, but for what a runner would take for a command. It comes in
@@ -120,7 +120,7 @@ export class JobText {
       lines.map((text, at) => {
         if (at > 0) [this.#line, this.#given] = ["", ""];
         // Far from its beginning, only what stands anywhere in a line can be a command.
-        if (this.#line.length > LONGEST_BEGINNING) return withoutCommand(`.${text}`).slice(1);
+        if (this.#line.length > MAX_BEGINNING_LENGTH) return withoutCommand(`.${text}`).slice(1);
         this.#line += text;
         const whole = withoutCommand(this.#line);
         // Of a command that the end of a piece has cut in two, the first part has been given already.

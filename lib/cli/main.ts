@@ -20,7 +20,7 @@ export async function main(argv: string[]): Promise<number> {
     if (!result.isTold) output.result(result.document, result.lines, result.form);
     return result.exitCode;
   } catch (error) {
-    return output.error(error instanceof Deno.errors.NotCapable ? notPermitted(error) : systemError(error));
+    return output.fail(error instanceof Deno.errors.NotCapable ? notPermitted(error) : systemError(error));
   } finally {
     output.close();
   }

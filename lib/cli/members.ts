@@ -16,7 +16,7 @@ import type { Started, StartRequest } from "../engine/request.ts";
 import { requireExecutable } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { RunOwner } from "../state/records.ts";
-import type { Place } from "../spec/recorded_settings.ts";
+import type { Endpoint } from "../spec/recorded_settings.ts";
 import { PROJECT_FILE } from "../state/workspace.ts";
 import { pathOf } from "./commands/start.ts";
 
@@ -73,7 +73,7 @@ export async function membersOf(
   }));
   const dirs = new Map<string, NodeDir>();
   for (const { node } of prepared) dirs.set(node, await call.nodeDir(node, "ensure"));
-  const { lockTimeoutMs, foreign, output: teller } = call;
+  const { lockTimeoutMs, foreign, output: reporter } = call;
   return ({ running, different, run, env: more = {} }) =>
     prepared.map(({ node, described, needs, settings }) => ({
       node,
@@ -91,7 +91,7 @@ export async function membersOf(
           env: { ...placesOf(needs, before), ...Object.fromEntries(own) },
           lockTimeoutMs,
           foreign,
-          teller,
+          reporter,
           running: running(node),
           run: run(node),
         };
@@ -114,7 +114,7 @@ function requireProgram(node: string, program: string, options: { cwd: string; p
 }
 
 /** Where these nodes are, as far as they have a port. */
-function addressesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, Place> {
+function addressesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, Endpoint> {
   return Object.fromEntries(names.flatMap((name) => {
     const info = nodes.get(name)?.info;
     const place = info === undefined ? null : addressOf(info);

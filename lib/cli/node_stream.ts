@@ -7,7 +7,7 @@
 import type { Output } from "./output.ts";
 
 /** Length of text that is written at a time, in characters. */
-const CHUNK = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 
 /** Writes `{ "nodes": [ … ] }`, or lines. */
 export class NodeStream {
@@ -44,7 +44,7 @@ export class NodeStream {
 
   #write(text: string): void {
     this.#text += text;
-    if (this.#text.length >= CHUNK) this.#flush();
+    if (this.#text.length >= CHUNK_BYTES) this.#flush();
   }
 
   #flush(): void {

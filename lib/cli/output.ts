@@ -6,8 +6,8 @@
  */
 import { errnoOf, EXIT, TombstoneError } from "../errors.ts";
 import type { Recovered } from "../engine/recover.ts";
-import type { Step } from "../engine/checkpoint.ts";
-import type { Teller, Waiting } from "../engine/reporter.ts";
+import type { Checkpoint } from "../engine/checkpoint.ts";
+import type { Reporter, Waiting } from "../engine/reporter.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { cleanLine, JobText, TerminalText } from "./clean.ts";
@@ -39,7 +39,7 @@ export function outputMode(argv: string[]): OutputMode {
 }
 
 /** Prints for one run of the tool. */
-export class Output implements Teller {
+export class Output implements Reporter {
   /** Colours of stdout. */
   readonly paint: Paint = paintFor(Deno.stdout);
   readonly #paint: Paint = paintFor(Deno.stderr);
@@ -90,7 +90,7 @@ export class Output implements Teller {
   }
 
   /** An error; returns the exit code that goes with it. */
-  error(error: unknown): number {
+  fail(error: unknown): number {
     const expected = error instanceof TombstoneError ? error : null;
     const exitCode = expected?.exitCode ?? EXIT.failed;
     const message = error instanceof Error ? error.message : String(error);
@@ -111,13 +111,13 @@ export class Output implements Teller {
     }
     if (expected === null) {
       this.#err(...(error instanceof Error ? error.stack ?? message : message).split("\n"), `hint: ${hint}`);
-    } else if (isGithub()) this.alarm(expected);
+    } else if (isGithub()) this.error(expected);
     else if (this.mode.form === "text") this.#err(...this.#describe(expected, expected.logTail));
     return exitCode;
   }
 
   /** A failure that does not end the command. */
-  alarm(error: TombstoneError): void {
+  error(error: TombstoneError): void {
     if (!isGithub()) return this.#err(...this.#describe(error, error.logTail));
     this.#err(...this.#describe(error, []));
     this.#errRaw(...annotation(error));
@@ -129,19 +129,19 @@ export class Output implements Teller {
   }
 
   /** What it does now, or waits for. */
-  tell(text: string): void {
+  info(text: string): void {
     if (this.mode.volume !== "quiet") this.#err(text);
   }
 
   /** Something for those who want to know more. */
-  note(text: string): void {
+  debug(text: string): void {
     if (this.mode.volume === "verbose") this.#err(text);
   }
 
   /** A step of the protocol. */
-  pass(step: Step, detail: string): void {
-    this.#trace?.pass(step);
-    this.note(detail === "" ? step : `${step}: ${detail}`);
+  reached(checkpoint: Checkpoint, detail: string): void {
+    this.#trace?.reached(checkpoint);
+    this.debug(detail === "" ? checkpoint : `${checkpoint}: ${detail}`);
   }
 
   /** A node is waited for. */
@@ -156,14 +156,14 @@ export class Output implements Teller {
 
   #wait(title: string, sentence: string, log: () => string | undefined): Waiting {
     if (this.mode.volume === "quiet") return SILENT;
-    if (!Deno.stderr.isTerminal()) return plainLines(sentence, (line) => this.tell(line));
+    if (!Deno.stderr.isTerminal()) return plainLines(sentence, (line) => this.info(line));
     if (this.#line?.isOpen) return SILENT; // of several that are worked on at once, the first has the line
     return this.#line = new Line(title, log, this.#paint, (text) => write(Deno.stderr, text));
   }
 
   /** What was found and undone. */
   recovered(node: string, what: Recovered): void {
-    this.tell(describeRecovery(node, what));
+    this.info(describeRecovery(node, what));
   }
 
   /** Tells, at the end, where the time went, if that was asked for. */

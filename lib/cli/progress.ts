@@ -8,14 +8,14 @@ import { cleanLine } from "./clean.ts";
 import type { Paint } from "./paint.ts";
 
 /** Shown only where waiting takes longer than this, in milliseconds. */
-const WORTH_A_LINE = 150;
+const NOTICE_AFTER_MS = 150;
 
 /** Time between two pictures of the line on a terminal, in milliseconds. */
-const FRAME = 100;
+const FRAME_MS = 100;
 
 /** When plain lines are written: first after this, then every so often; milliseconds. */
-const FIRST_PLAIN = 3000;
-const NEXT_PLAIN = 10_000;
+const FIRST_PLAIN_MS = 3000;
+const NEXT_PLAIN_MS = 10_000;
 
 /** Not shown. */
 export const SILENT: Waiting = { update() {}, [Symbol.dispose]() {} };
@@ -47,8 +47,8 @@ export class Line implements Waiting {
   /** What it waits for now. The line runs on by itself, but costs nothing where the wait is short. */
   update(states: string[]): void {
     this.#states = states;
-    if (this.#timer !== null || performance.now() - this.#begun < WORTH_A_LINE) return;
-    this.#timer = setInterval(() => this.#show(), FRAME);
+    if (this.#timer !== null || performance.now() - this.#begun < NOTICE_AFTER_MS) return;
+    this.#timer = setInterval(() => this.#show(), FRAME_MS);
     this.#show();
   }
 
@@ -79,12 +79,12 @@ export class Line implements Waiting {
 /** Plain lines, for pipes and the logs of CI. */
 export function plainLines(title: string, write: (line: string) => void): Waiting {
   const begun = performance.now();
-  let next = begun + FIRST_PLAIN;
+  let next = begun + FIRST_PLAIN_MS;
   return {
     update(states) {
       const now = performance.now();
       if (now < next || states.length === 0) return; // what was waited for has come, and is looked at once more
-      next = now + NEXT_PLAIN;
+      next = now + NEXT_PLAIN_MS;
       write(`${title} for ${Math.round((now - begun) / 1000)} s: ${states.join(", ")}`);
     },
     [Symbol.dispose]() {},

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Step } from "../engine/checkpoint.ts";
+import type { Checkpoint } from "../engine/checkpoint.ts";
 
 /** What took the time up to a step. */
-const LABELS: Record<Step, string> = {
+const LABELS: Record<Checkpoint, string> = {
   "locked": "read the command line, take the lock",
   "marked": "mark the stop",
   "asked": "look at the tree, ask it to end",
@@ -40,9 +40,9 @@ export class Trace {
     this.#last = begun;
   }
 
-  /** A step was passed. */
-  pass(step: Step): void {
-    this.#add(LABELS[step]);
+  /** A checkpoint was reached. */
+  reached(checkpoint: Checkpoint): void {
+    this.#add(LABELS[checkpoint]);
   }
 
   #add(label: string): void {

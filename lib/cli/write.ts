@@ -6,7 +6,7 @@
 import { platform } from "../os/platform.ts";
 
 /** Pause until a pipe that was full is tried again, in milliseconds. */
-const FULL_PAUSE = 5;
+const FULL_PAUSE_MS = 5;
 
 /** The descriptors that are written to, and what takes their place where they do not block. */
 const STREAMS = new Map<object, { descriptor: 1 | 2; writer: Writer | null }>([
@@ -33,7 +33,7 @@ export function write(stream: Writer, text: string | Uint8Array): "written" | "c
     try {
       at += (writer ?? stream).writeSync(bytes.subarray(at));
     } catch (error) {
-      if (error instanceof Deno.errors.WouldBlock) pause(FULL_PAUSE);
+      if (error instanceof Deno.errors.WouldBlock) pause(FULL_PAUSE_MS);
       else if (error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.BadResource) return "closed";
       else if (error instanceof Error && "code" in error) return "closed"; // a full disk behind stdout, a closed descriptor
       else if (!(error instanceof Deno.errors.Interrupted)) throw error;

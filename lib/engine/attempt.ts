@@ -7,11 +7,11 @@ import { TombstoneError } from "../errors.ts";
 import { UNKNOWN_START } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
 import type { Notifications } from "../readiness/notify.ts";
-import type { Subject } from "../readiness/types.ts";
+import type { ProbeTarget } from "../readiness/types.ts";
 import { type Outcome, untilReady } from "../readiness/wait.ts";
 import { hasRecord, type Launched } from "../process/launcher.ts";
-import { NOBODY, reap } from "../process/terminate_tree.ts";
-import { modifiedAtMs, removeFile, syncDir } from "../state/durable.ts";
+import { NOBODY, terminateTree } from "../process/terminate_tree.ts";
+import { modifiedAtMs, removeEntry, removeFile, syncDir } from "../state/durable.ts";
 import { launchRecordPath } from "../state/launch_record.ts";
 import { stateRemoved } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -24,16 +24,16 @@ import {
   writeTombstone,
 } from "../state/records.ts";
 import { declaredFiles, type Settings, withPort } from "../spec/recorded_settings.ts";
-import { explain, type Told } from "./explain.ts";
+import { type AttemptFacts, failureOf } from "./explain.ts";
 import { unreadableProcess, withLog } from "./failure.ts";
 import { commitRecord, followHandOver } from "./commit.ts";
 import { rememberTree } from "./terminate.ts";
 import type { Hold } from "./hold.ts";
-import { requireEndedAfter, tellKilled, tellWriters } from "./leftovers.ts";
+import { requireTerminatedAfter, tellKilled, tellWriters } from "./leftovers.ts";
 import { MainProcess } from "./main_process.ts";
 import { sweepFiles } from "./sweep_files.ts";
-import { pass } from "./checkpoint.ts";
-import { strayTeller } from "./stray.ts";
+import { reached } from "./checkpoint.ts";
+import { strayReporter } from "./stray.ts";
 import type { StartRequest } from "./request.ts";
 
 /** What {@linkcode Attempt} follows. */
@@ -94,19 +94,19 @@ export class Attempt {
     let info: NodeInfo;
     try {
       const outcome = await this.#untilReady();
-      if (outcome.kind !== "ready") throw await explain(outcome, this.#request, this.#told());
+      if (outcome.kind !== "ready") throw await failureOf(outcome, this.#request, this.#told());
       const port = outcome.port ?? this.#port ?? 0;
       await this.#main.handOver(port);
       const main = await this.#main.settle(port);
-      if (main === null) throw await explain({ kind: "gone" }, this.#request, this.#told());
+      if (main === null) throw await failureOf({ kind: "gone" }, this.#request, this.#told());
       info = await this.#commit(outcome, main);
     } catch (error) {
       // What is found by its path from here on may be a successor's: its log, too.
       if (await this.#abandon(error) === "removed") throw stateRemoved(this.#dir, "start", error);
       throw withLog(this.#dir, error, this.#settings.probes);
     }
-    pass("committed", this.#request.teller);
-    const following = { dir: this.#dir, hold: this.#hold, main: this.#main, teller: this.#request.teller };
+    reached("committed", this.#request.reporter);
+    const following = { dir: this.#dir, hold: this.#hold, main: this.#main, reporter: this.#request.reporter };
     info = await followHandOver(info, following);
     onCommit(info);
     await this.#finish(info);
@@ -119,8 +119,8 @@ export class Attempt {
     if (this.#settings.pid_file === null) await writePid(this.#dir, this.#launched.pid);
     const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
     if (this.#port !== null && !mayHaveNonce) this.#putPort = await preparePort(this.#dir, this.#port, null);
-    using waiting = this.#request.teller.wait(this.#dir);
-    const tellStray = strayTeller(this.#request, this.#port);
+    using waiting = this.#request.reporter.wait(this.#dir);
+    const tellStray = strayReporter(this.#request, this.#port);
     return await untilReady({
       probes: this.#settings.probes,
       failures: { log: this.#dir.log, patterns: this.#settings.fail_log },
@@ -137,7 +137,7 @@ export class Attempt {
     });
   }
 
-  #subject(): Subject | null {
+  #subject(): ProbeTarget | null {
     this.#hold.insistOnLock();
     if (this.#main.current === null && !hasRecord(this.#dir, this.#tombstone.attempt)) {
       // The launcher records itself before anything else, so it is either not there yet or the state is gone.
@@ -147,7 +147,7 @@ export class Attempt {
     const isNew = this.#main.current === null;
     const main = this.#main.find();
     if (main === null) return null;
-    if (isNew) pass("waiting", this.#request.teller, `for pid ${main.pid}`);
+    if (isNew) reached("waiting", this.#request.reporter, `for pid ${main.pid}`);
     const ageMs = performance.now() - this.#launchedAt;
     const roots = this.#main.roots();
     this.#notifications?.expect(roots);
@@ -164,7 +164,7 @@ export class Attempt {
     };
   }
 
-  #told(): Told {
+  #told(): AttemptFacts {
     return {
       attempt: this.#tombstone.attempt,
       port: this.#port,
@@ -191,7 +191,7 @@ export class Attempt {
     if (main !== this.#main.leader) await writePid(this.#dir, main.pid);
     if (this.#putPort !== null) this.#putPort();
     else if (info.port !== 0) (await preparePort(this.#dir, info.port, info.nonce))();
-    pass("port-written", this.#request.teller);
+    reached("port-written", this.#request.reporter);
     this.#hold.insistOnLock(); // the disk may have taken its time
     await writeNodeInfo(this.#dir, info);
     return info;
@@ -204,7 +204,7 @@ export class Attempt {
   async #abandon(error: unknown): Promise<"kept" | "removed"> {
     const dir = this.#dir;
     const end = () =>
-      reap(this.#main.roots(), {
+      terminateTree(this.#main.roots(), {
         main: null,
         signal: this.#settings.stop.signal,
         graceMs: this.#settings.stop.timeout_ms,
@@ -212,12 +212,12 @@ export class Attempt {
       });
     const first = await end();
     const { killed, left } = await this.#main.isLate() ? await end() : NOBODY;
-    tellKilled(dir, [...first.killed, ...killed], this.#request.teller);
-    requireEndedAfter(dir, [...first.left, ...left], error);
+    tellKilled(dir, [...first.killed, ...killed], this.#request.reporter);
+    requireTerminatedAfter(dir, [...first.left, ...left], error);
     if (!this.#hold.isKept()) return "removed";
-    tellWriters(dir, this.#settings.spare, this.#request.teller);
+    tellWriters(dir, this.#settings.spare, this.#request.reporter);
     try {
-      const onKept = (message: string) => this.#request.teller.warn(message);
+      const onKept = (message: string) => this.#request.reporter.warn(message);
       await sweepFiles(dir, declaredFiles(this.#settings), { onKept, insist: () => this.#hold.insist() });
       if (!this.#hold.isKept()) return "removed";
       const failed = error instanceof Error ? error.message : String(error);
@@ -226,24 +226,24 @@ export class Attempt {
       // The tombstone is still there as it was: the next start takes this one for interrupted and sweeps.
       if (!(second instanceof TombstoneError)) throw second;
       if (!this.#hold.isKept()) return "removed";
-      this.#request.teller.warn(second.message);
+      this.#request.reporter.warn(second.message);
     }
     return "kept";
   }
 
   /** Clears away what marks the attempt as unfinished. The start has succeeded already, so a failure only delays this. */
   async #finish(info: NodeInfo): Promise<void> {
-    const { teller } = this.#request;
+    const { reporter } = this.#request;
     try {
       this.#hold.insist();
       if (info.attempt !== null) removeFile(launchRecordPath(this.#dir, info.attempt));
-      pass("launch-removed", teller);
-      removeFile(this.#dir.starting, "remove");
+      reached("launch-removed", reporter);
+      removeEntry(this.#dir.starting);
       await syncDir(this.#dir.path);
-      pass("tombstone-removed", teller);
+      reached("tombstone-removed", reporter);
     } catch (error) {
       if (!(error instanceof TombstoneError)) throw error;
-      teller.warn(`${error.message}; the next command tries again`);
+      reporter.warn(`${error.message}; the next command tries again`);
     }
   }
 }

@@ -1,12 +1,13 @@
 /**
- * Named steps of the protocol. `--verbose` shows them, and the tests of crash safety die at them.
+ * Checkpoints of the protocol: `--verbose` shows them, and each is a failpoint, where the tests of crash safety kill this
+ * process.
  *
  * @module
  */
-import type { Teller } from "./reporter.ts";
+import type { Reporter } from "./reporter.ts";
 
-/** A point that a command passes; each marks that what its name says has just been done. */
-export type Step =
+/** What its name says has just been done. */
+export type Checkpoint =
   | "locked"
   | "marked"
   | "asked"
@@ -26,10 +27,10 @@ export type Step =
   | "tombstone-removed";
 
 /**
- * Passes a step. With `TOMBSTONE_KILL_AT` set to its name, this process gets SIGKILL here, as a
- * crash would have it (tests/crash_test.ts).
+ * Reports a checkpoint. It is a failpoint: with `TOMBSTONE_FAILPOINT` set to its name, this process gets SIGKILL here, as
+ * in a crash (tests/crash_test.ts).
  */
-export function pass(step: Step, teller: Teller, detail = ""): void {
-  teller.pass(step, detail);
-  if (Deno.env.get("TOMBSTONE_KILL_AT") === step) Deno.kill(Deno.pid, "SIGKILL");
+export function reached(checkpoint: Checkpoint, reporter: Reporter, detail = ""): void {
+  reporter.reached(checkpoint, detail);
+  if (Deno.env.get("TOMBSTONE_FAILPOINT") === checkpoint) Deno.kill(Deno.pid, "SIGKILL");
 }

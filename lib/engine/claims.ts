@@ -15,7 +15,7 @@ import { attemptOfEntry } from "../state/launch_record.ts";
 import { allNodes, isLogOf, type NodeDir, projectOf } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
 import { declaredFiles, type Settings } from "../spec/recorded_settings.ts";
-import { collectEvidence, judge } from "./state.ts";
+import { classify, readNodeFiles } from "./state.ts";
 
 /** Where a path leads, its last part not followed. */
 function placeOf(path: string): string {
@@ -66,14 +66,14 @@ export function claimantOf(dir: NodeDir, files: DeclaredFile[]): { claimant: Cla
 
 function claimOf(dir: NodeDir): { files: DeclaredFile[]; state: Claimant["state"] } | null {
   try {
-    const evidence = collectEvidence(dir, "listed");
-    const judgement = judge(evidence);
-    if (judgement.kind === "running" || judgement.kind === "abandoned") {
-      return { files: declaredFiles(judgement.info), state: "which runs" };
+    const nodeFiles = readNodeFiles(dir, "listed");
+    const nodeState = classify(nodeFiles);
+    if (nodeState.kind === "running" || nodeState.kind === "abandoned") {
+      return { files: declaredFiles(nodeState.info), state: "which runs" };
     }
-    const begun = evidence.tombstone.kind === "record" ? evidence.tombstone.record : null;
-    if (judgement.kind !== "unfinished" || judgement.phase === "failed" || begun === null) return null;
-    const state = judgement.phase === "live" ? "which is being started" : "whose start was interrupted";
+    const begun = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record : null;
+    if (nodeState.kind !== "unfinished" || nodeState.phase === "failed" || begun === null) return null;
+    const state = nodeState.phase === "live" ? "which is being started" : "whose start was interrupted";
     return { files: declaredFiles(begun), state };
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error;

@@ -13,8 +13,8 @@ import { heldLog } from "./elsewhere.ts";
 import type { Hold } from "./hold.ts";
 import type { MainProcess } from "./main_process.ts";
 import type { StartRequest } from "./request.ts";
-import { pass } from "./checkpoint.ts";
-import type { Teller } from "./reporter.ts";
+import { reached } from "./checkpoint.ts";
+import type { Reporter } from "./reporter.ts";
 
 /** What a commit record is made of. */
 export interface Committing {
@@ -69,7 +69,7 @@ export interface Following {
   /** Its main process. */
   main: MainProcess;
   /** Where to report. */
-  teller: Teller;
+  reporter: Reporter;
 }
 
 /**
@@ -78,7 +78,7 @@ export interface Following {
  *
  * @returns the record as it is now
  */
-export async function followHandOver(info: NodeInfo, { dir, hold, main, teller }: Following): Promise<NodeInfo> {
+export async function followHandOver(info: NodeInfo, { dir, hold, main, reporter }: Following): Promise<NodeInfo> {
   try {
     const process = await main.handOver(info.port);
     if (process === null || process.pid === info.pid) return info;
@@ -87,12 +87,12 @@ export async function followHandOver(info: NodeInfo, { dir, hold, main, teller }
     hold.insistOnLock();
     await writePid(dir, process.pid);
     await writeNodeInfo(dir, followed);
-    pass("followed", teller, `pid ${process.pid}`);
+    reached("followed", reporter, `pid ${process.pid}`);
     return followed;
   } catch (error) {
     // It has been committed, and is no worse off than before.
     if (!(error instanceof TombstoneError)) throw error;
-    teller.warn(error.message);
+    reporter.warn(error.message);
     return info;
   }
 }

@@ -10,7 +10,7 @@ import type { Identity } from "../os/types.ts";
 import { allNodes, type NodeDir } from "../state/node_dir.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
 import { goneDirectoryOf, stopCommand } from "./directory.ts";
-import { collectEvidence } from "./state.ts";
+import { readNodeFiles } from "./state.ts";
 import { lookAt } from "./look.ts";
 
 /** One thing that was looked at. */
@@ -34,7 +34,7 @@ const wrong = (name: Check["name"], message: string, hint: string): Check => ({ 
  * @param path the state directory, as named
  * @param find finds it; `null` if there is none yet
  */
-export function examine(path: string, find: () => string | null): Check[] {
+export function runChecks(path: string, find: () => string | null): Check[] {
   let state: string | null;
   try {
     state = find();
@@ -119,33 +119,33 @@ function checkNode(dir: NodeDir): Check {
   const name = `"${dir.node}" of ${dir.workspace}`;
   const sweep = `tombstone sweep ${where}`;
   try {
-    const { judgement } = lookAt(dir);
-    switch (judgement.kind) {
+    const { nodeState } = lookAt(dir);
+    switch (nodeState.kind) {
       case "stopped":
         return well("node", `${name} is stopped`);
       case "running": {
-        const gone = goneDirectoryOf(dir, judgement.info);
+        const gone = goneDirectoryOf(dir, nodeState.info);
         if (gone !== null) {
-          const pid = judgement.info.pid;
+          const pid = nodeState.info.pid;
           return wrong("node", `${name} runs as pid ${pid}, but its directory ${gone} is gone`, stopCommand(dir));
         }
-        return well("node", `${name} runs as pid ${judgement.info.pid}`);
+        return well("node", `${name} runs as pid ${nodeState.info.pid}`);
       }
       case "abandoned":
-        return wrong("node", `${name} runs as pid ${judgement.info.pid}, but its run is gone`, sweep);
+        return wrong("node", `${name} runs as pid ${nodeState.info.pid}, but its run is gone`, sweep);
       case "died":
-        return wrong("node", `${name} has died${judgement.rebooted ? " in a reboot" : ""}`, sweep);
+        return wrong("node", `${name} has died${nodeState.rebooted ? " in a reboot" : ""}`, sweep);
       case "unfinished":
-        if (judgement.phase === "live") return well("node", `${name} is being started`);
+        if (nodeState.phase === "live") return well("node", `${name} is being started`);
         // A start that failed has cleaned up after itself; only what it died of is left to be read.
-        if (judgement.phase === "failed") return well("node", `${name} failed to start, and was cleaned up`);
+        if (nodeState.phase === "failed") return well("node", `${name} failed to start, and was cleaned up`);
         return wrong("node", `${name} was interrupted`, sweep);
       case "unrecorded":
         return wrong("node", `${name} still runs, though its state was removed`, sweep);
       case "unreadable":
-        return wrong("node", `${name} has a node.info of which ${judgement.reason}`, sweep);
+        return wrong("node", `${name} has a node.info of which ${nodeState.reason}`, sweep);
       case "foreign":
-        return wrong("node", `${name} cannot be judged, ${judgement.reason}`, `${sweep} --force`);
+        return wrong("node", `${name} cannot be judged, ${nodeState.reason}`, `${sweep} --force`);
     }
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error;
@@ -161,7 +161,7 @@ function findOrphans(nodes: NodeDir[]): Check[] {
   const known = new Set<string>();
   const spared = new Set(ALWAYS_SPARED);
   for (const dir of nodes) {
-    const { tombstone, info, unrecorded } = collectEvidence(dir);
+    const { tombstone, info, unrecorded } = readNodeFiles(dir);
     for (const attempt of unrecorded) known.add(attempt);
     for (const found of [tombstone, info]) {
       if (found.kind === "record") found.record.spare.forEach((n) => spared.add(n));

@@ -135,7 +135,7 @@ export function whyNotRecovered(dir: NodeDir, tombstone: Tombstone): string | nu
 }
 
 /** How long a launcher of an attempt that was just taken over may take to find that out, in milliseconds. */
-const LATE = 2000;
+const LATE_MS = 2000;
 
 /**
  * Insists that nothing of an attempt of another namespace lives, after its tombstone was taken over: a launcher that came
@@ -144,7 +144,7 @@ const LATE = 2000;
  * @throws {TombstoneError} somebody does
  */
 export async function requireGone(dir: NodeDir, why: () => string | null): Promise<void> {
-  const deadline = performance.now() + LATE;
+  const deadline = performance.now() + LATE_MS;
   for (let reason = why(); reason !== null; reason = why()) {
     if (performance.now() > deadline) throw foreignError(dir, "recover", `${OTHER_NAMESPACE}, and ${reason}`);
     await sleep(10);

@@ -14,7 +14,7 @@ import { failedLog, hiddenProcess, notReady, placeTaken, serverEnded } from "./f
 import type { StartRequest } from "./request.ts";
 
 /** What is known of a spawned attempt. */
-export interface Told {
+export interface AttemptFacts {
   /** Its id. */
   attempt: string;
   /** The port that was asked for or chosen; `null`: none. */
@@ -32,10 +32,10 @@ export interface Told {
 }
 
 /** The error that tells how the wait for an attempt ended. */
-export async function explain(
+export async function failureOf(
   outcome: Exclude<Outcome, { kind: "ready" }>,
   request: StartRequest,
-  told: Told,
+  facts: AttemptFacts,
 ): Promise<TombstoneError> {
   const { dir, settings } = request;
   switch (outcome.kind) {
@@ -43,28 +43,28 @@ export async function explain(
       return request.abort.reason;
     case "foreign": {
       const owner = ownerOf(outcome.verdict.sockets);
-      if (owner.pid === null && isHidden(told.main)) return hiddenProcess(dir, told.main!.pid, outcome.verdict.state);
+      if (owner.pid === null && isHidden(facts.main)) return hiddenProcess(dir, facts.main!.pid, outcome.verdict.state);
       return placeTaken(dir, outcome.verdict.place, owner);
     }
     case "timeout":
-      if (isHidden(told.main) && settings.probes.some(({ type }) => type === "discover")) {
-        return hiddenProcess(dir, told.main!.pid, `not ready within ${settings.timeout_ms} ms`);
+      if (isHidden(facts.main) && settings.probes.some(({ type }) => type === "discover")) {
+        return hiddenProcess(dir, facts.main!.pid, `not ready within ${settings.timeout_ms} ms`);
       }
       return notReady(dir.node, settings, outcome);
     case "failed":
-      return failedLog(dir, outcome, told.afterMs);
+      return failedLog(dir, outcome, facts.afterMs);
     case "gone": {
       // A server whose port somebody else took meanwhile mostly just exits; say who it was.
-      const owner = told.port === null ? null : await findStranger(settings.host, told.port, told.roots);
-      if (owner !== null) return placeTaken(dir, { kind: "port", port: told.port! }, owner);
-      const daemon = told.main === told.leader ? null : told.main;
+      const owner = facts.port === null ? null : await findStranger(settings.host, facts.port, facts.roots);
+      if (owner !== null) return placeTaken(dir, { kind: "port", port: facts.port! }, owner);
+      const daemon = facts.main === facts.leader ? null : facts.main;
       return serverEnded(dir, {
         command: settings.command[0]!,
-        attempt: told.attempt,
-        ended: daemon === null ? told.ended : null,
+        attempt: facts.attempt,
+        ended: daemon === null ? facts.ended : null,
         isInputOpen: settings.stdin_open,
-        pid: daemon?.pid ?? told.leader.pid,
-        afterMs: told.afterMs,
+        pid: daemon?.pid ?? facts.leader.pid,
+        afterMs: facts.afterMs,
       });
     }
   }

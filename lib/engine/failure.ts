@@ -4,7 +4,7 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { describeOwner, type Owner, type Place } from "../process/listeners.ts";
+import { describeOwner, type Endpoint, type Owner } from "../process/listeners.ts";
 import type { Failure } from "../readiness/fail_log.ts";
 import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../process/launcher.ts";
 import { stateRemoved } from "../state/lock.ts";
@@ -20,7 +20,7 @@ import { strayHint } from "./stray.ts";
 const LOG_LINES = 20;
 
 /** Somebody else listens where the node should: exit code 5. */
-export function placeTaken(dir: NodeDir, place: Place, owner: Owner): TombstoneError {
+export function placeTaken(dir: NodeDir, place: Endpoint, owner: Owner): TombstoneError {
   const [what, where, other] = place.kind === "port"
     ? [`port ${place.port}`, { port: place.port }, "choose a free port with --port 0"]
     : [`the socket "${place.path}"`, { path: place.path }, "choose another --unix PATH"];

@@ -9,7 +9,7 @@ import { identityOfChild, platform } from "../os/platform.ts";
 import { cutShort, Latch } from "../os/latch.ts";
 import { expiry } from "../timers.ts";
 import { Proven } from "../process/proven.ts";
-import { NOBODY, reap, type Reaped } from "../process/terminate_tree.ts";
+import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import type { ExitStatus } from "../process/launcher.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
 import { endedBy, type EndSignal, type Signals } from "./signals.ts";
@@ -39,7 +39,7 @@ export interface ForegroundEnd {
   /** Milliseconds that it ran. */
   durationMs: number;
   /** What of it was ended: all of it after a signal, else what it left behind. */
-  leftovers: Reaped;
+  leftovers: Terminated;
 }
 
 /** Status of a command that not even SIGKILL ends. */
@@ -54,13 +54,13 @@ export async function runForeground(node: string, request: Foreground): Promise<
   const hurry = new AbortController();
   let cause: ForegroundEnd["cause"] = null;
   let ended: ExitStatus | null = null;
-  let ending: Promise<Reaped> | null = null;
+  let ending: Promise<Terminated> | null = null;
   const end = child.status.then((status) => {
     ended = { code: status.code, signal: status.signal };
   });
   const over = Latch.of(end);
   const endAll = (name: EndSignal, isAsked: boolean) => {
-    ending ??= reap(roots, {
+    ending ??= terminateTree(roots, {
       main: self,
       signal: name,
       graceMs: request.graceMs,
@@ -93,9 +93,9 @@ export async function runForeground(node: string, request: Foreground): Promise<
   return { status: ended ?? NOT_ENDED, cause, durationMs, leftovers };
 }
 
-async function endLeftovers(roots: Roots, graceMs: number, hurry: AbortSignal): Promise<Reaped> {
+async function endLeftovers(roots: Roots, graceMs: number, hurry: AbortSignal): Promise<Terminated> {
   if ((await lookForTree(roots)).length === 0) return NOBODY;
-  return await reap(roots, { main: null, signal: "SIGTERM", graceMs, hurry });
+  return await terminateTree(roots, { main: null, signal: "SIGTERM", graceMs, hurry });
 }
 
 function spawn({ command, env }: Foreground): Deno.ChildProcess {

@@ -11,7 +11,7 @@ import { TombstoneError } from "../errors.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Started, StartRequest } from "./request.ts";
 import { start } from "./start.ts";
-import type { Teller } from "./reporter.ts";
+import type { Reporter } from "./reporter.ts";
 import { stop, type StopOptions, type Stopped } from "./stop.ts";
 
 /** Nodes that are started at the same time: each has a launcher, a log and several looks a millisecond. */
@@ -36,7 +36,7 @@ export interface GroupOptions {
   /** Called for each node that is stopped again, because another one failed. */
   onUndone: (node: string, stopped: Stopped) => void;
   /** Where to report. */
-  teller: Teller;
+  reporter: Reporter;
 }
 
 /**
@@ -115,12 +115,12 @@ async function undo(members: Member[], started: Map<string, Started>, options: G
     .map(({ node, after, request }) => ({ node, after, info: started.get(node)!.info, ...request(started) }));
   try {
     await stopGroup(own, {
-      options: (leaver) => ({ ...leaver, ofAttempt: leaver.info.attempt }),
+      options: (member) => ({ ...member, ofAttempt: member.info.attempt }),
       onStopped: options.onUndone,
     });
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error;
-    options.teller.warn(error.message); // what failed first is told as the error
+    options.reporter.warn(error.message); // what failed first is told as the error
   }
 }
 
@@ -134,7 +134,7 @@ function becauseOf(node: string, error: unknown): TombstoneError {
 }
 
 /** A node of a group that is to be stopped. */
-export interface Leaver {
+export interface StopMember {
   /** Its name. */
   node: string;
   /** Names of all that it needs, directly or not; they go after it. */
@@ -144,9 +144,9 @@ export interface Leaver {
 }
 
 /** How a group is stopped. */
-export interface Leaving<T extends Leaver> {
+export interface GroupStopOptions<T extends StopMember> {
   /** How to stop one of them. */
-  options: (leaver: T) => StopOptions;
+  options: (member: T) => StopOptions;
   /** Called as each is stopped. */
   onStopped: (node: string, stopped: Stopped) => void;
 }
@@ -156,12 +156,12 @@ export interface Leaving<T extends Leaver> {
  *
  * @throws {TombstoneError} the first that could not be stopped
  */
-export async function stopGroup<T extends Leaver>(leavers: T[], leaving: Leaving<T>): Promise<void> {
+export async function stopGroup<T extends StopMember>(members: T[], how: GroupStopOptions<T>): Promise<void> {
   const errors: unknown[] = [];
-  for (const level of levelsOf(leavers)) {
-    await Promise.all(level.map(async (leaver) => {
+  for (const level of levelsOf(members)) {
+    await Promise.all(level.map(async (member) => {
       try {
-        leaving.onStopped(leaver.node, await stop(leaver.dir, leaving.options(leaver)));
+        how.onStopped(member.node, await stop(member.dir, how.options(member)));
       } catch (error) {
         errors.push(error);
       }
@@ -171,9 +171,9 @@ export async function stopGroup<T extends Leaver>(leavers: T[], leaving: Leaving
 }
 
 /** The order in which nodes go: in each level those that none of the later ones needs. */
-export function levelsOf<T extends { node: string; after: string[] }>(leavers: T[]): T[][] {
+export function levelsOf<T extends { node: string; after: string[] }>(members: T[]): T[][] {
   const levels: T[][] = [];
-  for (let left = leavers; left.length > 0;) {
+  for (let left = members; left.length > 0;) {
     const needed = new Set(left.flatMap(({ after }) => after));
     const level = left.filter(({ node }) => !needed.has(node));
     levels.push(level);

@@ -8,16 +8,16 @@ import { isAlive, maySignal, platform } from "../os/platform.ts";
 import type { ProcessRow } from "../os/types.ts";
 import { ALWAYS_SPARED, ATTEMPT_VARIABLE } from "../process/tree.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { Teller } from "./reporter.ts";
+import type { Reporter } from "./reporter.ts";
 
 /**
  * Insists that nobody is left of a start that failed.
  *
  * @throws {TombstoneError} somebody is; it tells both that and why the start had failed
  */
-export function requireEndedAfter(dir: NodeDir, left: ProcessRow[], cause: unknown): void {
+export function requireTerminatedAfter(dir: NodeDir, left: ProcessRow[], cause: unknown): void {
   try {
-    requireEnded(dir, left);
+    requireTerminated(dir, left);
   } catch (error) {
     if (!(error instanceof TombstoneError) || !(cause instanceof Error)) throw error;
     const { kind, hint, exitCode, details } = error;
@@ -26,8 +26,10 @@ export function requireEndedAfter(dir: NodeDir, left: ProcessRow[], cause: unkno
 }
 
 /** Tells that somebody had to be killed. */
-export function tellKilled(dir: NodeDir, killed: number[], teller: Teller): void {
-  if (killed.length > 0) teller.warn(`"${dir.node}": pid ${killed.join(", ")} did not end when asked, and was killed`);
+export function tellKilled(dir: NodeDir, killed: number[], reporter: Reporter): void {
+  if (killed.length > 0) {
+    reporter.warn(`"${dir.node}": pid ${killed.join(", ")} did not end when asked, and was killed`);
+  }
 }
 
 /**
@@ -35,14 +37,14 @@ export function tellKilled(dir: NodeDir, killed: number[], teller: Teller): void
  * its environment behind is known by nothing else; others may have opened a file by its name, so it proves too little
  * for a signal.
  */
-export function tellWriters(dir: NodeDir, spare: string[], teller: Teller): void {
+export function tellWriters(dir: NodeDir, spare: string[], reporter: Reporter): void {
   if (platform.hasWriter(dir.log) !== true) return;
   const isLog = (path: string) => path === dir.log;
   const isSpared = ({ name }: ProcessRow) => ALWAYS_SPARED.includes(name) || spare.includes(name);
   for (const row of platform.list(ATTEMPT_VARIABLE)) {
     if (row.pid === Deno.pid || !isAlive(row) || isSpared(row) || !platform.writesTo(row.pid, isLog)) continue;
     const named = `pid ${row.pid} (${platform.commandLine(row.pid) || row.name})`;
-    teller.warn(
+    reporter.warn(
       `${named} goes on, and has the log of "${dir.node}" open; it may be its child, but nothing proves it: it was not ended`,
     );
   }
@@ -58,7 +60,7 @@ export function inWords(rows: ProcessRow[]): string[] {
  *
  * @throws {TombstoneError} if any process is
  */
-export function requireEnded(dir: NodeDir, left: ProcessRow[], action = "stop"): void {
+export function requireTerminated(dir: NodeDir, left: ProcessRow[], action = "stop"): void {
   const [first] = left;
   if (first === undefined) return;
   const others = left.slice(1).map((row) => `, ${row.pid} (${row.name})`).join("");

@@ -10,49 +10,49 @@
  */
 import { askSystem } from "../os/platform.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { collectEvidence, type Evidence, judge, type Judgement } from "./state.ts";
+import { classify, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
 
 /** What was seen of a node, and what it means. */
 export interface Seen {
   /** Its files. */
-  evidence: Evidence;
+  nodeFiles: NodeFiles;
   /** What they mean. */
-  judgement: Judgement;
+  nodeState: NodeState;
 }
 
 /** Looks at a node that goes on changing. */
-const MOST_LOOKS = 5;
+const MAX_SCANS = 5;
 
 /**
  * What became of a node. Takes no lock, changes nothing.
  *
- * @param records as for {@linkcode collectEvidence}; what has ended is looked at again with its records opened
+ * @param records as for {@linkcode readNodeFiles}; what has ended is looked at again with its records opened
  */
 export function lookAt(dir: NodeDir, records: "opened" | "listed" = "opened"): Seen {
-  let evidence = collectEvidence(dir, records);
-  let judgement = judge(evidence);
-  for (let look = 1; isEnd(judgement) && look < MOST_LOOKS; look++) {
+  let nodeFiles = readNodeFiles(dir, records);
+  let nodeState = classify(nodeFiles);
+  for (let look = 1; isEnd(nodeState) && look < MAX_SCANS; look++) {
     using _system = askSystem();
-    judgement = judge(evidence);
-    if (!isEnd(judgement)) break;
-    const after = collectEvidence(dir);
-    if (keyOf(after) === keyOf(evidence)) break;
-    evidence = after;
-    judgement = judge(evidence);
+    nodeState = classify(nodeFiles);
+    if (!isEnd(nodeState)) break;
+    const after = readNodeFiles(dir);
+    if (keyOf(after) === keyOf(nodeFiles)) break;
+    nodeFiles = after;
+    nodeState = classify(nodeFiles);
   }
-  return { evidence, judgement };
+  return { nodeFiles, nodeState };
 }
 
 /** Whether something is said to have ended. */
-function isEnd(judgement: Judgement): boolean {
-  switch (judgement.kind) {
+function isEnd(nodeState: NodeState): boolean {
+  switch (nodeState.kind) {
     case "died":
     case "abandoned":
     case "unreadable":
     case "unrecorded":
       return true;
     case "unfinished":
-      return judgement.phase === "interrupted";
+      return nodeState.phase === "interrupted";
     case "running":
     case "stopped":
     case "foreign":
@@ -61,7 +61,7 @@ function isEnd(judgement: Judgement): boolean {
 }
 
 /** The same for records that name the same processes. */
-function keyOf({ tombstone, info, launches, unrecorded }: Evidence): string {
+function keyOf({ tombstone, info, launches, unrecorded }: NodeFiles): string {
   return JSON.stringify([
     tombstone.kind === "record" ? [tombstone.record.attempt, tombstone.record.failed] : tombstone.kind,
     info.kind === "record" ? [info.record.attempt, info.record.pid, info.record.start_time] : info.kind,

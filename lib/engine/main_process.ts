@@ -31,16 +31,16 @@ export interface Followed {
 }
 
 /** Time between two looks at all processes, in milliseconds. */
-const LOOK_EVERY = 20;
+const SCAN_EVERY_MS = 20;
 
 /**
  * How long nobody of the attempt may be seen before a daemon counts as dead that has not written its pid, in
  * milliseconds: one that has cleared its environment is known by that file alone.
  */
-const DESERTED_FOR = 500;
+const DESERTED_FOR_MS = 500;
 
 /** Longest wait for a first process that has a child in the background already, in milliseconds. */
-const HAND_OVER = 500;
+const HAND_OVER_MS = 500;
 
 /** Follows the main process of an attempt. */
 export class MainProcess {
@@ -98,7 +98,7 @@ export class MainProcess {
     if (ended !== null && ended.code !== 0) return true;
     if (this.#followed.pidFile !== null) {
       if (this.#current !== null) return findLive(this.#current) === null;
-      return ended !== null && this.#named() === null && this.#isDesertedFor(DESERTED_FOR);
+      return ended !== null && this.#named() === null && this.#isDesertedFor(DESERTED_FOR_MS);
     }
     if (ended === null) return false;
     const isAdopted = this.#current !== null && this.#current !== this.leader;
@@ -117,7 +117,7 @@ export class MainProcess {
 
   #isDesertedFor(ms: number): boolean {
     const now = performance.now();
-    if (now - this.#lookedAt < LOOK_EVERY) return false;
+    if (now - this.#lookedAt < SCAN_EVERY_MS) return false;
     this.#lookedAt = now;
     if (findTree(this.roots()).length > 0) this.#desertedSince = null;
     else this.#desertedSince ??= now;
@@ -150,7 +150,7 @@ export class MainProcess {
   async handOver(port: number): Promise<Identity | null> {
     const { launched, pidFile } = this.#followed;
     if (pidFile !== null || this.#current !== this.leader) return this.#current;
-    const deadline = performance.now() + HAND_OVER;
+    const deadline = performance.now() + HAND_OVER_MS;
     while (launched.ended === null && performance.now() < deadline) {
       if (findLive(this.leader) !== null && !this.#hasHeir()) return this.#current;
       await sleep(1);

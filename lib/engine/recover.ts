@@ -6,7 +6,7 @@
  */
 import { stateError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
-import { NOBODY, reap, type Reaped } from "../process/terminate_tree.ts";
+import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
 import { type DeclaredFile, distinct, lookAtDeclared } from "../state/declared.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
@@ -15,16 +15,16 @@ import type { NodeDir } from "../state/node_dir.ts";
 import { type Elsewhere, here } from "../state/origin.ts";
 import { type Tombstone, writeTombstone } from "../state/records.ts";
 import { declaredFiles, DEFAULTS, type Settings } from "../spec/recorded_settings.ts";
-import { endGracefully, rememberTree } from "./terminate.ts";
+import { rememberTree, terminateGracefully } from "./terminate.ts";
 import { elsewhereOf, requireGone } from "./elsewhere.ts";
-import { type Evidence, type Judgement, progressOf, whyForeign } from "./state.ts";
+import { type NodeFiles, type NodeState, progressOf, whyForeign } from "./state.ts";
 import { untilLateDaemon } from "./late_daemon.ts";
-import { inWords, requireEnded, tellWriters } from "./leftovers.ts";
+import { inWords, requireTerminated, tellWriters } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
-import { pass } from "./checkpoint.ts";
+import { reached } from "./checkpoint.ts";
 import { endStopCommands } from "./stop_command.ts";
 import { runtimeEntries, sweepFiles } from "./sweep_files.ts";
-import type { Teller } from "./reporter.ts";
+import type { Reporter } from "./reporter.ts";
 
 /** What a recovery found and did; told to the user and part of the JSON documents. */
 export interface Recovered {
@@ -80,93 +80,97 @@ export function newTombstone(attempt: string, settings: Declarations): Tombstone
 }
 
 /** The settings with what older records declare added, so that nothing is forgotten if this process dies too. */
-export function withOlderDeclarations(settings: Settings, evidence: Evidence): Declarations {
-  const older = recordsOf(evidence);
-  const before = evidence.tombstone.kind === "record" ? evidence.tombstone.record : null;
+export function withOlderDeclarations(settings: Settings, nodeFiles: NodeFiles): Declarations {
+  const older = recordsOf(nodeFiles);
+  const before = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record : null;
   const pidFiles = [before?.pid_file ?? null, ...before?.older_pid_files ?? []].filter((path) => path !== null);
   return {
     ...settings,
     spare: [...new Set([...settings.spare, ...older.flatMap((record) => record.spare)])],
     older_pid_files: [...new Set(pidFiles)],
-    older_files: declaredBy(evidence),
-    elsewhere: elsewhereIn(evidence),
-    tree: rootsOf(evidence.dir, evidence).proven?.byOthers() ?? [],
+    older_files: declaredBy(nodeFiles),
+    elsewhere: elsewhereIn(nodeFiles),
+    tree: rootsOf(nodeFiles.dir, nodeFiles).proven?.byOthers() ?? [],
   };
 }
 
-/** Where what the evidence tells of ran, if that was in another pid namespace. */
-function elsewhereIn({ tombstone, info }: Evidence): Elsewhere | null {
+/** Where what the node's files tell of ran, if that was in another pid namespace. */
+function elsewhereIn({ tombstone, info }: NodeFiles): Elsewhere | null {
   return elsewhereOf(
     tombstone.kind === "record" ? tombstone.record : null,
     info.kind === "record" ? info.record : null,
   );
 }
 
-function recordsOf(evidence: Evidence): Settings[] {
-  return [evidence.tombstone, evidence.info].flatMap((found) => found.kind === "record" ? [found.record] : []);
+function recordsOf(nodeFiles: NodeFiles): Settings[] {
+  return [nodeFiles.tombstone, nodeFiles.info].flatMap((found) => found.kind === "record" ? [found.record] : []);
 }
 
 /** Every file that the records declare, with what they remember of attempts before them. */
-function declaredBy(evidence: Evidence): DeclaredFile[] {
-  const remembered = evidence.tombstone.kind === "record" ? evidence.tombstone.record.older_files : [];
-  return distinct([...recordsOf(evidence).flatMap(declaredFiles), ...remembered]);
+function declaredBy(nodeFiles: NodeFiles): DeclaredFile[] {
+  const remembered = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record.older_files : [];
+  return distinct([...recordsOf(nodeFiles).flatMap(declaredFiles), ...remembered]);
 }
 
 /** The settings that the newest readable record holds. */
-export function recordedSettings(evidence: Evidence): Settings {
-  return recordsOf(evidence)[0] ?? DEFAULTS;
+export function recordedSettings(nodeFiles: NodeFiles): Settings {
+  return recordsOf(nodeFiles)[0] ?? DEFAULTS;
 }
 
 /**
  * Takes over the tombstone of a start that somebody else began, on the way to removing what it left.
  * Its launcher, should it still be on its way, then ends by itself.
  */
-export async function takeOver(dir: NodeDir, evidence: Evidence): Promise<void> {
-  const settings = withOlderDeclarations(recordedSettings(evidence), evidence);
+export async function takeOver(dir: NodeDir, nodeFiles: NodeFiles): Promise<void> {
+  const settings = withOlderDeclarations(recordedSettings(nodeFiles), nodeFiles);
   await writeTombstone(dir, newTombstone(crypto.randomUUID(), settings));
 }
 
 /**
- * Ends the processes and removes the files that the evidence tells of, all but the tombstone. A main process that still
+ * Ends the processes and removes the files that the node's files tell of, all but the tombstone. A main process that still
  * runs is ended as it asks to be. Processes of another machine are not looked for.
  *
  * @throws {TombstoneError} a process could not be ended, or a file not be removed
  */
 export async function recover(
   dir: NodeDir,
-  evidence: Evidence,
-  judgement: Judgement,
-  { lock, teller }: { lock: Lock; teller: Teller },
+  nodeFiles: NodeFiles,
+  nodeState: NodeState,
+  { lock, reporter }: { lock: Lock; reporter: Reporter },
 ): Promise<Undone> {
   // Only now is nobody on the way any more: before the take-over, a launcher may have come past its check unseen.
-  const isHere = judgement.kind !== "foreign";
-  if (isHere && elsewhereIn(evidence) !== null) await requireGone(dir, () => whyForeign(evidence));
-  const progress = progressOf(dir, evidence);
-  const isAlive = judgement.kind === "running" || judgement.kind === "abandoned";
-  const how = { lock, teller, marking: "if needed" } as const;
-  const asked = isAlive ? await endGracefully(dir, evidence, judgement.info, how) : NOBODY;
-  const info = evidence.info.kind === "record" ? evidence.info.record : null;
-  if (info !== null && isHere && !isAlive) await endStopCommands(dir, info, teller);
-  const endRest = () => endTree(dir, currentRoots(dir, evidence), recordedSettings(evidence), how);
-  const reaped = isHere ? await endRest() : NOBODY;
-  const late = isHere && await untilLateDaemon(dir, evidence) ? await endRest() : NOBODY;
-  const all = [asked, reaped, late];
+  const isHere = nodeState.kind !== "foreign";
+  if (isHere && elsewhereIn(nodeFiles) !== null) await requireGone(dir, () => whyForeign(nodeFiles));
+  const progress = progressOf(dir, nodeFiles);
+  const isAlive = nodeState.kind === "running" || nodeState.kind === "abandoned";
+  const how = { lock, reporter, marking: "if needed" } as const;
+  const asked = isAlive ? await terminateGracefully(dir, nodeFiles, nodeState.info, how) : NOBODY;
+  const info = nodeFiles.info.kind === "record" ? nodeFiles.info.record : null;
+  if (info !== null && isHere && !isAlive) await endStopCommands(dir, info, reporter);
+  const endRest = () => endTree(dir, currentRoots(dir, nodeFiles), recordedSettings(nodeFiles), how);
+  const terminated = isHere ? await endRest() : NOBODY;
+  const late = isHere && await untilLateDaemon(dir, nodeFiles) ? await endRest() : NOBODY;
+  const all = [asked, terminated, late];
   const pids = [...new Set(all.flatMap((each) => each.pids))];
   const killed = [...new Set(all.flatMap((each) => each.killed))];
   lock.insist();
-  if (isHere && judgement.kind !== "stopped") tellWriters(dir, recordedSettings(evidence).spare, teller);
-  const onKept = (message: string) => teller.warn(message);
-  const files = await sweepFiles(dir, declaredBy(evidence), { onKept, insist: lock.insist });
-  if (evidence.tombstone.kind !== "missing") files.push("starting");
-  const isClean = judgement.kind === "unfinished" && judgement.phase === "failed" && pids.length === 0;
-  const reason = isClean ? null : reasonOf(judgement);
+  if (isHere && nodeState.kind !== "stopped") tellWriters(dir, recordedSettings(nodeFiles).spare, reporter);
+  const onKept = (message: string) => reporter.warn(message);
+  const files = await sweepFiles(dir, declaredBy(nodeFiles), { onKept, insist: lock.insist });
+  if (nodeFiles.tombstone.kind !== "missing") files.push("starting");
+  const isClean = nodeState.kind === "unfinished" && nodeState.phase === "failed" && pids.length === 0;
+  const reason = isClean ? null : reasonOf(nodeState);
   if (reason === null) return { recovered: null, killed };
-  return { recovered: { reason, ...originOf(evidence), progress, pids, killed, files }, killed };
+  return { recovered: { reason, ...originOf(nodeFiles), progress, pids, killed, files }, killed };
 }
 
 /** What a recovery would do, without doing it. */
-export async function foresee(dir: NodeDir, evidence: Evidence, judgement: Judgement): Promise<Recovered | null> {
-  const reason = reasonOf(judgement);
+export async function previewRecovery(
+  dir: NodeDir,
+  nodeFiles: NodeFiles,
+  nodeState: NodeState,
+): Promise<Recovered | null> {
+  const reason = reasonOf(nodeState);
   if (reason === null) return null;
   const present = (path: string) => {
     try {
@@ -177,13 +181,15 @@ export async function foresee(dir: NodeDir, evidence: Evidence, judgement: Judge
       throw stateError("read", path, error);
     }
   };
-  const declared = declaredBy(evidence).filter((file) => lookAtDeclared(file).kind === "stale").map(({ path }) => path);
+  const declared = declaredBy(nodeFiles).filter((file) => lookAtDeclared(file).kind === "stale").map(({ path }) =>
+    path
+  );
   return {
     reason,
-    ...originOf(evidence),
-    progress: progressOf(dir, evidence),
+    ...originOf(nodeFiles),
+    progress: progressOf(dir, nodeFiles),
     killed: [],
-    pids: (await lookForTree(currentRoots(dir, evidence))).map((row) => row.pid),
+    pids: (await lookForTree(currentRoots(dir, nodeFiles))).map((row) => row.pid),
     files: [
       ...runtimeEntries(dir).filter((name) => present(`${dir.path}/${name}`)),
       ...declared,
@@ -192,40 +198,40 @@ export async function foresee(dir: NodeDir, evidence: Evidence, judgement: Judge
   };
 }
 
-/** Where to look for processes, with launch records that came in after the evidence was collected. */
-function currentRoots(dir: NodeDir, evidence: Evidence): Roots {
-  return rootsOf(dir, { ...evidence, launches: readLaunchRecords(dir) });
+/** Where to look for processes, with launch records that came in after the files were read. */
+function currentRoots(dir: NodeDir, nodeFiles: NodeFiles): Roots {
+  return rootsOf(dir, { ...nodeFiles, launches: readLaunchRecords(dir) });
 }
 
 async function endTree(
   dir: NodeDir,
   roots: Roots,
   settings: Settings,
-  { lock, teller }: { lock: Lock; teller: Teller },
-): Promise<Reaped> {
+  { lock, reporter }: { lock: Lock; reporter: Reporter },
+): Promise<Terminated> {
   const isKnown = roots.proven !== undefined && roots.proven.byOthers().length > 0;
   if (roots.attempts.length === 0 && roots.processes.length === 0 && !isKnown) return NOBODY;
-  using waiting = teller.wait(dir);
-  const reaped = await reap(roots, {
+  using waiting = reporter.wait(dir);
+  const terminated = await terminateTree(roots, {
     main: null,
     signal: "SIGTERM",
     graceMs: settings.stop.timeout_ms,
     onLook: (rows) => waiting.update(inWords(rows)),
     remember: (tree) => rememberTree(dir, tree, () => lock.isLinked()),
-    onAsked: () => pass("asked", teller),
+    onAsked: () => reached("asked", reporter),
   });
-  requireEnded(dir, reaped.left);
-  return reaped;
+  requireTerminated(dir, terminated.left);
+  return terminated;
 }
 
-function reasonOf(judgement: Judgement): Recovered["reason"] | null {
-  switch (judgement.kind) {
+function reasonOf(nodeState: NodeState): Recovered["reason"] | null {
+  switch (nodeState.kind) {
     case "unfinished":
       return "interrupted-start";
     case "abandoned":
       return "interrupted-run";
     case "died":
-      return judgement.rebooted ? "rebooted" : "died";
+      return nodeState.rebooted ? "rebooted" : "died";
     case "unrecorded":
       return "removed-state";
     case "unreadable":
@@ -238,12 +244,12 @@ function reasonOf(judgement: Judgement): Recovered["reason"] | null {
   }
 }
 
-function originOf(evidence: Evidence): Pick<Recovered, "attempt" | "starter" | "begun_at"> {
-  if (evidence.tombstone.kind === "record") {
-    const { attempt, starter_pid, begun_at } = evidence.tombstone.record;
+function originOf(nodeFiles: NodeFiles): Pick<Recovered, "attempt" | "starter" | "begun_at"> {
+  if (nodeFiles.tombstone.kind === "record") {
+    const { attempt, starter_pid, begun_at } = nodeFiles.tombstone.record;
     return { attempt, starter: starter_pid || null, begun_at: begun_at || null };
   }
-  const info = evidence.info.kind === "record" ? evidence.info.record : null;
-  const attempt = info?.attempt ?? evidence.launches[0]?.attempt ?? evidence.unrecorded[0] ?? null;
+  const info = nodeFiles.info.kind === "record" ? nodeFiles.info.record : null;
+  const attempt = info?.attempt ?? nodeFiles.launches[0]?.attempt ?? nodeFiles.unrecorded[0] ?? null;
   return { attempt, starter: null, begun_at: info?.started_at ?? null };
 }

@@ -12,7 +12,7 @@ import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, readPortFile, type Tombstone } from "../state/records.ts";
 import { describeGone, goneDirectoryOf, NOBODY, type Resident } from "./directory.ts";
-import { subjectOf } from "./reuse.ts";
+import { probeTargetOf } from "./reuse.ts";
 import { lookAt } from "./look.ts";
 import type { Recovered } from "./recover.ts";
 
@@ -169,12 +169,12 @@ function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, rea
  * @param readiness the same one for every look at this node, where it is looked at again and again
  */
 export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness()): Promise<NodeReport> {
-  const { evidence, judgement } = lookAt(dir, "listed");
-  switch (judgement.kind) {
+  const { nodeFiles, nodeState } = lookAt(dir, "listed");
+  switch (nodeState.kind) {
     case "stopped":
       return emptyReport(dir, "stopped", null);
     case "running": {
-      const { info } = judgement;
+      const { info } = nodeState;
       trimLog(dir.log, info.log.max_bytes);
       const stale = findForeignNonce(dir, info);
       if (stale !== null) return reportOfInfo(dir, info, "stale", stale);
@@ -183,24 +183,24 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
       return { ...reportOfInfo(dir, info, "running", reason), ready: obstacles.length === 0 };
     }
     case "abandoned": {
-      const reason = `it was to end with a run, pid ${judgement.run.pid}, that is gone`;
-      return reportOfInfo(dir, judgement.info, "interrupted", reason);
+      const reason = `it was to end with a run, pid ${nodeState.run.pid}, that is gone`;
+      return reportOfInfo(dir, nodeState.info, "interrupted", reason);
     }
     case "died": {
-      const reason = judgement.rebooted
+      const reason = nodeState.rebooted
         ? "the machine was rebooted"
-        : judgement.namespace === "ended"
+        : nodeState.namespace === "ended"
         ? "the pid namespace (sandbox, container) that it ran in has ended"
-        : `pid ${judgement.info.pid} is gone`;
-      return { ...reportOfInfo(dir, judgement.info, "died", reason), pid: null };
+        : `pid ${nodeState.info.pid} is gone`;
+      return { ...reportOfInfo(dir, nodeState.info, "died", reason), pid: null };
     }
     case "unfinished": {
-      if (evidence.tombstone.kind !== "record") {
-        const reason = evidence.tombstone.kind === "unreadable" ? `"starting": ${evidence.tombstone.reason}` : null;
+      if (nodeFiles.tombstone.kind !== "record") {
+        const reason = nodeFiles.tombstone.kind === "unreadable" ? `"starting": ${nodeFiles.tombstone.reason}` : null;
         return emptyReport(dir, isLocked(dir) ? "starting" : "interrupted", reason);
       }
-      const { record } = evidence.tombstone;
-      switch (judgement.phase) {
+      const { record } = nodeFiles.tombstone;
+      switch (nodeState.phase) {
         case "live":
           return reportOfTombstone(dir, record, "starting", `pid ${record.starter_pid} is at work on it`);
         case "failed":
@@ -213,21 +213,21 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
     case "unrecorded":
       return emptyReport(dir, "interrupted", "its state was removed, but it still runs");
     case "unreadable":
-      return emptyReport(dir, "unknown", `"node.info": ${judgement.reason}`);
+      return emptyReport(dir, "unknown", `"node.info": ${nodeState.reason}`);
     case "foreign": {
       // A start in another pid namespace holds the lock, which is the same everywhere.
-      const isStarting = evidence.tombstone.kind === "record" && isLocked(dir);
-      return emptyReport(dir, isStarting ? "starting" : "unknown", judgement.reason);
+      const isStarting = nodeFiles.tombstone.kind === "record" && isLocked(dir);
+      return emptyReport(dir, isStarting ? "starting" : "unknown", nodeState.reason);
     }
   }
 }
 
 /** What keeps it from being ready; of one that became so after the look at the system that is held, by a look of its own. */
 async function obstaclesOf(dir: NodeDir, info: NodeInfo, readiness: Readiness): Promise<string[]> {
-  const obstacles = await readiness.obstacles(info.probes, subjectOf(dir, info));
+  const obstacles = await readiness.obstacles(info.probes, probeTargetOf(dir, info));
   if (obstacles.length === 0 || info.ready_at === null || !isSinceSnapshot(Date.parse(info.ready_at))) return obstacles;
   using _system = askSystem();
-  return await new Readiness().obstacles(info.probes, subjectOf(dir, info));
+  return await new Readiness().obstacles(info.probes, probeTargetOf(dir, info));
 }
 
 /** In words, what keeps a running node from being all right; `null` if nothing does. */

@@ -8,7 +8,7 @@ import type { NodeInfo, RunOwner } from "../state/records.ts";
 import type { Settings } from "../spec/recorded_settings.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Recovered } from "./recover.ts";
-import type { Teller } from "./reporter.ts";
+import type { Reporter } from "./reporter.ts";
 
 /** What to start, and how. */
 export interface StartRequest {
@@ -36,7 +36,7 @@ export interface StartRequest {
   /** Aborted when the starter is told to end; the reason is the error to end with. */
   abort: AbortSignal;
   /** Where to report. */
-  teller: Teller;
+  reporter: Reporter;
   /** The run that the node is started for, which it ends with; `null`: it stays. */
   run: RunOwner | null;
   /** Called when a node that was started here is committed; what remains then is clean-up. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import type { Subject } from "../readiness/types.ts";
+import type { ProbeTarget } from "../readiness/types.ts";
 import { type Outcome, untilReady } from "../readiness/wait.ts";
 import { isEvent } from "../spec/probes.ts";
 import { trimLog } from "../state/log.ts";
@@ -20,8 +20,8 @@ import type { Started, StartRequest } from "./request.ts";
  * @returns `null` if it ends meanwhile
  * @throws {TombstoneError} its probes do not pass in time, or it is not what was asked for
  */
-export async function joinRunning(request: StartRequest, info: NodeInfo): Promise<Started | null> {
-  const { dir, settings, teller } = request;
+export async function reuseRunning(request: StartRequest, info: NodeInfo): Promise<Started | null> {
+  const { dir, settings, reporter } = request;
   const differences = differencesOf(info, request);
   if (differences.length > 0 && request.different === "refuse") throw differentRunning(dir, info, request, differences);
   const outcome = await untilJoined(request, info);
@@ -49,19 +49,19 @@ export async function joinRunning(request: StartRequest, info: NodeInfo): Promis
     }
   }
   trimLog(dir.log, info.log.max_bytes);
-  if (info.run !== null) teller.warn(`"${dir.node}" ends with the run, pid ${info.run.pid}, that started it`);
+  if (info.run !== null) reporter.warn(`"${dir.node}" ends with the run, pid ${info.run.pid}, that started it`);
   if (differences.length > 0) {
     const found = differences.map(({ text }) => text).join(" and ");
-    teller.warn(
+    reporter.warn(
       `"${dir.node}" runs as it was started, with ${found}; tombstone restart ${dir.node} starts it as described`,
     );
   }
   return { started: false, info, recovered: null, differs: differences.map(({ what }) => what), killed: [] };
 }
 
-function untilJoined({ dir, settings, teller, abort }: StartRequest, info: NodeInfo): Promise<Outcome> {
-  const subject = subjectOf(dir, info);
-  const waiting = teller.wait(dir);
+function untilJoined({ dir, settings, reporter, abort }: StartRequest, info: NodeInfo): Promise<Outcome> {
+  const subject = probeTargetOf(dir, info);
+  const waiting = reporter.wait(dir);
   return untilReady({
     probes: info.probes.filter((probe) => !isEvent(probe)),
     failures: null,
@@ -76,7 +76,7 @@ function untilJoined({ dir, settings, teller, abort }: StartRequest, info: NodeI
 }
 
 /** What a probe needs to look at a committed node. */
-export function subjectOf(dir: NodeDir, info: NodeInfo): Subject {
+export function probeTargetOf(dir: NodeDir, info: NodeInfo): ProbeTarget {
   const attempts = info.attempt === null ? [] : [info.attempt];
   const processes = [findMain(dir, info) ?? { pid: info.pid, startTime: -1 }];
   return {

@@ -17,19 +17,19 @@ import { allNodes, isLogOf, type NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, readNodeInfo, type Tombstone } from "../state/records.ts";
 import { elsewhereOf, hasOtherClock, isDated, relate } from "./elsewhere.ts";
 import { findMain, findUndated, isRunLive } from "./identify.ts";
-import type { Evidence } from "./state.ts";
+import type { NodeFiles } from "./state.ts";
 
 /**
- * Where to look for the processes that the evidence tells of. Records of an earlier boot or of elsewhere tell
+ * Where to look for the processes that the node's files tell of. Records of an earlier boot or of elsewhere tell
  * of none.
  */
-export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
-  const attempts = new Set<string>(evidence.unrecorded);
+export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles): Roots {
+  const attempts = new Set<string>(nodeFiles.unrecorded);
   const processes: Identity[] = [];
   const spare = new Set<string>();
   const proven: Identity[] = [];
-  const tombstone = evidence.tombstone.kind === "record" ? evidence.tombstone.record : null;
-  const info = evidence.info.kind === "record" ? evidence.info.record : null;
+  const tombstone = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record : null;
+  const info = nodeFiles.info.kind === "record" ? nodeFiles.info.record : null;
   for (const record of [tombstone, info]) {
     if (record === null || relate(record) !== "same-boot") continue;
     for (const name of record.spare) spare.add(name);
@@ -42,7 +42,7 @@ export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
     if (info.run !== null && !isRunLive(info.run, info)) attempts.add(info.run.id);
     if (info.session_pid !== info.pid) processes.push({ pid: info.session_pid, startTime: UNKNOWN_START });
   }
-  for (const launch of evidence.launches) {
+  for (const launch of nodeFiles.launches) {
     if (isOfOtherNamespace(launch, tombstone, info)) continue; // its numbers mean nothing here
     attempts.add(launch.attempt);
     if (launch.process === null) continue;
@@ -54,7 +54,7 @@ export function rootsOf(dir: NodeDir, evidence: Evidence): Roots {
       if (daemon !== null) processes.push(daemon);
     }
   }
-  if (evidence.tombstone.kind === "unreadable" || evidence.info.kind === "unreadable") {
+  if (nodeFiles.tombstone.kind === "unreadable" || nodeFiles.info.kind === "unreadable") {
     const orphan = findUnrecorded(dir);
     const attempt = orphan === null ? null : asAttempt(platform.environment(orphan.pid, ATTEMPT_VARIABLE));
     if (orphan !== null) processes.push(orphan);

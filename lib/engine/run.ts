@@ -18,13 +18,13 @@ import { withLog } from "./failure.ts";
 import { type ForegroundEnd, runForeground } from "./foreground.ts";
 import { endedBy, type EndSignal, Signals } from "./signals.ts";
 import { findMain } from "./identify.ts";
-import { requireEnded, tellKilled } from "./leftovers.ts";
+import { requireTerminated, tellKilled } from "./leftovers.ts";
 import { lookAt } from "./look.ts";
 import { recordedByOthers } from "./roots.ts";
 import { type Member, startGroup, stopGroup } from "./group.ts";
 import type { Started } from "./request.ts";
 import type { StopOptions, Stopped } from "./stop.ts";
-import type { Teller } from "./reporter.ts";
+import type { Reporter } from "./reporter.ts";
 
 /** What to run. */
 export interface RunRequest {
@@ -33,7 +33,7 @@ export interface RunRequest {
   /** The nodes, for a run of this id. */
   members: (owner: RunOwner) => Member[];
   /** Where to report. */
-  teller: Teller;
+  reporter: Reporter;
   /** Test command; called with the nodes once they are ready. */
   test: (nodes: ReadonlyMap<string, Started>) => Test;
   /** What becomes of the test command when a server dies. */
@@ -80,7 +80,7 @@ export interface RunResult {
  * @throws {TombstoneError} a node could not be started, or not be stopped
  */
 export async function run(request: RunRequest): Promise<RunResult> {
-  const { name, teller } = request;
+  const { name, reporter } = request;
   const owner: RunOwner = {
     id: crypto.randomUUID(),
     pid: Deno.pid,
@@ -94,7 +94,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
   const members = request.members(owner);
   const started = await startGroup(members, {
     abort: controller.signal,
-    teller,
+    reporter,
     onStarted: request.onReady,
     onUndone: request.onStopped,
   });
@@ -123,11 +123,11 @@ export async function run(request: RunRequest): Promise<RunResult> {
       watch() {
         for (const server of servers) trimLog(server.dir.log, server.begun.info.log.max_bytes);
         const died = servers.filter((server) => server.hasJustDied());
-        for (const server of died) teller.alarm(serverHasDied(server));
+        for (const server of died) reporter.error(serverHasDied(server));
         return died.length > 0 ? request.serverDeath : "go on";
       },
     });
-    tellLeftovers(test, mine.dir, teller);
+    tellLeftovers(test, mine.dir, reporter);
   } finally {
     signals.answer = abort;
     // A failure of the test command to run at all is told by its own error.
@@ -137,20 +137,20 @@ export async function run(request: RunRequest): Promise<RunResult> {
         const { recovered } = stopped;
         servers.find((server) => server.node === node)!.stopped = stopped;
         // That it died has been told already.
-        if (recovered !== null && recovered.reason !== "died") teller.recovered(node, recovered);
+        if (recovered !== null && recovered.reason !== "died") reporter.recovered(node, recovered);
         request.onStopped(node, stopped);
       },
     });
   }
-  requireEnded(mine.dir, test.leftovers.left, "end the test of");
+  requireTerminated(mine.dir, test.leftovers.left, "end the test of");
   test.cause ??= interruption;
   return { test, nodes: new Map(servers.map((server) => [server.node, server.result()])) };
 }
 
 /** Tells what had to be done about the processes of the test command. */
-function tellLeftovers({ cause, leftovers: { pids, killed } }: ForegroundEnd, dir: NodeDir, teller: Teller): void {
-  if (cause === null && pids.length > 0) teller.tell(`ended what the test left behind: pid ${pids.join(", ")}`);
-  tellKilled(dir, killed, teller);
+function tellLeftovers({ cause, leftovers: { pids, killed } }: ForegroundEnd, dir: NodeDir, reporter: Reporter): void {
+  if (cause === null && pids.length > 0) reporter.info(`ended what the test left behind: pid ${pids.join(", ")}`);
+  tellKilled(dir, killed, reporter);
 }
 
 /** A node's server, whoever restarts it. */
@@ -168,11 +168,11 @@ class Server {
   #hasDied = false;
 
   constructor(member: Member, started: ReadonlyMap<string, Started>) {
-    const { dir, lockTimeoutMs, foreign, teller } = member.request(started);
+    const { dir, lockTimeoutMs, foreign, reporter } = member.request(started);
     this.node = member.node;
     this.after = member.after;
     this.dir = dir;
-    this.stopOptions = { lockTimeoutMs, foreign, teller };
+    this.stopOptions = { lockTimeoutMs, foreign, reporter };
     this.begun = started.get(member.node)!;
     this.#info = this.begun.info;
   }
@@ -180,9 +180,9 @@ class Server {
   /** Whether it has ended by itself since the last look: not if somebody has stopped it, or is about to start it anew. */
   hasJustDied(): boolean {
     if (this.#hasDied || findMain(this.dir, this.#info) !== null || isLocked(this.dir)) return false;
-    const { judgement } = lookAt(this.dir);
-    if (judgement.kind === "running") this.#info = judgement.info;
-    this.#hasDied = judgement.kind === "died";
+    const { nodeState } = lookAt(this.dir);
+    if (nodeState.kind === "running") this.#info = nodeState.info;
+    this.#hasDied = nodeState.kind === "died";
     return this.#hasDied;
   }
 
@@ -196,8 +196,8 @@ class Server {
 }
 
 function findRunning(dir: NodeDir): NodeInfo | null {
-  const { judgement } = lookAt(dir);
-  return judgement.kind === "running" ? judgement.info : null;
+  const { nodeState } = lookAt(dir);
+  return nodeState.kind === "running" ? nodeState.info : null;
 }
 
 function serverHasDied({ dir, begun: { info } }: Server): TombstoneError {

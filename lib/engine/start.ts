@@ -17,7 +17,7 @@ import { requireLocal } from "../process/local.ts";
 import { Notifications } from "../readiness/notify.ts";
 import { launch } from "../process/launcher.ts";
 import { fillPort } from "../spec/references.ts";
-import { removeFile, syncDir } from "../state/durable.ts";
+import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock, stateRemoved } from "../state/lock.ts";
 import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
@@ -28,14 +28,14 @@ import { Attempt } from "./attempt.ts";
 import { requireNotOfTool, requireUnclaimed } from "./claims.ts";
 import { placeTaken } from "./failure.ts";
 import { Hold } from "./hold.ts";
-import { joinRunning } from "./reuse.ts";
-import { collectEvidence, type Evidence, judge } from "./state.ts";
+import { reuseRunning } from "./reuse.ts";
+import { classify, type NodeFiles, readNodeFiles } from "./state.ts";
 import { tellKilled } from "./leftovers.ts";
 import { newTombstone, recover, withOlderDeclarations } from "./recover.ts";
-import { sweepFiles, tidy } from "./sweep_files.ts";
+import { removeLeftovers, sweepFiles } from "./sweep_files.ts";
 import { refuseForeign } from "./stop.ts";
 import { STOP_VARIABLE } from "./stop_command.ts";
-import { pass } from "./checkpoint.ts";
+import { reached } from "./checkpoint.ts";
 import type { Started, StartRequest } from "./request.ts";
 
 /**
@@ -52,7 +52,7 @@ export async function start(request: StartRequest): Promise<Started> {
       action: "start",
       make: () => makePlace(request),
       timeoutMs: request.lockTimeoutMs,
-      onWait: (holder) => request.teller.tell(`waiting for ${holder}`),
+      onWait: (holder) => request.reporter.info(`waiting for ${holder}`),
       abort: request.abort,
     });
     const progress: Progress = { hasSpawned: false };
@@ -82,20 +82,20 @@ interface Progress {
 }
 
 async function startUnder(lock: Lock, request: StartRequest, progress: Progress): Promise<Started> {
-  const { dir, teller } = request;
-  for (const limit of platform.limits) teller.note(`this platform ${limit}`);
-  pass("locked", teller);
+  const { dir, reporter } = request;
+  for (const limit of platform.limits) reporter.debug(`this platform ${limit}`);
+  reached("locked", reporter);
   await breathe();
-  let evidence = collectEvidence(dir);
-  let judgement = judge(evidence);
-  refuseForeign(dir, judgement, "start", request.foreign);
-  if (judgement.kind === "running" && request.running === "keep" && judgement.info.stop_began_at === null) {
-    await tidy(dir);
-    const joined = await joinRunning(request, judgement.info);
+  let nodeFiles = readNodeFiles(dir);
+  let nodeState = classify(nodeFiles);
+  refuseForeign(dir, nodeState, "start", request.foreign);
+  if (nodeState.kind === "running" && request.running === "keep" && nodeState.info.stop_began_at === null) {
+    await removeLeftovers(dir);
+    const joined = await reuseRunning(request, nodeState.info);
     if (joined !== null) return joined;
     // It has ended meanwhile, so this is a start after a death like any other.
-    evidence = collectEvidence(dir);
-    judgement = judge(evidence);
+    nodeFiles = readNodeFiles(dir);
+    nodeState = classify(nodeFiles);
   }
 
   const attempt = crypto.randomUUID();
@@ -106,27 +106,27 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     elsewhere: null,
     tree: [],
   });
-  const declared = withOlderDeclarations(request.settings, evidence);
+  const declared = withOlderDeclarations(request.settings, nodeFiles);
   await writeTombstone(dir, { ...tombstone, ...declared });
-  pass("tombstone-written", teller, attempt);
+  reached("tombstone-written", reporter, attempt);
 
   const hold = new Hold(dir, lock, attempt);
 
-  const { recovered, killed } = await recover(dir, evidence, judgement, { lock, teller });
-  if (recovered !== null) teller.recovered(dir.node, recovered);
-  else tellKilled(dir, killed, teller);
+  const { recovered, killed } = await recover(dir, nodeFiles, nodeState, { lock, reporter });
+  if (recovered !== null) reporter.recovered(dir.node, recovered);
+  else tellKilled(dir, killed, reporter);
   await beforeSpawn(request, hold, () => requireUnclaimed(dir, request.settings));
   await beforeSpawn(request, hold, () => sweepFiles(dir, declaredFiles(request.settings), { insist: lock.insist }));
-  pass("recovered", teller);
+  reached("recovered", reporter);
   // From here on the log tells of this attempt, no longer of one of another namespace.
   if (declared.elsewhere !== null) {
     await writeTombstone(dir, { ...tombstone, ...declared, elsewhere: null });
-    pass("namespace-left", teller);
+    reached("namespace-left", reporter);
   }
 
-  using chosen = await beforeSpawn(request, hold, () => preparePort(request, evidence));
+  using chosen = await beforeSpawn(request, hold, () => preparePort(request, nodeFiles));
   const port = chosen?.port ?? null;
-  pass("port-checked", teller, port === null ? "" : String(port));
+  reached("port-checked", reporter, port === null ? "" : String(port));
   using notifications = await beforeSpawn(request, hold, () => listenToServer(request, attempt));
   const launchedAt = performance.now();
   const launched = await beforeSpawn(request, hold, async () => {
@@ -136,7 +136,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
       hold.insist();
     }
     rotateLog(dir, request.settings.log);
-    pass("log-rotated", teller);
+    reached("log-rotated", reporter);
     progress.hasSpawned = true;
     return launch(dir, {
       attempt,
@@ -153,11 +153,11 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     });
   });
   if (launched.lost.length > 0) {
-    teller.warn(
+    reporter.warn(
       `"${dir.node}" does not get ${launched.lost.join(", ")}: /bin/sh drops such names, and there is no bash`,
     );
   }
-  pass("spawned", teller, `pid ${launched.pid}`);
+  reached("spawned", reporter, `pid ${launched.pid}`);
   const started = (info: NodeInfo): Started => ({ started: true, info, recovered, differs: [], killed });
   const attempted = new Attempt(request, { hold, tombstone, port, launched, launchedAt, notifications });
   return started(await attempted.untilCommitted((info) => request.onCommit?.(started(info))));
@@ -171,14 +171,14 @@ async function beforeSpawn<T>(request: StartRequest, hold: Hold, step: () => T |
     return await step();
   } catch (error) {
     if (!hold.isKept()) throw stateRemoved(request.dir, "start", error);
-    removeFile(request.dir.starting, "remove");
+    removeEntry(request.dir.starting);
     await syncDir(request.dir.path);
     throw error;
   }
 }
 
 /** The place for the server: its unix sockets are free, and so is its port, the one asked for, if it is free, or a free one; `null` if none was asked for. */
-async function preparePort(request: StartRequest, evidence: Evidence): Promise<ChosenPort | null> {
+async function preparePort(request: StartRequest, nodeFiles: NodeFiles): Promise<ChosenPort | null> {
   const { host, port_request, probes } = request.settings;
   for (const probe of probes) {
     const owner = probe.type === "unix" ? await findUnixOccupant(probe.path) : null;
@@ -190,13 +190,13 @@ async function preparePort(request: StartRequest, evidence: Evidence): Promise<C
   if (port_request === 0) {
     if (host !== null) requireLocal(host);
     // The one it had before keeps bookmarks and configurations valid.
-    const before = evidence.info.kind === "record" && evidence.info.record.port_request === 0
-      ? evidence.info.record.port
+    const before = nodeFiles.info.kind === "record" && nodeFiles.info.record.port_request === 0
+      ? nodeFiles.info.record.port
       : rememberedPort(request.dir) ?? 0;
     return await chooseFreePort(host, before);
   }
   // A process that was just ended may hold its port for a moment without being there any more.
-  const deadline = performance.now() + LINGER;
+  const deadline = performance.now() + LINGER_MS;
   let owner: Owner | null;
   while ((owner = await findOccupant(host, port_request)) !== null) {
     if (owner.pid !== null || performance.now() >= deadline) {
@@ -235,4 +235,4 @@ const SUPERVISOR_VARIABLES = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WAT
 const CI_VARIABLES = ["RUNNER_TRACKING_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "BUILD_ID"];
 
 /** How long a port without a visible owner is waited for, in milliseconds. */
-const LINGER = 1000;
+const LINGER_MS = 1000;

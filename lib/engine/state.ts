@@ -21,7 +21,7 @@ import { hasOtherClock, isDated, OTHER_NAMESPACE, relate, whyNotInterrupted, why
 import { findMain, isAtWork, isRunLive, whyNotGoneHere } from "./identify.ts";
 
 /** The files of a node, as they were found. */
-export interface Evidence {
+export interface NodeFiles {
   /** The node. */
   dir: NodeDir;
   /** Names of all that is in the node's directory. */
@@ -36,8 +36,8 @@ export interface Evidence {
   unrecorded: string[];
 }
 
-/** What the evidence means: the rows of the recovery table. */
-export type Judgement =
+/** What the files of a node mean: the rows of the recovery table. */
+export type NodeState =
   /** Nothing runs, nothing is left. */
   | { kind: "stopped" }
   /** The process of `node.info` lives. If there is a tombstone of the same attempt, only its removal is missing. */
@@ -62,7 +62,7 @@ export type Judgement =
  * by nobody, so whoever acts on what it finds opens them. Looking at thousands of nodes, most of which mostly are not
  * there, is quicker by the listing
  */
-export function collectEvidence(dir: NodeDir, records: "opened" | "listed" = "opened"): Evidence {
+export function readNodeFiles(dir: NodeDir, records: "opened" | "listed" = "opened"): NodeFiles {
   requireSight();
   // What is listed but gone when it is read, or the other way round, tells of a command that goes on meanwhile; what that
   // has made, the next look shows.
@@ -70,35 +70,35 @@ export function collectEvidence(dir: NodeDir, records: "opened" | "listed" = "op
     const entries = entriesOf(dir);
     const has = (path: string) => entries.includes(path.slice(dir.path.length + 1));
     const opens = (path: string) => records === "opened" || has(path);
-    const tombstone: Evidence["tombstone"] = opens(dir.starting) ? readTombstone(dir) : { kind: "missing" };
-    const info: Evidence["info"] = opens(dir.info) ? readNodeInfo(dir) : { kind: "missing" };
+    const tombstone: NodeFiles["tombstone"] = opens(dir.starting) ? readTombstone(dir) : { kind: "missing" };
+    const info: NodeFiles["info"] = opens(dir.info) ? readNodeInfo(dir) : { kind: "missing" };
     const launches = launchesAmong(entries).map((attempt) => readLaunchRecord(dir, attempt));
     const isGone = has(dir.starting) !== (tombstone.kind !== "missing") || has(dir.info) !== (info.kind !== "missing");
     const isBare = tombstone.kind === "missing" && info.kind === "missing";
     // A sweep removes node.info last, so a pid without it tells of a record that somebody else has removed; or of a
     // start that has begun since the first look, which the second look then sees.
     const isDoubtful = isGone || isBare && has(dir.pid);
-    if (isDoubtful && look < MOST_LOOKS) continue;
+    if (isDoubtful && look < MAX_READS) continue;
     // Whatever a start has launched had a log, so a directory without one is new, or new again.
     const unrecorded = entries.every((name) => name === "lock" || isTemporaryName(name)) ? findAttempts(dir) : [];
-    const evidence: Evidence = { dir, entries, tombstone, info, launches, unrecorded };
-    if (!isBare || !has(dir.pid)) return evidence;
-    return { ...evidence, info: { kind: "unreadable", reason: "it is missing, though pid is there" } };
+    const nodeFiles: NodeFiles = { dir, entries, tombstone, info, launches, unrecorded };
+    if (!isBare || !has(dir.pid)) return nodeFiles;
+    return { ...nodeFiles, info: { kind: "unreadable", reason: "it is missing, though pid is there" } };
   }
 }
 
 /** Whether there is anything of a node: a directory, or processes whose directory somebody has removed. */
 export function isKnown(dir: NodeDir): boolean {
-  return existsDir(dir) === "present" || collectEvidence(dir).unrecorded.length > 0;
+  return existsDir(dir) === "present" || readNodeFiles(dir).unrecorded.length > 0;
 }
 
 /** Looks at files that change while they are looked at. */
-const MOST_LOOKS = 5;
+const MAX_READS = 5;
 
-/** What the evidence means. */
-export function judge(evidence: Evidence): Judgement {
-  const { dir, tombstone, info, launches } = evidence;
-  const foreign = whyForeign(evidence);
+/** What the files of a node mean. */
+export function classify(nodeFiles: NodeFiles): NodeState {
+  const { dir, tombstone, info, launches } = nodeFiles;
+  const foreign = whyForeign(nodeFiles);
   if (foreign !== null) return { kind: "foreign", reason: foreign };
   const commit = info.kind === "record" ? info.record : null;
   const isCommitted = tombstone.kind === "missing" ||
@@ -115,12 +115,12 @@ export function judge(evidence: Evidence): Judgement {
     return { kind: "died", info: commit, rebooted: relation === "earlier-boot", namespace };
   }
   if (info.kind === "unreadable") return { kind: "unreadable", reason: info.reason };
-  if (evidence.unrecorded.length > 0) return { kind: "unrecorded" };
+  if (nodeFiles.unrecorded.length > 0) return { kind: "unrecorded" };
   return launches.length > 0 ? { kind: "unfinished", phase: "interrupted" } : { kind: "stopped" };
 }
 
 /** In words, why what the records tell of cannot be judged from here; `null`: it can. */
-export function whyForeign({ dir, tombstone, info }: Evidence): string | null {
+export function whyForeign({ dir, tombstone, info }: NodeFiles): string | null {
   const records = [tombstone, info].flatMap((found) => found.kind === "record" ? [found.record] : []);
   if (records.some((record) => relate(record) === "other-host")) return "it was started on another host";
   let reason: string | null = null;
@@ -154,13 +154,13 @@ function phaseOf(dir: NodeDir, tombstone: Found<Tombstone>): "live" | "interrupt
 }
 
 /** How far an unfinished start came. */
-export function progressOf(dir: NodeDir, evidence: Evidence): "before-spawn" | "spawned" | "committed" {
-  if (evidence.tombstone.kind === "record") {
-    const attempt = evidence.tombstone.record.attempt;
-    if (evidence.info.kind === "record" && evidence.info.record.attempt === attempt) return "committed";
+export function progressOf(dir: NodeDir, nodeFiles: NodeFiles): "before-spawn" | "spawned" | "committed" {
+  if (nodeFiles.tombstone.kind === "record") {
+    const attempt = nodeFiles.tombstone.record.attempt;
+    if (nodeFiles.info.kind === "record" && nodeFiles.info.record.attempt === attempt) return "committed";
     return readLaunchRecord(dir, attempt).process === null ? "before-spawn" : "spawned";
   }
-  const hasRun = evidence.launches.some((launch) => launch.process !== null) || evidence.unrecorded.length > 0;
+  const hasRun = nodeFiles.launches.some((launch) => launch.process !== null) || nodeFiles.unrecorded.length > 0;
   if (hasRun) return "spawned";
-  return evidence.info.kind === "missing" ? "before-spawn" : "committed";
+  return nodeFiles.info.kind === "missing" ? "before-spawn" : "committed";
 }

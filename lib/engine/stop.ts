@@ -6,22 +6,22 @@
 import { EXIT, TombstoneError } from "../errors.ts";
 import { sleep } from "../timers.ts";
 import { describeOwner, findOccupant, type Owner } from "../process/listeners.ts";
-import { removeFile, syncDir } from "../state/durable.ts";
+import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
 import type { NodeInfo } from "../state/records.ts";
 import { declaredFiles } from "../spec/recorded_settings.ts";
-import { endGracefully } from "./terminate.ts";
+import { terminateGracefully } from "./terminate.ts";
 import { foreignError } from "./elsewhere.ts";
-import { collectEvidence, type Evidence, judge, type Judgement } from "./state.ts";
+import { classify, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
 import { tellWriters } from "./leftovers.ts";
 import { lookAt } from "./look.ts";
-import { foresee, recover, type Recovered, takeOver } from "./recover.ts";
-import { sweepFiles, tidy } from "./sweep_files.ts";
-import { pass } from "./checkpoint.ts";
-import type { Teller } from "./reporter.ts";
+import { previewRecovery, recover, type Recovered, takeOver } from "./recover.ts";
+import { removeLeftovers, sweepFiles } from "./sweep_files.ts";
+import { reached } from "./checkpoint.ts";
+import type { Reporter } from "./reporter.ts";
 
 /** Options of {@linkcode stop} and {@linkcode sweep}. */
 export interface StopOptions {
@@ -30,7 +30,7 @@ export interface StopOptions {
   /** What to do with records of another machine or pid namespace. */
   foreign: "refuse" | "force";
   /** Where to report. */
-  teller: Teller;
+  reporter: Reporter;
   /** Stops a running node only if it belongs to the run of this id; default: any. */
   ofRun?: string;
   /** Stops a running node only if it still is this attempt; default: any. */
@@ -64,11 +64,11 @@ export interface Swept {
  */
 export function refuseForeign(
   dir: NodeDir,
-  judgement: Judgement,
+  nodeState: NodeState,
   action: string,
   foreign: "refuse" | "force",
 ): void {
-  if (judgement.kind === "foreign" && foreign === "refuse") throw foreignError(dir, action, judgement.reason);
+  if (nodeState.kind === "foreign" && foreign === "refuse") throw foreignError(dir, action, nodeState.reason);
 }
 
 /**
@@ -82,35 +82,35 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
     action: "stop",
     make: () => makeNodeDir(dir),
     timeoutMs: options.lockTimeoutMs,
-    onWait: (holder) => options.teller.tell(`waiting for ${holder}`),
+    onWait: (holder) => options.reporter.info(`waiting for ${holder}`),
   });
-  pass("locked", options.teller);
-  const evidence = collectEvidence(dir);
-  const judgement = judge(evidence);
-  refuseForeign(dir, judgement, "stop", options.foreign);
-  if (judgement.kind !== "running") {
-    const recovered = await undo(dir, evidence, judgement, { lock, teller: options.teller });
+  reached("locked", options.reporter);
+  const nodeFiles = readNodeFiles(dir);
+  const nodeState = classify(nodeFiles);
+  refuseForeign(dir, nodeState, "stop", options.foreign);
+  if (nodeState.kind !== "running") {
+    const recovered = await undo(dir, nodeFiles, nodeState, { lock, reporter: options.reporter });
     return { stopped: false, pids: [], killed: [], recovered };
   }
   const { ofRun, ofAttempt } = options;
-  const isAnother = ofAttempt !== undefined && ofAttempt !== judgement.info.attempt;
-  if (isAnother || (ofRun !== undefined && ofRun !== judgement.info.run?.id)) {
+  const isAnother = ofAttempt !== undefined && ofAttempt !== nodeState.info.attempt;
+  if (isAnother || (ofRun !== undefined && ofRun !== nodeState.info.run?.id)) {
     return { stopped: false, pids: [], killed: [], recovered: null };
   }
-  const how = { lock, teller: options.teller, marking: "always" } as const;
-  const { pids, killed } = await endGracefully(dir, evidence, judgement.info, how);
-  pass("ended", options.teller);
+  const how = { lock, reporter: options.reporter, marking: "always" } as const;
+  const { pids, killed } = await terminateGracefully(dir, nodeFiles, nodeState.info, how);
+  reached("ended", options.reporter);
   lock.insist();
-  tellWriters(dir, judgement.info.spare, options.teller);
-  await sweepFiles(dir, declaredFiles(judgement.info), {
-    onKept: (message) => options.teller.warn(message),
+  tellWriters(dir, nodeState.info.spare, options.reporter);
+  await sweepFiles(dir, declaredFiles(nodeState.info), {
+    onKept: (message) => options.reporter.warn(message),
     insist: lock.insist,
   });
-  pass("swept", options.teller);
+  reached("swept", options.reporter);
   lock.insist();
-  removeFile(dir.starting, "remove");
+  removeEntry(dir.starting);
   await syncDir(dir.path);
-  await requireFreePort(dir, judgement.info);
+  await requireFreePort(dir, nodeState.info);
   return { stopped: true, pids, killed, recovered: null };
 }
 
@@ -124,71 +124,71 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
     action: "sweep",
     make: () => makeNodeDir(dir),
     timeoutMs: options.lockTimeoutMs,
-    onWait: (holder) => options.teller.tell(`waiting for ${holder}`),
+    onWait: (holder) => options.reporter.info(`waiting for ${holder}`),
   });
-  pass("locked", options.teller);
-  const evidence = collectEvidence(dir);
-  const judgement = judge(evidence);
-  refuseForeign(dir, judgement, "sweep", options.foreign);
-  if (judgement.kind === "running") {
-    await tidy(dir);
-    trimLog(dir.log, judgement.info.log.max_bytes);
+  reached("locked", options.reporter);
+  const nodeFiles = readNodeFiles(dir);
+  const nodeState = classify(nodeFiles);
+  refuseForeign(dir, nodeState, "sweep", options.foreign);
+  if (nodeState.kind === "running") {
+    await removeLeftovers(dir);
+    trimLog(dir.log, nodeState.info.log.max_bytes);
     return { action: "running", recovered: null };
   }
-  const hadTombstone = evidence.tombstone.kind !== "missing";
-  const recovered = await undo(dir, evidence, judgement, { lock, teller: options.teller });
+  const hadTombstone = nodeFiles.tombstone.kind !== "missing";
+  const recovered = await undo(dir, nodeFiles, nodeState, { lock, reporter: options.reporter });
   return { action: recovered !== null || hadTombstone ? "swept" : "nothing", recovered };
 }
 
 /** Whether there is anything for {@linkcode sweep} to do; by a look that changes nothing and takes no lock. */
-export function glance(dir: NodeDir): "running" | "nothing" | "work" {
-  const { evidence, judgement } = lookAt(dir, "listed");
-  if (judgement.kind === "unrecorded") return "work";
-  if (evidence.entries.some((name) => name !== "lock" && !isPermanent(name, judgement))) return "work";
-  return judgement.kind === "running" ? "running" : "nothing";
+export function hasWork(dir: NodeDir): "running" | "nothing" | "work" {
+  const { nodeFiles, nodeState } = lookAt(dir, "listed");
+  if (nodeState.kind === "unrecorded") return "work";
+  if (nodeFiles.entries.some((name) => name !== "lock" && !isPermanent(name, nodeState))) return "work";
+  return nodeState.kind === "running" ? "running" : "nothing";
 }
 
 /** Whether an entry of a node's directory may stay as it is: logs, what is kept, and the records of a node that runs. */
-function isPermanent(name: string, judgement: Judgement): boolean {
+function isPermanent(name: string, nodeState: NodeState): boolean {
   if (name === RECORDED || /^server\.log(\.\d+)?$/.test(name)) return true;
-  return judgement.kind === "running" && ["node.info", "pid", "port"].includes(name);
+  return nodeState.kind === "running" && ["node.info", "pid", "port"].includes(name);
 }
 
 /** What {@linkcode sweep} would do now. */
-export async function foreseeSweep(dir: NodeDir): Promise<Swept> {
-  const { evidence, judgement } = lookAt(dir);
-  if (judgement.kind === "running") return { action: "running", recovered: null };
-  const recovered = await foresee(dir, evidence, judgement);
+export async function previewSweep(dir: NodeDir): Promise<Swept> {
+  const { nodeFiles, nodeState } = lookAt(dir);
+  if (nodeState.kind === "running") return { action: "running", recovered: null };
+  const recovered = await previewRecovery(dir, nodeFiles, nodeState);
   return { action: recovered === null ? "nothing" : "swept", recovered };
 }
 
 /** Takes over, reaps, sweeps, and removes the tombstone last: dying here at any point leaves it in place. */
 async function undo(
   dir: NodeDir,
-  evidence: Evidence,
-  judgement: Judgement,
-  { lock, teller }: { lock: Lock; teller: Teller },
+  nodeFiles: NodeFiles,
+  nodeState: NodeState,
+  { lock, reporter }: { lock: Lock; reporter: Reporter },
 ): Promise<Recovered | null> {
-  if (judgement.kind === "unfinished") {
-    await takeOver(dir, evidence);
-    pass("tombstone-written", teller);
+  if (nodeState.kind === "unfinished") {
+    await takeOver(dir, nodeFiles);
+    reached("tombstone-written", reporter);
   }
-  const { recovered } = await recover(dir, evidence, judgement, { lock, teller });
-  pass("recovered", teller);
+  const { recovered } = await recover(dir, nodeFiles, nodeState, { lock, reporter });
+  reached("recovered", reporter);
   lock.insist();
-  removeFile(dir.starting, "remove");
+  removeEntry(dir.starting);
   await syncDir(dir.path);
-  pass("tombstone-removed", teller);
+  reached("tombstone-removed", reporter);
   return recovered;
 }
 
 /** How long a port may stay taken after the node's last process is gone, in milliseconds. */
-const PORT_GRACE = 1000;
+const PORT_GRACE_MS = 1000;
 
 /** @throws {TombstoneError} somebody who is not provably the node's still listens on its port */
 async function requireFreePort(dir: NodeDir, info: NodeInfo): Promise<void> {
   if (info.port === 0 || info.probes.some((probe) => "any_listener" in probe && probe.any_listener)) return;
-  const deadline = performance.now() + PORT_GRACE;
+  const deadline = performance.now() + PORT_GRACE_MS;
   let owner: Owner | null;
   while ((owner = await findOccupant(info.bind_addr ?? info.host, info.port)) !== null) {
     if (performance.now() >= deadline) {

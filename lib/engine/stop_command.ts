@@ -7,17 +7,17 @@
 import { identityOfChild, killSession } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
 import { expiry } from "../timers.ts";
-import { reap } from "../process/terminate_tree.ts";
+import { terminateTree } from "../process/terminate_tree.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/records.ts";
-import { requireEnded } from "./leftovers.ts";
-import type { Teller } from "./reporter.ts";
+import { requireTerminated } from "./leftovers.ts";
+import type { Reporter } from "./reporter.ts";
 
 /** Variable by which a stop command and all that it starts show which attempt they are to stop. */
 export const STOP_VARIABLE = "TOMBSTONE_STOP";
 
 /** How long a stop command may go on when its server is gone, and how long what it left may take to end; milliseconds. */
-const LAST_WORDS = 1000;
+const LAST_WORDS_BYTES = 1000;
 
 /** A stop command; its output goes to the server's log. */
 export class StopCommand {
@@ -64,10 +64,10 @@ export class StopCommand {
   }
 
   /** The server is gone: lets the command come to its own end, and ends what is left of it. */
-  async end(teller: Teller): Promise<void> {
+  async end(reporter: Reporter): Promise<void> {
     if (this.#end === null || this.#leader === null) return;
-    await Promise.race([this.#end, expiry(LAST_WORDS)]);
-    await endStopCommands(this.#dir, { ...this.#info, stop_began_at: "now" }, teller);
+    await Promise.race([this.#end, expiry(LAST_WORDS_BYTES)]);
+    await endStopCommands(this.#dir, { ...this.#info, stop_began_at: "now" }, reporter);
     killSession(this.#leader, STOP_VARIABLE); // where environments cannot be seen
     await this.#end;
   }
@@ -78,16 +78,16 @@ export class StopCommand {
  *
  * @throws {TombstoneError} it cannot be ended
  */
-export async function endStopCommands(dir: NodeDir, info: NodeInfo, teller: Teller): Promise<void> {
+export async function endStopCommands(dir: NodeDir, info: NodeInfo, reporter: Reporter): Promise<void> {
   if (info.stop.command === null || info.stop_began_at === null || info.attempt === null) return;
-  const { pids, left } = await reap({
+  const { pids, left } = await terminateTree({
     dir,
     attempts: [info.attempt],
     processes: [],
     spare: info.spare,
     of: "command",
     variable: STOP_VARIABLE,
-  }, { main: null, signal: "SIGTERM", graceMs: LAST_WORDS });
-  if (pids.length > 0) teller.note(`ended what a stop command had left: pid ${pids.join(", ")}`);
-  requireEnded(dir, left);
+  }, { main: null, signal: "SIGTERM", graceMs: LAST_WORDS_BYTES });
+  if (pids.length > 0) reporter.debug(`ended what a stop command had left: pid ${pids.join(", ")}`);
+  requireTerminated(dir, left);
 }

@@ -7,8 +7,8 @@ import type { Settings } from "../spec/recorded_settings.ts";
 import type { StartRequest } from "./request.ts";
 
 /** What tells of the port, once, as soon as it is known and not only when time is up. */
-export function strayTeller(
-  { dir, settings, teller }: StartRequest,
+export function strayReporter(
+  { dir, settings, reporter }: StartRequest,
   asked: number | null,
 ): (stray: number | null) => void {
   let told: number | null = null;
@@ -16,7 +16,7 @@ export function strayTeller(
     if (stray === null || stray === told) return;
     told = stray;
     const way = strayHint(dir.node, settings, stray);
-    teller.warn(`"${dir.node}" was to listen on port ${asked}, it listens on port ${stray} instead: ${way}`);
+    reporter.warn(`"${dir.node}" was to listen on port ${asked}, it listens on port ${stray} instead: ${way}`);
   };
 }
 

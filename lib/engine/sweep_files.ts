@@ -7,7 +7,7 @@ import { breathe } from "../os/thread.ts";
 import { TombstoneError } from "../errors.ts";
 import { connectToUnix, findUnixOccupant } from "../process/listeners.ts";
 import { type DeclaredFile, lookAtDeclared, removeDeclared } from "../state/declared.ts";
-import { isTemporaryName, removeFile, syncDir } from "../state/durable.ts";
+import { isTemporaryName, removeEntry, syncDir } from "../state/durable.ts";
 import { attemptOfEntry } from "../state/launch_record.ts";
 import { entriesOf, type NodeDir } from "../state/node_dir.ts";
 import { claimantOf, isOfTool } from "./claims.ts";
@@ -27,9 +27,9 @@ export function runtimeEntries(dir: NodeDir): string[] {
  * Removes what an interrupted command left beside a node that runs: the marks of its own unfinished clean-up, and the
  * temporary file of a replacement that died before its tombstone was in place.
  */
-export async function tidy(dir: NodeDir): Promise<void> {
-  for (const name of passingEntries(dir)) removeFile(`${dir.path}/${name}`, "remove");
-  if (removeFile(dir.starting, "remove")) await syncDir(dir.path);
+export async function removeLeftovers(dir: NodeDir): Promise<void> {
+  for (const name of passingEntries(dir)) removeEntry(`${dir.path}/${name}`);
+  if (removeEntry(dir.starting)) await syncDir(dir.path);
 }
 
 /** How to sweep. */
@@ -77,7 +77,7 @@ export async function sweepFiles(
   }
   insist();
   for (const name of runtimeEntries(dir)) {
-    if (removeFile(`${dir.path}/${name}`, "remove")) swept.add(name);
+    if (removeEntry(`${dir.path}/${name}`)) swept.add(name);
     await breathe();
     insist();
   }

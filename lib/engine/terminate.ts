@@ -6,24 +6,24 @@
 import { TombstoneError } from "../errors.ts";
 import { findLive, signal } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
-import { reap, type Reaped } from "../process/terminate_tree.ts";
+import { type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import type { Lock } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, readNodeInfo, readTombstone, writeNodeInfo, writeTombstone } from "../state/records.ts";
 import { findMain } from "./identify.ts";
-import type { Evidence } from "./state.ts";
-import { inWords, requireEnded } from "./leftovers.ts";
+import type { NodeFiles } from "./state.ts";
+import { inWords, requireTerminated } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
-import { pass } from "./checkpoint.ts";
+import { reached } from "./checkpoint.ts";
 import { endStopCommands, StopCommand } from "./stop_command.ts";
-import type { Teller } from "./reporter.ts";
+import type { Reporter } from "./reporter.ts";
 
 /** Under what a node is ended. */
 export interface Ending {
   /** The node's lock, without which no record is written. */
   lock: Lock;
   /** Where to report. */
-  teller: Teller;
+  reporter: Reporter;
   /** Whether the commit record is to say that the node is being stopped: always, or where the next command must know more. */
   marking: "always" | "if needed";
 }
@@ -38,17 +38,17 @@ export interface Ending {
  *
  * @throws {TombstoneError} somebody could not be ended
  */
-export async function endGracefully(
+export async function terminateGracefully(
   dir: NodeDir,
-  evidence: Evidence,
+  nodeFiles: NodeFiles,
   info: NodeInfo,
-  { lock, teller, marking }: Ending,
-): Promise<Pick<Reaped, "pids" | "killed">> {
-  await endStopCommands(dir, info, teller);
+  { lock, reporter, marking }: Ending,
+): Promise<Pick<Terminated, "pids" | "killed">> {
+  await endStopCommands(dir, info, reporter);
   const main = findMain(dir, info);
   const command = info.stop.command === null ? null : new StopCommand(dir, info, info.stop.command);
-  using waiting = teller.wait(dir);
-  const { pids, killed, left } = await reap(rootsOf(dir, evidence), {
+  using waiting = reporter.wait(dir);
+  const { pids, killed, left } = await terminateTree(rootsOf(dir, nodeFiles), {
     main,
     signal: info.stop.signal,
     graceMs: info.stop.timeout_ms,
@@ -56,20 +56,20 @@ export async function endGracefully(
     async remember(lean) {
       if (marking === "if needed" && lean.length === 0 && command === null) return;
       if (lock.isLinked()) await markStopping(dir, info, lean);
-      pass("marked", teller);
+      reached("marked", reporter);
     },
-    onAsked: () => pass("asked", teller),
+    onAsked: () => reached("asked", reporter),
     ...(command === null ? {} : {
       ask: async () => {
         const code = await command.run();
         if (code === 0 || main === null || findLive(main) === null) return;
-        teller.warn(`the stop command of "${dir.node}" exited with ${code}; sending ${info.stop.signal} instead`);
+        reporter.warn(`the stop command of "${dir.node}" exited with ${code}; sending ${info.stop.signal} instead`);
         signal(main, info.stop.signal);
       },
     }),
   });
-  if (command !== null) await command.end(teller);
-  requireEnded(dir, left);
+  if (command !== null) await command.end(reporter);
+  requireTerminated(dir, left);
   return { pids, killed };
 }
 

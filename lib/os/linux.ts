@@ -19,7 +19,7 @@ import { hasWriter } from "./lease.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { parseSignalState } from "./signal_state.ts";
-import { LOOK_PAUSE, signalByNumber } from "./ps.ts";
+import { SCAN_PAUSE_MS, signalByNumber } from "./ps.ts";
 import { sleep } from "../timers.ts";
 import { atOnce, inPieces } from "./thread.ts";
 import { queryListeners, queryUnixListeners } from "./sock_diag.ts";
@@ -140,7 +140,7 @@ export const linux: Platform = {
   look: (variable) => inPieces(listProcesses(variable)),
   signal: (pid, name, isStill) => signalByHandle(pid, name, isStill) ?? signalByNumber(pid, name, isStill),
   async untilOneEnds(pids, ms) {
-    await (untilOneEnds(pids, ms) ?? sleep(Math.min(ms, LOOK_PAUSE)));
+    await (untilOneEnds(pids, ms) ?? sleep(Math.min(ms, SCAN_PAUSE_MS)));
   },
   watchEveryMs: 50,
   sameStart: (a, b) => a === b,

@@ -70,7 +70,7 @@ export function signalByNumber(pid: number, name: Deno.Signal, isStill: () => bo
 }
 
 /** Time between two looks at processes whose end is waited for, in milliseconds. */
-export const LOOK_PAUSE = 5;
+export const SCAN_PAUSE_MS = 5;
 
 /** The `ps` back end. */
 export const ps: Platform = {
@@ -94,7 +94,7 @@ export const ps: Platform = {
   list: () => parsePs(run("ps", ["-A", "-o", COLUMNS]) ?? "").map((row) => ({ ...row, value: null })),
   childrenOf: () => [],
   signal: signalByNumber,
-  untilOneEnds: (_, ms) => sleep(Math.min(ms, LOOK_PAUSE)),
+  untilOneEnds: (_, ms) => sleep(Math.min(ms, SCAN_PAUSE_MS)),
   watchEveryMs: 500,
   // procps computes lstart from the uptime, so it wavers by a second; a pid does not come round in one.
   sameStart: (a, b) => Math.abs(a - b) <= 1,

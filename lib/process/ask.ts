@@ -7,23 +7,23 @@ import { findLive, platform, signal } from "../os/platform.ts";
 import type { Identity, ProcessRow, SignalState } from "../os/types.ts";
 
 /** Part of the grace that those have to themselves who may have been asked by others; then everybody is asked. */
-const PATIENCE = 1 / 3;
+const GRACE_SHARE = 1 / 3;
 
 /** The same where the node's own stop command is at work, whose way need not be by signals at all. */
-const PATIENCE_WITH_COMMAND = 2 / 3;
+const GRACE_SHARE_WITH_COMMAND = 2 / 3;
 
 /** Longest such time where the platform does not tell who has been asked, in milliseconds. */
-const PATIENCE_IN_THE_DARK = 1000;
+const UNSEEN_GRACE_MS = 1000;
 
 /**
  * The same for what a shell without a trap has left, in milliseconds: whoever passes a signal on to its shell ends that,
  * and mostly nobody else (`npm run dev`).
  */
-const PATIENCE_BELOW_SHELL = 500;
+const BELOW_SHELL_GRACE_MS = 500;
 
 /** After this, a shell has run its trap, unless it waits for a foreground child; and a signal has been taken; milliseconds. */
-const SHELL_TIME = 30;
-const TAKING_TIME = 100;
+const SHELL_TIME_MS = 30;
+const TAKING_TIME_MS = 100;
 
 /** Shells put off their traps until the foreground child has ended (POSIX 2.11), so that must be asked, too. */
 const SHELL = /^(?:(?:r?ba|da|k|a|z|mk|lk|ya|po|fi)?sh(?:\d[\w.]*|[-.].*)?|busybox)$/;
@@ -96,7 +96,7 @@ export class Asker {
     if (main === null) this.#orphanedAt ??= performance.now();
     else if (ask === undefined) this.#send(main, name);
     else this.#byCommand ??= ask();
-    const patience = graceMs * (ask === undefined ? PATIENCE : PATIENCE_WITH_COMMAND);
+    const patience = graceMs * (ask === undefined ? GRACE_SHARE : GRACE_SHARE_WITH_COMMAND);
     const isLate = performance.now() - this.#begun >= patience;
     if (isLate && main !== null) this.#send(main, name);
     for (const row of tree) {
@@ -118,8 +118,8 @@ export class Asker {
     if (guardian === null) {
       if (!this.#covered.has(keyOf(row))) return true;
       const orphanedFor = performance.now() - (this.#orphanedAt ?? this.#begun);
-      if (now === null) return orphanedFor >= PATIENCE_IN_THE_DARK;
-      if (this.#belowShell.has(keyOf(row)) && orphanedFor >= PATIENCE_BELOW_SHELL) return true;
+      if (now === null) return orphanedFor >= UNSEEN_GRACE_MS;
+      if (this.#belowShell.has(keyOf(row)) && orphanedFor >= BELOW_SHELL_GRACE_MS) return true;
       return this.#cannotHaveBeenAsked(row, now);
     }
     if (this.#mayPassOn(guardian)) this.#covered.add(keyOf(row));
@@ -157,13 +157,13 @@ export class Asker {
     const asked = this.#asked.get(keyOf(row));
     const name = isMain ? this.#asking.signal : "SIGTERM";
     if (state.ignores(name)) return true;
-    return asked !== undefined && state.isPending(name) && performance.now() - asked.at >= TAKING_TIME;
+    return asked !== undefined && state.isPending(name) && performance.now() - asked.at >= TAKING_TIME_MS;
   }
 
   /** Whether this is a shell that was asked, and puts its trap off. */
   #waitsInForeground(guardian: ProcessRow): boolean {
     const asked = this.#asked.get(keyOf(guardian));
-    if (asked === undefined || performance.now() - asked.at < SHELL_TIME) return false;
+    if (asked === undefined || performance.now() - asked.at < SHELL_TIME_MS) return false;
     const state = platform.signalState(guardian.pid);
     if (state !== null && (!state.isAsleep || state.isPending(asked.name))) return false;
     return isShell(guardian);

@@ -12,7 +12,7 @@ import { type Protocol, protocolOf } from "../readiness/protocol.ts";
 import { ATTEMPT_VARIABLE, lookForTree, type Roots } from "./tree.ts";
 
 /** Where somebody listens. */
-export type Place = { kind: "port"; port: number } | { kind: "socket"; path: string };
+export type Endpoint = { kind: "port"; port: number } | { kind: "socket"; path: string };
 
 /** The process behind a listener that is not the node's. */
 export interface Owner {
@@ -34,7 +34,7 @@ export function describeOwner(owner: Owner): string {
 }
 
 /** Longest wait for an answer to a connect, in milliseconds; a full backlog gives none. */
-const CONNECT_TIMEOUT = 1000;
+const CONNECT_TIMEOUT_MS = 1000;
 
 /** Addresses to try for a host name; `null`, where none was asked for, is this machine to itself, as `localhost` is. */
 export function addressesOf(host: string | null): string[] {
@@ -70,7 +70,7 @@ export async function connectTo(
 ): Promise<{ address: string; protocol: Protocol } | "refused" | "silent"> {
   let isSilent = false;
   for (const hostname of addressesOf(host)) {
-    const answer = await Promise.race([connectOnce(hostname, port, contact === "ask"), expiry(CONNECT_TIMEOUT)]);
+    const answer = await Promise.race([connectOnce(hostname, port, contact === "ask"), expiry(CONNECT_TIMEOUT_MS)]);
     if (answer === "expired") isSilent = true;
     else if (answer !== null) return answer;
   }
@@ -131,20 +131,25 @@ export type Ownership =
  *
  * @param mainPid process to look at first, which spares the look at all of them
  */
-export async function judgeListener(address: string, port: number, mainPid: number, roots: Roots): Promise<Ownership> {
+export async function ownershipOfListener(
+  address: string,
+  port: number,
+  mainPid: number,
+  roots: Roots,
+): Promise<Ownership> {
   if (platform.listeners === null) return { kind: "ours" };
   const rows = listenersFor(await platform.listeners.list(), address, port);
-  return await judgeSockets(rows, mainPid, roots);
+  return await ownershipOfSockets(rows, mainPid, roots);
 }
 
 /** The same for the listener behind a unix socket's file. */
-export async function judgeUnixListener(path: string, mainPid: number, roots: Roots): Promise<Ownership> {
+export async function ownershipOfUnixListener(path: string, mainPid: number, roots: Roots): Promise<Ownership> {
   if (platform.listeners === null) return { kind: "ours" };
-  return await judgeSockets(unixListenersFor(platform.listeners.listUnix(), path), mainPid, roots);
+  return await ownershipOfSockets(unixListenersFor(platform.listeners.listUnix(), path), mainPid, roots);
 }
 
 /** The same for sockets that are known. */
-export async function judgeSockets(sockets: Socket[], mainPid: number, roots: Roots): Promise<Ownership> {
+export async function ownershipOfSockets(sockets: Socket[], mainPid: number, roots: Roots): Promise<Ownership> {
   if (sockets.length === 0) return { kind: "none" };
   const own = platform.listeners?.socketsOf(mainPid);
   if (sockets.every(({ inode }) => own?.has(inode))) return { kind: "ours" };
@@ -179,7 +184,7 @@ function fileInodeOf(path: string): number | null {
 export async function connectToUnix(path: string): Promise<"accepted" | "refused" | "silent"> {
   try {
     const connection = Deno.connect({ transport: "unix", path });
-    const answer = await Promise.race([connection, expiry(CONNECT_TIMEOUT)]);
+    const answer = await Promise.race([connection, expiry(CONNECT_TIMEOUT_MS)]);
     if (answer === "expired") return "silent";
     answer.close();
     return "accepted";

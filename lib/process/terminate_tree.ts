@@ -11,7 +11,7 @@ import { Proven } from "./proven.ts";
 import { findTreeQuickly, lookForTree, type Roots } from "./tree.ts";
 
 /** How to end a tree. */
-export interface ReapOptions {
+export interface TerminateOptions {
   /**
    * The process that is asked first, with the others left to it for a part of the grace (a graceful stop);
    * `null`: all are asked at once.
@@ -37,7 +37,7 @@ export interface ReapOptions {
 }
 
 /** What came of it. */
-export interface Reaped {
+export interface Terminated {
   /** Processes that were found and have ended. */
   pids: number[];
   /** Those of them that did not end when they were asked, and were killed. */
@@ -47,19 +47,19 @@ export interface Reaped {
 }
 
 /** Nobody was there to be ended. */
-export const NOBODY: Reaped = { pids: [], killed: [], left: [] };
+export const NOBODY: Terminated = { pids: [], killed: [], left: [] };
 
 /** Longest time between two looks at the whole process table, in milliseconds. */
-const LOOK_AGAIN = 50;
+const SCAN_EVERY_MS = 50;
 
 /** What cannot be killed (uninterruptible sleep, another user's) is waited for no longer than this, in milliseconds. */
-const AFTER_KILL = 5000;
+const AFTER_KILL_MS = 5000;
 
 /**
  * Ends the processes of a node: asks, and kills what is left after the grace. Looks first, so that who loses his proof
  * with his parent is known, and again until there is nobody twice in a row, because a process may fork while it dies.
  */
-export async function reap(given: Roots, options: ReapOptions): Promise<Reaped> {
+export async function terminateTree(given: Roots, options: TerminateOptions): Promise<Terminated> {
   const roots = { ...given, proven: given.proven ?? new Proven() };
   let deadline = performance.now() + options.graceMs;
   const asker = options.main === null ? null : new Asker({ ...options, main: options.main });
@@ -70,7 +70,7 @@ export async function reap(given: Roots, options: ReapOptions): Promise<Reaped> 
   for (let empty = 0, look = 1;; look++) {
     const tree = (await lookForTree(roots)).map((row) => roots.proven.asFirstSeen(row));
     for (const row of tree) seen.set(keyOf(row), row);
-    const result = (left: ProcessRow[]): Reaped => {
+    const result = (left: ProcessRow[]): Terminated => {
       const gone = [...seen.values()].filter((each) => findLive(each) === null);
       return { pids: pidsOf(gone), killed: pidsOf(gone.filter((each) => killed.has(keyOf(each)))), left };
     };
@@ -83,7 +83,7 @@ export async function reap(given: Roots, options: ReapOptions): Promise<Reaped> 
     remembered = lean.length;
     const now = performance.now();
     if (options.hurry?.aborted) deadline = Math.min(deadline, now);
-    if (now >= deadline + AFTER_KILL) return result(tree);
+    if (now >= deadline + AFTER_KILL_MS) return result(tree);
     if (now >= deadline) {
       const asSeen = (rows: ProcessRow[]) => rows.map((row) => roots.proven.asFirstSeen(row));
       const frozen = await freeze(tree, {
@@ -93,25 +93,25 @@ export async function reap(given: Roots, options: ReapOptions): Promise<Reaped> 
       for (const row of frozen) seen.set(keyOf(row), row);
       const sent = frozen.filter((row) => signal(row, "SIGKILL"));
       for (const row of sent) killed.add(keyOf(row));
-      await untilGone(frozen, performance.now() + (sent.length === 0 ? LOOK_AGAIN : 5));
+      await untilGone(frozen, performance.now() + (sent.length === 0 ? SCAN_EVERY_MS : 5));
     } else if (asker === null) {
       for (const row of tree) {
         if (!asked.has(keyOf(row))) ask(row, options.signal);
         asked.add(keyOf(row));
       }
       if (look === 1) options.onAsked?.();
-      await untilGone(tree, Math.min(deadline, now + LOOK_AGAIN));
+      await untilGone(tree, Math.min(deadline, now + SCAN_EVERY_MS));
     } else {
       asker.turn(tree);
       if (look === 1) options.onAsked?.();
       const { main } = asker;
-      await untilGone(main === null ? tree : [main], Math.min(deadline, now + LOOK_AGAIN));
+      await untilGone(main === null ? tree : [main], Math.min(deadline, now + SCAN_EVERY_MS));
     }
   }
 }
 
 /** Most looks for processes that came while others were stopped; each is as long as a look at the process table. */
-const FREEZES = 20;
+const MAX_FREEZES = 20;
 
 /**
  * Stops all that are to be killed before the first of them is: one that forks on would else leave children whom nothing
@@ -130,7 +130,7 @@ async function freeze(
     return fresh;
   };
   let fresh = tree;
-  for (let round = 0; fresh.length > 0 && round < FREEZES; round++) {
+  for (let round = 0; fresh.length > 0 && round < MAX_FREEZES; round++) {
     for (const row of fresh) signal(row, "SIGSTOP");
     fresh = add(look.quick());
     if (fresh.length === 0) fresh = add(await look.thorough());

@@ -7,11 +7,11 @@ import type { Probe } from "../spec/probes.ts";
 import { httpProber } from "./http.ts";
 import { distributionPorts } from "./epmd.ts";
 import { type Claim, findOwnPorts, type OwnPort } from "../process/own_ports.ts";
-import type { Look, Prober, Subject, Verdict } from "./types.ts";
+import type { Look, Prober, ProbeTarget, Verdict } from "./types.ts";
 import { checkTcp, once } from "./tcp.ts";
 
 /** The whole tree is looked at only every so many times; the main process is looked at each time. */
-const TREE_EVERY = 25;
+const TREE_EVERY_MS = 25;
 
 /**
  * How long to wait for a better port after the last one has appeared, in milliseconds. One that the command names is the
@@ -21,10 +21,10 @@ const TREE_EVERY = 25;
 const SETTLING: Record<Claim, number> = { named: 0, told: 0, stays: 100, any: 400, aside: 1000, tool: Infinity };
 
 /** A node that listens on ever more ports is not waited for longer than this, in milliseconds. */
-const LONGEST_SETTLING = 3000;
+const SETTLING_LIMIT_MS = 3000;
 
 /** A wait that is about to end takes what there is, in milliseconds. */
-const LAST_MOMENT = 50;
+const LAST_MOMENT_MS = 50;
 
 /**
  * Whether the node listens on some port: the likeliest of its own (see own_ports.ts), or, with HTTP probes of a path,
@@ -39,7 +39,7 @@ export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Probe
   return async (subject, look) => {
     const { known } = subject;
     if (known !== null) return await checkOf(checks, known.port, known.host, asked)(subject, look);
-    const extent = look.round % TREE_EVERY === TREE_EVERY - 1 ? "tree" : "main";
+    const extent = look.round % TREE_EVERY_MS === TREE_EVERY_MS - 1 ? "tree" : "main";
     const own = await findOwnPorts(subject.mainPid, subject.roots, extent);
     const candidates = own.filter(isMeant).filter(({ port }) => !distribution.has(port));
     settling.see(candidates);
@@ -81,7 +81,7 @@ function checkOf(
   const before = checks.get(port);
   if (before !== undefined) return before;
   const spot = { host: host ?? outsideOf(own), port, anyListener: false };
-  const accepts = asked.length === 0 ? once(spot) : (subject: Subject) => checkTcp(spot, subject, "look");
+  const accepts = asked.length === 0 ? once(spot) : (subject: ProbeTarget) => checkTcp(spot, subject, "look");
   const answers = asked.map(httpProber);
   const check: Prober = async (subject, look) => {
     const reached = await accepts(subject, look);
@@ -138,7 +138,7 @@ class Settling {
 
   isOver(claim: Claim, look: Look): boolean {
     const now = performance.now();
-    if (look.limitMs <= LAST_MOMENT) return true;
-    return now - this.#last >= SETTLING[claim] || now - (this.#first ?? now) >= LONGEST_SETTLING;
+    if (look.limitMs <= LAST_MOMENT_MS) return true;
+    return now - this.#last >= SETTLING[claim] || now - (this.#first ?? now) >= SETTLING_LIMIT_MS;
   }
 }

@@ -8,7 +8,7 @@ import { expiry } from "../timers.ts";
 import type { OwnPort } from "../process/own_ports.ts";
 
 /** Longest wait for epmd, in milliseconds. */
-const ANSWER = 500;
+const ANSWER_TIMEOUT_MS = 500;
 
 /** NAMES_REQ of the distribution protocol: length, 110. */
 const NAMES_REQUEST = new Uint8Array([0, 1, 110]);
@@ -21,7 +21,7 @@ export async function distributionPorts({ claim, holder }: OwnPort): Promise<num
   if (claim !== "any" && claim !== "stays") return [];
   if (!platform.read(holder)?.name.startsWith("beam")) return [];
   const port = Number(platform.environment(holder, "ERL_EPMD_PORT") ?? 4369) || 4369;
-  const names = await Promise.race([readNames(port), expiry(ANSWER)]);
+  const names = await Promise.race([readNames(port), expiry(ANSWER_TIMEOUT_MS)]);
   return Array.from(
     names === "expired" ? [] : names.matchAll(/^name \S+ at port (\d+)$/gm),
     ([, port]) => Number(port),

@@ -5,15 +5,15 @@
  */
 import { identityOfChild, killSession } from "../os/platform.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
-import { Pace } from "./throttle.ts";
-import type { Look, Prober, Subject } from "./types.ts";
+import { Throttle } from "./throttle.ts";
+import type { Look, Prober, ProbeTarget } from "./types.ts";
 
 /**
  * Whether a shell command exits with 0. It runs in the server's directory, and gets the server's variables. Since its
  * environment names the attempt, what an interrupted start leaves of it is found.
  */
 export function execProber(command: string): Prober {
-  const pace = new Pace();
+  const pace = new Throttle();
   return (subject, look) =>
     pace.look(async (last) => {
       const ended = await runOnce(command, subject, look);
@@ -27,7 +27,7 @@ export function execProber(command: string): Prober {
 const LONGEST_LIMIT = 2 ** 31 - 1;
 
 /** How it ended: exit code or name of a signal; `null` if it took too long. */
-async function runOnce(command: string, subject: Subject, look: Look): Promise<string | null> {
+async function runOnce(command: string, subject: ProbeTarget, look: Look): Promise<string | null> {
   const port = look.found?.port ?? subject.known?.port ?? 0;
   let isLate = false;
   let failure: unknown = null;

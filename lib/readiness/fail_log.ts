@@ -8,7 +8,7 @@ import { sleep } from "../timers.ts";
 import { LogWatch } from "./log.ts";
 
 /** Pause between two looks at the log, in milliseconds. */
-const PAUSE = 20;
+const PAUSE_MS = 20;
 
 /** A line that tells it. */
 export interface Failure {
@@ -47,7 +47,7 @@ export class FailureWatch {
   async #watch(): Promise<void> {
     while (!this.#signal.aborted && !this.latch.isOpen) {
       await (this.#looking ??= this.#lookOnce());
-      await sleep(PAUSE);
+      await sleep(PAUSE_MS);
     }
   }
 

@@ -6,15 +6,15 @@
 import { platform } from "../os/platform.ts";
 import { expiry } from "../timers.ts";
 import type { Probe } from "../spec/probes.ts";
-import { Pace } from "./throttle.ts";
+import { Throttle } from "./throttle.ts";
 import type { Look, Prober, Verdict } from "./types.ts";
 import { checkTcp } from "./tcp.ts";
 
 /** Longest wait for an answer, in milliseconds; then it is asked again. */
-const ANSWER_TIMEOUT = 5000;
+const ANSWER_TIMEOUT_MS = 5000;
 
 /** Longest beginning of an answer that is read for its status, in bytes. */
-const LONGEST_HEAD = 64 * 1024;
+const MAX_HEAD_BYTES = 64 * 1024;
 
 /**
  * Whether a GET on the node is answered as wanted. Redirects are answers, and are not followed. Written on a bare
@@ -22,7 +22,7 @@ const LONGEST_HEAD = 64 * 1024;
  * of `localhost` was found to be the node's.
  */
 export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
-  const pace = new Pace(PACE);
+  const pace = new Throttle(DEFAULT);
   return async (subject, look) => {
     const at = look.found ?? (subject.known?.port ? subject.known : null);
     if (at === null && isOnOwnPort(probe)) return { kind: "wait", state: NO_PORT_YET };
@@ -42,7 +42,7 @@ export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
 export const NO_PORT_YET = "its port is not known yet";
 
 /** A server that does not answer well is asked ten times a second at first, in the end once a second. */
-const PACE = { shortestMs: 10, longestMs: 1000, part: 0.1 };
+const DEFAULT = { shortestMs: 10, longestMs: 1000, part: 0.1 };
 
 /** Whether a probe asks for a path on the port that the node has, whichever that is. */
 export function isOnOwnPort(probe: Probe): boolean {
@@ -67,9 +67,9 @@ async function ask(
   last: Verdict | null,
 ): Promise<Verdict> {
   const { url, host, port } = address;
-  const limit = Math.min(ANSWER_TIMEOUT, look.limitMs);
+  const limit = Math.min(ANSWER_TIMEOUT_MS, look.limitMs);
   const answer = await Promise.race([statusOf(address, look.signal), expiry(limit)]);
-  if (answer === "expired" && limit < ANSWER_TIMEOUT && last !== null) return last;
+  if (answer === "expired" && limit < ANSWER_TIMEOUT_MS && last !== null) return last;
   if (answer === "expired") return { kind: "wait", state: `${url} did not answer within ${Math.round(limit)} ms` };
   if (typeof answer === "string") return { kind: "wait", state: `${url} ${answer}` };
   const isWanted = probe.status.some(([low, high]) => answer >= low && answer <= high);
@@ -130,7 +130,7 @@ async function readStatus(connection: Stream): Promise<number | null> {
     text = text.replace(/^(HTTP\/\d(?:\.\d)? 1\d\d[^\n]*\n(?:[^\r\n]+\r?\n)*\r?\n)+/, "");
     const status = /^HTTP\/\d(?:\.\d)? ([2-9]\d\d)\b/.exec(text)?.[1];
     if (status !== undefined) return Number(status);
-    if (text.length > LONGEST_HEAD || (text.length >= 5 && !text.startsWith("HTTP/"))) return null;
+    if (text.length > MAX_HEAD_BYTES || (text.length >= 5 && !text.startsWith("HTTP/"))) return null;
   }
   return null;
 }

@@ -10,10 +10,10 @@ import { isCheap, weigh } from "./pattern.ts";
 import type { Prober } from "./types.ts";
 
 /** A match that has taken longer than this, in milliseconds, was the last one on this thread. */
-const SUSPICIOUS = 5;
+const SUSPICIOUS_MS = 5;
 
 /** Longest time that is spent on a log before something else gets its turn, in milliseconds. */
-const SLICE = 20;
+const SLICE_MS = 20;
 
 /**
  * The first line of a log that matches a pattern, as the log grows. Whatever the server writes, and however much of it,
@@ -43,7 +43,7 @@ export class LogWatch {
 
   /** The first line that matches, once there is one; `signal` ends the whole watch. */
   async find(signal: AbortSignal): Promise<string | null> {
-    const end = performance.now() + SLICE;
+    const end = performance.now() + SLICE_MS;
     while (this.#found === null && !signal.aborted) {
       const { lines, isAll } = await this.#reader.read();
       this.#found = await this.#findAmong(lines, signal);
@@ -62,7 +62,7 @@ export class LogWatch {
       }
       const begun = performance.now();
       if (this.#wanted.test(line)) return line;
-      this.#isSuspicious = performance.now() - begun > SUSPICIOUS;
+      this.#isSuspicious = performance.now() - begun > SUSPICIOUS_MS;
     }
     return null;
   }

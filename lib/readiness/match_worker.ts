@@ -7,7 +7,7 @@ import { cutShort, Latch } from "../os/latch.ts";
 import { expiry } from "../timers.ts";
 
 /** Longest time for one line, in milliseconds. */
-const LINE_LIMIT = 1000;
+const LINE_LIMIT_MS = 1000;
 
 /** Progress of a thread that is on its way, which may take its time on a busy machine. */
 const NOT_BEGUN = -1;
@@ -67,7 +67,7 @@ export class MatchWorker {
     using aborted = Latch.ofSignal(this.#signal);
     worker.postMessage({ pattern: this.#pattern, lines, progress });
     for (let before = NOT_BEGUN; !answer.isOpen && !aborted.latch.isOpen;) {
-      await cutShort(expiry(LINE_LIMIT), answer, aborted.latch);
+      await cutShort(expiry(LINE_LIMIT_MS), answer, aborted.latch);
       const at = Atomics.load(progress, 0);
       if (at === before && at !== NOT_BEGUN) break;
       before = at;

@@ -10,7 +10,7 @@ import { lookForTree, type Roots } from "../process/tree.ts";
 import type { Verdict } from "./types.ts";
 
 /** Most messages that are taken in at a time: whoever sends without end must not keep a start from anything else. */
-const AT_ONCE = 256;
+const MAX_MESSAGES = 256;
 
 /** The messages of one attempt. */
 export class Notifications implements Disposable {
@@ -57,7 +57,7 @@ export class Notifications implements Disposable {
 
   /** Takes in what has been said since the last time. All senders are looked for in one look at the processes. */
   async receive(): Promise<void> {
-    const messages = this.#socket.receive(AT_ONCE);
+    const messages = this.#socket.receive(MAX_MESSAGES);
     const roots = this.#roots;
     if (messages.length === 0 || roots === null) return;
     const own = new Set(roots.processes.filter((process) => findLive(process) !== null).map(({ pid }) => pid));

@@ -9,10 +9,10 @@ import { expiry } from "../timers.ts";
 export type Protocol = "http" | "https" | null;
 
 /** How long a server may take to speak first, as databases and mail servers do; then it is spoken to. Milliseconds. */
-const GREETING = 4;
+const GREETING_MS = 4;
 
 /** Longest wait for its answer, from the connect, in milliseconds. */
-const ANSWER = 100;
+const ANSWER_TIMEOUT_MS = 100;
 
 /**
  * A request that servers refuse by themselves, before it comes to what the user wrote: HTTP/1.1 without a host. Nor is
@@ -32,7 +32,7 @@ const CLIENT_HELLO = new Uint8Array([
 ]);
 
 /** Longest answer that is read, in bytes. */
-const LONGEST = 4096;
+const MAX_ANSWER_BYTES = 4096;
 
 /**
  * Finds out, on a connection that has just been made, whether the other side speaks HTTP. Never writes to who speaks
@@ -59,8 +59,8 @@ export async function protocolOf(connection: Deno.Conn): Promise<Protocol> {
 async function ask(connection: Deno.Conn, question: Uint8Array): Promise<string> {
   const answer = { text: "" };
   const reading = read(connection, answer);
-  const end = expiry(ANSWER);
-  if (await Promise.race([reading, expiry(GREETING)]) !== "expired") return ""; // it spoke first, or hung up
+  const end = expiry(ANSWER_TIMEOUT_MS);
+  if (await Promise.race([reading, expiry(GREETING_MS)]) !== "expired") return ""; // it spoke first, or hung up
   const sent = connection.write(question).catch(forget);
   await Promise.race([Promise.all([reading, sent]), end]);
   return answer.text;
@@ -69,8 +69,8 @@ async function ask(connection: Deno.Conn, question: Uint8Array): Promise<string>
 /** Reads the head and what comes with it, until there is enough to tell, or the other side has finished. */
 async function read(connection: Deno.Conn, answer: { text: string }): Promise<void> {
   const decoder = new TextDecoder("latin1");
-  const buffer = new Uint8Array(LONGEST);
-  while (answer.text.length < LONGEST) {
+  const buffer = new Uint8Array(MAX_ANSWER_BYTES);
+  while (answer.text.length < MAX_ANSWER_BYTES) {
     const length = await connection.read(buffer).catch(forget);
     if (length === null) break;
     answer.text += decoder.decode(buffer.subarray(0, length));

@@ -5,7 +5,7 @@
  */
 import { isEvent, type Probe } from "../spec/probes.ts";
 import { isOnOwnPort, NO_PORT_YET } from "./http.ts";
-import { type Found, type Look, proberOf, type Subject, type Verdict } from "./types.ts";
+import { type Found, type Look, proberOf, type ProbeTarget, type Verdict } from "./types.ts";
 import type { Protocol } from "./protocol.ts";
 
 /** A node that is ready, and where it was found. */
@@ -46,7 +46,7 @@ export class Round {
   }
 
   /** Looks at what has not passed yet. All of it together gets `limitMs` milliseconds. */
-  async look(subject: Subject, limitMs: number, signal: AbortSignal): Promise<void> {
+  async look(subject: ProbeTarget, limitMs: number, signal: AbortSignal): Promise<void> {
     const begun = performance.now();
     const states: string[] = [];
     let foreign: Round["foreign"] = null;

@@ -9,9 +9,9 @@ import type { ListenerRow } from "../os/types.ts";
 import { lookForTree } from "../process/tree.ts";
 import type { Probe } from "../spec/probes.ts";
 import { readPortFile } from "../state/records.ts";
-import { candidatesOf, connectTo, judgeSockets, listenersFor } from "../process/listeners.ts";
+import { candidatesOf, connectTo, listenersFor, ownershipOfSockets } from "../process/listeners.ts";
 import { findOwnListener } from "../process/own_ports.ts";
-import type { Look, Prober, Subject, Verdict } from "./types.ts";
+import type { Look, Prober, ProbeTarget, Verdict } from "./types.ts";
 import type { Protocol } from "./protocol.ts";
 
 /**
@@ -31,7 +31,7 @@ export interface Spot {
 }
 
 /** Whether the node accepts connections there. */
-export async function checkTcp(spot: Spot, subject: Subject, contact: Contact): Promise<Verdict> {
+export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contact): Promise<Verdict> {
   const { host, port, anyListener } = spot;
   const where = host === null ? `port ${port}` : `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const wait: Verdict = { kind: "wait", state: `nothing accepts connections on ${where}` };
@@ -53,7 +53,7 @@ export async function checkTcp(spot: Spot, subject: Subject, contact: Contact): 
     const sockets = listenersFor(rows, address, port);
     if (sockets.length === 0) continue;
     isThere = true;
-    const ownership = await judgeSockets(sockets, subject.mainPid, subject.roots);
+    const ownership = await ownershipOfSockets(sockets, subject.mainPid, subject.roots);
     if (ownership.kind === "none") continue;
     if (ownership.kind === "foreign") {
       foreign ??= {
@@ -69,7 +69,7 @@ export async function checkTcp(spot: Spot, subject: Subject, contact: Contact): 
     const asks = contact === "ask" && !(await speaksOtherwise(sockets, subject));
     const answer = await connectTo(address, port, asks ? "ask" : "connect");
     // Some try out whether a port is free, on addresses that they will not stay on. One that answers nothing may be doing so.
-    if (typeof answer !== "string" && asks && host === null && answer.protocol === null) await sleep(TRIAL);
+    if (typeof answer !== "string" && asks && host === null && answer.protocol === null) await sleep(TRIAL_MS);
     if (typeof answer !== "string" && await stillListen(sockets)) return passed(spot, address, answer.protocol);
   }
   return foreign ?? (isThere ? wait : elsewhere(spot, rows));
@@ -81,12 +81,12 @@ async function stillListen(sockets: ListenerRow[]): Promise<boolean> {
 }
 
 /** How long a server may listen on an address that it only tries, in milliseconds. */
-const TRIAL = 30;
+const TRIAL_MS = 30;
 
 /** Servers that are known to speak no HTTP, and write a line into their log when they are spoken to in it. */
 const OTHERS = /^(postgres|postmaster|mysqld|mariadbd|redis-server|valkey-server|memcached|mosquitto|mongod)/;
 
-async function speaksOtherwise(sockets: ListenerRow[], { mainPid, roots }: Subject): Promise<boolean> {
+async function speaksOtherwise(sockets: ListenerRow[], { mainPid, roots }: ProbeTarget): Promise<boolean> {
   const holds = (pid: number) => sockets.some(({ inode }) => platform.listeners?.socketsOf(pid)?.has(inode));
   const main = platform.read(mainPid);
   if (main !== null && holds(mainPid)) return OTHERS.test(main.name);
@@ -104,22 +104,22 @@ function elsewhere({ host, port }: Spot, rows: ListenerRow[]): Verdict {
 }
 
 /** Time between two looks for a port other than the one that was asked for, in milliseconds. */
-const STRAY_EVERY = 700;
+const STRAY_EVERY_MS = 700;
 
 /** Age from which on a node is looked through for it, in milliseconds. */
-const STRAY_AFTER = 300;
+const STRAY_AFTER_MS = 300;
 
 /** Whether the node accepts connections on the port that it was given. It is connected to once. */
 export function tcpProber(probe: Extract<Probe, { type: "tcp" }>): Prober {
   const spot = { host: probe.host, port: probe.port, anyListener: probe.any_listener };
   const check = once(spot);
   let stray: number | null = null;
-  let next = STRAY_AFTER;
+  let next = STRAY_AFTER_MS;
   return async (subject, look) => {
     const verdict = await check(subject, look);
     if (verdict.kind !== "wait" || subject.known !== null) return verdict;
     if (subject.ageMs >= next) {
-      next = subject.ageMs + STRAY_EVERY;
+      next = subject.ageMs + STRAY_EVERY_MS;
       const own = await findOwnListener(subject.mainPid, subject.roots, "tree");
       stray = own === null || own.port === probe.port ? null : own.port;
     }
@@ -129,7 +129,7 @@ export function tcpProber(probe: Extract<Probe, { type: "tcp" }>): Prober {
 }
 
 /** Looks that connect until one of them has been accepted; a node that was ready before is not disturbed. */
-export function once(spot: Spot): (subject: Subject, look: Look) => Promise<Verdict> {
+export function once(spot: Spot): (subject: ProbeTarget, look: Look) => Promise<Verdict> {
   let protocol: Protocol | undefined;
   return async (subject, look) => {
     const isKnown = subject.known !== null || protocol !== undefined;

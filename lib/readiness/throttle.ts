@@ -6,7 +6,7 @@
 import type { Verdict } from "./types.ts";
 
 /** How the pauses between two looks grow. */
-export interface PaceOptions {
+export interface ThrottleOptions {
   /** Shortest, in milliseconds. */
   shortestMs: number;
   /** Longest, in milliseconds. */
@@ -16,17 +16,17 @@ export interface PaceOptions {
 }
 
 /** What holds where nothing else is said. */
-const PACE: PaceOptions = { shortestMs: 5, longestMs: 250, part: 0.05 };
+const DEFAULT: ThrottleOptions = { shortestMs: 5, longestMs: 250, part: 0.05 };
 
 /** Spaces looks out, the longer the wait the wider; in between, what was found last holds. */
-export class Pace {
+export class Throttle {
   #first: number | null = null;
   #next = 0;
   #last: Verdict | null = null;
-  readonly #options: PaceOptions;
+  readonly #options: ThrottleOptions;
 
   /** A pace whose first look is due. */
-  constructor(options: PaceOptions = PACE) {
+  constructor(options: ThrottleOptions = DEFAULT) {
     this.#options = options;
   }
 

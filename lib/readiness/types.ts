@@ -9,7 +9,7 @@ import { discoverProber } from "./discover.ts";
 import { execProber } from "./exec.ts";
 import { checkFile } from "./file.ts";
 import { httpProber } from "./http.ts";
-import type { Place, Socket } from "../process/listeners.ts";
+import type { Endpoint, Socket } from "../process/listeners.ts";
 import { logProber } from "./log.ts";
 import type { Notifications } from "./notify.ts";
 import type { Protocol } from "./protocol.ts";
@@ -17,7 +17,7 @@ import { portFileProber, tcpProber } from "./tcp.ts";
 import { checkUnix } from "./unix.ts";
 
 /** The node that a probe looks at. */
-export interface Subject {
+export interface ProbeTarget {
   /** Its main process. */
   mainPid: number;
   /** Where to find the rest of its processes. */
@@ -70,10 +70,10 @@ export interface Found {
 export type Verdict =
   | ({ kind: "pass" } & Partial<Found>)
   | { kind: "wait"; state: string; stray?: number }
-  | { kind: "foreign"; state: string; place: Place; sockets: Socket[] };
+  | { kind: "foreign"; state: string; place: Endpoint; sockets: Socket[] };
 
 /** Looks once. Keeps what it has seen so far, such as how much of the log. */
-export type Prober = (subject: Subject, look: Look) => Promise<Verdict> | Verdict;
+export type Prober = (subject: ProbeTarget, look: Look) => Promise<Verdict> | Verdict;
 
 /**
  * What looks at a condition, for one wait.

@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { connectToUnix, judgeUnixListener } from "../process/listeners.ts";
-import type { Subject, Verdict } from "./types.ts";
+import { connectToUnix, ownershipOfUnixListener } from "../process/listeners.ts";
+import type { ProbeTarget, Verdict } from "./types.ts";
 
 /** Whether the node accepts connections on a unix socket. */
-export async function checkUnix(path: string, anyListener: boolean, subject: Subject): Promise<Verdict> {
+export async function checkUnix(path: string, anyListener: boolean, subject: ProbeTarget): Promise<Verdict> {
   if (await connectToUnix(path) !== "accepted") {
     return { kind: "wait", state: `nothing accepts connections on the socket "${path}"` };
   }
   if (anyListener) return { kind: "pass" };
-  const ownership = await judgeUnixListener(path, subject.mainPid, subject.roots);
+  const ownership = await ownershipOfUnixListener(path, subject.mainPid, subject.roots);
   switch (ownership.kind) {
     case "ours":
       return { kind: "pass" };

@@ -5,10 +5,10 @@
  */
 import { type Failure, FailureWatch } from "./fail_log.ts";
 import { cutShort, Latch } from "../os/latch.ts";
-import { nap, sleep } from "../timers.ts";
+import { blockingPause, sleep } from "../timers.ts";
 import { mayBlock } from "../os/thread.ts";
 import { isEvent, type Probe } from "../spec/probes.ts";
-import type { Subject, Verdict } from "./types.ts";
+import type { ProbeTarget, Verdict } from "./types.ts";
 import { type Ready, Round } from "./round.ts";
 
 /** What to wait for. */
@@ -22,7 +22,7 @@ export interface Wait {
   /** Milliseconds to wait; the server itself can ask for more (see notify.ts). */
   timeoutMs: number;
   /** The node as it is now; `null` while its main process is not known yet. */
-  subject: () => Subject | null;
+  subject: () => ProbeTarget | null;
   /** Whether it has ended, so that waiting is in vain. */
   isGone: () => boolean;
   /** Resolves when the node may have ended, to look at once. */
@@ -43,26 +43,26 @@ export type Outcome =
   | { kind: "aborted" };
 
 /** A listener that is not the node's, seen for this long, will not become it; in milliseconds. */
-const FOREIGN_FOR = 250;
+const FOREIGN_FOR_MS = 250;
 
 /** Pauses between two looks: short while the wait is young, easier on the machine later. */
 function pauseAt(elapsedMs: number, lookMs: number): Promise<void> {
   // A program on whose thread this is goes on meanwhile: looks take a tenth of the time at most.
   if (!mayBlock()) return sleep(Math.min(Math.max(elapsedMs < 15_000 ? 5 : 20, lookMs * 10), 50));
-  return elapsedMs < 3000 ? nap() : sleep(elapsedMs < 15_000 ? 5 : 20);
+  return elapsedMs < 3000 ? blockingPause() : sleep(elapsedMs < 15_000 ? 5 : 20);
 }
 
 /** Pause between two looks at a node that is ready, and has to stay so; milliseconds. */
-const STABLE_PAUSE = 20;
+const STABLE_PAUSE_MS = 20;
 
 /** Longest look at a node that is not waited for, in milliseconds. */
-const ONE_LOOK = 5000;
+const ONE_ROUND_MS = 5000;
 
 /** How long after the deadline a look that has not ended is given up, in milliseconds: most end by themselves, and tell more. */
-const GRACE = 1000;
+const GRACE_MS = 1000;
 
 /** Shortest time that a look gets, in milliseconds. */
-const LAST_LOOK = 100;
+const LAST_ROUND_MS = 100;
 
 /** Longest delay of a timer, in milliseconds: 31 bits. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -77,7 +77,7 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
   const ended = Latch.of(wait.end);
   using aborted = Latch.ofSignal(wait.abort);
   let deadline = begun + wait.timeoutMs;
-  using late = new Lateness(() => deadline + GRACE);
+  using late = new Lateness(() => deadline + GRACE_MS);
   let foreignSince: number | null = null;
   let stableSince: number | null = null;
   let lookedAt = begun;
@@ -91,7 +91,7 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     deadline = Math.max(begun + wait.timeoutMs, subject?.notifications?.extendedUntil ?? 0);
     if (subject !== null) {
       lookedAt = performance.now();
-      const look = round.look(subject, Math.max(deadline - lookedAt, LAST_LOOK), looks.signal);
+      const look = round.look(subject, Math.max(deadline - lookedAt, LAST_ROUND_MS), looks.signal);
       // Whatever a probe waits for: an abort, the node's end and the deadline do not wait for it.
       const interrupts = [aborted.latch, late.latch, failures.latch];
       let cut = await cutShort(look, ...interrupts, ...(ended.isOpen ? [] : [ended]));
@@ -119,14 +119,16 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     wait.onLook?.(waitingFor, round.stray);
     if (foreign === null) foreignSince = null;
     else foreignSince ??= now;
-    if (foreign !== null && now - foreignSince! >= FOREIGN_FOR) return { kind: "foreign", verdict: foreign };
+    if (foreign !== null && now - foreignSince! >= FOREIGN_FOR_MS) return { kind: "foreign", verdict: foreign };
     // This process may have slept over its deadline, and what it saw is of before that: the last look begins after it.
     if (now >= deadline && (subject === null || lookedAt >= deadline)) {
       if (foreign !== null) return { kind: "foreign", verdict: foreign };
       return { kind: "timeout", states: waitingFor, stray: round.stray };
     }
     if (stableSince !== null) round.again();
-    const pause = foreign === null && stableSince === null ? pauseAt(now - begun, now - lookedAt) : sleep(STABLE_PAUSE);
+    const pause = foreign === null && stableSince === null
+      ? pauseAt(now - begun, now - lookedAt)
+      : sleep(STABLE_PAUSE_MS);
     await (ended.isOpen ? pause : cutShort(pause, ended));
   }
 }
@@ -169,15 +171,15 @@ export class Readiness {
   #round = new Round([]);
 
   /** Looks once at every probe that stands for a state, and says in words what keeps it from being ready; empty: nothing. */
-  async obstacles(probes: Probe[], subject: Subject): Promise<string[]> {
+  async obstacles(probes: Probe[], subject: ProbeTarget): Promise<string[]> {
     const key = JSON.stringify([subject.roots.attempts, subject.mainPid, probes]);
     if (key !== this.#key) this.#round = new Round(probes.filter((probe) => !isEvent(probe)));
     this.#key = key;
     this.#round.again();
     const looks = new AbortController();
-    const look = this.#round.look(subject, ONE_LOOK, looks.signal);
+    const look = this.#round.look(subject, ONE_ROUND_MS, looks.signal);
     const begun = performance.now();
-    using late = new Lateness(() => begun + ONE_LOOK + GRACE);
+    using late = new Lateness(() => begun + ONE_ROUND_MS + GRACE_MS);
     if (await cutShort(look, late.latch) !== "cut") return this.#round.states;
     looks.abort();
     void Promise.allSettled([look]);

@@ -28,7 +28,7 @@ export interface LogSettings {
 }
 
 /** Where a node was to be found. */
-export interface Place {
+export interface Endpoint {
   /** Address. */
   host: string;
   /** Port. */
@@ -61,7 +61,7 @@ export interface Settings {
   sweep_files: string[];
   /** Where a server that daemonises itself writes its pid, absolute. */
   pid_file: string | null;
-  /** Names of processes that reaping leaves alone, besides `epmd`. */
+  /** Names of processes that terminating leaves alone, besides `epmd`. */
   spare: string[];
   /** Names of the variables given with `--env`; values are never recorded. */
   env_names: string[];
@@ -74,7 +74,7 @@ export interface Settings {
   /** How much of the server's output is kept. */
   log: LogSettings;
   /** Where the nodes were that it comes after, by name: it was told so in its command and environment. */
-  needs: Record<string, Place>;
+  needs: Record<string, Endpoint>;
 }
 
 /** Most logs of earlier starts that can be asked for. */
@@ -145,7 +145,7 @@ export function readSettings(fields: Fields): Settings {
   };
 }
 
-function readNeeds(value: unknown): Record<string, Place> {
+function readNeeds(value: unknown): Record<string, Endpoint> {
   return Object.fromEntries(
     Object.entries(asFields(value)).flatMap(([node, place]) => {
       const host = asString(asFields(place).host);

@@ -7,7 +7,7 @@
  * @module
  */
 import { type TombstoneError, usageError } from "../errors.ts";
-import type { Place } from "./recorded_settings.ts";
+import type { Endpoint } from "./recorded_settings.ts";
 import { PROJECT_FILE } from "../state/workspace.ts";
 import { nearest } from "./nearest.ts";
 
@@ -67,7 +67,7 @@ export async function checkReferences(text: string, { node, needs, nodes }: Refe
 const REFERENCE_ALONE = new RegExp(`^${REFERENCE.source}$`);
 
 /** The text with its placeholders filled, as far as these nodes have an address. */
-export function fillReferences(text: string, places: Record<string, Place>): string {
+export function fillReferences(text: string, places: Record<string, Endpoint>): string {
   return text.replaceAll(REFERENCE, (reference, node: string, property: "port" | "host" | "url") => {
     const place = Object.hasOwn(places, node) ? places[node] : undefined;
     return place === undefined ? reference : String(place[property]);

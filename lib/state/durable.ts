@@ -79,16 +79,29 @@ function notWritten(path: string, temporary: string, error: unknown): unknown {
 }
 
 /**
- * Removes a file. A missing one is not an error.
+ * Removes a file. A missing one is not an error; a directory, which is a user's, is refused.
  *
- * @param directories what to do with a directory in the file's place: state files are this tool's own and go
- * whole (`"remove"`), a user's directory is never removed (`"refuse"`)
  * @returns whether there was anything to remove
  * @throws {TombstoneError} any other failure, naming the file
  */
-export function removeFile(path: string, directories: "remove" | "refuse" = "refuse"): boolean {
+export function removeFile(path: string): boolean {
+  return remove(path, {});
+}
+
+/**
+ * Removes what is in the place of a state file, a directory with all that is in it, too: what is in the state directory
+ * is this tool's own.
+ *
+ * @returns whether there was anything to remove
+ * @throws {TombstoneError} any other failure, naming the entry
+ */
+export function removeEntry(path: string): boolean {
+  return remove(path, { recursive: true });
+}
+
+function remove(path: string, options: Deno.RemoveOptions): boolean {
   try {
-    Deno.removeSync(path, { recursive: directories === "remove" });
+    Deno.removeSync(path, options);
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;

@@ -8,7 +8,7 @@ import { dirname } from "@std/path/posix/dirname";
 import { platform } from "../os/platform.ts";
 import { sleep } from "../timers.ts";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
-import { removeFile } from "./durable.ts";
+import { removeEntry } from "./durable.ts";
 import { requireOwnDirs } from "./trust.ts";
 import type { NodeDir } from "./node_dir.ts";
 
@@ -51,13 +51,13 @@ export function stateRemoved(dir: NodeDir, action: string, cause?: unknown): Tom
 }
 
 /** Longest pause between two tries, in milliseconds. */
-const LONGEST_PAUSE = 20;
+const MAX_PAUSE_MS = 20;
 
 /** How often the node's directory is made again before it counts as one that cannot be. */
-const MOST_REMOVALS = 20;
+const MAX_REMOVALS = 20;
 
 /** A look at the lock by `status` holds it for an instant; waiting is worth a word only after this many milliseconds. */
-const WORTH_A_WORD = 100;
+const NOTICE_AFTER_MS = 100;
 
 /**
  * Takes the lock of a node, and gives it back when disposed.
@@ -70,15 +70,15 @@ export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<L
   let missing = 0;
   const make = async (error: unknown) => {
     // Where it can never be made, in /proc for example, the system says the same as where it was just removed.
-    if (++missing > MOST_REMOVALS) throw stateError("open", dir.lock, error);
+    if (++missing > MAX_REMOVALS) throw stateError("open", dir.lock, error);
     await options.make();
   };
-  for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+  for (let pause = 1;; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
     const file = await tryLock(dir, make);
     if (file !== null) return heldLock(file, dir, options.action);
     options.abort?.throwIfAborted();
     const waited = performance.now() - begun;
-    if (!told && waited > WORTH_A_WORD) {
+    if (!told && waited > NOTICE_AFTER_MS) {
       options.onWait?.(describeHolder(dir));
       told = true;
     }
@@ -135,7 +135,7 @@ async function tryLock(dir: NodeDir, make: (missing: unknown) => Promise<void>):
 }
 
 /** How often a signal may interrupt a lock before that counts as a failure. */
-const MOST_INTERRUPTIONS = 10;
+const MAX_INTERRUPTIONS = 10;
 
 /** Takes a lock (flock) if it is free now. */
 function lockNow(file: Deno.FsFile, path: string, how: "exclusive" | "shared"): boolean {
@@ -143,7 +143,7 @@ function lockNow(file: Deno.FsFile, path: string, how: "exclusive" | "shared"): 
     try {
       return file.tryLockSync(how === "exclusive");
     } catch (error) {
-      if (error instanceof Deno.errors.Interrupted && interrupted < MOST_INTERRUPTIONS) continue;
+      if (error instanceof Deno.errors.Interrupted && interrupted < MAX_INTERRUPTIONS) continue;
       throw stateError("lock", path, error);
     }
   }
@@ -173,7 +173,7 @@ function clearPlace(path: string): "kept" | "removed" {
 function removeIntruder(path: string): "kept" | "removed" {
   using dir = Deno.openSync(dirname(path));
   dir.lockSync(true);
-  return !Deno.lstatSync(path).isFile && removeFile(path, "remove") ? "removed" : "kept";
+  return !Deno.lstatSync(path).isFile && removeEntry(path) ? "removed" : "kept";
 }
 
 /**

@@ -5,7 +5,7 @@
  * @module
  */
 import { errnoOf, stateError } from "../errors.ts";
-import { moveOver, removeFile } from "./durable.ts";
+import { moveOver, removeEntry, removeFile } from "./durable.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
 import type { LogSettings } from "../spec/recorded_settings.ts";
 
@@ -24,7 +24,7 @@ export function rotateLog(dir: NodeDir, settings: LogSettings): void {
     for (const number of numbersOf(dir).sort((a, b) => b - a)) {
       const from = number === 0 ? dir.log : `${dir.log}.${number}`;
       if (number < settings.keep) moveOver(from, `${dir.log}.${number + 1}`);
-      else if (number > settings.keep) removeFile(from, "remove");
+      else if (number > settings.keep) removeEntry(from);
     }
     moveOver(fresh, dir.log);
   } catch (error) {

@@ -5,7 +5,7 @@
  */
 import { dirname } from "@std/path/posix/dirname";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
-import { isTemporaryName, readSmallFile, removeFile, replaceFile } from "./durable.ts";
+import { isTemporaryName, readSmallFile, removeEntry, replaceFile } from "./durable.ts";
 import { asString, type Fields, parseObject } from "./fields.ts";
 import { platform } from "../os/platform.ts";
 import type { Workspace } from "./workspace.ts";
@@ -86,7 +86,7 @@ export async function ensureNodeDir(dir: NodeDir, workspace: Workspace): Promise
     await parent.lock(true); // one at a time, so that a temporary file that is found has no writer any more
     if (readSmallFile(record).kind !== "missing") return;
     for (const { name } of Deno.readDirSync(dirname(dir.path))) {
-      if (isTemporaryName(name)) removeFile(`${dirname(dir.path)}/${name}`, "remove");
+      if (isTemporaryName(name)) removeEntry(`${dirname(dir.path)}/${name}`);
     }
     const created = new Date().toISOString();
     const text: WorkspaceRecord = {

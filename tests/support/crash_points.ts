@@ -242,7 +242,7 @@ export class CrashSite implements AsyncDisposable {
       );
       return assertEquals(ran.code, 137, "the run that was to be killed was not");
     }
-    const killed = await sandbox.spawn(this.#start, { env: { TOMBSTONE_KILL_AT: "waiting" } }).output();
+    const killed = await sandbox.spawn(this.#start, { env: { TOMBSTONE_FAILPOINT: "waiting" } }).output();
     assert(killed.signal === "SIGKILL", "the start that was to be interrupted was not");
   }
 
@@ -254,7 +254,7 @@ export class CrashSite implements AsyncDisposable {
 
   async #killAt(scenario: Scenario, point: Point): Promise<Outcome["hit"]> {
     if (point.call === "step") {
-      const env = { TOMBSTONE_KILL_AT: String(point.at) };
+      const env = { TOMBSTONE_FAILPOINT: String(point.at) };
       const { signal } = await this.#sandbox.spawn(this.#command(scenario), { env }).output();
       return signal === "SIGKILL" ? "killed" : "finished";
     }

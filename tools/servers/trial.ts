@@ -118,7 +118,7 @@ export class Trial {
   /** The starter gets SIGKILL right after the spawn, and another one half-way. */
   async #isInterrupted(): Promise<void> {
     const args = this.#startArgs(this.#probe());
-    const { signal } = await this.#tool.spawn(args, { TOMBSTONE_KILL_AT: "spawned" }).output();
+    const { signal } = await this.#tool.spawn(args, { TOMBSTONE_FAILPOINT: "spawned" }).output();
     if (signal !== "SIGKILL") throw new Failure("the starter was not killed after the spawn");
     const first = this.#tool.attempt(NODE);
     const orphans = this.#watch.look();

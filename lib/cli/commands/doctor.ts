@@ -5,12 +5,12 @@
  */
 import type { Call, Result } from "../call.ts";
 import { EXIT } from "../../errors.ts";
-import { examine } from "../../engine/doctor.ts";
+import { runChecks } from "../../engine/doctor.ts";
 
 /** Runs the command. */
 export function run(call: Call): Promise<Result> {
   const { good, bad, help } = call.output.paint;
-  const checks = examine(call.statePath, () => call.findState());
+  const checks = runChecks(call.statePath, () => call.findState());
   const lines = checks.flatMap(({ ok, message, hint }) => [
     `${ok ? good("ok   ") : bad("wrong")}  ${message}`,
     ...(hint === null ? [] : [`       ${help("hint:")} ${hint}`]),

@@ -56,11 +56,13 @@ async function requireUnmoved(call: Call, dir: string, path: string): Promise<vo
 async function movedBy(dir: string, current: Workspace, state: string): Promise<NodeDir[]> {
   const moved: NodeDir[] = [];
   for (const node of allNodes(state)) {
-    const { evidence, judgement } = lookAt(node);
-    const isRunning = judgement.kind === "running" || judgement.kind === "abandoned" ||
-      judgement.kind === "unfinished" && judgement.phase === "live";
+    const { nodeFiles, nodeState } = lookAt(node);
+    const isRunning = nodeState.kind === "running" || nodeState.kind === "abandoned" ||
+      nodeState.kind === "unfinished" && nodeState.phase === "live";
     if (!isRunning) continue;
-    const record = [evidence.tombstone, evidence.info].flatMap((found) => found.kind === "record" ? found.record : []);
+    const record = [nodeFiles.tombstone, nodeFiles.info].flatMap((found) =>
+      found.kind === "record" ? found.record : []
+    );
     const project = projectOf(node);
     if (node.workspace === current.id) {
       if (current.project !== dir && record.some(({ cwd }) => isWithin(cwd, dir))) moved.push(node);

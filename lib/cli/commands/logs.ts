@@ -14,7 +14,7 @@ import { readNodeInfo } from "../../state/records.ts";
 import { nodesOf } from "../nodes.ts";
 
 /** Time between two looks at a log that is followed, in milliseconds. */
-const PAUSE = 100;
+const PAUSE_MS = 100;
 
 /** Where the bytes of a log go. */
 type Emit = (bytes: Uint8Array) => "written" | "closed";
@@ -53,7 +53,7 @@ export async function run(call: Call): Promise<Result> {
       return () => prefixed === null ? tail.copy((bytes) => stream(clean(bytes))) : prefixed.copy(tail, end, clean);
     });
     const copy = () => readers.every((read) => read() === "written");
-    for (let isRead = copy(); isRead && flags.has("follow"); isRead = copy()) await sleep(PAUSE);
+    for (let isRead = copy(); isRead && flags.has("follow"); isRead = copy()) await sleep(PAUSE_MS);
     return { exitCode: EXIT.ok, document: null, lines: [] };
   } finally {
     for (const { tail } of tails) tail.close();

@@ -9,7 +9,7 @@ import { parseEnv } from "../../spec/values.ts";
 import { EXIT, TombstoneError, usageError } from "../../errors.ts";
 import type { Project } from "../../spec/project_file.ts";
 import { stopGroup } from "../../engine/group.ts";
-import { collectEvidence } from "../../engine/state.ts";
+import { readNodeFiles } from "../../engine/state.ts";
 import { tellKilled } from "../../engine/leftovers.ts";
 import { lookAt } from "../../engine/look.ts";
 import { requireExecutable } from "../../process/executable.ts";
@@ -65,14 +65,14 @@ async function restartDescribed(call: Call, project: Project): Promise<Result> {
   });
   const killed = new Map<string, number[]>();
   if (wanted.length > 1) {
-    const { lockTimeoutMs, foreign, output: teller } = call;
+    const { lockTimeoutMs, foreign, output: reporter } = call;
     const running = wanted.filter((node) => existsDir(dirs.get(node)!) === "present");
     await stopGroup(running.map((node) => ({ node, after: needsOf(project, node), dir: dirs.get(node)! })), {
-      options: () => ({ lockTimeoutMs, foreign, teller }),
+      options: () => ({ lockTimeoutMs, foreign, reporter }),
       onStopped(node, stopped) {
         killed.set(node, stopped.killed);
-        tellKilled(dirs.get(node)!, stopped.killed, teller);
-        if (stopped.recovered !== null) teller.recovered(node, stopped.recovered);
+        tellKilled(dirs.get(node)!, stopped.killed, reporter);
+        if (stopped.recovered !== null) reporter.recovered(node, stopped.recovered);
       },
     });
   }
@@ -81,8 +81,8 @@ async function restartDescribed(call: Call, project: Project): Promise<Result> {
 
 /** The run that a node belongs to, which it goes on to do. */
 function runOf(dir: NodeDir): RunOwner | null {
-  const { judgement } = lookAt(dir);
-  return judgement.kind === "running" ? judgement.info.run : null;
+  const { nodeState } = lookAt(dir);
+  return nodeState.kind === "running" ? nodeState.info.run : null;
 }
 
 /**
@@ -114,7 +114,7 @@ async function restartRecorded(call: Call, node: string): Promise<Result> {
 
 /** What the node was last started with, from its commit record or, if it never came that far, from the tombstone. */
 function findRecorded(dir: NodeDir): Settings {
-  const { info, tombstone } = collectEvidence(dir);
+  const { info, tombstone } = readNodeFiles(dir);
   for (const found of [tombstone, info]) {
     if (found.kind === "record" && found.record.command.length > 0) return settingsOf(found.record);
   }

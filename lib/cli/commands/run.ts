@@ -35,14 +35,14 @@ export async function run(call: Call): Promise<Result> {
   const result = await runTest({
     name: nameOf(members(null)),
     members,
-    teller: output,
+    reporter: output,
     serverDeath: flags.has("fail-fast") ? "end" : "go on",
     onReady(node, started) {
-      for (const line of resultOf(dirs.get(node)!, started).lines) output.tell(line);
+      for (const line of resultOf(dirs.get(node)!, started).lines) output.info(line);
       output.outputs(outputsOf(dirs.get(node)!, started), dirs.size === 1 ? undefined : node);
     },
     onStopped(node, { stopped, killed }) {
-      if (stopped) output.tell(`stopped "${node}"${describeKilled(killed)}`);
+      if (stopped) output.info(`stopped "${node}"${describeKilled(killed)}`);
     },
     test(nodes) {
       const place = addressFor(call, nodes);
@@ -58,7 +58,7 @@ export async function run(call: Call): Promise<Result> {
     },
   });
   for (const [node, { stopped, started, left }] of result.nodes) {
-    if (!stopped && started && left === "running") output.tell(`"${node}" was started anew meanwhile, and goes on`);
+    if (!stopped && started && left === "running") output.info(`"${node}" was started anew meanwhile, and goes on`);
   }
   return { exitCode: exitCodeOf(result), document: documentOf(call, result, test), lines: [] };
 }
@@ -67,7 +67,7 @@ type Members = (owner: RunOwner | null) => Member[];
 
 /** The one node of `--serve`. */
 async function ownMember(call: Call): Promise<Members> {
-  const { flags, lockTimeoutMs, foreign, output: teller } = call;
+  const { flags, lockTimeoutMs, foreign, output: reporter } = call;
   requireOneNode(call);
   const settings = settingsFrom(call.source, ["/bin/sh", "-c", flags.text("serve")!]);
   const env = parseEnv("--env", flags.texts("env"));
@@ -81,7 +81,7 @@ async function ownMember(call: Call): Promise<Members> {
     env,
     lockTimeoutMs,
     foreign,
-    teller,
+    reporter,
     running,
     different: "refuse",
   } as const;

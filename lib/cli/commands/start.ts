@@ -87,14 +87,14 @@ export async function startMembers(
   const dirs = new Map(members.map(({ node, request }) => [node, request(new Map()).dir]));
   const started = await startGroup(members, {
     abort: interrupt.abort,
-    teller: output,
+    reporter: output,
     onStarted: (node, started) => {
       const { lines } = resultOf(dirs.get(node)!, started, output.paint);
       if (output.mode.form === "text") output.result(null, lines);
       output.outputs(outputsOf(dirs.get(node)!, started), members.length === 1 ? undefined : node);
     },
     onUndone: (node, { stopped }) => {
-      if (stopped) output.tell(`stopped "${node}" again`);
+      if (stopped) output.info(`stopped "${node}" again`);
     },
   });
   const documents = new Map(members.map(({ node }) => {
@@ -117,14 +117,14 @@ export async function startAndTell(
   call: Call,
   request: Pick<StartRequest, "dir" | "settings" | "env" | "running" | "different" | "lockTimeoutMs" | "run">,
 ): Promise<Result> {
-  const { foreign, output: teller } = call;
+  const { foreign, output: reporter } = call;
   using interrupt = listenToSignals("start", call.node);
   let told: Result | null = null;
   const started = await start({
     ...request,
     workspace: await call.workspace(),
     foreign,
-    teller,
+    reporter,
     abort: interrupt.abort,
     onCommit: (started) => {
       told = { ...resultOf(request.dir, started, call.output.paint), isTold: true };

@@ -18,8 +18,8 @@ const AT_ONCE = 32;
 
 /** Runs the command. Every node is tried; the first error is the one that counts. */
 export async function run(call: Call): Promise<Result> {
-  const leavers = await leaversOf(call);
-  const names = leavers.map(({ node }) => node);
+  const members = await stopMembersOf(call);
+  const names = members.map(({ node }) => node);
   const results: unknown[] = [];
   const lines: string[] = [];
   let firstError: unknown = null;
@@ -29,7 +29,7 @@ export async function run(call: Call): Promise<Result> {
     try {
       const done: Stopped = !isKnown(dir)
         ? { stopped: false, pids: [], killed: [], recovered: null }
-        : await stop(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, teller: call.output });
+        : await stop(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, reporter: call.output });
       if (done.recovered !== null) call.output.recovered(node, done.recovered);
       const at = names.indexOf(node);
       results[at] = { workspace: dir.workspace, node, state: "stopped", ...done };
@@ -42,16 +42,16 @@ export async function run(call: Call): Promise<Result> {
       firstError ??= error;
     }
   };
-  for (const level of levelsOf(leavers)) for await (const _ of inBatches(AT_ONCE, level, stopOne));
+  for (const level of levelsOf(members)) for await (const _ of inBatches(AT_ONCE, level, stopOne));
   if (firstError !== null) {
-    for (const line of lines.filter((line) => line !== undefined)) call.output.tell(line);
+    for (const line of lines.filter((line) => line !== undefined)) call.output.info(line);
     throw firstError;
   }
   return { exitCode: EXIT.ok, document: { nodes: results }, lines: names.length === 0 ? [NO_NODES] : lines };
 }
 
 /** The nodes that are to be stopped, each with all that it needs. */
-async function leaversOf(call: Call): Promise<{ node: string; after: string[] }[]> {
+async function stopMembersOf(call: Call): Promise<{ node: string; after: string[] }[]> {
   const all = call.flags.has("all");
   if (all && call.nodes.length > 0) throw usageError("Cannot use --all with names of nodes", "tombstone stop --all");
   // One node has no order, and must be stoppable whatever the file says.

@@ -7,7 +7,7 @@ import type { Call, Result } from "../call.ts";
 import { EXIT, TombstoneError, usageError } from "../../errors.ts";
 import { describeGone, goneDirectoryOfRunning } from "../../engine/directory.ts";
 import { isKnown } from "../../engine/state.ts";
-import { foreseeSweep, glance, sweep, type Swept } from "../../engine/stop.ts";
+import { hasWork, previewSweep, sweep, type Swept } from "../../engine/stop.ts";
 import { holdSnapshot } from "../../os/platform.ts";
 import { describeRecovery } from "../output.ts";
 import { ATTEMPT_VARIABLE, shareLooks } from "../../process/tree.ts";
@@ -58,7 +58,7 @@ async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, don
     using _snapshot = holdSnapshot(ATTEMPT_VARIABLE);
     for (const dir of dirs()) {
       count++;
-      const found = glance(dir);
+      const found = hasWork(dir);
       if (found !== "work") idle.set(dir.path, found);
     }
   }
@@ -88,8 +88,8 @@ async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, don
 
 async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean): Promise<Done> {
   if (!isKnown(dir)) return { action: "nothing", recovered: null };
-  if (isDryRun) return await foreseeSweep(dir);
-  return await sweep(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, teller: call.output });
+  if (isDryRun) return await previewSweep(dir);
+  return await sweep(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, reporter: call.output });
 }
 
 function describe(node: string, done: Done, isDryRun: boolean): string {

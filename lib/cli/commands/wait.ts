@@ -12,7 +12,7 @@ import { describedNames, NO_NODES, recordedNames } from "../nodes.ts";
 import { statusLine } from "../render.ts";
 
 /** How long a node may stand where nobody works on it any more, before waiting is in vain; milliseconds. */
-const PATIENCE = 2000;
+const GIVE_UP_AFTER_MS = 2000;
 
 /** Runs the command: until the node is ready that is named, or all of the workspace. */
 export async function run(call: Call): Promise<Result> {
@@ -33,7 +33,7 @@ export async function run(call: Call): Promise<Result> {
     waiting.update(reports.length === 0 ? [NO_NODES] : others.map((report) => describe(report, fixed.length !== 1)));
     const elapsed = performance.now() - begun;
     const vain = others.find(isInVain);
-    if (vain !== undefined && elapsed >= Math.min(PATIENCE, timeoutMs)) throw inVain(vain);
+    if (vain !== undefined && elapsed >= Math.min(GIVE_UP_AFTER_MS, timeoutMs)) throw inVain(vain);
     if (elapsed >= timeoutMs) throw others[0] === undefined ? noNodes(timeoutMs) : notReady(others[0], timeoutMs);
     await sleep(Math.min(pause, timeoutMs - elapsed + 1));
   }
