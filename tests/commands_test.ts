@@ -54,7 +54,7 @@ Deno.test("stop --all stops every node of the workspace; a failing stop command 
   assertEquals(sandbox.processes(), []);
 });
 
-Deno.test("--spare leaves processes of that name alone", async () => {
+Deno.test("--exclude leaves processes of that name alone", async () => {
   await using sandbox = await Sandbox.create();
   Deno.copyFileSync("/bin/sleep", `${sandbox.project}/shared-daemon`);
   const script = `setsid ${sandbox.project}/shared-daemon 600 & exec ${fixture().join(" ")}`;
@@ -63,19 +63,19 @@ Deno.test("--spare leaves processes of that name alone", async () => {
     "web",
     "--port",
     "0",
-    "--spare",
+    "--exclude",
     "shared-daemon",
     "--",
     "sh",
     "-c",
     script,
   ]);
-  const spared = sandbox.serversOf("web").filter((pid) => pid !== started.pid);
-  assertEquals(spared.length, 1);
+  const excluded = sandbox.serversOf("web").filter((pid) => pid !== started.pid);
+  assertEquals(excluded.length, 1);
   await sandbox.json(["stop", "web"]);
-  assertEquals(sandbox.serversOf("web"), spared);
-  // The node itself is not spared, whatever its name.
-  const sleeper = await sandbox.json(["start", "sleeper", "--no-probe", "--spare", "sleep", "--", "sleep", "600"]);
+  assertEquals(sandbox.serversOf("web"), excluded);
+  // The node itself is not excluded, whatever its name.
+  const sleeper = await sandbox.json(["start", "sleeper", "--no-probe", "--exclude", "sleep", "--", "sleep", "600"]);
   await sandbox.json(["stop", "sleeper"]);
   assertEquals(isRunning(sleeper.pid), false);
 });

@@ -14,7 +14,7 @@ Deno.test("a node that is looked at again and again is asked at one pace, which 
     const dir = nodeDir(root, "w", "n");
     const subject: ProbeTarget = {
       ...{ mainPid: Deno.pid, ageMs: Infinity, sinceMs: null, cwd: root, env: {}, known: null, notifications: null },
-      roots: { dir, attempts: [crypto.randomUUID()], processes: [], spare: [] },
+      roots: { dir, attempts: [crypto.randomUUID()], processes: [], exclude: [] },
     };
     const readiness = new Readiness();
     const probes: Probe[] = [{ type: "exec", command: "echo >>asked; false" }];

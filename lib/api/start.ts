@@ -72,7 +72,7 @@ export interface StartOptions extends Locator {
   /** Files that are stale whenever it does not run. */
   sweepFiles?: Texts;
   /** Names of processes that are never ended. */
-  spare?: Texts;
+  exclude?: Texts;
   /** How it is stopped; default: SIGTERM, and SIGKILL after 10 s. */
   stop?: { signal?: string; timeout?: Duration; command?: string };
   /** How much of its output is kept. */

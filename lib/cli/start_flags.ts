@@ -64,10 +64,10 @@ export const START_FLAGS: Flag[] = [
     summary: "a file that is stale whenever the node does not run",
   },
   {
-    name: "spare",
+    name: "exclude",
     value: "NAME",
     repeat: true,
-    summary: "never end processes of this name (epmd always is spared)",
+    summary: "never end processes of this name (epmd never is)",
   },
   { name: "stop-signal", value: "SIG", summary: "signal that stops the server (TERM)" },
   { name: "stop-timeout", value: "TIME", summary: "kill what is left after this time (10s)" },

@@ -81,8 +81,14 @@ export class Attempt {
     this.#launched = launched;
     this.#launchedAt = launchedAt;
     this.#notifications = notifications;
-    const { pid_file, spare } = this.#settings;
-    this.#main = new MainProcess({ dir: request.dir, attempt: tombstone.attempt, launched, pidFile: pid_file, spare });
+    const { pid_file, exclude } = this.#settings;
+    this.#main = new MainProcess({
+      dir: request.dir,
+      attempt: tombstone.attempt,
+      launched,
+      pidFile: pid_file,
+      exclude,
+    });
   }
 
   /**
@@ -215,7 +221,7 @@ export class Attempt {
     tellKilled(dir, [...first.killed, ...killed], this.#request.reporter);
     requireTerminatedAfter(dir, [...first.left, ...left], error);
     if (!this.#hold.isKept()) return "removed";
-    tellWriters(dir, this.#settings.spare, this.#request.reporter);
+    tellWriters(dir, this.#settings.exclude, this.#request.reporter);
     try {
       const onKept = (message: string) => this.#request.reporter.warn(message);
       await sweepFiles(dir, declaredFiles(this.#settings), { onKept, insist: () => this.#hold.insist() });

@@ -5,7 +5,7 @@
  */
 import { errnoOf, stateError, TombstoneError } from "../errors.ts";
 import { isAlive, platform } from "../os/platform.ts";
-import { ALWAYS_SPARED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process/tree.ts";
+import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process/tree.ts";
 import type { Identity } from "../os/types.ts";
 import { allNodes, type NodeDir } from "../state/node_dir.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
@@ -159,12 +159,12 @@ function checkNode(dir: NodeDir): Check {
  */
 function findOrphans(nodes: NodeDir[]): Check[] {
   const known = new Set<string>();
-  const spared = new Set(ALWAYS_SPARED);
+  const excluded = new Set(ALWAYS_EXCLUDED);
   for (const dir of nodes) {
     const { tombstone, info, unrecorded } = readNodeFiles(dir);
     for (const attempt of unrecorded) known.add(attempt);
     for (const found of [tombstone, info]) {
-      if (found.kind === "record") found.record.spare.forEach((n) => spared.add(n));
+      if (found.kind === "record") found.record.exclude.forEach((n) => excluded.add(n));
     }
     if (tombstone.kind === "record") known.add(tombstone.record.attempt);
     if (info.kind === "record" && info.record.attempt !== null) known.add(info.record.attempt);
@@ -174,7 +174,7 @@ function findOrphans(nodes: NodeDir[]): Check[] {
   return platform.list(ATTEMPT_VARIABLE)
     .filter((row) =>
       isAlive(row) && row.pid !== Deno.pid && row.value !== null && row.value !== "" && !known.has(row.value) &&
-      !spared.has(row.name)
+      !excluded.has(row.name)
     )
     .map((row) => ({
       name: "orphan",

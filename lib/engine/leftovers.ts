@@ -6,7 +6,7 @@
 import { EXIT, TombstoneError } from "../errors.ts";
 import { isAlive, maySignal, platform } from "../os/platform.ts";
 import type { ProcessRow } from "../os/types.ts";
-import { ALWAYS_SPARED, ATTEMPT_VARIABLE } from "../process/tree.ts";
+import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE } from "../process/tree.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -37,12 +37,12 @@ export function tellKilled(dir: NodeDir, killed: number[], reporter: Reporter): 
  * its environment behind is known by nothing else; others may have opened a file by its name, so it proves too little
  * for a signal.
  */
-export function tellWriters(dir: NodeDir, spare: string[], reporter: Reporter): void {
+export function tellWriters(dir: NodeDir, exclude: string[], reporter: Reporter): void {
   if (platform.hasWriter(dir.log) !== true) return;
   const isLog = (path: string) => path === dir.log;
-  const isSpared = ({ name }: ProcessRow) => ALWAYS_SPARED.includes(name) || spare.includes(name);
+  const isExcluded = ({ name }: ProcessRow) => ALWAYS_EXCLUDED.includes(name) || exclude.includes(name);
   for (const row of platform.list(ATTEMPT_VARIABLE)) {
-    if (row.pid === Deno.pid || !isAlive(row) || isSpared(row) || !platform.writesTo(row.pid, isLog)) continue;
+    if (row.pid === Deno.pid || !isAlive(row) || isExcluded(row) || !platform.writesTo(row.pid, isLog)) continue;
     const named = `pid ${row.pid} (${platform.commandLine(row.pid) || row.name})`;
     reporter.warn(
       `${named} goes on, and has the log of "${dir.node}" open; it may be its child, but nothing proves it: it was not ended`,

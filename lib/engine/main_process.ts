@@ -27,7 +27,7 @@ export interface Followed {
   /** Where a daemon writes its pid; `null`: nobody does. */
   pidFile: string | null;
   /** Names of processes that are not the node's. */
-  spare: string[];
+  exclude: string[];
 }
 
 /** Time between two looks at all processes, in milliseconds. */
@@ -83,10 +83,10 @@ export class MainProcess {
 
   /** Where the processes of the attempt are. */
   roots(): Roots {
-    const { dir, attempt, spare } = this.#followed;
+    const { dir, attempt, exclude } = this.#followed;
     const main = this.#current ?? this.#named();
     const processes = main === null || main === this.leader ? [this.leader] : [this.leader, main];
-    return { dir, attempts: [attempt], processes, spare, proven: this.#proven, others: () => recordedByOthers(dir) };
+    return { dir, attempts: [attempt], processes, exclude, proven: this.#proven, others: () => recordedByOthers(dir) };
   }
 
   /**

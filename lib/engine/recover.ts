@@ -86,7 +86,7 @@ export function withOlderDeclarations(settings: Settings, nodeFiles: NodeFiles):
   const pidFiles = [before?.pid_file ?? null, ...before?.older_pid_files ?? []].filter((path) => path !== null);
   return {
     ...settings,
-    spare: [...new Set([...settings.spare, ...older.flatMap((record) => record.spare)])],
+    exclude: [...new Set([...settings.exclude, ...older.flatMap((record) => record.exclude)])],
     older_pid_files: [...new Set(pidFiles)],
     older_files: declaredBy(nodeFiles),
     elsewhere: elsewhereIn(nodeFiles),
@@ -154,7 +154,7 @@ export async function recover(
   const pids = [...new Set(all.flatMap((each) => each.pids))];
   const killed = [...new Set(all.flatMap((each) => each.killed))];
   lock.insist();
-  if (isHere && nodeState.kind !== "stopped") tellWriters(dir, recordedSettings(nodeFiles).spare, reporter);
+  if (isHere && nodeState.kind !== "stopped") tellWriters(dir, recordedSettings(nodeFiles).exclude, reporter);
   const onKept = (message: string) => reporter.warn(message);
   const files = await sweepFiles(dir, declaredBy(nodeFiles), { onKept, insist: lock.insist });
   if (nodeFiles.tombstone.kind !== "missing") files.push("starting");

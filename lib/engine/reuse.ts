@@ -81,7 +81,7 @@ export function probeTargetOf(dir: NodeDir, info: NodeInfo): ProbeTarget {
   const processes = [findMain(dir, info) ?? { pid: info.pid, startTime: -1 }];
   return {
     mainPid: info.pid,
-    roots: { dir, attempts, processes, spare: info.spare },
+    roots: { dir, attempts, processes, exclude: info.exclude },
     ageMs: Infinity,
     sinceMs: info.started_at === null ? null : Date.parse(info.started_at),
     cwd: info.cwd,

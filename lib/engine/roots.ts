@@ -26,13 +26,13 @@ import type { NodeFiles } from "./state.ts";
 export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles): Roots {
   const attempts = new Set<string>(nodeFiles.unrecorded);
   const processes: Identity[] = [];
-  const spare = new Set<string>();
+  const exclude = new Set<string>();
   const proven: Identity[] = [];
   const tombstone = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record : null;
   const info = nodeFiles.info.kind === "record" ? nodeFiles.info.record : null;
   for (const record of [tombstone, info]) {
     if (record === null || relate(record) !== "same-boot") continue;
-    for (const name of record.spare) spare.add(name);
+    for (const name of record.exclude) exclude.add(name);
     if (isDated(record)) proven.push(...record.tree);
     if (record.attempt !== null) attempts.add(record.attempt);
   }
@@ -64,7 +64,7 @@ export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles): Roots {
     dir,
     attempts: [...attempts],
     processes,
-    spare: [...spare],
+    exclude: [...exclude],
     proven: new Proven(proven),
     others: () => recordedByOthers(dir),
   };

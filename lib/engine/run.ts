@@ -115,7 +115,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
         of: "command",
         dir: mine.dir,
         attempts: isMarked ? [owner.id] : [],
-        spare: mine.begun.info.spare,
+        exclude: mine.begun.info.exclude,
         others: () => recordedByOthers(mine.dir),
       },
       graceMs: Math.max(...servers.map(({ begun }) => begun.info.stop.timeout_ms)),

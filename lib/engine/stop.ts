@@ -101,7 +101,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   const { pids, killed } = await terminateGracefully(dir, nodeFiles, nodeState.info, how);
   reached("ended", options.reporter);
   lock.insist();
-  tellWriters(dir, nodeState.info.spare, options.reporter);
+  tellWriters(dir, nodeState.info.exclude, options.reporter);
   await sweepFiles(dir, declaredFiles(nodeState.info), {
     onKept: (message) => options.reporter.warn(message),
     insist: lock.insist,

@@ -84,7 +84,7 @@ export async function endStopCommands(dir: NodeDir, info: NodeInfo, reporter: Re
     dir,
     attempts: [info.attempt],
     processes: [],
-    spare: info.spare,
+    exclude: info.exclude,
     of: "command",
     variable: STOP_VARIABLE,
   }, { main: null, signal: "SIGTERM", graceMs: LAST_WORDS_BYTES });

@@ -92,7 +92,7 @@ function whyNotStale(dir: NodeDir, file: DeclaredFile): string | null {
 }
 
 /**
- * Whether somebody listens on a socket: a stranger, or a process that is spared. One in another network namespace is in no
+ * Whether somebody listens on a socket: a stranger, or a process that is excluded. One in another network namespace is in no
  * table of this one, but a connect reaches it.
  */
 async function isInUse(path: string): Promise<boolean> {

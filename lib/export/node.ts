@@ -118,7 +118,7 @@ export function quote(word: string): string {
 /** What none of the engines takes over, in words. */
 export function commonLosses({ settings, name }: ExportedNode, project: ExportedProject): string[] {
   const losses: string[] = [];
-  const { probes, stable_for_ms, spare, log, port_request } = settings;
+  const { probes, stable_for_ms, exclude, log, port_request } = settings;
   if (port_request === 0) losses.push(`a free port at each start: here it is always ${portOf(project, name)}`);
   for (const { type } of probes) {
     if (type === "log") losses.push("ready by a line of its output");
@@ -130,7 +130,7 @@ export function commonLosses({ settings, name }: ExportedNode, project: Exported
     losses.push("the check that it is this node's own process that listens");
   }
   if (stable_for_ms > 0) losses.push(`ready only when that has held for ${stable_for_ms} ms`);
-  if (spare.length > 0) losses.push(`processes that are never ended: ${spare.join(", ")}`);
+  if (exclude.length > 0) losses.push(`processes that are never ended: ${exclude.join(", ")}`);
   if (log.keep !== DEFAULTS.log.keep) losses.push(`${log.keep} logs of earlier starts`);
   return losses;
 }

@@ -19,7 +19,7 @@ export interface Roots {
   /** Recorded processes: launchers (leaders of their session), main processes, daemons. Dead ones count too. */
   processes: Identity[];
   /** Names of processes to leave alone, besides `epmd`. */
-  spare: string[];
+  exclude: string[];
   /** Whose processes are meant: the node's, the default, or those of a command beside its server, which keeps the log. */
   of?: "node" | "command";
   /** Variable that names the attempt; default {@linkcode ATTEMPT_VARIABLE}. */
@@ -31,7 +31,7 @@ export interface Roots {
 }
 
 /** epmd(1) is shared by every BEAM node of the user, though the first node starts it. */
-export const ALWAYS_SPARED: readonly string[] = ["epmd"];
+export const ALWAYS_EXCLUDED: readonly string[] = ["epmd"];
 
 /** Variable by which a process shows to which attempt it belongs. */
 export const ATTEMPT_VARIABLE = "TOMBSTONE_ATTEMPT";
@@ -109,7 +109,7 @@ function treeAmong(all: ProcessWithVariable[], roots: Roots, proofs: "all" | "qu
   const rows = all.filter((row) => isAlive(row) && row.pid !== Deno.pid && row.pid > 1);
   const holdsOurs = ({ value }: ProcessWithVariable) => value !== null && roots.attempts.includes(value);
   const isExcluded = (row: ProcessWithVariable) =>
-    ALWAYS_SPARED.includes(row.name) || roots.spare.includes(row.name) || (row.value !== null && !holdsOurs(row));
+    ALWAYS_EXCLUDED.includes(row.name) || roots.exclude.includes(row.name) || (row.value !== null && !holdsOurs(row));
 
   const isLog = (path: string) => isLogOf(roots.dir, path);
   // The log tells who is the node's: its server is not what a test command or a stop command has left.

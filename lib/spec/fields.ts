@@ -58,7 +58,7 @@ export const FIELDS: Field[] = [
   { path: "stdin_open", type: "switch", flag: "stdin-open" },
   { path: "pid_file", type: "text", flag: "pid-file" },
   { path: "sweep_files", type: "texts", flag: "sweep-file" },
-  { path: "spare", type: "texts", flag: "spare" },
+  { path: "exclude", type: "texts", flag: "exclude" },
   { path: "stop.signal", type: "text", flag: "stop-signal" },
   { path: "stop.timeout", type: "duration", flag: "stop-timeout" },
   { path: "stop.command", type: "text", flag: "stop-command" },

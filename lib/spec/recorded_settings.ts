@@ -62,7 +62,7 @@ export interface Settings {
   /** Where a server that daemonises itself writes its pid, absolute. */
   pid_file: string | null;
   /** Names of processes that terminating leaves alone, besides `epmd`. */
-  spare: string[];
+  exclude: string[];
   /** Names of the variables given with `--env`; values are never recorded. */
   env_names: string[];
   /** Whether the environment was cleared. */
@@ -93,7 +93,7 @@ export const DEFAULTS: Settings = {
   stop: { signal: "SIGTERM", timeout_ms: 10_000, command: null },
   sweep_files: [],
   pid_file: null,
-  spare: [],
+  exclude: [],
   env_names: [],
   clear_env: false,
   stdin_open: false,
@@ -132,7 +132,7 @@ export function readSettings(fields: Fields): Settings {
     },
     sweep_files: asStrings(fields.sweep_files).filter(isAbsolute),
     pid_file: pidFile !== null && isAbsolute(pidFile) ? pidFile : null,
-    spare: asStrings(fields.spare),
+    exclude: asStrings(fields.exclude),
     env_names: asStrings(fields.env_names),
     clear_env: fields.clear_env === true,
     stdin_open: fields.stdin_open === true,

@@ -63,7 +63,7 @@ export function settingsFrom(source: Source, command: string[]): Settings {
     },
     sweep_files: paths("sweep-file"),
     pid_file: paths("pid-file")[0] ?? null,
-    spare: flags.texts("spare"),
+    exclude: flags.texts("exclude"),
     env_names: Object.keys(parseEnv(place("env"), flags.texts("env"))),
     clear_env: flags.has("clear-env"),
     stdin_open: flags.has("stdin-open"),

@@ -46,7 +46,7 @@ export function ownersOf(port: number): number[] {
 }
 
 /** epmd(1) is every BEAM node's, and is meant to stay. */
-const SPARED = ["epmd"];
+const EXCLUDED = ["epmd"];
 
 /**
  * Everything that comes from one trial: by the mark in its environment, by its directory, by its arguments; and since
@@ -60,7 +60,7 @@ export class Watch {
   /** The live processes of the trial; their identities are remembered. */
   look(): number[] {
     const rows = allPids().map(readProcess).filter((row) =>
-      row !== null && row.pid !== Deno.pid && row.ppid !== 0 && !SPARED.includes(row.name) && isRunning(row.pid)
+      row !== null && row.pid !== Deno.pid && row.ppid !== 0 && !EXCLUDED.includes(row.name) && isRunning(row.pid)
     ).map((row) => row!);
     const known = (pid: number) => this.#seen.has(pid);
     for (const row of rows) {
