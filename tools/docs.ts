@@ -8,7 +8,7 @@ import { flagRows } from "../lib/cli/help.ts";
 import { START_FLAGS } from "../lib/cli/start_flags.ts";
 import { type Command, COMMANDS, COMMON_FLAGS, type Flag } from "../lib/cli/table.ts";
 import { type Field, FIELDS, type FieldType } from "../lib/spec/fields.ts";
-import { NAME } from "../lib/state/node_dir.ts";
+import { NAME } from "../lib/spec/names.ts";
 import { ROOT } from "./standard_library.ts";
 
 /** A part of a JSON schema. */

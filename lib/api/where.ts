@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { parseDuration, parseName } from "../spec/values.ts";
+import { parseName } from "../spec/names.ts";
+import { parseDuration } from "../spec/values.ts";
 import type { Duration } from "../spec/fields.ts";
 import { isKnown } from "../engine/state.ts";
 import { inspect, type NodeReport } from "../engine/report.ts";

@@ -17,7 +17,7 @@ import { requireExecutable } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { RunOwner } from "../state/records.ts";
 import type { Endpoint } from "../spec/recorded_settings.ts";
-import { PROJECT_FILE } from "../state/workspace.ts";
+import { PROJECT_FILE } from "../spec/names.ts";
 import { pathOf } from "./commands/start.ts";
 
 /** The nodes that the project of a call describes; none where it has no `tombstone.json`. */

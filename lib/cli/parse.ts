@@ -8,7 +8,7 @@ import { usageError } from "../errors.ts";
 import { nearest } from "../spec/nearest.ts";
 import type { Flags } from "../spec/source.ts";
 import { type Command, COMMANDS, COMMON_FLAGS, type Flag } from "./table.ts";
-import { parseName } from "../spec/values.ts";
+import { parseName } from "../spec/names.ts";
 
 /** A parsed command line. */
 export interface Parsed {

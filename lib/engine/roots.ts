@@ -11,7 +11,7 @@ import { findDaemon } from "../process/pid_file.ts";
 import { Proven } from "../process/proven.ts";
 import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
 import { readSmallFile } from "../state/durable.ts";
-import { asAttempt } from "../state/fields.ts";
+import { asAttempt } from "../spec/json.ts";
 import { type LaunchRecord, readLaunchRecords } from "../state/launch_record.ts";
 import { allNodes, isLogOf, type NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, readNodeInfo, type Tombstone } from "../state/records.ts";

@@ -6,7 +6,8 @@
 import { breathe } from "../os/thread.ts";
 import { TombstoneError } from "../errors.ts";
 import { connectToUnix, findUnixOccupant } from "../process/listeners.ts";
-import { type DeclaredFile, lookAtDeclared, removeDeclared } from "../state/declared.ts";
+import type { DeclaredFile } from "../spec/declared.ts";
+import { lookAtDeclared, removeDeclared } from "../state/declared.ts";
 import { isTemporaryName, removeEntry, syncDir } from "../state/durable.ts";
 import { attemptOfEntry } from "../state/launch_record.ts";
 import { entriesOf, type NodeDir } from "../state/node_dir.ts";

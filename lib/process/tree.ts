@@ -6,7 +6,7 @@
  */
 import { findLive, isAlive, platform } from "../os/platform.ts";
 import type { Identity, ProcessRow, ProcessWithVariable } from "../os/types.ts";
-import { asAttempt } from "../state/fields.ts";
+import { asAttempt } from "../spec/json.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
 import type { Proven } from "./proven.ts";
 

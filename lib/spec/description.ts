@@ -4,7 +4,7 @@
  * @module
  */
 import { type TombstoneError, usageError } from "../errors.ts";
-import { isFields } from "../state/fields.ts";
+import { isFields } from "./json.ts";
 import { FIELDS, FORMS, type Texts } from "./fields.ts";
 import { nearest } from "./nearest.ts";
 import type { Source } from "./source.ts";

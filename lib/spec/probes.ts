@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { DeclaredFile } from "../state/declared.ts";
-import { asNumber, asString, type Fields } from "../state/fields.ts";
+import type { DeclaredFile } from "./declared.ts";
+import { asNumber, asString, type Fields } from "./json.ts";
 
 /** One condition for "ready". */
 export type Probe =

@@ -8,9 +8,8 @@ import { type Described, readDescription } from "./description.ts";
 import { placeOfMistake } from "./json_mistake.ts";
 import { nearest } from "./nearest.ts";
 import { checkOrder } from "./order.ts";
-import { isFields } from "../state/fields.ts";
-import { PROJECT_FILE } from "../state/workspace.ts";
-import { parseName } from "./values.ts";
+import { isFields } from "./json.ts";
+import { parseName, PROJECT_FILE } from "./names.ts";
 
 /** Largest file that is read, in bytes. */
 const LARGEST = 1_000_000;

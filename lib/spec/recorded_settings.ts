@@ -5,8 +5,8 @@
  * @module
  */
 
-import { type DeclaredFile, distinct } from "../state/declared.ts";
-import { asNumber, asString, asStrings, type Fields } from "../state/fields.ts";
+import { type DeclaredFile, distinct } from "./declared.ts";
+import { asNumber, asString, asStrings, type Fields } from "./json.ts";
 import { fileOf, isPattern, type Probe, readProbe } from "./probes.ts";
 
 /** How to stop a node. */

@@ -8,7 +8,7 @@
  */
 import { type TombstoneError, usageError } from "../errors.ts";
 import type { Endpoint } from "./recorded_settings.ts";
-import { PROJECT_FILE } from "../state/workspace.ts";
+import { PROJECT_FILE } from "./names.ts";
 import { nearest } from "./nearest.ts";
 
 /** What can be said of a node. */

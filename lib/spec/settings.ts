@@ -19,7 +19,8 @@ import {
 } from "./values.ts";
 import { describeErrno, errnoOf, stateError, usageError } from "../errors.ts";
 import { platform } from "../os/platform.ts";
-import { type DeclaredFile, type DeclaredKind, lookAtDeclared } from "../state/declared.ts";
+import type { DeclaredFile, DeclaredKind } from "./declared.ts";
+import { lookAtDeclared } from "../state/declared.ts";
 import type { Probe } from "./probes.ts";
 import { DEFAULTS, type LogSettings, MOST_LOGS, type Settings } from "./recorded_settings.ts";
 

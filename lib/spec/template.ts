@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { NAME } from "../state/node_dir.ts";
-import { parseObject } from "../state/fields.ts";
+import { parseObject } from "./json.ts";
+import { NAME } from "./names.ts";
 
 /** A node, as `tombstone.json` describes it. */
 export type NodeDescription = Record<string, unknown>;

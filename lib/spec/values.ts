@@ -5,7 +5,6 @@
  * @module
  */
 import { type TombstoneError, usageError } from "../errors.ts";
-import { NAME } from "../state/node_dir.ts";
 import { HTTP_STATUS, isPattern, kindOfTarget } from "./probes.ts";
 import { isSignal } from "./recorded_settings.ts";
 
@@ -113,16 +112,6 @@ export function parseHttpTarget(flag: string, value: string): "path" | "url" {
 export function parsePattern(flag: string, value: string): string {
   if (isPattern(value)) return value;
   throw refuse(flag, value, "a regular expression", "'listening on .*:\\d+'");
-}
-
-/** Names of nodes and workspaces. A node's directory stands beside the workspace's record, so it cannot have its name. */
-export function parseName(what: "node" | "workspace", value: string): string {
-  if (NAME.test(value) && value !== "workspace.json") return value;
-  throw usageError(
-    `Cannot use "${value}" as the name of a ${what}: ` +
-      "expected 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit",
-    what === "node" ? "tombstone start web -- COMMAND" : "--workspace my-project",
-  );
 }
 
 /** `NAME=VALUE` pairs; a later one wins. */

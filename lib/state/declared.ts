@@ -5,21 +5,7 @@
  * @module
  */
 import { errnoOf, stateError } from "../errors.ts";
-import { asString, type Fields } from "./fields.ts";
-
-/**
- * What may be removed in a declared place. `leftover`: a file, a socket or a symbolic link, because the user named it as
- * such; `number`: a file that looks like a port or pid file; `socket`: a socket. Never a directory, a device or a FIFO.
- */
-export type DeclaredKind = "leftover" | "number" | "socket";
-
-/** A declared file. */
-export interface DeclaredFile {
-  /** Absolute. */
-  path: string;
-  /** What may be removed there. */
-  kind: DeclaredKind;
-}
+import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
 
 /** What is in a declared place. */
 export type Declared =
@@ -105,21 +91,3 @@ export function removeDeclared(file: DeclaredFile): boolean {
     throw stateError("remove", file.path, error, "elsewhere");
   }
 }
-
-/** Each of them once. */
-export function distinct(files: DeclaredFile[]): DeclaredFile[] {
-  return [...new Map(files.map((file) => [`${file.kind} ${file.path}`, file])).values()];
-}
-
-/** Reads recorded declarations; what is of another form is left out. */
-export function readDeclared(value: unknown): DeclaredFile[] {
-  const items: unknown[] = Array.isArray(value) ? value : [];
-  return items.flatMap((item): DeclaredFile[] => {
-    const { path, kind } = (item ?? {}) as Fields;
-    const text = asString(path);
-    if (!text?.startsWith("/") || !(KINDS as unknown[]).includes(kind)) return [];
-    return [{ path: text, kind: kind as DeclaredKind }];
-  });
-}
-
-const KINDS: DeclaredKind[] = ["leftover", "number", "socket"];

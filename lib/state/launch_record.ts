@@ -9,7 +9,7 @@ import { isPlausiblePid, platform } from "../os/platform.ts";
 import type { Identity } from "../os/types.ts";
 import { modifiedAtMs, readSmallFile } from "./durable.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
-import { asAttempt } from "./fields.ts";
+import { asAttempt } from "../spec/json.ts";
 
 /** One launcher, as it recorded itself. */
 export interface LaunchRecord {

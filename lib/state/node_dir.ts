@@ -6,12 +6,10 @@
 import { dirname } from "@std/path/posix/dirname";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { isTemporaryName, readSmallFile, removeEntry, replaceFile } from "./durable.ts";
-import { asString, type Fields, parseObject } from "./fields.ts";
+import { asString, type Fields, parseObject } from "../spec/json.ts";
 import { platform } from "../os/platform.ts";
+import { NAME } from "../spec/names.ts";
 import type { Workspace } from "./workspace.ts";
-
-/** Names of workspaces and nodes; no path separator, no leading dot. */
-export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** Paths of one node's files. */
 export interface NodeDir {

@@ -4,7 +4,7 @@
  * @module
  */
 import { platform } from "../os/platform.ts";
-import { asString, type Fields } from "./fields.ts";
+import { asString, type Fields } from "../spec/json.ts";
 
 /** Where and in which boot a record was written. */
 export interface Origin {

@@ -4,7 +4,7 @@
  * @module
  */
 import { readSmallFile, replaceFile } from "./durable.ts";
-import { asNumber, parseObject } from "./fields.ts";
+import { asNumber, parseObject } from "../spec/json.ts";
 import type { NodeDir } from "./node_dir.ts";
 
 /** Version of the format. */

@@ -5,10 +5,10 @@
  * @module
  */
 import type { Identity } from "../os/types.ts";
-import { type DeclaredFile, readDeclared } from "./declared.ts";
+import { type DeclaredFile, readDeclared } from "../spec/declared.ts";
 import { prepareFile, readSmallFile, replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
-import { asAttempt, asNumber, asString, asStrings, type Fields, parseObject } from "./fields.ts";
+import { asAttempt, asNumber, asString, asStrings, type Fields, parseObject } from "../spec/json.ts";
 import { type Elsewhere, type Origin, readElsewhere, readOrigin } from "./origin.ts";
 import { readTree, treeFields } from "./tree_fields.ts";
 import { readSettings, type Settings } from "../spec/recorded_settings.ts";

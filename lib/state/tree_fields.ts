@@ -4,7 +4,7 @@
  * @module
  */
 import type { Identity } from "../os/types.ts";
-import { asNumber, type Fields, isFields } from "./fields.ts";
+import { asNumber, type Fields, isFields } from "../spec/json.ts";
 
 /** The processes of the field `tree`; what is not one is left out. */
 export function readTree(value: unknown): Identity[] {

@@ -7,9 +7,7 @@ import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
 import { stateError } from "../errors.ts";
 import { currentDirectory, currentDirectoryIfAny } from "../os/surroundings.ts";
-
-/** Name of the file that describes the nodes of a project, in its directory. */
-export const PROJECT_FILE = "tombstone.json";
+import { PROJECT_FILE } from "../spec/names.ts";
 
 /** A project directory and the id that its state is kept under. */
 export interface Workspace {

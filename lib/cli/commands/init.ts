@@ -9,7 +9,8 @@ import { discover } from "../../spec/template.ts";
 import { EXIT, stateError, TombstoneError, usageError } from "../../errors.ts";
 import { lookAt } from "../../engine/look.ts";
 import { allNodes, type NodeDir, projectOf } from "../../state/node_dir.ts";
-import { isProject, PROJECT_FILE, type Workspace, workspaceIdOf } from "../../state/workspace.ts";
+import { PROJECT_FILE } from "../../spec/names.ts";
+import { isProject, type Workspace, workspaceIdOf } from "../../state/workspace.ts";
 import { VERSION } from "../../version.ts";
 
 /** Where editors find what may stand in the file. */
