@@ -260,7 +260,7 @@ Deno.test({
 Deno.test("a signal goes to the process that was looked at, whatever happens to its number", {
   ignore: Deno.build.os !== "linux",
 }, async (test) => {
-  const { signalByHandle, untilOneEnds } = await import("../lib/os/pidfd.ts");
+  const { signalByHandle, untilOneEnds } = await import("../lib/os/linux/pidfd.ts");
   const sleeper = () => new Deno.Command("sleep", { args: ["60"] }).spawn();
 
   await test.step("not sent when it is another one", async () => {

@@ -1,6 +1,6 @@
 /** The back end through ps, forced on Linux: identity, liveness, groups and descendants without /proc. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { parsePs } from "../lib/os/ps.ts";
+import { parsePs } from "../lib/os/posix/ps.ts";
 import { fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 

@@ -5,11 +5,11 @@ import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../
 import { duration, size, StatusTable } from "../lib/cli/render.ts";
 import { PLAIN } from "../lib/cli/paint.ts";
 import { EXIT, TombstoneError } from "../lib/errors.ts";
-import { readListeners } from "../lib/os/linux.ts";
-import { parseStat } from "../lib/os/proc.ts";
-import { queryListeners } from "../lib/os/sock_diag.ts";
-import { isAlive } from "../lib/os/platform.ts";
-import { parseListeners } from "../lib/os/socket_table.ts";
+import { readListeners } from "../lib/os/linux/system.ts";
+import { parseStat } from "../lib/os/linux/proc.ts";
+import { queryListeners } from "../lib/os/linux/sock_diag.ts";
+import { isAlive } from "../lib/os/system.ts";
+import { parseListeners } from "../lib/os/linux/socket_table.ts";
 import { chooseFreePort } from "../lib/process/free_port.ts";
 import { describeOwner, listenersFor } from "../lib/process/listeners.ts";
 import { linesFrom } from "../lib/state/log_reader.ts";

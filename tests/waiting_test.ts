@@ -1,6 +1,6 @@
 /** Waiting: what it costs those who are waited for and this process itself. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { cutShort, Latch } from "../lib/os/latch.ts";
+import { cutShort, Latch } from "../lib/latch.ts";
 import type { ProbeTarget } from "../lib/readiness/types.ts";
 import { isCheap, weigh } from "../lib/readiness/pattern.ts";
 import { Readiness } from "../lib/readiness/wait.ts";
@@ -32,7 +32,7 @@ Deno.test("a node that is looked at again and again is asked at one pace, which 
 
 Deno.test("a wait for the first of several events leaves nothing in those that go on", async () => {
   const script = `
-    import { cutShort, Latch } from "${ROOT}/lib/os/latch.ts";
+    import { cutShort, Latch } from "${ROOT}/lib/latch.ts";
     const gc = globalThis.gc as () => void;
     const latch = Latch.of(new Promise(() => {}));
     const used = () => (gc(), gc(), Deno.memoryUsage().heapUsed);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 
 /** Pause until a pipe that was full is tried again, in milliseconds. */
 const FULL_PAUSE_MS = 5;
@@ -28,7 +28,7 @@ export interface Writer {
 export function write(stream: Writer, text: string | Uint8Array): "written" | "closed" {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   const place = STREAMS.get(stream)!;
-  const writer = place.writer ??= platform.blockingWriter(place.descriptor) ?? null;
+  const writer = place.writer ??= system.self.blockingWriter(place.descriptor) ?? null;
   for (let at = 0; at < bytes.length;) {
     try {
       at += (writer ?? stream).writeSync(bytes.subarray(at));

@@ -4,7 +4,7 @@
  * @module
  */
 import { TombstoneError } from "../errors.ts";
-import { UNKNOWN_START } from "../os/platform.ts";
+import { UNKNOWN_START } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";
 import type { Notifications } from "../readiness/notify.ts";
 import type { ProbeTarget } from "../readiness/types.ts";

@@ -7,7 +7,7 @@
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
-import { isAlive, isPlausiblePid, platform } from "../os/platform.ts";
+import { isAlive, isPlausiblePid, system } from "../os/system.ts";
 import { describeOwner } from "../process/listeners.ts";
 import type { DeclaredFile } from "../spec/declared.ts";
 import { lookAtDeclared } from "../state/declared.ts";
@@ -116,7 +116,7 @@ export function requireUnclaimed(dir: NodeDir, settings: Settings): void {
   }
   const pid = settings.pid_file === null ? null : strangerIn(settings.pid_file);
   if (pid === null) return;
-  const command = platform.commandLine(pid);
+  const command = system.processes.commandLine(pid);
   throw inUse(dir, settings.pid_file!, `names ${describeOwner({ pid, command, uid: null })}, which runs`, {
     hint: "stop it, or remove the file if it is not its own",
     details: { owner_pid: pid, owner_command: command },
@@ -129,11 +129,11 @@ function strangerIn(path: string): number | null {
   const content = readSmallFile(path);
   const pid = content.kind === "text" && /^\s*\d{1,7}\s*$/.test(content.text) ? Number(content.text) : 0;
   if (!isPlausiblePid(pid)) return null;
-  const row = platform.read(pid);
+  const row = system.processes.read(pid);
   const written = modifiedAtMs(path);
   if (row === null || !isAlive(row) || written === null) return null;
-  if (platform.commandLine(pid) === "") return null; // a thread of the kernel; the file is of another pid namespace
-  return platform.startedAtMs(row.startTime) <= written ? pid : null;
+  if (system.processes.commandLine(pid) === "") return null; // a thread of the kernel; the file is of another pid namespace
+  return system.processes.startedAtMs(row.startTime) <= written ? pid : null;
 }
 
 function inUse(

@@ -6,7 +6,7 @@
  */
 import { dirname } from "@std/path/posix/dirname";
 import { TombstoneError } from "../errors.ts";
-import { isGone } from "../os/gone.ts";
+import { isGone } from "../os/linux/gone.ts";
 import { type NodeDir, projectOf, viewOf } from "../state/node_dir.ts";
 import { readNodeInfo } from "../state/records.ts";
 import { findStateDir, stateDirPath } from "../state/state_dir.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { errnoOf, stateError, TombstoneError } from "../errors.ts";
-import { isAlive, platform } from "../os/platform.ts";
+import { isAlive, system } from "../os/system.ts";
 import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process/tree.ts";
 import type { Identity } from "../os/types.ts";
 import { allNodes, type NodeDir } from "../state/node_dir.ts";
@@ -84,10 +84,10 @@ function removeQuietly(path: string): void {
 }
 
 function checkSystem(): Check[] {
-  const self = platform.read(Deno.pid);
+  const self = system.processes.read(Deno.pid);
   const processes = self === null
     ? wrong("processes", "this process cannot see itself in the process table", "mount -t proc proc /proc")
-    : platform.read(1) === null
+    : system.processes.read(1) === null
     ? wrong(
       "processes",
       "processes of other users are hidden (hidepid), so a stranger on a port cannot be named",
@@ -95,9 +95,9 @@ function checkSystem(): Check[] {
     )
     : well(
       "processes",
-      platform.limits.length === 0 ? "identity and trees by /proc" : `by ps: ${platform.limits.join("; ")}`,
+      system.limits.length === 0 ? "identity and trees by /proc" : `by ps: ${system.limits.join("; ")}`,
     );
-  const listeners = platform.listeners === null
+  const listeners = system.sockets === null
     ? well("listeners", "this platform does not tell whose a listener is")
     : well("listeners", "whose a listener is can be told");
   return [processes, listeners, checkLauncher()];
@@ -171,7 +171,7 @@ function findOrphans(nodes: NodeDir[]): Check[] {
     if (info.kind === "record" && info.record.run !== null) known.add(info.record.run.id);
     for (const launch of readLaunchRecords(dir)) known.add(launch.attempt);
   }
-  return platform.list(ATTEMPT_VARIABLE)
+  return system.processes.list(ATTEMPT_VARIABLE)
     .filter((row) =>
       isAlive(row) && row.pid !== Deno.pid && row.value !== null && row.value !== "" && !known.has(row.value) &&
       !excluded.has(row.name)
@@ -180,7 +180,7 @@ function findOrphans(nodes: NodeDir[]): Check[] {
       name: "orphan",
       ok: true, // it may well be known elsewhere
       message: `pid ${row.pid} (${
-        platform.commandLine(row.pid)
+        system.processes.commandLine(row.pid)
       }) was started by tombstone, but not from this directory`,
       hint: hintFor(row),
     }));
@@ -188,7 +188,7 @@ function findOrphans(nodes: NodeDir[]): Check[] {
 
 /** The command that stops a process of another directory, which its environment names. */
 function hintFor({ pid }: Identity): string {
-  const path = platform.environment(pid, NODE_DIR_VARIABLE);
+  const path = system.processes.environment(pid, NODE_DIR_VARIABLE);
   const [, state, workspace, node] = /^(\/.+)\/([^/]+)\/([^/]+)$/.exec(path ?? "") ?? [];
   if (node === undefined) return "name the state directory that it was started with, with --state-dir";
   return `tombstone stop ${node} --workspace ${workspace} --state-dir '${state}'`;

@@ -6,7 +6,7 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { isAlive, platform } from "../os/platform.ts";
+import { isAlive, system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { inodeOf } from "../state/durable.ts";
@@ -35,7 +35,7 @@ export function relate(origin: Origin): Relation {
  * namespace has its own clock.
  */
 export function isDated(origin: Origin): boolean {
-  return (origin.boot_id !== null || platform.bootId() === null) && !hasOtherClock(origin);
+  return (origin.boot_id !== null || system.host.boot() === null) && !hasOtherClock(origin);
 }
 
 /** Whether the record was written in another time namespace than this one. */
@@ -68,14 +68,14 @@ function whyNotGone(dir: NodeDir, traces: Traces): string | null {
   if (inode === null || traces.log !== "any" && traces.log !== inode) {
     return "its log has been replaced, so nothing tells from here whether it still runs";
   }
-  const visible = platform.list(ATTEMPT_VARIABLE)
+  const visible = system.processes.list(ATTEMPT_VARIABLE)
     .find((row) => isAlive(row) && row.value !== null && traces.attempts.includes(row.value));
   if (visible !== undefined) return `it still runs there, seen from here as pid ${visible.pid}`;
-  const hasWriter = platform.hasWriter(dir.log);
+  const hasWriter = system.files.hasWriter(dir.log);
   if (hasWriter === null) return "this system does not tell whether its log is still open there";
   if (hasWriter) return "its log is still held open there";
   const canSeePort = traces.network !== null && traces.network === here().network_namespace;
-  if (canSeePort && traces.port !== 0 && platform.listeners?.isTaken(traces.port) !== false) {
+  if (canSeePort && traces.port !== 0 && system.sockets?.isTaken(traces.port) !== false) {
     return `somebody still listens on its port ${traces.port}`;
   }
   if (traces.mayHaveLetGo && !(canSeePort && traces.port !== 0)) {
@@ -86,7 +86,7 @@ function whyNotGone(dir: NodeDir, traces: Traces): string | null {
 
 /** Inode of the log, if this process writes to it, for {@linkcode NodeInfo.held_log}. */
 export function heldLog(dir: NodeDir, pid: number): number | null {
-  if (here().pid_namespace === null || !platform.writesTo(pid, (path) => path === dir.log)) return null;
+  if (here().pid_namespace === null || !system.processes.writesTo(pid, (path) => path === dir.log)) return null;
   return inodeOf(dir.log);
 }
 

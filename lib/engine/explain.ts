@@ -4,7 +4,7 @@
  * @module
  */
 import type { TombstoneError } from "../errors.ts";
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";
 import { findOccupant, type Owner, ownerOf } from "../process/listeners.ts";
 import type { Outcome } from "../readiness/wait.ts";
@@ -72,7 +72,7 @@ export async function failureOf(
 
 /** Whether nobody but the superuser may see what a process holds: one that has gained capabilities, for example. */
 function isHidden(main: Identity | null): boolean {
-  return main !== null && platform.listeners !== null && platform.listeners.socketsOf(main.pid) === null;
+  return main !== null && system.sockets !== null && system.sockets.socketsOf(main.pid) === null;
 }
 
 async function findStranger(host: string | null, port: number, roots: Roots): Promise<Owner | null> {

@@ -5,8 +5,8 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { identityOfChild, platform } from "../os/platform.ts";
-import { cutShort, Latch } from "../os/latch.ts";
+import { identityOfChild, system } from "../os/system.ts";
+import { cutShort, Latch } from "../latch.ts";
 import { expiry } from "../timers.ts";
 import { Proven } from "../process/proven.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
@@ -75,11 +75,11 @@ export async function runForeground(node: string, request: Foreground): Promise<
     cause ??= endedBy(name, "run", node);
     if (over.isOpen) return hurry.abort(); // what it has left is being ended already
     // Ctrl-C at a terminal goes to the whole foreground group, the command included; twice it would mean more.
-    endAll(name, name === "SIGINT" && platform.isForeground());
+    endAll(name, name === "SIGINT" && system.self.isForeground());
   };
   // Over when the command has ended, or when not even SIGKILL has ended it.
   while (!over.isOpen) {
-    await cutShort(expiry(platform.watchEveryMs), over);
+    await cutShort(expiry(system.processes.watchEveryMs), over);
     if (!over.isOpen && cause === null && request.watch() === "end") {
       cause = "watch";
       endAll("SIGTERM", false);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";
 import { sleep } from "../timers.ts";
 import { findDaemon } from "../process/pid_file.ts";
@@ -24,7 +24,7 @@ const DAEMON_TIME_MS = 5000;
 export async function untilNamed(dir: NodeDir, pidFile: string, find: () => Identity | null): Promise<boolean> {
   const begun = performance.now();
   while (isUnwritten(pidFile)) {
-    const isSeen = platform.hasWriter(dir.log) === true;
+    const isSeen = system.files.hasWriter(dir.log) === true;
     if (performance.now() - begun >= DAEMON_WAIT[isSeen ? "seen" : "unseen"]) return false;
     await sleep(10);
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { isAlive, maySignal, platform } from "../os/platform.ts";
+import { isAlive, maySignal, system } from "../os/system.ts";
 import type { ProcessRow } from "../os/types.ts";
 import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE } from "../process/tree.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -38,12 +38,14 @@ export function tellKilled(dir: NodeDir, killed: number[], reporter: Reporter): 
  * for a signal.
  */
 export function tellWriters(dir: NodeDir, exclude: string[], reporter: Reporter): void {
-  if (platform.hasWriter(dir.log) !== true) return;
+  if (system.files.hasWriter(dir.log) !== true) return;
   const isLog = (path: string) => path === dir.log;
   const isExcluded = ({ name }: ProcessRow) => ALWAYS_EXCLUDED.includes(name) || exclude.includes(name);
-  for (const row of platform.list(ATTEMPT_VARIABLE)) {
-    if (row.pid === Deno.pid || !isAlive(row) || isExcluded(row) || !platform.writesTo(row.pid, isLog)) continue;
-    const named = `pid ${row.pid} (${platform.commandLine(row.pid) || row.name})`;
+  for (const row of system.processes.list(ATTEMPT_VARIABLE)) {
+    if (row.pid === Deno.pid || !isAlive(row) || isExcluded(row) || !system.processes.writesTo(row.pid, isLog)) {
+      continue;
+    }
+    const named = `pid ${row.pid} (${system.processes.commandLine(row.pid) || row.name})`;
     reporter.warn(
       `${named} goes on, and has the log of "${dir.node}" open; it may be its child, but nothing proves it: it was not ended`,
     );

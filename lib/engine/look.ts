@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { askSystem } from "../os/platform.ts";
+import { askSystem } from "../os/system.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { classify, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
 

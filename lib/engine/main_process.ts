@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { findLive, identityOfChild, platform } from "../os/platform.ts";
+import { findLive, identityOfChild, system } from "../os/system.ts";
 import type { Identity, ProcessRow } from "../os/types.ts";
 import { sleep } from "../timers.ts";
 import type { Launched } from "../process/launcher.ts";
@@ -133,8 +133,8 @@ export class MainProcess {
   async settle(port: number): Promise<Identity | null> {
     if (this.isGone()) return null;
     const isAdopted = this.#followed.pidFile === null && this.#current !== this.leader;
-    if (!isAdopted || port === 0 || platform.listeners === null) return this.#current;
-    const { list, socketsOf } = platform.listeners;
+    if (!isAdopted || port === 0 || system.sockets === null) return this.#current;
+    const { list, socketsOf } = system.sockets;
     const inodes = (await list()).filter((row) => row.port === port).map(({ inode }) => inode);
     const tree = byAge(findTree(this.roots()));
     this.#adopt(tree.find(({ pid }) => inodes.some((inode) => socketsOf(pid)?.has(inode))) ?? tree[0] ?? null);
@@ -161,10 +161,10 @@ export class MainProcess {
 
   /** Whether a child of the leader has left its session, and holds a socket of it. */
   #hasHeir(): boolean {
-    const socketsOf = platform.listeners?.socketsOf;
+    const socketsOf = system.sockets?.socketsOf;
     const own = socketsOf?.(this.leader.pid) ?? new Set();
-    return platform.childrenOf(this.leader.pid).some((pid) =>
-      platform.read(pid)?.sid !== this.leader.pid && [...socketsOf?.(pid) ?? []].some((inode) => own.has(inode))
+    return system.processes.childrenOf(this.leader.pid).some((pid) =>
+      system.processes.read(pid)?.sid !== this.leader.pid && [...socketsOf?.(pid) ?? []].some((inode) => own.has(inode))
     );
   }
 }

@@ -5,7 +5,7 @@
  */
 import { dirname } from "@std/path/posix/dirname";
 import { TombstoneError } from "../errors.ts";
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { variable } from "../os/surroundings.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { allNodes, type NodeDir, projectOf } from "../state/node_dir.ts";
@@ -35,8 +35,8 @@ export function findOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
 
 function searchOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
   const ancestors = ancestorsOf(pid);
-  const session = platform.read(pid)?.sid ?? null;
-  const attempt = platform.environment(pid, ATTEMPT_VARIABLE);
+  const session = system.processes.read(pid)?.sid ?? null;
+  const attempt = system.processes.environment(pid, ATTEMPT_VARIABLE);
   for (const other of allNodes(dirname(dirname(dir.path)))) {
     if (other.path === dir.path) continue;
     const found = readNodeInfo(other);
@@ -65,7 +65,7 @@ export function stopOwnerNode(owner: OwnerNode, asker: NodeDir): string {
 /** A process, its parent, and so on. */
 function ancestorsOf(pid: number): number[] {
   const pids: number[] = [];
-  for (let row = platform.read(pid); row !== null && row.pid > 1; row = platform.read(row.ppid)) {
+  for (let row = system.processes.read(pid); row !== null && row.pid > 1; row = system.processes.read(row.ppid)) {
     if (pids.includes(row.pid)) break;
     pids.push(row.pid);
   }

@@ -5,7 +5,7 @@
  * @module
  */
 import { stateError } from "../errors.ts";
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
 import { type DeclaredFile, distinct } from "../spec/declared.ts";
@@ -67,7 +67,7 @@ export type Declarations = Settings & Pick<Tombstone, "older_pid_files" | "older
 
 /** A tombstone in the name of this process. */
 export function newTombstone(attempt: string, settings: Declarations): Tombstone {
-  const self = platform.read(Deno.pid);
+  const self = system.processes.read(Deno.pid);
   return {
     attempt,
     starter_pid: Deno.pid,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { askSystem, isSinceSnapshot } from "../os/platform.ts";
+import { askSystem, isSinceSnapshot } from "../os/system.ts";
 import { urlOf } from "../readiness/http.ts";
 import { Readiness } from "../readiness/wait.ts";
 import { sizeOf } from "../state/durable.ts";

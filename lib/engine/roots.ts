@@ -5,7 +5,7 @@
  */
 import { dirname } from "@std/path/posix/dirname";
 import { TombstoneError } from "../errors.ts";
-import { isAlive, isPlausiblePid, platform } from "../os/platform.ts";
+import { isAlive, isPlausiblePid, system } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";
 import { findDaemon } from "../process/pid_file.ts";
 import { Proven } from "../process/proven.ts";
@@ -56,7 +56,7 @@ export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles): Roots {
   }
   if (nodeFiles.tombstone.kind === "unreadable" || nodeFiles.info.kind === "unreadable") {
     const orphan = findUnrecorded(dir);
-    const attempt = orphan === null ? null : asAttempt(platform.environment(orphan.pid, ATTEMPT_VARIABLE));
+    const attempt = orphan === null ? null : asAttempt(system.processes.environment(orphan.pid, ATTEMPT_VARIABLE));
     if (orphan !== null) processes.push(orphan);
     if (attempt !== null) attempts.add(attempt);
   }
@@ -88,9 +88,9 @@ function findUnrecorded(dir: NodeDir): Identity | null {
   const content = readSmallFile(dir.pid, "own");
   const pid = content.kind === "text" && /^\d{1,7}\n?$/.test(content.text) ? Number(content.text) : 0;
   if (!isPlausiblePid(pid)) return null;
-  const row = platform.read(pid);
+  const row = system.processes.read(pid);
   if (row === null || !isAlive(row) || row.sid !== pid) return null;
-  return platform.writesTo(pid, (path) => isLogOf(dir, path)) ? { pid, startTime: row.startTime } : null;
+  return system.processes.writesTo(pid, (path) => isLogOf(dir, path)) ? { pid, startTime: row.startTime } : null;
 }
 
 /** Processes that the other nodes of the state directory have recorded; of those whose state cannot be read, none. */

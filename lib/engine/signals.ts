@@ -4,7 +4,7 @@
  * @module
  */
 import { TombstoneError } from "../errors.ts";
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 
 /** A signal that ends a command in good order. */
 export type EndSignal = "SIGHUP" | "SIGINT" | "SIGTERM";
@@ -31,7 +31,7 @@ let ignored: Deno.Signal[] | undefined;
 /** The signals that stay ignored, for as long as this process lives. */
 function keepIgnored(): Deno.Signal[] {
   if (ignored !== undefined) return ignored;
-  ignored = platform.ignoredSignals();
+  ignored = system.self.ignoredSignals();
   // With its first listener Deno catches every signal that it knows how to end by, and ends by those without a listener.
   for (const name of ignored) Deno.addSignalListener(name, () => {});
   return ignored;

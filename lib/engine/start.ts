@@ -8,7 +8,7 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
 import { breathe } from "../os/thread.ts";
 import { chooseFreePort, type ChosenPort } from "../process/free_port.ts";
@@ -83,7 +83,7 @@ interface Progress {
 
 async function startUnder(lock: Lock, request: StartRequest, progress: Progress): Promise<Started> {
   const { dir, reporter } = request;
-  for (const limit of platform.limits) reporter.debug(`this platform ${limit}`);
+  for (const limit of system.limits) reporter.debug(`this platform ${limit}`);
   reached("locked", reporter);
   await breathe();
   let nodeFiles = readNodeFiles(dir);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { requireSight } from "../os/platform.ts";
+import { requireSight } from "../os/system.ts";
 import { findAttempts } from "../process/tree.ts";
 import { launchesAmong, type LaunchRecord, readLaunchRecord } from "../state/launch_record.ts";
 import { isTemporaryName } from "../state/durable.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { identityOfChild, killSession } from "../os/platform.ts";
+import { identityOfChild, killSession } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";
 import { expiry } from "../timers.ts";
 import { terminateTree } from "../process/terminate_tree.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { TombstoneError } from "../errors.ts";
-import { findLive, signal } from "../os/platform.ts";
+import { findLive, signal } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";
 import { type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import type { Lock } from "../state/lock.ts";

@@ -4,26 +4,29 @@
  *
  * @module
  */
-import type { ListenerRow, Platform, ProcessWithVariable } from "./types.ts";
+import type { ListenerRow, ProcessWithVariable, System } from "./types.ts";
 
-/** A platform that answers from one look at another. What is done by it, it does not see. */
-export function snapshotOf(platform: Platform, variable: string): Platform {
-  const rows = platform.list(variable);
+/** A system that answers from one look at another. What is done by it, it does not see. */
+export function snapshotOf(system: System, variable: string): System {
+  const { processes, sockets } = system;
+  const rows = processes.list(variable);
   const byPid = new Map<number, ProcessWithVariable>(rows.map((row) => [row.pid, row]));
-  const listeners = platform.listeners;
-  let sockets: Promise<ListenerRow[]> | null = null;
+  let table: Promise<ListenerRow[]> | null = null;
   const inodes = new Map<number, Set<number> | null>();
   return {
-    ...platform,
-    read: (pid) => byPid.get(pid) ?? null,
-    look: (name) => name === variable ? Promise.resolve(rows) : platform.look(name),
-    list: (name) => name === variable ? rows : platform.list(name),
-    environment: (pid, name) => name === variable ? byPid.get(pid)?.value ?? null : platform.environment(pid, name),
-    listeners: listeners === null ? null : {
-      ...listeners,
-      list: () => sockets ??= listeners.list(),
+    ...system,
+    processes: {
+      ...processes,
+      read: (pid) => byPid.get(pid) ?? null,
+      look: (name) => name === variable ? Promise.resolve(rows) : processes.look(name),
+      list: (name) => name === variable ? rows : processes.list(name),
+      environment: (pid, name) => name === variable ? byPid.get(pid)?.value ?? null : processes.environment(pid, name),
+    },
+    sockets: sockets === null ? null : {
+      ...sockets,
+      list: () => table ??= sockets.list(),
       socketsOf(pid) {
-        if (!inodes.has(pid)) inodes.set(pid, listeners.socketsOf(pid));
+        if (!inodes.has(pid)) inodes.set(pid, sockets.socketsOf(pid));
         return inodes.get(pid)!;
       },
     },

@@ -6,7 +6,7 @@
  */
 import { resolve } from "@std/path/posix/resolve";
 import { EXIT, TombstoneError } from "../errors.ts";
-import { environment } from "./proc.ts";
+import { system } from "./system.ts";
 
 /**
  * The current directory.
@@ -74,7 +74,7 @@ export function variableText(name: string): string | undefined {
     return Deno.env.get(name);
   } catch (error) {
     if (!(error instanceof Deno.errors.InvalidData)) throw error;
-    return environment(Deno.pid, name) ?? "";
+    return system.processes.environment(Deno.pid, name) ?? "";
   }
 }
 
@@ -85,21 +85,10 @@ export function variableText(name: string): string | undefined {
  */
 export function requireText(args: string[]): void {
   const altered = args.find((arg) => arg.includes("\uFFFD"));
-  if (altered === undefined || isText("/proc/self/cmdline")) return;
+  if (altered === undefined || system.self.hasTextArguments()) return;
   throw new TombstoneError(`Cannot use the argument "${altered}": it is not valid UTF-8`, {
     kind: "usage",
     hint: "name the file in another way, for example by a pattern of the shell: sh -c 'exec node caf*.js'",
     exitCode: EXIT.usage,
   });
-}
-
-function isText(path: string): boolean {
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync(path));
-    return true;
-  } catch (error) {
-    if (error instanceof TypeError) return false;
-    if (error instanceof Deno.errors.NotFound) return true; // nobody can tell
-    throw error;
-  }
 }

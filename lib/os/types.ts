@@ -73,7 +73,7 @@ export interface UnixListenerRow {
 }
 
 /** Where the socket table and the descriptors can be read. */
-export interface Listeners {
+export interface Sockets {
   /** All listening TCP sockets of this network namespace. */
   list(): Promise<ListenerRow[]>;
   /** All listening unix sockets of this network namespace. */
@@ -104,23 +104,11 @@ export interface DatagramSocket extends Disposable {
   receive(most: number): Datagram[];
 }
 
-/** The operating system, as far as this tool needs it. */
-export interface Platform {
-  /** Back end. */
-  readonly name: "linux" | "ps";
-  /** What it cannot do, each completing "this platform ". */
-  readonly limits: string[];
-  /** Id of this boot; a change means that every recorded process is gone. `null`: not known. */
-  bootId(): string | null;
-  /** Id of this machine. */
-  hostId(): string;
-  /** Id of a namespace of this process; `null` where there are none. */
-  namespace(kind: "pid" | "net" | "time" | "mnt"): string | null;
-  /** In words, what keeps this process from telling which process is which; `null` if nothing does. */
-  blindness(): string | null;
+/** Processes: who they are, what they do, how they are asked to end. */
+export interface Processes {
   /** The process with this id, or `null` if there is none or it is the id of a mere thread. */
   read(pid: number): ProcessRow | null;
-  /** Children of a process, by one cheap look; none where the platform has no such look. */
+  /** Children of a process, by one cheap look; none where the system has no such look. */
   childrenOf(pid: number): number[];
   /**
    * Every process, each with a variable of its environment. The two are read together, since a process that keeps
@@ -132,7 +120,7 @@ export interface Platform {
   /**
    * Sends a signal to a process.
    *
-   * @param isStill whether the process of this number is the one that is meant; asked as late as the platform can
+   * @param isStill whether the process of this number is the one that is meant; asked as late as the system can
    * @returns whether it was sent; `false` when the process is gone or belongs to somebody else
    */
   signal(pid: number, name: Deno.Signal, isStill: () => boolean): boolean;
@@ -144,7 +132,7 @@ export interface Platform {
   sameStart(a: number, b: number): boolean;
   /** Start time as milliseconds since 1970, for comparison with file times. */
   startedAtMs(startTime: number): number;
-  /** How far off {@linkcode Platform.startedAtMs} may be, in milliseconds. */
+  /** How far off {@linkcode Processes.startedAtMs} may be, in milliseconds. */
   readonly startPrecisionMs: number;
   /** One variable of a process's environment; `null` if not set or not to be seen. */
   environment(pid: number, name: string): string | null;
@@ -154,42 +142,83 @@ export interface Platform {
   writesTo(pid: number, isFile: (path: string) => boolean): boolean;
   /** Whether a process has one of these files open for writing on this descriptor. */
   writesAt(pid: number, descriptor: number, isFile: (path: string) => boolean): boolean;
-  /**
-   * Whether anybody has a file of this user's open for writing, processes of other pid namespaces included; `null` where
-   * that cannot be told.
-   */
-  hasWriter(path: string): boolean | null;
-  /** What a process does about signals; `null` when it is gone, or where the platform does not tell. */
+  /** What a process does about signals; `null` when it is gone, or where the system does not tell. */
   signalState(pid: number): SignalState | null;
   /** Name of the program that a process runs, for a script that of its interpreter; `null` if it cannot be told. */
   program(pid: number): string | null;
   /** Command line for messages; empty if unknown. */
   commandLine(pid: number): string;
-  /** Who holds the flock(2) on a file, for messages; `null` if nobody does or it cannot be told. */
-  lockHolder(path: string): number | null;
-  /** Whether this process belongs to the foreground group of its terminal, which gets the signals of its keys. */
+}
+
+/** The machine and its boot, and what parts of it this process sees. */
+export interface Host {
+  /** Id of this boot; a change means that every recorded process is gone. `null`: not known. */
+  boot(): string | null;
+  /** Id of this machine. */
+  machine(): string;
+  /** Id of a namespace of this process; `null` where there are none. */
+  namespace(kind: "pid" | "net" | "time" | "mnt"): string | null;
+  /** In words, what keeps this process from telling which process is which; `null` if nothing does. */
+  blindness(): string | null;
+  /**
+   * Takes a name that only one process of the machine can hold, until it is disposed or the process ends, however that
+   * may be; `null`: somebody else has it. Where the system knows no such names, everybody gets it.
+   */
+  claim(name: string): Disposable | null;
+}
+
+/** This process itself. */
+export interface Self {
+  /** Whether it belongs to the foreground group of its terminal, which gets the signals of its keys. */
   isForeground(): boolean;
-  /** Signals that this process was started with as ignored (`nohup`, `&` in scripts). */
+  /** Whether every argument that it was started with is valid UTF-8; `true` where that cannot be told. */
+  hasTextArguments(): boolean;
+  /** Signals that it was started with as ignored (`nohup`, `&` in scripts). */
   ignoredSignals(): Deno.Signal[];
   /**
    * Another way to what stdout (1) or stderr (2) is, on which writes wait until they can be done; `null` where the
    * descriptor itself waits, or there is no other way.
    */
   blockingWriter(descriptor: 1 | 2): { writeSync(bytes: Uint8Array): number } | null;
+}
+
+/** What is known of files beyond what Deno tells. */
+export interface Files {
   /**
-   * Takes a name that only one process of the machine can hold, until it is disposed or the process ends, however that
-   * may be; `null`: somebody else has it. Where the platform knows no such names, everybody gets it.
+   * Whether anybody has a file of this user's open for writing, processes of other pid namespaces included; `null` where
+   * that cannot be told.
    */
-  claim(name: string): Disposable | null;
-  /** Listens for messages under an abstract name; `null` where that cannot be. */
-  listenDatagrams(name: string): DatagramSocket | null;
-  /** The socket table; `null` where the platform offers none. */
-  readonly listeners: Listeners | null;
-  /** How the launcher records itself. */
-  readonly launchStamp: {
-    /** POSIX `sh` that sets `_tombstone_stamp` to one line about the running shell, without a fork where possible. */
-    script: string;
-    /** Reads that line back; `null` for anything else, and for a process of an earlier boot. */
-    parse(line: string): Identity | null;
-  };
+  hasWriter(path: string): boolean | null;
+  /** Who holds the lock on a file, for messages; `null` if nobody does or it cannot be told. */
+  lockHolder(path: string): number | null;
+}
+
+/** How a server is launched, and how the launcher records itself. */
+export interface Launcher {
+  /** POSIX `sh` that sets `_tombstone_stamp` to one line about the running shell, without a fork where possible. */
+  readonly recordScript: string;
+  /** Reads that line back; `null` for anything else, and for a process of an earlier boot. */
+  parseRecord(line: string): Identity | null;
+}
+
+/** The operating system, as far as this tool needs it. One back end for each, behind the same contract. */
+export interface System {
+  /** Back end. */
+  readonly name: "linux" | "posix";
+  /** What it cannot do, each completing "this platform ". */
+  readonly limits: string[];
+  /** The machine. */
+  readonly host: Host;
+  /** This process. */
+  readonly self: Self;
+  /** All processes. */
+  readonly processes: Processes;
+  /** Starts servers. */
+  readonly launcher: Launcher;
+  /** Files. */
+  readonly files: Files;
+  /** Who listens where; `null` where the system does not tell. */
+  readonly sockets: Sockets | null;
+  /** Listens for what a server says of itself, under an abstract name; `null` where that cannot be. */
+  readyChannel(name: string): DatagramSocket | null;
 }

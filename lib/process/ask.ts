@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { findLive, platform, signal } from "../os/platform.ts";
+import { findLive, signal, system } from "../os/system.ts";
 import type { Identity, ProcessRow, SignalState } from "../os/types.ts";
 
 /** Part of the grace that those have to themselves who may have been asked by others; then everybody is asked. */
@@ -85,7 +85,7 @@ export class Asker {
     const rows = new Map(tree.map((row) => [row.pid, row]));
     for (const row of tree) {
       const key = keyOf(row);
-      if (!this.#before.has(key)) this.#before.set(key, this.#isFirst ? platform.signalState(row.pid) : null);
+      if (!this.#before.has(key)) this.#before.set(key, this.#isFirst ? system.processes.signalState(row.pid) : null);
     }
     for (const row of this.#isFirst ? tree : []) {
       const parent = rows.get(row.ppid);
@@ -114,7 +114,7 @@ export class Asker {
   #isDue(row: ProcessRow, rows: Map<number, ProcessRow>, main: ProcessRow | null): boolean {
     if (this.#asked.has(keyOf(row))) return false;
     const guardian = this.#guardianOf(row, rows, main);
-    const now = platform.signalState(row.pid);
+    const now = system.processes.signalState(row.pid);
     if (guardian === null) {
       if (!this.#covered.has(keyOf(row))) return true;
       const orphanedFor = performance.now() - (this.#orphanedAt ?? this.#begun);
@@ -144,7 +144,7 @@ export class Asker {
     const isMain = row.pid === this.#asking.main.pid;
     if (isMain && this.#asking.ask !== undefined) return true;
     // As it was before it was asked, for it may have ended since.
-    const state = this.#before.get(keyOf(row)) ?? platform.signalState(row.pid);
+    const state = this.#before.get(keyOf(row)) ?? system.processes.signalState(row.pid);
     const name = isMain ? this.#asking.signal : "SIGTERM";
     return state === null ? isMain : (state.catches(name) || state.blocks(name)) && !this.#isDeaf(row);
   }
@@ -152,7 +152,7 @@ export class Asker {
   /** Whether a signal does nothing to it: ignored, or blocked and not waited for. */
   #isDeaf(row: ProcessRow): boolean {
     const isMain = row.pid === this.#asking.main.pid;
-    const state = platform.signalState(row.pid);
+    const state = system.processes.signalState(row.pid);
     if (state === null || isMain && this.#asking.ask !== undefined) return false;
     const asked = this.#asked.get(keyOf(row));
     const name = isMain ? this.#asking.signal : "SIGTERM";
@@ -164,7 +164,7 @@ export class Asker {
   #waitsInForeground(guardian: ProcessRow): boolean {
     const asked = this.#asked.get(keyOf(guardian));
     if (asked === undefined || performance.now() - asked.at < SHELL_TIME_MS) return false;
-    const state = platform.signalState(guardian.pid);
+    const state = system.processes.signalState(guardian.pid);
     if (state !== null && (!state.isAsleep || state.isPending(asked.name))) return false;
     return isShell(guardian);
   }
@@ -188,7 +188,7 @@ export function ask(row: ProcessRow, name: Deno.Signal): void {
 
 /** Whether the program is a shell, however its script is called. */
 export function isShell(row: ProcessRow): boolean {
-  return SHELL.test(platform.program(row.pid) ?? row.name);
+  return SHELL.test(system.processes.program(row.pid) ?? row.name);
 }
 
 function keyOf({ pid, startTime }: Identity): string {

@@ -4,7 +4,7 @@
  * @module
  */
 import { errnoOf } from "../errors.ts";
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { addressesOf, connectTo } from "./listeners.ts";
 
 /** A port for a server, kept from other starters until it is disposed. */
@@ -23,8 +23,8 @@ export interface ChosenPort extends Disposable {
 export async function chooseFreePort(host: string | null, preferred: number): Promise<ChosenPort> {
   for (let attempt = 0; attempt < 200; attempt++) {
     const port = attempt === 0 && preferred !== 0 ? preferred : 20_000 + Math.floor(Math.random() * 12_000);
-    if (platform.listeners?.isEphemeral(port) && port !== preferred) continue;
-    const claim = platform.claim(`tombstone-port-${port}`);
+    if (system.sockets?.isEphemeral(port) && port !== preferred) continue;
+    const claim = system.host.claim(`tombstone-port-${port}`);
     if (claim === null) continue;
     if (await isUnused(host, port) && canBind(host, port)) {
       return { port, [Symbol.dispose]: () => claim[Symbol.dispose]() };
@@ -52,6 +52,6 @@ function canBind(host: string | null, port: number): boolean {
 
 /** Whether nobody listens there. */
 async function isUnused(host: string | null, port: number): Promise<boolean> {
-  if ((await platform.listeners?.list() ?? []).some((row) => row.port === port)) return false;
+  if ((await system.sockets?.list() ?? []).some((row) => row.port === port)) return false;
   return await connectTo(host, port) === "refused";
 }

@@ -8,7 +8,7 @@
  * @module
  */
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { variableText } from "../os/surroundings.ts";
 import { launchRecordPath } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -36,7 +36,7 @@ const script = (drop: string[], { input }: Pick<Launch, "input">) => `
 unset ${drop.join(" ")}
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 exec ${LOG_DESCRIPTOR}>>"$2/server.log"
-${platform.launchStamp.script} || exit ${LAUNCHER_EXIT.recordFailed}
+${system.launcher.recordScript} || exit ${LAUNCHER_EXIT.recordFailed}
 printf '%s\\n' "$_tombstone_stamp" >"$2/launch.$1" || exit ${LAUNCHER_EXIT.recordFailed}
 _tombstone_line=
 IFS= read -r _tombstone_line <"$2/starting"

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { errnoOf, stateError } from "../errors.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/types.ts";
 import { expiry } from "../timers.ts";
@@ -110,7 +110,7 @@ export function listenersFor(rows: ListenerRow[], address: string, port: number)
 async function socketsOfTree(roots: Roots): Promise<Set<number>> {
   const all = new Set<number>();
   for (const row of await lookForTree(roots)) {
-    for (const inode of platform.listeners?.socketsOf(row.pid) ?? []) all.add(inode);
+    for (const inode of system.sockets?.socketsOf(row.pid) ?? []) all.add(inode);
     await breathe();
   }
   return all;
@@ -137,21 +137,21 @@ export async function ownershipOfListener(
   mainPid: number,
   roots: Roots,
 ): Promise<Ownership> {
-  if (platform.listeners === null) return { kind: "ours" };
-  const rows = listenersFor(await platform.listeners.list(), address, port);
+  if (system.sockets === null) return { kind: "ours" };
+  const rows = listenersFor(await system.sockets.list(), address, port);
   return await ownershipOfSockets(rows, mainPid, roots);
 }
 
 /** The same for the listener behind a unix socket's file. */
 export async function ownershipOfUnixListener(path: string, mainPid: number, roots: Roots): Promise<Ownership> {
-  if (platform.listeners === null) return { kind: "ours" };
-  return await ownershipOfSockets(unixListenersFor(platform.listeners.listUnix(), path), mainPid, roots);
+  if (system.sockets === null) return { kind: "ours" };
+  return await ownershipOfSockets(unixListenersFor(system.sockets.listUnix(), path), mainPid, roots);
 }
 
 /** The same for sockets that are known. */
 export async function ownershipOfSockets(sockets: Socket[], mainPid: number, roots: Roots): Promise<Ownership> {
   if (sockets.length === 0) return { kind: "none" };
-  const own = platform.listeners?.socketsOf(mainPid);
+  const own = system.sockets?.socketsOf(mainPid);
   if (sockets.every(({ inode }) => own?.has(inode))) return { kind: "ours" };
   const tree = await socketsOfTree(roots);
   const foreign = sockets.filter(({ inode }) => !tree.has(inode));
@@ -200,10 +200,10 @@ export async function connectToUnix(path: string): Promise<"accepted" | "refused
 /** The process that holds one of these sockets, from one look at everybody's descriptors. */
 export function ownerOf(wanted: Socket[]): Owner {
   const uid = wanted[0]?.uid ?? null;
-  for (const process of platform.list(ATTEMPT_VARIABLE)) {
-    const sockets = platform.listeners?.socketsOf(process.pid);
+  for (const process of system.processes.list(ATTEMPT_VARIABLE)) {
+    const sockets = system.sockets?.socketsOf(process.pid);
     if (sockets && wanted.some(({ inode }) => sockets.has(inode))) {
-      return { pid: process.pid, command: platform.commandLine(process.pid), uid };
+      return { pid: process.pid, command: system.processes.commandLine(process.pid), uid };
     }
   }
   return { pid: null, command: "", uid };
@@ -215,7 +215,7 @@ export function ownerOf(wanted: Socket[]): Owner {
  * platform tells, nobody is disturbed by a connect.
  */
 export async function findOccupant(host: string | null, port: number): Promise<Owner | null> {
-  const rows = (await platform.listeners?.list() ?? []).filter((row) => row.port === port);
+  const rows = (await system.sockets?.list() ?? []).filter((row) => row.port === port);
   const near = host === null
     ? rows.filter(({ address }) => isLocal(address))
     : addressesOf(host).flatMap((address) => listenersFor(rows, address, port));
@@ -223,12 +223,12 @@ export async function findOccupant(host: string | null, port: number): Promise<O
   // What is forwarded by the kernel, as a container's port may be, is in no table; and a name has yet to be resolved.
   const answer = await connectTo(host, port);
   if (typeof answer === "string") return null;
-  return ownerOf(listenersFor(await platform.listeners?.list() ?? [], answer.address, port));
+  return ownerOf(listenersFor(await system.sockets?.list() ?? [], answer.address, port));
 }
 
 /** Who listens on a unix socket; `null` if nobody does. Where the platform tells, nobody is disturbed by a connect. */
 export async function findUnixOccupant(path: string): Promise<Owner | null> {
-  if (platform.listeners === null) return await connectToUnix(path) === "refused" ? null : ownerOf([]);
-  const sockets = unixListenersFor(platform.listeners.listUnix(), path);
+  if (system.sockets === null) return await connectToUnix(path) === "refused" ? null : ownerOf([]);
+  const sockets = unixListenersFor(system.sockets.listUnix(), path);
   return sockets.length === 0 ? null : ownerOf(sockets);
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import type { ListenerRow } from "../os/types.ts";
 import { lookForTree, type Roots } from "./tree.ts";
 
@@ -35,16 +35,16 @@ const ORDER: Claim[] = ["named", "told", "stays", "any", "aside", "tool"];
  * keeper; then the lower one.
  */
 export async function findOwnPorts(mainPid: number, roots: Roots, extent: "main" | "tree"): Promise<OwnPort[]> {
-  const { listeners } = platform;
-  if (listeners === null) return [];
+  const { sockets } = system;
+  if (sockets === null) return [];
   const pids = extent === "main" ? [mainPid] : (await lookForTree(roots)).map(({ pid }) => pid);
   const holders = new Map<number, number>();
   for (const pid of pids) {
-    for (const inode of listeners.socketsOf(pid) ?? []) if (!holders.has(inode)) holders.set(inode, pid);
+    for (const inode of sockets.socketsOf(pid) ?? []) if (!holders.has(inode)) holders.set(inode, pid);
   }
   if (holders.size === 0) return [];
   const rows = new Map<number, ListenerRow[]>();
-  for (const row of await listeners.list()) {
+  for (const row of await sockets.list()) {
     if (holders.has(row.inode)) rows.set(row.port, [...rows.get(row.port) ?? [], row]);
   }
   const ports = Array.from(rows, ([port, rows]): OwnPort => ({
@@ -72,18 +72,18 @@ export async function findOwnListener(
 }
 
 function claimOf(port: number, mainPid: number, holder: number): Claim {
-  const line = platform.commandLine(holder);
-  const inspected = `${line} ${platform.environment(holder, "NODE_OPTIONS") ?? ""}`;
-  if (toolPorts(inspected).some((tool) => tool === 0 ? platform.listeners!.isEphemeral(port) : tool === port)) {
+  const line = system.processes.commandLine(holder);
+  const inspected = `${line} ${system.processes.environment(holder, "NODE_OPTIONS") ?? ""}`;
+  if (toolPorts(inspected).some((tool) => tool === 0 ? system.sockets!.isEphemeral(port) : tool === port)) {
     return "tool";
   }
-  const command = holder === mainPid ? line : platform.commandLine(mainPid);
+  const command = holder === mainPid ? line : system.processes.commandLine(mainPid);
   const named = nameOf(port, command);
-  if (named === "port" || platform.environment(mainPid, "PORT") === String(port)) return "named";
+  if (named === "port" || system.processes.environment(mainPid, "PORT") === String(port)) return "named";
   const told = holder === mainPid ? named : nameOf(port, line);
   if (told === "port") return "told";
   if (named === "aside" || told === "aside") return "aside";
-  return platform.listeners!.isEphemeral(port) ? "any" : "stays";
+  return system.sockets!.isEphemeral(port) ? "any" : "stays";
 }
 
 /** Ports of other use that a command line or `NODE_OPTIONS` asks for; 0: one that the system chooses. */

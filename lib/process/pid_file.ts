@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isAlive, isPlausiblePid, platform } from "../os/platform.ts";
+import { isAlive, isPlausiblePid, system } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";
 import { modifiedAtMs, readSmallFile } from "../state/durable.ts";
 import type { LaunchRecord } from "../state/launch_record.ts";
@@ -26,17 +26,17 @@ export function findDaemon(path: string, launch: LaunchRecord): Identity | null 
   const content = readSmallFile(path);
   const pid = content.kind === "text" && /^\s*\d{1,7}\s*$/.test(content.text) ? Number(content.text) : 0;
   if (launcher === null || !isPlausiblePid(pid) || pid === launcher.pid) return null;
-  const row = platform.read(pid);
+  const row = system.processes.read(pid);
   if (row === null || !isAlive(row) || row.startTime < launcher.startTime) return null;
   const daemon: Identity = { pid, startTime: row.startTime };
-  const named = platform.environment(pid, ATTEMPT_VARIABLE);
+  const named = system.processes.environment(pid, ATTEMPT_VARIABLE);
   if (named !== null) return named === launch.attempt ? daemon : null;
   const written = modifiedAtMs(path);
   if (written === null) return null;
-  const started = platform.startedAtMs(row.startTime);
-  const age = started - platform.startedAtMs(launcher.startTime); // at its start, since the launcher's
+  const started = system.processes.startedAtMs(row.startTime);
+  const age = started - system.processes.startedAtMs(launcher.startTime); // at its start, since the launcher's
   const recorded = launch.recordedAtMs;
-  const isOlder = started <= written + platform.startPrecisionMs ||
-    (recorded !== null && recorded + age <= written + platform.startPrecisionMs);
+  const isOlder = started <= written + system.processes.startPrecisionMs ||
+    (recorded !== null && recorded + age <= written + system.processes.startPrecisionMs);
   return isOlder ? daemon : null;
 }

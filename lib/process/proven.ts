@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";
 
 /** Processes that were proven, of this command or of an interrupted one that has recorded them. */
@@ -20,7 +20,7 @@ export class Proven {
   /** Whether this process was proven earlier. */
   has({ pid, startTime }: Identity): boolean {
     const start = this.#starts.get(pid);
-    return start !== undefined && platform.sameStart(start, startTime);
+    return start !== undefined && system.processes.sameStart(start, startTime);
   }
 
   /** A process that is proven now: by itself, its environment or a record, or only by others, as their descendant. */

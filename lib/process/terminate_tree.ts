@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { findLive, signal, untilOneEnds } from "../os/platform.ts";
+import { findLive, signal, untilOneEnds } from "../os/system.ts";
 import type { Identity, ProcessRow } from "../os/types.ts";
 import { sleep } from "../timers.ts";
 import { ask, Asker } from "./ask.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { findLive, isAlive, platform } from "../os/platform.ts";
+import { findLive, isAlive, system } from "../os/system.ts";
 import type { Identity, ProcessRow, ProcessWithVariable } from "../os/types.ts";
 import { asAttempt } from "../spec/json.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
@@ -54,9 +54,11 @@ export const NODE_DIR_VARIABLE = "TOMBSTONE_NODE_DIR";
  * another directory.
  */
 export function findAttempts(dir: NodeDir): string[] {
-  const attempts = platform.list(NODE_DIR_VARIABLE)
-    .filter((row) => row.value === dir.path && row.pid !== Deno.pid && isAlive(row) && platform.isNeighbour(row.pid))
-    .map((row) => asAttempt(platform.environment(row.pid, ATTEMPT_VARIABLE)));
+  const attempts = system.processes.list(NODE_DIR_VARIABLE)
+    .filter((row) =>
+      row.value === dir.path && row.pid !== Deno.pid && isAlive(row) && system.processes.isNeighbour(row.pid)
+    )
+    .map((row) => asAttempt(system.processes.environment(row.pid, ATTEMPT_VARIABLE)));
   return [...new Set(attempts.filter((attempt) => attempt !== null))];
 }
 
@@ -75,10 +77,10 @@ export function shareLooks(): Disposable {
 
 /** One look at the process table. A shared one begins after everybody has asked who gets it. */
 function lookAtAll(variable: string): Promise<ProcessWithVariable[]> {
-  if (looks === "own") return platform.look(variable);
+  if (looks === "own") return system.processes.look(variable);
   const look = nextLooks.get(variable) ?? Deno.lstat("/").then(() => { // a turn of the event loop, in which the others ask
     nextLooks.delete(variable);
-    return platform.look(variable);
+    return system.processes.look(variable);
   });
   nextLooks.set(variable, look);
   return look;
@@ -94,7 +96,7 @@ export async function lookForTree(roots: Roots): Promise<ProcessRow[]> {
  * among them, nor a node that was started from inside this one.
  */
 export function findTree(roots: Roots): ProcessRow[] {
-  return treeAmong(platform.list(roots.variable ?? ATTEMPT_VARIABLE), roots);
+  return treeAmong(system.processes.list(roots.variable ?? ATTEMPT_VARIABLE), roots);
 }
 
 /**
@@ -102,7 +104,7 @@ export function findTree(roots: Roots): ProcessRow[] {
  * lives that becomes another one all the time.
  */
 export function findTreeQuickly(roots: Roots): ProcessRow[] {
-  return treeAmong(platform.list(roots.variable ?? ATTEMPT_VARIABLE), roots, "quick");
+  return treeAmong(system.processes.list(roots.variable ?? ATTEMPT_VARIABLE), roots, "quick");
 }
 
 function treeAmong(all: ProcessWithVariable[], roots: Roots, proofs: "all" | "quick" = "all"): ProcessRow[] {
@@ -115,9 +117,9 @@ function treeAmong(all: ProcessWithVariable[], roots: Roots, proofs: "all" | "qu
   // The log tells who is the node's: its server is not what a test command or a stop command has left.
   const isOfNode = roots.of !== "command" && proofs === "all";
   // Of many, nobody has to be looked at where the kernel says that nobody has the log open.
-  const isKept = isOfNode && (rows.length < MANY || platform.hasWriter(roots.dir.log) !== false);
+  const isKept = isOfNode && (rows.length < MANY || system.files.hasWriter(roots.dir.log) !== false);
   const keepsLog = ({ pid, value }: ProcessWithVariable) =>
-    isKept && value === null && platform.writesAt(pid, LOG_DESCRIPTOR, isLog);
+    isKept && value === null && system.processes.writesAt(pid, LOG_DESCRIPTOR, isLog);
   const members = new Map<number, ProcessRow>();
   const own = new Set<number>(); // those with a proof of their own
   const add = (row: ProcessWithVariable) => {
@@ -189,8 +191,8 @@ function leaderless(
   if (rows.some((row) => row.pid === leader.pid)) return [];
   const isLog = (path: string) => isLogOf(roots.dir, path);
   // While its zombie is there, the number is certainly still the leader's.
-  const zombie = platform.read(leader.pid);
-  const isZombie = zombie !== null && platform.sameStart(zombie.startTime, leader.startTime);
-  const isProven = isZombie || inSession.some((row) => holdsOurs(row) || platform.writesTo(row.pid, isLog));
+  const zombie = system.processes.read(leader.pid);
+  const isZombie = zombie !== null && system.processes.sameStart(zombie.startTime, leader.startTime);
+  const isProven = isZombie || inSession.some((row) => holdsOurs(row) || system.processes.writesTo(row.pid, isLog));
   return isProven ? inSession : [];
 }

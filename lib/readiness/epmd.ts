@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { expiry } from "../timers.ts";
 import type { OwnPort } from "../process/own_ports.ts";
 
@@ -19,8 +19,8 @@ const NAMES_REQUEST = new Uint8Array([0, 1, 110]);
  */
 export async function distributionPorts({ claim, holder }: OwnPort): Promise<number[]> {
   if (claim !== "any" && claim !== "stays") return [];
-  if (!platform.read(holder)?.name.startsWith("beam")) return [];
-  const port = Number(platform.environment(holder, "ERL_EPMD_PORT") ?? 4369) || 4369;
+  if (!system.processes.read(holder)?.name.startsWith("beam")) return [];
+  const port = Number(system.processes.environment(holder, "ERL_EPMD_PORT") ?? 4369) || 4369;
   const names = await Promise.race([readNames(port), expiry(ANSWER_TIMEOUT_MS)]);
   return Array.from(
     names === "expired" ? [] : names.matchAll(/^name \S+ at port (\d+)$/gm),

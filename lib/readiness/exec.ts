@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { identityOfChild, killSession } from "../os/platform.ts";
+import { identityOfChild, killSession } from "../os/system.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { Throttle } from "./throttle.ts";
 import type { Look, Prober, ProbeTarget } from "./types.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Latch } from "../os/latch.ts";
+import { Latch } from "../latch.ts";
 import { sleep } from "../timers.ts";
 import { LogWatch } from "./log.ts";
 

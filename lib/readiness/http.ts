@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { expiry } from "../timers.ts";
 import type { Probe } from "../spec/probes.ts";
 import { Throttle } from "./throttle.ts";
@@ -33,7 +33,7 @@ export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
     const reached = await checkTcp(spot, subject, "look");
     if (reached.kind !== "pass") return reached;
     // A listener that is proven to be the node's needs no certificate that says so, too.
-    const trust = !probe.any_listener && platform.listeners !== null ? "proven" : "certificates";
+    const trust = !probe.any_listener && system.sockets !== null ? "proven" : "certificates";
     return await pace.look((last) => ask(probe, { url, host, port, address: reached.address!, trust }, look, last));
   };
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cutShort, Latch } from "../os/latch.ts";
+import { cutShort, Latch } from "../latch.ts";
 import { expiry } from "../timers.ts";
 
 /** Longest time for one line, in milliseconds. */

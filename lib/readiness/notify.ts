@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { findLive, isAlive, platform } from "../os/platform.ts";
+import { findLive, isAlive, system } from "../os/system.ts";
 import type { DatagramSocket } from "../os/types.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
 import type { Verdict } from "./types.ts";
@@ -27,7 +27,7 @@ export class Notifications implements Disposable {
 
   /** Listens for an attempt; `null` where the platform cannot. The name is an abstract one, so no file can be left. */
   static open(attempt: string): Notifications | null {
-    const socket = platform.listenDatagrams(`tombstone-notify-${attempt}`);
+    const socket = system.readyChannel(`tombstone-notify-${attempt}`);
     return socket === null ? null : new Notifications(socket);
   }
 
@@ -93,6 +93,6 @@ export class Notifications implements Disposable {
 
 /** A helper like systemd-notify(1) has often ended when its message is read: then its user counts. */
 function hasEnded(pid: number): boolean {
-  const row = platform.read(pid);
+  const row = system.processes.read(pid);
   return row === null || !isAlive(row);
 }

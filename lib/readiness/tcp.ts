@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
 import type { ListenerRow } from "../os/types.ts";
 import { lookForTree } from "../process/tree.ts";
@@ -35,13 +35,13 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
   const { host, port, anyListener } = spot;
   const where = host === null ? `port ${port}` : `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const wait: Verdict = { kind: "wait", state: `nothing accepts connections on ${where}` };
-  if (anyListener || platform.listeners === null) {
+  if (anyListener || system.sockets === null) {
     const answer = await connectTo(host, port, contact);
     return typeof answer === "string" ? wait : passed(spot, answer.address, answer.protocol);
   }
   // A connect before anybody listens costs the server's log a line at best; in the ephemeral range it can even meet
   // itself, and then keeps the port from the server.
-  const rows = (await platform.listeners.list()).filter((row) => row.port === port);
+  const rows = (await system.sockets.list()).filter((row) => row.port === port);
   if (rows.length === 0) return wait;
   let foreign: Verdict | null = null;
   let isThere = false;
@@ -76,7 +76,7 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
 }
 
 async function stillListen(sockets: ListenerRow[]): Promise<boolean> {
-  const now = new Set((await platform.listeners!.list()).map(({ inode }) => inode));
+  const now = new Set((await system.sockets!.list()).map(({ inode }) => inode));
   return sockets.every(({ inode }) => now.has(inode));
 }
 
@@ -87,8 +87,8 @@ const TRIAL_MS = 30;
 const OTHERS = /^(postgres|postmaster|mysqld|mariadbd|redis-server|valkey-server|memcached|mosquitto|mongod)/;
 
 async function speaksOtherwise(sockets: ListenerRow[], { mainPid, roots }: ProbeTarget): Promise<boolean> {
-  const holds = (pid: number) => sockets.some(({ inode }) => platform.listeners?.socketsOf(pid)?.has(inode));
-  const main = platform.read(mainPid);
+  const holds = (pid: number) => sockets.some(({ inode }) => system.sockets?.socketsOf(pid)?.has(inode));
+  const main = system.processes.read(mainPid);
   if (main !== null && holds(mainPid)) return OTHERS.test(main.name);
   return (await lookForTree(roots)).some(({ pid, name }) => OTHERS.test(name) && holds(pid));
 }

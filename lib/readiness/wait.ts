@@ -4,7 +4,7 @@
  * @module
  */
 import { type Failure, FailureWatch } from "./fail_log.ts";
-import { cutShort, Latch } from "../os/latch.ts";
+import { cutShort, Latch } from "../latch.ts";
 import { blockingPause, sleep } from "../timers.ts";
 import { mayBlock } from "../os/thread.ts";
 import { isEvent, type Probe } from "../spec/probes.ts";

@@ -18,7 +18,7 @@ import {
   parseStatuses,
 } from "./values.ts";
 import { describeErrno, errnoOf, stateError, usageError } from "../errors.ts";
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import type { DeclaredFile, DeclaredKind } from "./declared.ts";
 import { lookAtDeclared } from "../state/declared.ts";
 import type { Probe } from "./probes.ts";
@@ -125,7 +125,7 @@ function readProbes(
 }
 
 function discovery({ node, place }: Source): Probe[] {
-  if (platform.listeners !== null) return [{ type: "discover" }];
+  if (system.sockets !== null) return [{ type: "discover" }];
   const port = place("port");
   throw usageError(
     `Cannot start "${node}" without a probe: this platform does not tell which ports a process listens on`,

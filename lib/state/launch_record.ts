@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { isPlausiblePid, platform } from "../os/platform.ts";
+import { isPlausiblePid, system } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";
 import { modifiedAtMs, readSmallFile } from "./durable.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
@@ -34,7 +34,7 @@ export function attemptOfEntry(name: string): string | null {
 /** The record of one attempt. */
 export function readLaunchRecord(dir: NodeDir, attempt: string): LaunchRecord {
   const content = readSmallFile(launchRecordPath(dir, attempt), "own");
-  const process = content.kind === "text" ? platform.launchStamp.parse(content.text.trim()) : null;
+  const process = content.kind === "text" ? system.launcher.parseRecord(content.text.trim()) : null;
   return {
     attempt,
     process: process !== null && isPlausiblePid(process.pid) ? process : null,

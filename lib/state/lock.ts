@@ -5,7 +5,7 @@
  * @module
  */
 import { dirname } from "@std/path/posix/dirname";
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { removeEntry } from "./durable.ts";
@@ -190,8 +190,8 @@ function isStillLinked(file: Deno.FsFile, path: string): boolean {
 }
 
 function describeHolder(dir: NodeDir): string {
-  const pid = platform.lockHolder(dir.lock);
-  return pid === null ? "another tombstone process" : `pid ${pid} (${platform.commandLine(pid)})`;
+  const pid = system.files.lockHolder(dir.lock);
+  return pid === null ? "another tombstone process" : `pid ${pid} (${system.processes.commandLine(pid)})`;
 }
 
 /** Whether somebody starts, stops or sweeps this node at this moment. Creates nothing. */

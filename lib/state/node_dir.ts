@@ -7,7 +7,7 @@ import { dirname } from "@std/path/posix/dirname";
 import { EXIT, stateError, TombstoneError } from "../errors.ts";
 import { isTemporaryName, readSmallFile, removeEntry, replaceFile } from "./durable.ts";
 import { asString, type Fields, parseObject } from "../spec/json.ts";
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { NAME } from "../spec/names.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -91,7 +91,7 @@ export async function ensureNodeDir(dir: NodeDir, workspace: Workspace): Promise
       schema: 1,
       workspace: workspace.id,
       project: workspace.project,
-      mount_namespace: platform.namespace("mnt"),
+      mount_namespace: system.host.namespace("mnt"),
       created_at: created,
     };
     await replaceFile(record, JSON.stringify(text) + "\n");
@@ -110,7 +110,7 @@ export function projectOf(dir: NodeDir): string | null {
 /** Whether a project was seen in the mount namespace of this process; `"other"` where that is not recorded. */
 export function viewOf(dir: NodeDir): "own" | "other" {
   const namespace = workspaceRecordOf(dir)?.mount_namespace;
-  return namespace !== undefined && asString(namespace) === platform.namespace("mnt") ? "own" : "other";
+  return namespace !== undefined && asString(namespace) === system.host.namespace("mnt") ? "own" : "other";
 }
 
 function workspaceRecordOf(dir: NodeDir): Fields | null {

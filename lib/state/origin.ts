@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { platform } from "../os/platform.ts";
+import { system } from "../os/system.ts";
 import { asString, type Fields } from "../spec/json.ts";
 
 /** Where and in which boot a record was written. */
@@ -28,11 +28,11 @@ let origin: Origin | undefined;
 /** The origin of records that this process writes; it cannot change while it runs. */
 export function here(): Origin {
   return origin ??= {
-    boot_id: platform.bootId(),
-    host_id: platform.hostId(),
-    pid_namespace: platform.namespace("pid"),
-    network_namespace: platform.namespace("net"),
-    time_namespace: platform.namespace("time"),
+    boot_id: system.host.boot(),
+    host_id: system.host.machine(),
+    pid_namespace: system.host.namespace("pid"),
+    network_namespace: system.host.namespace("net"),
+    time_namespace: system.host.namespace("time"),
   };
 }
 

@@ -6,7 +6,7 @@
 import type { Call, Result } from "../call.ts";
 import { EXIT, TombstoneError, usageError } from "../../errors.ts";
 import { inspect, type NodeReport, type State, unreadable } from "../../engine/report.ts";
-import { holdSnapshot } from "../../os/platform.ts";
+import { holdSnapshot } from "../../os/system.ts";
 import { ATTEMPT_VARIABLE } from "../../process/tree.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
 import { inBatches } from "../../async.ts";

@@ -8,7 +8,7 @@ import { EXIT, TombstoneError, usageError } from "../../errors.ts";
 import { describeGone, goneDirectoryOfRunning } from "../../engine/directory.ts";
 import { isKnown } from "../../engine/state.ts";
 import { hasWork, previewSweep, sweep, type Swept } from "../../engine/stop.ts";
-import { holdSnapshot } from "../../os/platform.ts";
+import { holdSnapshot } from "../../os/system.ts";
 import { describeRecovery } from "../output.ts";
 import { ATTEMPT_VARIABLE, shareLooks } from "../../process/tree.ts";
 import { isLocked } from "../../state/lock.ts";

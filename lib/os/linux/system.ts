@@ -13,15 +13,15 @@ import {
   readProc,
   readProcess,
 } from "./proc.ts";
-import { stateError } from "../errors.ts";
-import type { Identity, ListenerRow, Listeners, Platform } from "./types.ts";
+import { stateError } from "../../errors.ts";
+import type { Files, Host, Identity, Launcher, ListenerRow, Processes, Self, Sockets, System } from "../types.ts";
 import { hasWriter } from "./lease.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { parseSignalState } from "./signal_state.ts";
-import { SCAN_PAUSE_MS, signalByNumber } from "./ps.ts";
-import { sleep } from "../timers.ts";
-import { atOnce, inPieces } from "./thread.ts";
+import { SCAN_PAUSE_MS, signalByNumber } from "../posix/ps.ts";
+import { sleep } from "../../timers.ts";
+import { atOnce, inPieces } from "../thread.ts";
 import { queryListeners, queryUnixListeners } from "./sock_diag.ts";
 import { parseListeners, parseUnixListeners } from "./socket_table.ts";
 
@@ -58,7 +58,7 @@ export async function readListeners(): Promise<ListenerRow[]> {
   return texts.flatMap(parseListeners);
 }
 
-const listeners: Listeners = {
+const sockets: Sockets = {
   list: async () => queryListeners() ?? await readListeners(),
   listUnix: () => queryUnixListeners() ?? parseUnixListeners(readProc("/proc/self/net/unix") ?? ""),
   socketsOf,
@@ -110,29 +110,7 @@ function readTarget(path: string): string | null {
   }
 }
 
-/** The Linux back end. */
-export const linux: Platform = {
-  name: "linux",
-  limits: [],
-  bootId,
-  hostId,
-  namespace(kind) {
-    try {
-      return Deno.readLinkSync(`/proc/self/ns/${kind}`);
-    } catch (error) {
-      if (isOutOfSight(error)) return null;
-      throw stateError("read", "/proc/self/ns/pid", error);
-    }
-  },
-  blindness() {
-    try {
-      // A pid namespace without a /proc of its own sees another one's: the same numbers, but other processes.
-      return Number(Deno.readLinkSync("/proc/self")) === Deno.pid ? null : "/proc shows another pid namespace";
-    } catch (error) {
-      if (!isOutOfSight(error)) throw stateError("read", "/proc/self", error);
-      return "/proc does not show this process";
-    }
-  },
+const processes: Processes = {
   read: readProcess,
   // Those of its first thread, which is the one that puts a server into the background.
   childrenOf: (pid) => (readProc(`/proc/${pid}/task/${pid}/children`) ?? "").split(" ").map(Number).filter(Boolean),
@@ -168,22 +146,55 @@ export const linux: Platform = {
     const target = readTarget(`/proc/${pid}/fd/${descriptor}`);
     return target !== null && isFile(target) && isOpenForWriting(pid, String(descriptor));
   },
-  hasWriter,
   signalState: (pid) => parseSignalState(readProc(`/proc/${pid}/status`) ?? ""),
   program: (pid) => readTarget(`/proc/${pid}/exe`)?.replace(/ \(deleted\)$/, "").split("/").at(-1) || null,
   commandLine(pid) {
     const text = readProc(`/proc/${pid}/cmdline`) ?? "";
     return text.replaceAll("\0", " ").trim() || parseStat(readProc(`/proc/${pid}/stat`) ?? "")?.name || "";
   },
-  lockHolder(path) {
+};
+
+const host: Host = {
+  boot: bootId,
+  machine: hostId,
+  namespace(kind) {
     try {
-      // proc_locks(5): "1: FLOCK  ADVISORY  WRITE 4312 fe:00:129 0 EOF"; the device is left to the inode.
-      const inode = Deno.statSync(path).ino;
-      const line = new RegExp(`^\\d+: FLOCK +\\w+ +\\w+ (\\d+) [0-9a-f]+:[0-9a-f]+:${inode} `, "m");
-      return Number(line.exec(readProc("/proc/locks") ?? "")?.[1]) || null;
+      return Deno.readLinkSync(`/proc/self/ns/${kind}`);
     } catch (error) {
       if (isOutOfSight(error)) return null;
-      throw stateError("look at", path, error);
+      throw stateError("read", "/proc/self/ns/pid", error);
+    }
+  },
+  blindness() {
+    try {
+      // A pid namespace without a /proc of its own sees another one's: the same numbers, but other processes.
+      return Number(Deno.readLinkSync("/proc/self")) === Deno.pid ? null : "/proc shows another pid namespace";
+    } catch (error) {
+      if (!isOutOfSight(error)) throw stateError("read", "/proc/self", error);
+      return "/proc does not show this process";
+    }
+  },
+  claim(name) {
+    try {
+      // The abstract names of unix(7) leave nothing on the disk.
+      return Deno.listen({ transport: "unix", path: `\0${name}` });
+    } catch (error) {
+      if (error instanceof Deno.errors.AddrInUse) return null;
+      if (error instanceof Deno.errors.PermissionDenied) return { [Symbol.dispose]() {} }; // a sandbox without them
+      throw error;
+    }
+  },
+};
+
+const self: Self = {
+  hasTextArguments() {
+    try {
+      new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync("/proc/self/cmdline"));
+      return true;
+    } catch (error) {
+      if (error instanceof TypeError) return false;
+      if (error instanceof Deno.errors.NotFound) return true;
+      throw error;
     }
   },
   isForeground() {
@@ -210,25 +221,42 @@ export const linux: Platform = {
       throw error;
     }
   },
-  claim(name) {
+};
+
+const files: Files = {
+  hasWriter,
+  lockHolder(path) {
     try {
-      // The abstract names of unix(7) leave nothing on the disk.
-      return Deno.listen({ transport: "unix", path: `\0${name}` });
+      // proc_locks(5): "1: FLOCK  ADVISORY  WRITE 4312 fe:00:129 0 EOF"; the device is left to the inode.
+      const inode = Deno.statSync(path).ino;
+      const line = new RegExp(`^\\d+: FLOCK +\\w+ +\\w+ (\\d+) [0-9a-f]+:[0-9a-f]+:${inode} `, "m");
+      return Number(line.exec(readProc("/proc/locks") ?? "")?.[1]) || null;
     } catch (error) {
-      if (error instanceof Deno.errors.AddrInUse) return null;
-      if (error instanceof Deno.errors.PermissionDenied) return { [Symbol.dispose]() {} }; // a sandbox without them
-      throw error;
+      if (isOutOfSight(error)) return null;
+      throw stateError("look at", path, error);
     }
   },
-  listenDatagrams,
-  listeners,
-  launchStamp: {
-    script: "IFS= read -r _tombstone_boot </proc/sys/kernel/random/boot_id && " +
-      'IFS= read -r _tombstone_stamp </proc/$$/stat && _tombstone_stamp="$_tombstone_boot $_tombstone_stamp"',
-    parse(line): Identity | null {
-      const space = line.indexOf(" ");
-      const row = parseStat(line.slice(space + 1));
-      return row === null || line.slice(0, space) !== bootId() ? null : { pid: row.pid, startTime: row.startTime };
-    },
+};
+
+const launcher: Launcher = {
+  recordScript: "IFS= read -r _tombstone_boot </proc/sys/kernel/random/boot_id && " +
+    'IFS= read -r _tombstone_stamp </proc/$$/stat && _tombstone_stamp="$_tombstone_boot $_tombstone_stamp"',
+  parseRecord(line): Identity | null {
+    const space = line.indexOf(" ");
+    const row = parseStat(line.slice(space + 1));
+    return row === null || line.slice(0, space) !== bootId() ? null : { pid: row.pid, startTime: row.startTime };
   },
+};
+
+/** The Linux back end. */
+export const linux: System = {
+  name: "linux",
+  limits: [],
+  host,
+  self,
+  processes,
+  launcher,
+  files,
+  sockets,
+  readyChannel: listenDatagrams,
 };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ListenerRow, UnixListenerRow } from "./types.ts";
+import type { ListenerRow, UnixListenerRow } from "../types.ts";
 
 /** `TCP_LISTEN` of the kernel's `include/net/tcp_states.h`. */
 const LISTEN = "0A";

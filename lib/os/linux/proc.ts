@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { errnoOf, EXIT, stateError, TombstoneError } from "../errors.ts";
-import type { ProcessRow, ProcessWithVariable } from "./types.ts";
+import { errnoOf, EXIT, stateError, TombstoneError } from "../../errors.ts";
+import type { ProcessRow, ProcessWithVariable } from "../types.ts";
 
 /**
  * Text of a `/proc` file, or `null` when it is gone or not ours to read.

@@ -5,7 +5,7 @@
  * @module
  */
 import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
-import type { ListenerRow, UnixListenerRow } from "./types.ts";
+import type { ListenerRow, UnixListenerRow } from "../types.ts";
 import { canonicalAddress } from "./socket_table.ts";
 
 // Numbers of <linux/netlink.h>, <linux/sock_diag.h>, <linux/inet_diag.h>, <linux/unix_diag.h> and <sys/socket.h>.

@@ -5,10 +5,10 @@
  * @module
  */
 import { EXIT, TombstoneError } from "../errors.ts";
-import { linux } from "./linux.ts";
-import { ps } from "./ps.ts";
+import { linux } from "./linux/system.ts";
+import { posix } from "./posix/ps.ts";
 import { snapshotOf } from "./snapshot.ts";
-import type { Identity, Platform, ProcessRow } from "./types.ts";
+import type { Identity, Processes, ProcessRow, System } from "./types.ts";
 
 /** Largest pid that a Linux kernel hands out (`PID_MAX_LIMIT`, 2^22). */
 const PID_MAX = 4_194_304;
@@ -31,10 +31,10 @@ export function isAlive(row: ProcessRow): boolean {
  * to which the pid was given.
  */
 export function findLive(identity: Identity): ProcessRow | null {
-  return findLiveBy(platform, identity);
+  return findLiveBy(system.processes, identity);
 }
 
-function findLiveBy({ read, sameStart }: Platform, identity: Identity): ProcessRow | null {
+function findLiveBy({ read, sameStart }: Processes, identity: Identity): ProcessRow | null {
   const row = isPlausiblePid(identity.pid) ? read(identity.pid) : null;
   return row !== null && isAlive(row) && sameStart(row.startTime, identity.startTime) ? row : null;
 }
@@ -51,7 +51,7 @@ const LOOKS = 3;
  */
 export function identityOfChild(pid: number): Identity {
   for (let look = 0; look < LOOKS; look++) {
-    const row = system.read(pid);
+    const row = chosen.processes.read(pid);
     if (row !== null) return { pid, startTime: row.startTime };
   }
   return { pid, startTime: UNKNOWN_START };
@@ -63,8 +63,8 @@ export function identityOfChild(pid: number): Identity {
  * @returns whether it was sent; `false` when the process is gone or belongs to somebody else
  */
 export function signal(identity: Identity, name: Deno.Signal): boolean {
-  return findLiveBy(system, identity) !== null &&
-    system.signal(identity.pid, name, () => findLiveBy(system, identity) !== null);
+  return findLiveBy(chosen.processes, identity) !== null &&
+    chosen.processes.signal(identity.pid, name, () => findLiveBy(chosen.processes, identity) !== null);
 }
 
 /** Whether this user may send signals to a process; one that has ended refuses nobody. */
@@ -81,7 +81,7 @@ export function maySignal(pid: number): boolean {
 
 /** Resolves when one of these processes has ended, or after `ms` milliseconds at most; perhaps earlier. */
 export function untilOneEnds(processes: Identity[], ms: number): Promise<void> {
-  return system.untilOneEnds(processes.map(({ pid }) => pid), ms);
+  return chosen.processes.untilOneEnds(processes.map(({ pid }) => pid), ms);
 }
 
 /** Most looks for processes of a session that is killed: they may fork meanwhile. */
@@ -94,10 +94,12 @@ const SESSION_LOOKS = 5;
  * @param variable any variable, for the look at the process table
  */
 export function killSession(leader: Identity, variable: string): void {
-  const isThere = () => findLiveBy(system, leader)?.pgid === leader.pid;
+  const isThere = () => findLiveBy(chosen.processes, leader)?.pgid === leader.pid;
   try {
     for (let look = 0; look < SESSION_LOOKS && isThere(); look++) {
-      const others = system.list(variable).filter(({ sid, pgid }) => sid === leader.pid && pgid !== leader.pid);
+      const others = chosen.processes.list(variable).filter(({ sid, pgid }) =>
+        sid === leader.pid && pgid !== leader.pid
+      );
       const living = others.filter(isAlive);
       if (living.length === 0 || !isThere()) break;
       for (const row of living) signal(row, "SIGKILL");
@@ -116,10 +118,10 @@ function killGroup(leader: number): void {
 }
 
 /** Chosen by the operating system; `TOMBSTONE_PLATFORM=ps` forces the portable back end for tests. */
-const system: Platform = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "ps" ? ps : linux;
+const chosen: System = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "ps" ? posix : linux;
 
 /** What everybody asks: the system as it is, or one look at it (see {@linkcode holdSnapshot}). */
-export let platform: Platform = system;
+export let system: System = chosen;
 
 let hasSight = false;
 
@@ -129,7 +131,7 @@ let hasSight = false;
  * @throws {TombstoneError} they do not
  */
 export function requireSight(): void {
-  const blindness = hasSight ? null : system.blindness();
+  const blindness = hasSight ? null : chosen.host.blindness();
   hasSight = blindness === null;
   if (blindness === null) return;
   throw new TombstoneError(`Cannot tell processes apart: ${blindness}, and this process is pid ${Deno.pid}`, {
@@ -139,11 +141,11 @@ export function requireSight(): void {
   });
 }
 
-let held: { platform: Platform; takenAt: number } | null = null;
+let held: { system: System; takenAt: number } | null = null;
 let asking = 0;
 
 function choose(): void {
-  platform = held === null || asking > 0 ? system : held.platform;
+  system = held === null || asking > 0 ? chosen : held.system;
 }
 
 /**
@@ -156,7 +158,7 @@ export function holdSnapshot(variable: string): Disposable {
   requireSight();
   const before = held;
   const takenAt = Date.now();
-  held = { platform: snapshotOf(system, variable), takenAt };
+  held = { system: snapshotOf(chosen, variable), takenAt };
   choose();
   return {
     [Symbol.dispose]() {

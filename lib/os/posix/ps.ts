@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { sleep } from "../timers.ts";
-import type { Identity, Platform, ProcessRow } from "./types.ts";
+import { sleep } from "../../timers.ts";
+import type { Identity, Processes, ProcessRow, System } from "../types.ts";
 
 const COLUMNS = "pid=,ppid=,pgid=,stat=,lstart=,comm=";
 
@@ -72,25 +72,13 @@ export function signalByNumber(pid: number, name: Deno.Signal, isStill: () => bo
 /** Time between two looks at processes whose end is waited for, in milliseconds. */
 export const SCAN_PAUSE_MS = 5;
 
-/** The `ps` back end. */
-export const ps: Platform = {
-  name: "ps",
-  limits: [
-    "cannot prove that the listener is the node's own",
-    "cannot find processes by their environment or session, only by group and descent",
-  ],
-  bootId: () => run("sysctl", ["-n", "kern.bootsessionuuid"])?.trim() || null,
-  hostId: () =>
-    /"IOPlatformUUID" = "([^"]+)"/.exec(run("ioreg", ["-rd1", "-c", "IOPlatformExpertDevice"]) ?? "")?.[1] ??
-      Deno.hostname(),
-  namespace: () => null,
-  blindness: () => null,
+const processes: Processes = {
   read(pid) {
     const row = parsePs(run("ps", ["-o", COLUMNS, "-p", String(pid)]) ?? "")[0];
     return row?.pid === pid ? row : null;
   },
   // deno-lint-ignore require-await
-  look: async (variable) => ps.list(variable),
+  look: async (variable) => processes.list(variable),
   list: () => parsePs(run("ps", ["-A", "-o", COLUMNS]) ?? "").map((row) => ({ ...row, value: null })),
   childrenOf: () => [],
   signal: signalByNumber,
@@ -104,28 +92,51 @@ export const ps: Platform = {
   isNeighbour: () => false,
   writesTo: () => false,
   writesAt: () => false,
-  hasWriter: () => null,
   signalState: () => null,
   // For a script, the kernel puts the interpreter before it.
   program: (pid) => run("ps", ["-o", "args=", "-p", String(pid)])?.trim().split(/\s/)[0]?.split("/").at(-1) || null,
   commandLine: (pid) => run("ps", ["-o", "args=", "-p", String(pid)])?.trim() ?? "",
-  lockHolder: (path) =>
-    Number(run("lsof", ["-t", "--", path])?.split("\n").find((pid) => Number(pid) !== Deno.pid)) || null,
-  isForeground() {
-    const [group, foreground] = (run("ps", ["-o", "pgid=,tpgid=", "-p", String(Deno.pid)]) ?? "").trim().split(/\s+/);
-    return group !== undefined && group === foreground;
+};
+
+/** The portable back end. */
+export const posix: System = {
+  name: "posix",
+  limits: [
+    "cannot prove that the listener is the node's own",
+    "cannot find processes by their environment or session, only by group and descent",
+  ],
+  host: {
+    boot: () => run("sysctl", ["-n", "kern.bootsessionuuid"])?.trim() || null,
+    machine: () =>
+      /"IOPlatformUUID" = "([^"]+)"/.exec(run("ioreg", ["-rd1", "-c", "IOPlatformExpertDevice"]) ?? "")?.[1] ??
+        Deno.hostname(),
+    namespace: () => null,
+    blindness: () => null,
+    claim: () => ({ [Symbol.dispose]() {} }),
   },
-  ignoredSignals: () => [],
-  blockingWriter: () => null,
-  claim: () => ({ [Symbol.dispose]() {} }),
-  listenDatagrams: () => null,
-  listeners: null,
-  launchStamp: {
-    script: '_tombstone_stamp="$$ $(LC_ALL=C TZ=UTC0 ps -o lstart= -p $$)"',
-    parse(line): Identity | null {
+  self: {
+    isForeground() {
+      const [group, foreground] = (run("ps", ["-o", "pgid=,tpgid=", "-p", String(Deno.pid)]) ?? "").trim().split(/\s+/);
+      return group !== undefined && group === foreground;
+    },
+    hasTextArguments: () => true,
+    ignoredSignals: () => [],
+    blockingWriter: () => null,
+  },
+  processes,
+  launcher: {
+    recordScript: '_tombstone_stamp="$$ $(LC_ALL=C TZ=UTC0 ps -o lstart= -p $$)"',
+    parseRecord(line): Identity | null {
       const form = /^(\d+)\s+(.+)$/.exec(line.trim());
       const startTime = parseStart(form?.[2] ?? "");
       return form === null || startTime === null ? null : { pid: Number(form[1]), startTime };
     },
   },
+  files: {
+    hasWriter: () => null,
+    lockHolder: (path) =>
+      Number(run("lsof", ["-t", "--", path])?.split("\n").find((pid) => Number(pid) !== Deno.pid)) || null,
+  },
+  sockets: null,
+  readyChannel: () => null,
 };
