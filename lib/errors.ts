@@ -1,6 +1,8 @@
 /**
- * The one class of error that the tool expects: something a user, a disk or a
- * foreign process caused. Everything else that is thrown is a bug and keeps its stack.
+ * Errors that are expected: something a user, a disk or a foreign process caused. Everything else that is thrown is a bug
+ * and keeps its stack.
+ *
+ * {@linkcode KINDS} has every kind with its exit code and its class; {@linkcode tombstoneError} makes all of them.
  *
  * @module
  */
@@ -18,6 +20,9 @@ export const EXIT = {
   notExecutable: 126,
   notFound: 127,
 } as const;
+
+/** The signals that end a command in good order, and their numbers, of signal(7). */
+export const END_SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /** What went wrong, as the `kind` of the JSON error document. */
 export type ErrorKind =
@@ -39,38 +44,22 @@ export type ErrorKind =
 
 /** Parts of a {@linkcode TombstoneError} besides its message. */
 export interface TombstoneErrorOptions {
-  /** What went wrong, for programs. */
+  /** What went wrong, for programs. The exit code follows from it. */
   kind: ErrorKind;
   /** The command or flag that helps, for people; without the `hint:` prefix. */
   hint: string;
-  /** Exit code of the process. */
-  exitCode: number;
   /** More facts for the JSON document, snake_case names. */
   details?: Record<string, unknown>;
   /** The last lines of the server's log, when they explain the error. */
   logTail?: string[];
   /** Where the whole log is. */
-  logPath?: string;
+  logPath?: string | null;
   /** The error that this one explains. */
   cause?: unknown;
 }
 
-/**
- * An expected failure: one line that names action, object and state, and one hint.
- *
- * @example
- * ```ts
- * import { EXIT, TombstoneError } from "./errors.ts";
- *
- * const error = new TombstoneError('Cannot stop "web": no such node', {
- *   kind: "nothing-there",
- *   hint: "tombstone list",
- *   exitCode: EXIT.nothing,
- * });
- * if (error.exitCode !== 3) throw error;
- * ```
- */
-export class TombstoneError extends Error {
+/** An expected failure: one line that names action, object and state, and one hint. */
+export abstract class TombstoneError extends Error {
   /** What went wrong, for programs. */
   readonly kind: ErrorKind;
   /** The command or flag that helps. */
@@ -87,142 +76,144 @@ export class TombstoneError extends Error {
   /** Makes an expected failure from its message line and the other parts. */
   constructor(message: string, options: TombstoneErrorOptions) {
     super(message, { cause: options.cause });
-    this.name = "TombstoneError";
+    this.name = new.target.name;
     this.kind = options.kind;
     this.hint = options.hint;
-    this.exitCode = options.exitCode;
     this.details = options.details ?? {};
     this.logTail = options.logTail ?? [];
     this.logPath = options.logPath ?? null;
+    this.exitCode = exitCodeOf(this.kind, this.details);
   }
+}
+
+/** An option or field is wrong. */
+export class UsageError extends TombstoneError {}
+
+/** The command was not found, or cannot be executed. */
+export class CommandError extends TombstoneError {}
+
+/** The server ended before it was ready; `logTail` has its last words. */
+export class ServerExitedError extends TombstoneError {}
+
+/** A line of the server's log matched one of `probes.failLog`; `details.line` has it. */
+export class FailedLogError extends TombstoneError {}
+
+/** The server was not ready in time; nothing of it runs. */
+export class NotReadyError extends TombstoneError {}
+
+/** The node already runs with another command, directory, port or host; `details.differs` says which. */
+export class DifferentRunningError extends TombstoneError {}
+
+/** Another process listens on the port or socket; `details.owner_pid` says which. */
+export class PortInUseError extends TombstoneError {}
+
+/** Another program works on the node, and did not finish in time. */
+export class LockTimeoutError extends TombstoneError {}
+
+/** State cannot be read, written or judged. */
+export class StateError extends TombstoneError {}
+
+/** There is nothing to act on. */
+export class NothingThereError extends TombstoneError {}
+
+/** Some process of the node could not be stopped. */
+export class StopFailedError extends TombstoneError {}
+
+/** A signal or an `AbortSignal` ended it, and what was begun has been undone. */
+export class AbortedError extends TombstoneError {}
+
+/** This platform, or a permission that is not given, does not allow it. */
+export class UnsupportedError extends TombstoneError {}
+
+/** What belongs to a kind of failure. */
+export interface Kind {
+  /** Exit code of the process. */
+  exitCode: number | "128 + n";
+  /** When it comes, in words. */
+  meaning: string;
+  /** Its class. */
+  class: new (message: string, options: TombstoneErrorOptions) => TombstoneError;
+}
+
+/** Every kind of failure, by exit code. */
+export const KINDS: Readonly<Record<ErrorKind, Kind>> = {
+  "server-exited": {
+    exitCode: EXIT.failed,
+    class: ServerExitedError,
+    meaning: "the server ended before it was ready, or while it was waited for",
+  },
+  "failed-log": { exitCode: EXIT.failed, class: FailedLogError, meaning: "a line of its log matches `--fail-log`" },
+  "different-running": {
+    exitCode: EXIT.failed,
+    class: DifferentRunningError,
+    meaning: "the node already runs with another command, directory, port or host",
+  },
+  "stop-failed": { exitCode: EXIT.failed, class: StopFailedError, meaning: "a process could not be stopped" },
+  "unsupported": {
+    exitCode: EXIT.failed,
+    class: UnsupportedError,
+    meaning: "this platform or a missing permission does not allow it",
+  },
+  "usage": {
+    exitCode: EXIT.usage,
+    class: UsageError,
+    meaning: "a wrong command line or option, or a mistake in `tombstone.json`",
+  },
+  "nothing-there": { exitCode: EXIT.nothing, class: NothingThereError, meaning: "there is nothing to act on" },
+  "state": { exitCode: EXIT.state, class: StateError, meaning: "state cannot be read, written or judged" },
+  "foreign-state": {
+    exitCode: EXIT.state,
+    class: StateError,
+    meaning: "the state was written on another host or in another pid namespace",
+  },
+  "port-in-use": { exitCode: EXIT.portInUse, class: PortInUseError, meaning: "somebody else listens there" },
+  "lock-timeout": {
+    exitCode: EXIT.lockTimeout,
+    class: LockTimeoutError,
+    meaning: "another program works on the node",
+  },
+  "not-ready": { exitCode: EXIT.notReady, class: NotReadyError, meaning: "not ready in time" },
+  "command-not-executable": {
+    exitCode: EXIT.notExecutable,
+    class: CommandError,
+    meaning: "the command cannot be executed",
+  },
+  "command-not-found": { exitCode: EXIT.notFound, class: CommandError, meaning: "the command was not found" },
+  "signalled": { exitCode: "128 + n", class: AbortedError, meaning: "ended by signal n, or by an `AbortSignal` (130)" },
+};
+
+/** What an error of this kind ends a command with. An abort by a program counts as Ctrl-C. */
+function exitCodeOf(kind: ErrorKind, details: Record<string, unknown>): number {
+  const { exitCode } = KINDS[kind];
+  if (exitCode !== "128 + n") return exitCode;
+  return 128 + END_SIGNALS[(details.signal ?? "SIGINT") as keyof typeof END_SIGNALS];
+}
+
+/**
+ * An expected failure, of the class that goes with its kind.
+ *
+ * @example
+ * ```ts
+ * import { NothingThereError, tombstoneError } from "./errors.ts";
+ *
+ * const error = tombstoneError('Cannot stop "web": no such node', { kind: "nothing-there", hint: "tombstone list" });
+ * if (!(error instanceof NothingThereError) || error.exitCode !== 3) throw error;
+ * ```
+ */
+export function tombstoneError(message: string, options: TombstoneErrorOptions): TombstoneError {
+  return new KINDS[options.kind].class(message, options);
+}
+
+/** The same failure, told differently: what is not named stays as it is. */
+export function retold(
+  error: TombstoneError,
+  changes: Partial<Omit<TombstoneErrorOptions, "kind">> & { message?: string },
+): TombstoneError {
+  const { kind, hint, details, logTail, logPath, cause } = error;
+  return tombstoneError(changes.message ?? error.message, { kind, hint, details, logTail, logPath, cause, ...changes });
 }
 
 /** A wrong call of the command line: exit code 2. */
 export function usageError(message: string, hint: string): TombstoneError {
-  return new TombstoneError(message, { kind: "usage", hint, exitCode: EXIT.usage });
-}
-
-/**
- * The errno name (`ENOSPC`, `EACCES`, …) of an operating-system error, or `null`. Where Deno knows neither a class nor a
- * code for it, only the number in its text is left.
- */
-export function errnoOf(error: unknown): string | null {
-  if (!(error instanceof Error)) return null;
-  const code = (error as { code?: unknown }).code;
-  if (typeof code === "string") return code;
-  if (error instanceof TypeError) return null;
-  if (error instanceof Deno.errors.InvalidData) return "EILSEQ"; // a name that Deno cannot give as text
-  if (error instanceof Deno.errors.Interrupted) return "EINTR";
-  const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
-  return number === undefined ? null : NUMBERS[Number(number)] ?? `error ${number}`;
-}
-
-/** Numbers of errno(3) without a code in Deno. */
-const NUMBERS: Record<number, string> = Deno.build.os === "darwin"
-  ? {
-    3: "ESRCH",
-    6: "ENXIO",
-    23: "ENFILE",
-    27: "EFBIG",
-    41: "EPROTOTYPE",
-    45: "ENOTSUP",
-    47: "EAFNOSUPPORT",
-    70: "ESTALE",
-    77: "ENOLCK",
-  }
-  : {
-    3: "ESRCH",
-    6: "ENXIO",
-    23: "ENFILE",
-    27: "EFBIG",
-    37: "ENOLCK",
-    91: "EPROTOTYPE",
-    95: "ENOTSUP",
-    97: "EAFNOSUPPORT",
-    116: "ESTALE",
-  };
-
-/** In words, what an errno says about a file. */
-const STATES: Record<string, string> = {
-  ENOSPC: "no space left on the device",
-  EDQUOT: "the disk quota is exhausted",
-  EROFS: "the file system is read-only",
-  EACCES: "permission denied",
-  EPERM: "operation not permitted",
-  ENOTDIR: "a part of the path is not a directory",
-  EISDIR: "it is a directory",
-  ENOTEMPTY: "it is a directory that is not empty",
-  ENOENT: "no such file or directory",
-  ELOOP: "too many symbolic links",
-  ENAMETOOLONG: "the name is too long",
-  EMFILE: "too many open files",
-  ENFILE: "too many open files in the whole system",
-  EFBIG: "the file would be larger than allowed",
-  EINTR: "interrupted by a signal",
-  ENOLCK: "no locks available",
-  ENOTSUP: "not supported by this file system",
-  ESTALE: "the file system is no longer there",
-  ENXIO: "no such device or address",
-  EIO: "input/output error",
-  EILSEQ: "its real path is not valid UTF-8",
-};
-
-/** In words, what an operating-system error says about a file. */
-export function describeErrno(error: unknown): string {
-  const errno = errnoOf(error) ?? "unknown error";
-  return STATES[errno] ?? errno;
-}
-
-/**
- * Turns an operating-system error at a file into an expected one that names the file. Anything without an errno is a bug
- * and comes back as it is.
- *
- * @param place whether the file is in the state directory, so that another one helps
- */
-export function stateError(
-  action: string,
-  path: string,
-  error: unknown,
-  place: "state" | "elsewhere" = "state",
-): unknown {
-  const errno = errnoOf(error);
-  if (errno === null || error instanceof TombstoneError) return error;
-  return new TombstoneError(`Cannot ${action} "${path}": ${describeErrno(error)}`, {
-    kind: "state",
-    hint: hintFor(errno, path, path.startsWith("/proc") ? "elsewhere" : place),
-    exitCode: EXIT.state,
-    details: { path, errno },
-    cause: error,
-  });
-}
-
-function hintFor(errno: string, path: string, place: "state" | "elsewhere"): string {
-  const orElsewhere = place === "state" ? ", or choose another place with --state-dir" : "";
-  switch (errno) {
-    case "EMFILE":
-      return "raise the limit of open files: ulimit -n 4096";
-    case "EFBIG":
-      return `raise the limit of file sizes with ulimit -f${orElsewhere}`;
-    case "ENOSPC":
-    case "EDQUOT":
-      return `make room on that disk${orElsewhere}`;
-    default:
-      return place === "state" ? `make the path usable for this user${orElsewhere}` : `ls -ld "${path}"`;
-  }
-}
-
-/**
- * What the system refuses at a place where nobody expected it becomes an expected error, too: it is no bug of this tool
- * that a disk fails. Anything else comes back as it is.
- */
-export function systemError(error: unknown): unknown {
-  const errno = errnoOf(error);
-  if (errno === null || error instanceof TombstoneError || error instanceof TypeError) return error;
-  return new TombstoneError(`Cannot go on: ${(error as Error).message}`, {
-    kind: "state",
-    hint: hintFor(errno, "", "state"),
-    exitCode: EXIT.state,
-    details: { errno },
-    cause: error,
-  });
+  return tombstoneError(message, { kind: "usage", hint });
 }

@@ -37,7 +37,25 @@
 export { type Probes, start, type StartOptions } from "./api/start.ts";
 export { RunningNode } from "./api/node.ts";
 export { type Locator, status, stop } from "./api/where.ts";
-export * from "./api/errors.ts";
+export {
+  AbortedError,
+  CommandError,
+  DifferentRunningError,
+  type ErrorKind,
+  EXIT,
+  FailedLogError,
+  LockTimeoutError,
+  NothingThereError,
+  NotReadyError,
+  PortInUseError,
+  ServerExitedError,
+  StateError,
+  StopFailedError,
+  TombstoneError,
+  type TombstoneErrorOptions,
+  UnsupportedError,
+  UsageError,
+} from "./errors.ts";
 export type { Duration, Texts } from "./spec/fields.ts";
 export type { NodeReport, State } from "./engine/report.ts";
 export type { Recovered } from "./engine/recover.ts";

@@ -91,13 +91,13 @@ Deno.test("errors are classes with the exit code of the command line", async (te
           console.log('"started"');
         } catch (error) {
           const classes = Object.entries(lib).filter(([name, one]) => name.endsWith("Error") && error instanceof (one as typeof lib.TombstoneError));
-          const { exitCode, message } = error as lib.TombstoneError;
-          console.log(JSON.stringify({ classes: classes.map(([name]) => name).sort(), exitCode, message }));
+          const { exitCode, message, name } = error as lib.TombstoneError;
+          console.log(JSON.stringify({ classes: classes.map(([name]) => name).sort(), exitCode, message, name }));
         }`,
       );
       assertEquals(stderr, "");
       assertEquals(said.classes, [name, "TombstoneError"].sort());
-      assertEquals(said.exitCode, exitCode);
+      assertEquals([said.exitCode, said.name], [exitCode, name]);
       assertStringIncludes(said.message, message);
       assertEquals(sandbox.processes(), []);
     });

@@ -117,7 +117,7 @@ Deno.test("every command has help, which costs no state; --version and an empty 
   assertEquals([...Deno.readDirSync(sandbox.root)].map((entry) => entry.name), ["project"]);
 });
 
-Deno.test("docs/commands.md and tombstone.schema.json are those of the code", async () => {
+Deno.test("docs/commands.md, the tables of errors and tombstone.schema.json are those of the code", async () => {
   for (const [path, text] of Object.entries(generated())) {
     const extension = path.split(".").at(-1)!;
     const child = new Deno.Command(Deno.execPath(), {

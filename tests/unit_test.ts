@@ -4,7 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/spec/values.ts";
 import { duration, size, StatusTable } from "../lib/cli/render.ts";
 import { PLAIN } from "../lib/cli/paint.ts";
-import { EXIT, TombstoneError } from "../lib/errors.ts";
+import { AbortedError, type ErrorKind, EXIT, KINDS, retold, TombstoneError, tombstoneError } from "../lib/errors.ts";
 import { readListeners } from "../lib/os/linux/system.ts";
 import { parseStat } from "../lib/os/linux/proc.ts";
 import { queryListeners } from "../lib/os/linux/sock_diag.ts";
@@ -62,6 +62,59 @@ Deno.test("exit codes are those that scripts rely on", () => {
   });
   const codes = ["running", "starting", "interrupted", "failed", "died", "stale", "stopped", "unknown"] as const;
   assertEquals(codes.map(exitCodeOf), [0, 3, 1, 1, 1, 1, 3, 4]);
+});
+
+Deno.test("each kind of error has its exit code and its class", () => {
+  const kinds: Record<ErrorKind, [number, string]> = {
+    "server-exited": [1, "ServerExitedError"],
+    "failed-log": [1, "FailedLogError"],
+    "different-running": [1, "DifferentRunningError"],
+    "stop-failed": [1, "StopFailedError"],
+    "unsupported": [1, "UnsupportedError"],
+    "usage": [2, "UsageError"],
+    "nothing-there": [3, "NothingThereError"],
+    "state": [4, "StateError"],
+    "foreign-state": [4, "StateError"],
+    "port-in-use": [5, "PortInUseError"],
+    "lock-timeout": [6, "LockTimeoutError"],
+    "not-ready": [124, "NotReadyError"],
+    "command-not-executable": [126, "CommandError"],
+    "command-not-found": [127, "CommandError"],
+    "signalled": [130, "AbortedError"],
+  };
+  const found = Object.fromEntries(
+    Object.keys(KINDS).map((kind) => {
+      const error = tombstoneError("Cannot do it", { kind: kind as ErrorKind, hint: "help" });
+      assert(error instanceof TombstoneError && error instanceof KINDS[error.kind].class);
+      assertEquals(error.name, error.constructor.name);
+      return [kind, [error.exitCode, error.name]];
+    }),
+  );
+  assertEquals(found, kinds);
+  const signalled = (signal: string) => tombstoneError("", { kind: "signalled", hint: "", details: { signal } });
+  assertEquals(["SIGHUP", "SIGINT", "SIGTERM"].map((signal) => signalled(signal).exitCode), [129, 130, 143]);
+});
+
+Deno.test("an error that is told differently is of the same kind, with the same facts", () => {
+  const cause = new Error("why");
+  const first = tombstoneError("Cannot do it", {
+    kind: "signalled",
+    hint: "help",
+    details: { signal: "SIGTERM" },
+    cause,
+  });
+  const again = retold(first, { message: "Cannot do more", logTail: ["last"] });
+  assert(again instanceof AbortedError);
+  const { message, hint, exitCode, details, logTail, logPath } = again;
+  assertEquals({ message, hint, exitCode, details, logTail, logPath, cause: again.cause }, {
+    message: "Cannot do more",
+    hint: "help",
+    exitCode: 143,
+    details: { signal: "SIGTERM" },
+    logTail: ["last"],
+    logPath: null,
+    cause,
+  });
 });
 
 Deno.test("the version is that of deno.json", () => {

@@ -7,7 +7,7 @@ import { currentDirectory, variableText } from "../os/surroundings.ts";
 import { readDescription } from "../spec/description.ts";
 import type { Duration, Texts } from "../spec/fields.ts";
 import { settingsFrom } from "../spec/settings.ts";
-import { TombstoneError } from "../errors.ts";
+import { tombstoneError } from "../errors.ts";
 import { start as startNode } from "../engine/start.ts";
 import { breathe } from "../os/thread.ts";
 import { requireExecutable } from "../process/executable.ts";
@@ -133,10 +133,9 @@ function abortOf(name: string, signal: AbortSignal | undefined): { signal: Abort
   const controller = new AbortController();
   const abort = () =>
     controller.abort(
-      new TombstoneError(`Cannot start "${name}": it was aborted`, {
+      tombstoneError(`Cannot start "${name}": it was aborted`, {
         kind: "signalled",
         hint: "start it again: what was begun has been undone",
-        exitCode: 130,
         cause: signal?.reason,
       }),
     );

@@ -5,7 +5,8 @@
  */
 import { ownThread } from "../os/thread.ts";
 import { requireText } from "../os/surroundings.ts";
-import { EXIT, systemError, TombstoneError } from "../errors.ts";
+import { systemError } from "../errno.ts";
+import { EXIT, type TombstoneError, tombstoneError } from "../errors.ts";
 import { Output, outputMode } from "./output.ts";
 import { VERSION } from "../version.ts";
 import { Call, type Result } from "./call.ts";
@@ -27,10 +28,9 @@ export async function main(argv: string[]): Promise<number> {
 }
 
 function notPermitted(error: Error): TombstoneError {
-  return new TombstoneError(`Cannot work without Deno's permissions: ${error.message.split(",")[0]}`, {
+  return tombstoneError(`Cannot work without Deno's permissions: ${error.message.split(",")[0]}`, {
     kind: "unsupported",
     hint: "run it with deno run -A",
-    exitCode: EXIT.failed,
     cause: error,
   });
 }
@@ -55,10 +55,9 @@ async function run(argv: string[], output: Output): Promise<Result> {
   }
   const parsed = await parse(command, rest);
   if (Deno.build.os === "windows") {
-    throw new TombstoneError(`Cannot ${name}: tombstone does not run on Windows yet`, {
+    throw tombstoneError(`Cannot ${name}: tombstone does not run on Windows yet`, {
       kind: "unsupported",
       hint: "use it inside WSL",
-      exitCode: EXIT.failed,
     });
   }
   const { run } = await command.load();

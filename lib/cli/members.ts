@@ -9,7 +9,7 @@ import { inOrder } from "../spec/order.ts";
 import { checkReferences, fillReferences } from "../spec/references.ts";
 import { type Project, readProject, requireDescribed } from "../spec/project_file.ts";
 import { settingsFrom } from "../spec/settings.ts";
-import { TombstoneError, usageError } from "../errors.ts";
+import { retold, TombstoneError, usageError } from "../errors.ts";
 import type { Member } from "../engine/group.ts";
 import { addressOf } from "../engine/report.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
@@ -104,11 +104,9 @@ function requireProgram(node: string, program: string, options: { cwd: string; p
     requireExecutable(program, options);
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error;
-    const { message, kind, exitCode } = error;
-    throw new TombstoneError(`${message}; it is the "command" of node "${node}" in ${PROJECT_FILE}`, {
-      kind,
+    throw retold(error, {
+      message: `${error.message}; it is the "command" of node "${node}" in ${PROJECT_FILE}`,
       hint: `install it, give its full path there, or set PATH in "env" of "${node}"`,
-      exitCode,
     });
   }
 }

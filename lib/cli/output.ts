@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { errnoOf, EXIT, TombstoneError } from "../errors.ts";
+import { errnoOf } from "../errno.ts";
+import { EXIT, TombstoneError } from "../errors.ts";
 import type { Recovered } from "../engine/recover.ts";
 import type { Checkpoint } from "../engine/checkpoint.ts";
 import type { Reporter, Waiting } from "../engine/reporter.ts";

@@ -6,7 +6,7 @@
  */
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
-import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { TombstoneError, tombstoneError, usageError } from "../errors.ts";
 import { isAlive, isPlausiblePid, system } from "../os/system.ts";
 import { describeOwner } from "../process/listeners.ts";
 import type { DeclaredFile } from "../spec/declared.ts";
@@ -142,10 +142,9 @@ function inUse(
   state: string,
   { hint, details }: { hint: string; details: Record<string, unknown> },
 ): TombstoneError {
-  return new TombstoneError(`Cannot start "${dir.node}": "${path}" ${state}`, {
+  return tombstoneError(`Cannot start "${dir.node}": "${path}" ${state}`, {
     kind: "port-in-use",
     hint,
-    exitCode: EXIT.portInUse,
     details: { path, ...details },
   });
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { type TombstoneError, tombstoneError } from "../errors.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/records.ts";
 import type { StartRequest } from "./request.ts";
@@ -79,14 +79,13 @@ export function differentRunning(
   found: Difference[],
 ): TombstoneError {
   const isDescribed = request.commandAt !== undefined;
-  return new TombstoneError(
+  return tombstoneError(
     `Cannot start "${dir.node}": it already runs, pid ${info.pid}, with ${found.map(({ text }) => text).join(" and ")}`,
     {
       kind: "different-running",
       hint: isDescribed
         ? `tombstone restart ${dir.node}, or add --replace`
         : "add --replace to stop that one and start this one, or give this one a name of its own",
-      exitCode: EXIT.failed,
       details: {
         differs: found.map(({ what }) => what),
         pid: info.pid,

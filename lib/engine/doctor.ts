@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { errnoOf, stateError, TombstoneError } from "../errors.ts";
+import { errnoOf, stateError } from "../errno.ts";
+import { TombstoneError } from "../errors.ts";
 import { isAlive, system } from "../os/system.ts";
 import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process/tree.ts";
 import type { Identity } from "../os/types.ts";

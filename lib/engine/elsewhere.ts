@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { isAlive, system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
@@ -157,11 +157,10 @@ export const OTHER_NAMESPACE = "it was started in another pid namespace (sandbox
 /** The error for a node that cannot be judged from here. */
 export function foreignError(dir: NodeDir, action: string, reason: string): TombstoneError {
   const command = action === "recover" ? "sweep" : action;
-  return new TombstoneError(`Cannot ${action} "${dir.node}": ${reason}, so its processes cannot be judged`, {
+  return tombstoneError(`Cannot ${action} "${dir.node}": ${reason}, so its processes cannot be judged`, {
     kind: "foreign-state",
     hint:
       `run it where it was started, or forget that node with tombstone ${command} ${dir.node} --workspace ${dir.workspace} --force`,
-    exitCode: EXIT.state,
     details: { workspace: dir.workspace, node: dir.node },
   });
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { type ErrorKind, retold, TombstoneError, tombstoneError } from "../errors.ts";
 import { describeOwner, type Endpoint, type Owner } from "../process/listeners.ts";
 import type { Failure } from "../readiness/fail_log.ts";
 import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../process/launcher.ts";
@@ -28,10 +28,9 @@ export function placeTaken(dir: NodeDir, place: Endpoint, owner: Owner): Tombsto
   const state = node === null
     ? `is in use by ${describeOwner(owner)}`
     : `is ${describeOwnerNode(node)}, ${describeOwner(owner)}`;
-  return new TombstoneError(`Cannot start "${dir.node}": ${what} ${state}`, {
+  return tombstoneError(`Cannot start "${dir.node}": ${what} ${state}`, {
     kind: "port-in-use",
     hint: `${node === null ? "stop it" : stopOwnerNode(node, dir)}, or ${other}`,
-    exitCode: EXIT.portInUse,
     details: {
       ...where,
       owner_pid: owner.pid,
@@ -50,12 +49,11 @@ export function notReady(
   { states, stray }: { states: string[]; stray: number | null },
 ): TombstoneError {
   const { timeout_ms } = settings;
-  return new TombstoneError(`Cannot start "${node}": not ready within ${timeout_ms} ms, ${states.join(", ")}`, {
+  return tombstoneError(`Cannot start "${node}": not ready within ${timeout_ms} ms, ${states.join(", ")}`, {
     kind: "not-ready",
     hint: stray === null
       ? `tombstone logs ${node}, or allow more time with --timeout`
       : strayHint(node, settings, stray),
-    exitCode: EXIT.notReady,
     details: { timeout_ms, waiting_for: states },
   });
 }
@@ -66,22 +64,20 @@ const LONGEST_QUOTE = 200;
 /** A line of its log tells that it will never be ready: exit code 1. */
 export function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs: number): TombstoneError {
   const quote = line.length > LONGEST_QUOTE ? `${line.slice(0, LONGEST_QUOTE)} …` : line;
-  return new TombstoneError(`Cannot start "${node}": its log has a line that matches /${pattern}/: ${quote.trim()}`, {
+  return tombstoneError(`Cannot start "${node}": its log has a line that matches /${pattern}/: ${quote.trim()}`, {
     kind: "failed-log",
     hint: `tombstone logs ${node}`,
-    exitCode: EXIT.failed,
     details: { pattern, line: quote, after_ms: afterMs },
   });
 }
 
 /** The main process does not show what it holds, so that no listener can be proven its own: exit code 4. */
 export function hiddenProcess(dir: NodeDir, pid: number, state: string): TombstoneError {
-  return new TombstoneError(
+  return tombstoneError(
     `Cannot start "${dir.node}": ${state}, and what its process, pid ${pid}, listens on cannot be seen`,
     {
       kind: "state",
       hint: "a program with capabilities of its own hides that; accept any listener with --port N --any-listener",
-      exitCode: EXIT.state,
       details: { pid },
     },
   );
@@ -89,10 +85,9 @@ export function hiddenProcess(dir: NodeDir, pid: number, state: string): Tombsto
 
 /** A node whose process cannot be told from a later one of its number must not be committed. */
 export function unreadableProcess(dir: NodeDir, pid: number): TombstoneError {
-  return new TombstoneError(`Cannot start "${dir.node}": its process, pid ${pid}, cannot be looked at`, {
+  return tombstoneError(`Cannot start "${dir.node}": its process, pid ${pid}, cannot be looked at`, {
     kind: "state",
     hint: "tombstone doctor",
-    exitCode: EXIT.state,
     details: { pid },
   });
 }
@@ -118,11 +113,10 @@ export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
   const { node, log } = dir;
   const { ended, afterMs } = server;
   const seeLog = `tombstone logs ${node}`;
-  const failed = (state: string, hint = seeLog, exitCode: number = EXIT.failed) =>
-    new TombstoneError(`Cannot start "${node}": ${state}`, {
-      kind: "server-exited",
+  const failed = (state: string, hint = seeLog, kind: ErrorKind = "server-exited") =>
+    tombstoneError(`Cannot start "${node}": ${state}`, {
+      kind,
       hint,
-      exitCode,
       details: { exit_status: ended?.code ?? null, exit_signal: ended?.signal ?? null, after_ms: afterMs },
     });
   if (ended === null) return failed(`the daemon, pid ${server.pid}, ended after ${afterMs} ms`);
@@ -130,14 +124,15 @@ export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
   if (!hasRecord(dir, server.attempt)) {
     if (ended.code === LAUNCHER_EXIT.superseded) return stateRemoved(dir, "start");
     if (ended.code === LAUNCHER_EXIT.inputFailed) {
-      return failed(`its input could not be made in "${dir.path}"`, `df "${dir.path}"`, EXIT.state);
+      return failed(`its input could not be made in "${dir.path}"`, `df "${dir.path}"`, "state");
     }
     if (ended.code === LAUNCHER_EXIT.recordFailed) {
-      return failed(`its launch could not be recorded in "${dir.path}"`, `df "${dir.path}"`, EXIT.state);
+      return failed(`its launch could not be recorded in "${dir.path}"`, `df "${dir.path}"`, "state");
     }
   }
   if ((ended.code === 126 || ended.code === 127) && lastLines(log, 1)[0]?.startsWith(LAUNCHER_NAME)) {
-    return failed(`"${server.command}" could not be executed`, seeLog, ended.code);
+    const kind = ended.code === 126 ? "command-not-executable" : "command-not-found";
+    return failed(`"${server.command}" could not be executed`, seeLog, kind);
   }
   const state = `the server exited with code ${ended.code} after ${afterMs} ms`;
   if (ended.code !== 0) return failed(state);
@@ -151,13 +146,5 @@ export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
 /** The error with the last lines of the log, which mostly tell more. */
 export function withLog<E>(dir: NodeDir, error: E, probes: Probe[] = []): E | TombstoneError {
   if (!(error instanceof TombstoneError) || error.kind === "state" || error.kind === "signalled") return error;
-  return new TombstoneError(error.message, {
-    kind: error.kind,
-    hint: error.hint,
-    exitCode: error.exitCode,
-    details: error.details,
-    logTail: lastLinesOfItsOwn(dir.log, probes, LOG_LINES),
-    logPath: dir.log,
-    cause: error,
-  });
+  return retold(error, { logTail: lastLinesOfItsOwn(dir.log, probes, LOG_LINES), logPath: dir.log, cause: error });
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { identityOfChild, system } from "../os/system.ts";
 import { cutShort, Latch } from "../latch.ts";
 import { expiry } from "../timers.ts";
@@ -104,10 +104,9 @@ function spawn({ command, env }: Foreground): Deno.ChildProcess {
     return new Deno.Command(command[0]!, options).spawn();
   } catch (error) {
     if (!(error instanceof Error) || error instanceof TypeError) throw error;
-    throw new TombstoneError(`Cannot run "${command[0]}": ${error.message}`, {
+    throw tombstoneError(`Cannot run "${command[0]}": ${error.message}`, {
       kind: "command-not-executable",
       hint: "check the command after --",
-      exitCode: EXIT.notExecutable,
       cause: error,
     });
   }

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { TombstoneError } from "../errors.ts";
+import { retold, TombstoneError, tombstoneError } from "../errors.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Started, StartRequest } from "./request.ts";
 import { start } from "./start.ts";
@@ -126,11 +126,13 @@ async function undo(members: Member[], started: Map<string, Started>, options: G
 
 /** What the start of another node is ended with. */
 function becauseOf(node: string, error: unknown): TombstoneError {
-  return new TombstoneError(`Cannot go on with the others: "${node}" could not be started`, {
-    kind: error instanceof TombstoneError ? error.kind : "server-exited",
+  const told = {
+    message: `Cannot go on with the others: "${node}" could not be started`,
     hint: `tombstone logs ${node}`,
-    exitCode: error instanceof TombstoneError ? error.exitCode : 1,
-  });
+  };
+  return error instanceof TombstoneError
+    ? retold(error, told)
+    : tombstoneError(told.message, { kind: "server-exited", hint: told.hint });
 }
 
 /** A node of a group that is to be stopped. */

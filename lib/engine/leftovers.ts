@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { retold, TombstoneError, tombstoneError } from "../errors.ts";
 import { isAlive, maySignal, system } from "../os/system.ts";
 import type { ProcessRow } from "../os/types.ts";
 import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE } from "../process/tree.ts";
@@ -20,8 +20,7 @@ export function requireTerminatedAfter(dir: NodeDir, left: ProcessRow[], cause: 
     requireTerminated(dir, left);
   } catch (error) {
     if (!(error instanceof TombstoneError) || !(cause instanceof Error)) throw error;
-    const { kind, hint, exitCode, details } = error;
-    throw new TombstoneError(`${cause.message}. ${error.message}`, { kind, hint, exitCode, details, cause });
+    throw retold(error, { message: `${cause.message}. ${error.message}`, cause });
   }
 }
 
@@ -68,7 +67,7 @@ export function requireTerminated(dir: NodeDir, left: ProcessRow[], action = "st
   const others = left.slice(1).map((row) => `, ${row.pid} (${row.name})`).join("");
   const named = `pid ${first.pid} (${first.name})${others}`;
   const isAnothers = !maySignal(first.pid);
-  throw new TombstoneError(
+  throw tombstoneError(
     isAnothers
       ? `Cannot ${action} "${dir.node}": ${named} belongs to another user, and may not be signalled`
       : `Cannot ${action} "${dir.node}": ${named} did not end, not even by SIGKILL`,
@@ -77,7 +76,6 @@ export function requireTerminated(dir: NodeDir, left: ProcessRow[], action = "st
       hint: isAnothers
         ? `sudo kill ${left.map((row) => row.pid).join(" ")}, then tombstone sweep ${dir.node}`
         : `ps -o pid,stat,wchan,args -p ${left.map((row) => row.pid).join(",")}, then tombstone sweep ${dir.node}`,
-      exitCode: EXIT.failed,
       details: { pids: left.map((row) => row.pid) },
     },
   );

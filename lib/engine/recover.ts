@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { stateError } from "../errors.ts";
+import { stateError } from "../errno.ts";
 import { system } from "../os/system.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";

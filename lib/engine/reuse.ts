@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { tombstoneError } from "../errors.ts";
 import type { ProbeTarget } from "../readiness/types.ts";
 import { type Outcome, untilReady } from "../readiness/wait.ts";
 import { isEvent } from "../spec/probes.ts";
@@ -36,13 +36,12 @@ export async function reuseRunning(request: StartRequest, info: NodeInfo): Promi
     case "timeout":
     case "foreign": {
       const states = outcome.kind === "timeout" ? outcome.states : [outcome.verdict.state];
-      throw new TombstoneError(
+      throw tombstoneError(
         `Cannot start "${dir.node}": it runs as pid ${info.pid}, but is not ready after ${settings.timeout_ms} ms, ` +
           states.join(", "),
         {
           kind: "not-ready",
           hint: `stop and start it in one go with tombstone start ${dir.node} --replace -- COMMAND`,
-          exitCode: EXIT.notReady,
           details: { pid: info.pid, waiting_for: states },
         },
       );

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { trimLog } from "../state/log.ts";
@@ -201,10 +201,9 @@ function findRunning(dir: NodeDir): NodeInfo | null {
 }
 
 function serverHasDied({ dir, begun: { info } }: Server): TombstoneError {
-  const error = new TombstoneError(`Cannot keep "${dir.node}" for the test: its server, pid ${info.pid}, has died`, {
+  const error = tombstoneError(`Cannot keep "${dir.node}" for the test: its server, pid ${info.pid}, has died`, {
     kind: "server-exited",
     hint: `tombstone logs ${dir.node}`,
-    exitCode: EXIT.failed,
     details: { pid: info.pid },
   });
   return withLog(dir, error);

@@ -3,14 +3,11 @@
  *
  * @module
  */
-import { TombstoneError } from "../errors.ts";
+import { END_SIGNALS, type TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 
 /** A signal that ends a command in good order. */
-export type EndSignal = "SIGHUP" | "SIGINT" | "SIGTERM";
-
-/** Their numbers, of signal(7). */
-const NUMBERS: Record<EndSignal, number> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+export type EndSignal = keyof typeof END_SIGNALS;
 
 /** Tells that SIGINT, SIGTERM or SIGHUP has come. */
 export interface Interrupt extends Disposable {
@@ -50,7 +47,7 @@ export class Signals implements Disposable {
   constructor(answer: (name: EndSignal) => void) {
     this.answer = answer;
     const ignored = keepIgnored();
-    this.#handlers = (Object.keys(NUMBERS) as EndSignal[])
+    this.#handlers = (Object.keys(END_SIGNALS) as EndSignal[])
       .filter((name) => !ignored.includes(name))
       .map((name) => [name, () => this.answer(name)] as const);
     for (const [name, handler] of this.#handlers) Deno.addSignalListener(name, handler);
@@ -64,10 +61,9 @@ export class Signals implements Disposable {
 
 /** The error of a command that a signal has ended. */
 export function endedBy(name: EndSignal, action: string, node: string): TombstoneError {
-  return new TombstoneError(`Cannot ${action} "${node}": ended by ${name}`, {
+  return tombstoneError(`Cannot ${action} "${node}": ended by ${name}`, {
     kind: "signalled",
     hint: `tombstone status ${node}; the same command begins anew`,
-    exitCode: 128 + NUMBERS[name],
     details: { signal: name },
   });
 }

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
 import { breathe } from "../os/thread.ts";
@@ -212,10 +212,9 @@ function listenToServer(request: StartRequest, attempt: string): Notifications |
   if (!request.settings.probes.some((probe) => probe.type === "notify")) return null;
   const notifications = Notifications.open(attempt);
   if (notifications !== null) return notifications;
-  throw new TombstoneError(`Cannot start "${request.dir.node}" with --notify: this platform has no such socket`, {
+  throw tombstoneError(`Cannot start "${request.dir.node}" with --notify: this platform has no such socket`, {
     kind: "unsupported",
     hint: "say when it is ready with --port N or --log REGEX",
-    exitCode: EXIT.failed,
   });
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { tombstoneError } from "../errors.ts";
 import { sleep } from "../timers.ts";
 import { describeOwner, findOccupant, type Owner } from "../process/listeners.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
@@ -192,14 +192,13 @@ async function requireFreePort(dir: NodeDir, info: NodeInfo): Promise<void> {
   let owner: Owner | null;
   while ((owner = await findOccupant(info.bind_addr ?? info.host, info.port)) !== null) {
     if (performance.now() >= deadline) {
-      throw new TombstoneError(
+      throw tombstoneError(
         `Cannot free port ${info.port} of "${dir.node}": ${
           describeOwner(owner)
         } listens on it and is not provably the node's`,
         {
           kind: "stop-failed",
           hint: owner.pid === null ? `ss -ltnp 'sport = :${info.port}'` : `ps -fp ${owner.pid}`,
-          exitCode: EXIT.failed,
           details: { port: info.port, owner_pid: owner.pid, owner_command: owner.command },
         },
       );

@@ -5,7 +5,7 @@
  * @module
  */
 import { resolve } from "@std/path/posix/resolve";
-import { EXIT, TombstoneError } from "../errors.ts";
+import { TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "./system.ts";
 
 /**
@@ -19,7 +19,7 @@ export function currentDirectory(): string {
   } catch (error) {
     const isNoText = error instanceof Deno.errors.InvalidData;
     if (!isNoText && !(error instanceof Deno.errors.NotFound)) throw error;
-    throw new TombstoneError(
+    throw tombstoneError(
       `Cannot use the current directory: ${isNoText ? "its path is not valid UTF-8" : "it has been removed"}`,
       {
         kind: "state",
@@ -27,7 +27,6 @@ export function currentDirectory(): string {
           ? "rename it, or use a symbolic link to it with --cwd from elsewhere"
           : "cd to one that exists; or name the node, its workspace with --workspace (tombstone list shows both) and " +
             "what begins in a directory by full paths",
-        exitCode: EXIT.state,
         cause: error,
       },
     );
@@ -59,10 +58,9 @@ export function variable(name: string): string | undefined {
     return Deno.env.get(name);
   } catch (error) {
     if (!(error instanceof Deno.errors.InvalidData)) throw error;
-    throw new TombstoneError(`Cannot use the variable ${name}: its value is not valid UTF-8`, {
+    throw tombstoneError(`Cannot use the variable ${name}: its value is not valid UTF-8`, {
       kind: "state",
       hint: `unset ${name}, or give it another value`,
-      exitCode: EXIT.state,
       cause: error,
     });
   }
@@ -86,9 +84,8 @@ export function variableText(name: string): string | undefined {
 export function requireText(args: string[]): void {
   const altered = args.find((arg) => arg.includes("\uFFFD"));
   if (altered === undefined || system.self.hasTextArguments()) return;
-  throw new TombstoneError(`Cannot use the argument "${altered}": it is not valid UTF-8`, {
+  throw tombstoneError(`Cannot use the argument "${altered}": it is not valid UTF-8`, {
     kind: "usage",
     hint: "name the file in another way, for example by a pattern of the shell: sh -c 'exec node caf*.js'",
-    exitCode: EXIT.usage,
   });
 }

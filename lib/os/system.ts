@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError } from "../errors.ts";
+import { tombstoneError } from "../errors.ts";
 import { linux } from "./linux/system.ts";
 import { posix } from "./posix/ps.ts";
 import { snapshotOf } from "./snapshot.ts";
@@ -134,10 +134,9 @@ export function requireSight(): void {
   const blindness = hasSight ? null : chosen.host.blindness();
   hasSight = blindness === null;
   if (blindness === null) return;
-  throw new TombstoneError(`Cannot tell processes apart: ${blindness}, and this process is pid ${Deno.pid}`, {
+  throw tombstoneError(`Cannot tell processes apart: ${blindness}, and this process is pid ${Deno.pid}`, {
     kind: "state",
     hint: "mount -t proc proc /proc, in the same namespaces (unshare has --mount-proc for it)",
-    exitCode: EXIT.state,
   });
 }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { errnoOf, EXIT, stateError, TombstoneError, usageError } from "../errors.ts";
+import { errnoOf, stateError } from "../errno.ts";
+import { tombstoneError, usageError } from "../errors.ts";
 
 /** Where to look for a command. */
 export interface ResolveOptions {
@@ -53,18 +54,16 @@ export function requireExecutable(program: string, options: ResolveOptions): voi
   const at = verdicts.indexOf("executable");
   if (at >= 0) return requireInterpreter(program, candidates[at]!);
   if (verdicts.includes("not-executable")) {
-    throw new TombstoneError(`Cannot execute "${program}": it is not an executable file`, {
+    throw tombstoneError(`Cannot execute "${program}": it is not an executable file`, {
       kind: "command-not-executable",
       hint: `chmod +x "${program}", or name its interpreter: tombstone start -- sh "${program}"`,
-      exitCode: EXIT.notExecutable,
     });
   }
-  throw new TombstoneError(
+  throw tombstoneError(
     `Cannot find "${program}": ${program.includes("/") ? "no such file" : "no such command on PATH"}`,
     {
       kind: "command-not-found",
       hint: "give the full path after --, or set PATH with --env PATH=...",
-      exitCode: EXIT.notFound,
     },
   );
 }
@@ -81,9 +80,8 @@ function requireInterpreter(program: string, path: string): void {
   }
   const interpreter = /^#![ \t]*([^\s\0]+)/.exec(new TextDecoder().decode(head))?.[1];
   if (interpreter === undefined || judgeFile(interpreter, "missing") === "executable") return;
-  throw new TombstoneError(`Cannot execute "${program}": its interpreter "${interpreter}" is missing`, {
+  throw tombstoneError(`Cannot execute "${program}": its interpreter "${interpreter}" is missing`, {
     kind: "command-not-found",
     hint: `install ${interpreter}, or correct the first line of "${path}"`,
-    exitCode: EXIT.notFound,
   });
 }

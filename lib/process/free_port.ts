@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errnoOf } from "../errors.ts";
+import { errnoOf } from "../errno.ts";
 import { system } from "../os/system.ts";
 import { addressesOf, connectTo } from "./listeners.ts";
 

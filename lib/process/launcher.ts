@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { EXIT, stateError, TombstoneError } from "../errors.ts";
+import { stateError } from "../errno.ts";
+import { tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import { variableText } from "../os/surroundings.ts";
 import { launchRecordPath } from "../state/launch_record.ts";
@@ -182,10 +183,9 @@ export function launch(dir: NodeDir, options: Launch): Launched {
     }).spawn();
   } catch (error) {
     if (!(error instanceof Error) || error instanceof TypeError) throw error;
-    throw new TombstoneError(`Cannot start "${dir.node}": ${error.message}`, {
+    throw tombstoneError(`Cannot start "${dir.node}": ${error.message}`, {
       kind: "command-not-executable",
       hint: `check the command and --cwd, then try again with tombstone start ${dir.node}`,
-      exitCode: EXIT.notExecutable,
       cause: error,
     });
   }

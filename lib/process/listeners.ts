@@ -4,7 +4,7 @@
  * @module
  */
 import { system } from "../os/system.ts";
-import { errnoOf, stateError } from "../errors.ts";
+import { errnoOf, stateError } from "../errno.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/types.ts";
 import { expiry } from "../timers.ts";
 import { breathe } from "../os/thread.ts";

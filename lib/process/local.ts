@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { tombstoneError, usageError } from "../errors.ts";
 
 /**
  * Insists on an address that a server of this machine can listen on.
@@ -23,10 +23,9 @@ export function requireLocal(host: string): void {
     if (error.constructor === Error && !("code" in error) || error instanceof URIError) {
       throw usageError(`Cannot choose a port on "${host}": it cannot be resolved`, hint);
     }
-    throw new TombstoneError(`Cannot choose a port on "${host}": ${error.message}`, {
+    throw tombstoneError(`Cannot choose a port on "${host}": ${error.message}`, {
       kind: "state",
       hint,
-      exitCode: EXIT.state,
       cause: error,
     });
   }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { stateError, usageError } from "../errors.ts";
+import { stateError } from "../errno.ts";
+import { usageError } from "../errors.ts";
 import { type Described, readDescription } from "./description.ts";
 import { placeOfMistake } from "./json_mistake.ts";
 import { nearest } from "./nearest.ts";

@@ -17,7 +17,8 @@ import {
   parseSize,
   parseStatuses,
 } from "./values.ts";
-import { describeErrno, errnoOf, stateError, usageError } from "../errors.ts";
+import { describeErrno, errnoOf, stateError } from "../errno.ts";
+import { usageError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import type { DeclaredFile, DeclaredKind } from "./declared.ts";
 import { lookAtDeclared } from "../state/declared.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { errnoOf, stateError } from "../errors.ts";
+import { errnoOf, stateError } from "../errno.ts";
 import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
 
 /** What is in a declared place. */

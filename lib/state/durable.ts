@@ -5,7 +5,7 @@
  */
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
-import { errnoOf, stateError } from "../errors.ts";
+import { errnoOf, stateError } from "../errno.ts";
 import { sync } from "../os/thread.ts";
 
 /** Whether a directory entry is what an interrupted {@linkcode replaceFile} left. */

@@ -7,7 +7,8 @@
 import { dirname } from "@std/path/posix/dirname";
 import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
-import { EXIT, stateError, TombstoneError } from "../errors.ts";
+import { stateError } from "../errno.ts";
+import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { removeEntry } from "./durable.ts";
 import { requireOwnDirs } from "./trust.ts";
 import type { NodeDir } from "./node_dir.ts";
@@ -41,10 +42,9 @@ export interface Lock extends Disposable {
 
 /** Somebody has removed the node's directory or tombstone under the hands of a command: exit code 4. */
 export function stateRemoved(dir: NodeDir, action: string, cause?: unknown): TombstoneError {
-  return new TombstoneError(`Cannot ${action} "${dir.node}": its state in "${dir.path}" was removed meanwhile`, {
+  return tombstoneError(`Cannot ${action} "${dir.node}": its state in "${dir.path}" was removed meanwhile`, {
     kind: "state",
     hint: `find out who removes it, then try again with tombstone ${action} ${dir.node}`,
-    exitCode: EXIT.state,
     details: { path: dir.path },
     cause,
   });
@@ -83,12 +83,11 @@ export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<L
       told = true;
     }
     if (waited >= options.timeoutMs) {
-      throw new TombstoneError(
+      throw tombstoneError(
         `Cannot lock "${dir.node}": ${describeHolder(dir)} still holds it after ${options.timeoutMs} ms`,
         {
           kind: "lock-timeout",
           hint: `tombstone wait ${dir.node}, or wait longer with --lock-timeout`,
-          exitCode: EXIT.lockTimeout,
           details: { workspace: dir.workspace, node: dir.node },
         },
       );

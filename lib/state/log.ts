@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { errnoOf, stateError } from "../errors.ts";
+import { errnoOf, stateError } from "../errno.ts";
 import { moveOver, removeEntry, removeFile } from "./durable.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
 import type { LogSettings } from "../spec/recorded_settings.ts";

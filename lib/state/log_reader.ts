@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { stateError } from "../errors.ts";
+import { stateError } from "../errno.ts";
 
 /** Longest line that is kept together, in characters: a server that never ends its line must not fill the memory. */
 const LONGEST_LINE = 1024 * 1024;

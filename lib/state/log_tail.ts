@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { stateError } from "../errors.ts";
+import { stateError } from "../errno.ts";
 import { linesFrom } from "./log_reader.ts";
 
 /** Reads a log piece by piece; goes on in the file that a new start puts in its place. */

@@ -4,7 +4,8 @@
  * @module
  */
 import { dirname } from "@std/path/posix/dirname";
-import { EXIT, stateError, TombstoneError } from "../errors.ts";
+import { stateError } from "../errno.ts";
+import { tombstoneError } from "../errors.ts";
 import { isTemporaryName, readSmallFile, removeEntry, replaceFile } from "./durable.ts";
 import { asString, type Fields, parseObject } from "../spec/json.ts";
 import { system } from "../os/system.ts";
@@ -167,10 +168,9 @@ function list(path: string, isWhole: (entries: Deno.DirEntry[]) => boolean): Den
       throw stateError("list", path, error);
     }
   }
-  throw new TombstoneError(`Cannot list "${path}": the listing is not whole`, {
+  throw tombstoneError(`Cannot list "${path}": the listing is not whole`, {
     kind: "state",
     hint: `ls -la "${path}", or choose another place with --state-dir`,
-    exitCode: EXIT.state,
     details: { path },
   });
 }

@@ -4,7 +4,8 @@
  * @module
  */
 import { fromHere, variable } from "../os/surroundings.ts";
-import { EXIT, stateError, TombstoneError } from "../errors.ts";
+import { stateError } from "../errno.ts";
+import { tombstoneError } from "../errors.ts";
 import { refuseDirectory, requireOwn } from "./trust.ts";
 
 /** The state directory named by flag, environment or platform, absolute; it may not exist yet. */
@@ -16,10 +17,9 @@ export function stateDirPath(flag: string | undefined): string {
   if (xdg) return fromHere(`${xdg}/tombstone`);
   const home = variable("HOME");
   if (!home) {
-    throw new TombstoneError("Cannot find the state directory: HOME is not set", {
+    throw tombstoneError("Cannot find the state directory: HOME is not set", {
       kind: "state",
       hint: "name one with --state-dir or TOMBSTONE_STATE_DIR",
-      exitCode: EXIT.state,
     });
   }
   return Deno.build.os === "darwin"

@@ -5,15 +5,15 @@
  * @module
  */
 import { dirname } from "@std/path/posix/dirname";
-import { EXIT, stateError, TombstoneError } from "../errors.ts";
+import { stateError } from "../errno.ts";
+import { type TombstoneError, tombstoneError } from "../errors.ts";
 import type { NodeDir } from "./node_dir.ts";
 
 /** Refuses to use a directory for state. */
 export function refuseDirectory(path: string, state: string, hint: string): TombstoneError {
-  return new TombstoneError(`Cannot use the state directory "${path}": ${state}`, {
+  return tombstoneError(`Cannot use the state directory "${path}": ${state}`, {
     kind: "state",
     hint,
-    exitCode: EXIT.state,
     details: { path },
   });
 }

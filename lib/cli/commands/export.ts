@@ -9,7 +9,8 @@ import type { Call, Result } from "../call.ts";
 import { requireDescribed } from "../../spec/project_file.ts";
 import { inOrder } from "../../spec/order.ts";
 import { settingsFrom } from "../../spec/settings.ts";
-import { EXIT, stateError, TombstoneError, usageError } from "../../errors.ts";
+import { stateError } from "../../errno.ts";
+import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { compose } from "../../export/compose.ts";
 import { kubernetes } from "../../export/kubernetes.ts";
 import type { ExportedFile, ExportedNode, ExportedProject } from "../../export/node.ts";
@@ -53,10 +54,9 @@ async function exportedProject(call: Call): Promise<ExportedProject> {
   const described = await projectOf(call);
   if (dir === null) currentDirectory(); // it is gone, which throws
   if (dir === null || described.size === 0) {
-    throw new TombstoneError(`Cannot export anything of "${dir}": no tombstone.json describes a node`, {
+    throw tombstoneError(`Cannot export anything of "${dir}": no tombstone.json describes a node`, {
       kind: "nothing-there",
       hint: "tombstone init writes a first one",
-      exitCode: EXIT.nothing,
     });
   }
   for (const name of call.nodes.slice(1)) await requireDescribed(described, name, "export");

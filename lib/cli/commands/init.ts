@@ -6,7 +6,8 @@
 import { currentDirectory } from "../../os/surroundings.ts";
 import type { Call, Result } from "../call.ts";
 import { discover } from "../../spec/template.ts";
-import { EXIT, stateError, TombstoneError, usageError } from "../../errors.ts";
+import { stateError } from "../../errno.ts";
+import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { lookAt } from "../../engine/look.ts";
 import { allNodes, type NodeDir, projectOf } from "../../state/node_dir.ts";
 import { PROJECT_FILE } from "../../spec/names.ts";
@@ -22,9 +23,9 @@ export async function run(call: Call): Promise<Result> {
   const { nodes, from } = discover((file) => readText(`${dir}/${file}`));
   const names = Object.keys(nodes);
   if (names.length === 0) {
-    throw new TombstoneError(
+    throw tombstoneError(
       `Cannot make a ${PROJECT_FILE} for "${dir}": no Procfile, no package.json with a script "dev" or "start", no mix.exs`,
-      { kind: "nothing-there", hint: "tombstone start -- COMMAND needs no file", exitCode: EXIT.nothing },
+      { kind: "nothing-there", hint: "tombstone start -- COMMAND needs no file" },
     );
   }
   const path = `${dir}/${PROJECT_FILE}`;

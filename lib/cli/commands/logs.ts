@@ -5,7 +5,7 @@
  */
 import type { Call, Result } from "../call.ts";
 import { parseCount } from "../../spec/values.ts";
-import { EXIT, TombstoneError, usageError } from "../../errors.ts";
+import { EXIT, type TombstoneError, tombstoneError, usageError } from "../../errors.ts";
 import { sleep } from "../../timers.ts";
 import { trimLog } from "../../state/log.ts";
 import { Tail } from "../../state/log_tail.ts";
@@ -61,20 +61,18 @@ export async function run(call: Call): Promise<Result> {
 }
 
 function noNodes(): TombstoneError {
-  return new TombstoneError("Cannot show a log: there are no nodes in this workspace", {
+  return tombstoneError("Cannot show a log: there are no nodes in this workspace", {
     kind: "nothing-there",
     hint: "tombstone list shows every node of every workspace",
-    exitCode: EXIT.nothing,
   });
 }
 
 function noLog(call: Call, dir: NodeDir): TombstoneError {
   const previous = call.flags.has("previous");
   const path = previous ? `${dir.log}.1` : dir.log;
-  return new TombstoneError(`Cannot show the log of "${dir.node}": there is none at "${path}"`, {
+  return tombstoneError(`Cannot show the log of "${dir.node}": there is none at "${path}"`, {
     kind: "nothing-there",
     hint: previous ? `tombstone logs ${dir.node}` : `tombstone start ${dir.node} -- COMMAND`,
-    exitCode: EXIT.nothing,
   });
 }
 

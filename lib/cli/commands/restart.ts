@@ -6,7 +6,7 @@
 import { variable } from "../../os/surroundings.ts";
 import type { Call, Result } from "../call.ts";
 import { parseEnv } from "../../spec/values.ts";
-import { EXIT, TombstoneError, usageError } from "../../errors.ts";
+import { type TombstoneError, tombstoneError, usageError } from "../../errors.ts";
 import type { Project } from "../../spec/project_file.ts";
 import { stopGroup } from "../../engine/group.ts";
 import { readNodeFiles } from "../../engine/state.ts";
@@ -39,10 +39,9 @@ export async function run(call: Call): Promise<Result> {
 }
 
 function nothingRecorded(): TombstoneError {
-  return new TombstoneError("Cannot restart anything: there are no nodes in this workspace", {
+  return tombstoneError("Cannot restart anything: there are no nodes in this workspace", {
     kind: "nothing-there",
     hint: "tombstone start -- COMMAND [ARG...]",
-    exitCode: EXIT.nothing,
   });
 }
 
@@ -118,10 +117,9 @@ function findRecorded(dir: NodeDir): Settings {
   for (const found of [tombstone, info]) {
     if (found.kind === "record" && found.record.command.length > 0) return settingsOf(found.record);
   }
-  throw new TombstoneError(`Cannot restart "${dir.node}": no command is recorded for it`, {
+  throw tombstoneError(`Cannot restart "${dir.node}": no command is recorded for it`, {
     kind: "nothing-there",
     hint: `tombstone start ${dir.node} -- COMMAND [ARG...]`,
-    exitCode: EXIT.nothing,
     details: { workspace: dir.workspace, node: dir.node },
   });
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Call, Result } from "../call.ts";
-import { EXIT, TombstoneError } from "../../errors.ts";
+import { EXIT, type TombstoneError, tombstoneError } from "../../errors.ts";
 import { inspect, type NodeReport } from "../../engine/report.ts";
 import { sleep } from "../../timers.ts";
 import { Readiness } from "../../readiness/wait.ts";
@@ -71,31 +71,28 @@ function isInVain(report: NodeReport): boolean {
 
 function inVain(report: NodeReport): TombstoneError {
   const reason = report.reason === null ? "" : `: ${report.reason}`;
-  return new TombstoneError(`Cannot wait for "${report.node}": it is ${report.state}${reason}`, {
-    kind: "not-ready",
+  return tombstoneError(`Cannot wait for "${report.node}": it is ${report.state}${reason}`, {
+    kind: "server-exited",
     hint: `tombstone start ${report.node} -- COMMAND`,
-    exitCode: EXIT.failed,
     details: { node: report.node, state: report.state },
   });
 }
 
 function notReady(report: NodeReport, timeoutMs: number): TombstoneError {
-  return new TombstoneError(
+  return tombstoneError(
     `Cannot wait for "${report.node}" any longer: after ${timeoutMs} ms it is ${report.state}`,
     {
       kind: "not-ready",
       hint: `tombstone status ${report.node}, or allow more time with --timeout`,
-      exitCode: EXIT.notReady,
       details: { node: report.node, state: report.state, timeout_ms: timeoutMs },
     },
   );
 }
 
 function noNodes(timeoutMs: number): TombstoneError {
-  return new TombstoneError(`Cannot wait any longer: there are ${NO_NODES} after ${timeoutMs} ms`, {
+  return tombstoneError(`Cannot wait any longer: there are ${NO_NODES} after ${timeoutMs} ms`, {
     kind: "not-ready",
     hint: "tombstone list shows every node of every workspace",
-    exitCode: EXIT.notReady,
     details: { timeout_ms: timeoutMs },
   });
 }

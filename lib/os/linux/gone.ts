@@ -5,7 +5,7 @@
  * @module
  */
 import { dirname } from "@std/path/posix/dirname";
-import { errnoOf } from "../../errors.ts";
+import { errnoOf } from "../../errno.ts";
 
 /** What else is known of the directory. */
 export interface Witness {

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { errnoOf, EXIT, stateError, TombstoneError } from "../../errors.ts";
+import { errnoOf, stateError } from "../../errno.ts";
+import { tombstoneError } from "../../errors.ts";
 import type { ProcessRow, ProcessWithVariable } from "../types.ts";
 
 /**
@@ -124,10 +125,9 @@ function listProc(): string[] {
     const names = namesIn("/proc");
     if (names.includes(String(Deno.pid))) return names;
   }
-  throw new TombstoneError('Cannot list "/proc": it does not show this process', {
+  throw tombstoneError('Cannot list "/proc": it does not show this process', {
     kind: "state",
     hint: "tombstone doctor",
-    exitCode: EXIT.state,
   });
 }
 

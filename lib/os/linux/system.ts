@@ -13,7 +13,7 @@ import {
   readProc,
   readProcess,
 } from "./proc.ts";
-import { stateError } from "../../errors.ts";
+import { stateError } from "../../errno.ts";
 import type { Files, Host, Identity, Launcher, ListenerRow, Processes, Self, Sockets, System } from "../types.ts";
 import { hasWriter } from "./lease.ts";
 import { listenDatagrams } from "./notify_socket.ts";
