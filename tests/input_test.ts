@@ -137,9 +137,12 @@ Deno.test("a server's own arguments are never parsed", async () => {
 Deno.test("a command that only exec finds fault with exits 126", async () => {
   await using sandbox = await Sandbox.create();
   Deno.writeFileSync(`${sandbox.project}/broken`, new TextEncoder().encode("\x7fELF broken"), { mode: 0o755 });
-  const ran = await sandbox.run(["start", "web", "--no-probe", "--alive-for", "30s", "--", "./broken"]);
-  assertEquals(ran.code, 126, ran.stderr);
-  assertStringIncludes(ran.stderr, 'Cannot start "web": "./broken" could not be executed\n');
+  const { error } = await sandbox.json(["start", "web", "--no-probe", "--alive-for", "30s", "--", "./broken"], {
+    code: 126,
+  });
+  assertEquals(error.kind, "command-not-executable");
+  assertEquals(error.message, 'Cannot start "web": "./broken" could not be executed');
+  assertStringIncludes(error.log_tail.join("\n"), "broken");
   assertEquals(sandbox.processes(), []);
 });
 

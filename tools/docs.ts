@@ -155,23 +155,26 @@ export function commandsPage(): string {
   ].join("\n");
 }
 
+/** How the first process of a start ended. */
+const STATUS_FIELDS = "`exit_status`, `exit_signal`, `after_ms`, `log_tail`";
+
 /** What the JSON document of an error has besides, by kind. */
 const MORE_FIELDS: Record<ErrorKind, string> = {
-  "server-exited": "`exit_status`, `exit_signal`, `after_ms`, `log_tail`; of `wait`: `node`, `state`",
+  "server-exited": `${STATUS_FIELDS}; of \`wait\`: \`node\`, \`state\``,
   "failed-log": "`pattern`, `line`, `after_ms`, `log_tail`",
   "different-running": "`differs`, `pid`, `command`, `cwd`, `port`",
   "stop-failed": "`pids`, or `port`, `owner_pid`, `owner_command`",
   "unsupported": "",
   "usage": "",
   "nothing-there": "`workspace`, `node`",
-  "state": "`path`, `errno`",
+  "state": "`path`, `errno`, or what `server-exited` has",
   "foreign-state": "`workspace`, `node`",
   "port-in-use":
     "`port` or `path`, `owner_pid`, `owner_command`; if it is a node in this state directory, `owner_node`, `owner_workspace`, `owner_project`",
   "lock-timeout": "`workspace`, `node`",
   "not-ready": "`timeout_ms`, `waiting_for`, `log_tail`, `pid`; of `wait`: `node`, `state`",
-  "command-not-executable": "",
-  "command-not-found": "",
+  "command-not-executable": STATUS_FIELDS,
+  "command-not-found": STATUS_FIELDS,
   "signalled": "`signal`",
 };
 
