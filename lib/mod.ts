@@ -58,4 +58,4 @@ export {
 } from "./errors.ts";
 export type { Duration, Texts } from "./spec/fields.ts";
 export type { NodeReport, State } from "./engine/report.ts";
-export type { Recovered } from "./engine/recover.ts";
+export type { Recovered } from "./engine/reporter.ts";

@@ -5,7 +5,7 @@ import { accepts, COMMAND, type Document, fixture, freePort, Sandbox, until } fr
 import { canUnshare } from "./support/namespace.ts";
 import { installed } from "./support/servers.ts";
 import { chooseFreePort } from "../lib/process/free_port.ts";
-import { protocolOf } from "../lib/readiness/protocol.ts";
+import { protocolOf } from "../lib/process/connect.ts";
 
 /** JavaScript for `node -e`: HTTP on these ports, one after another, with this pause between them. */
 function listening(ports: number[], { pause = 0, host = "127.0.0.1", status = [200] } = {}): string[] {

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { inspect, type NodeReport } from "../engine/report.ts";
-import { reportOfInfo } from "../engine/report.ts";
+import { inspect, type NodeReport, reportOfInfo } from "../engine/report.ts";
 import { tellKilled } from "../engine/leftovers.ts";
-import type { Recovered } from "../engine/recover.ts";
+import type { Recovered } from "../engine/reporter.ts";
 import type { Started } from "../engine/request.ts";
 import { stop } from "../engine/stop.ts";
 import { lastLines } from "../state/log_reader.ts";

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { currentDirectory, variableText } from "../os/surroundings.ts";
+import { requireExecutable, searchPath } from "../process/executable.ts";
+import { currentDirectory } from "../os/surroundings.ts";
 import { readDescription } from "../spec/description.ts";
 import type { Duration, Texts } from "../spec/fields.ts";
 import { settingsFrom } from "../spec/settings.ts";
 import { tombstoneError } from "../errors.ts";
 import { start as startNode } from "../engine/start.ts";
 import { breathe } from "../os/thread.ts";
-import { requireExecutable } from "../process/executable.ts";
 import { nodeNameOf } from "../state/workspace.ts";
 import { RunningNode } from "./node.ts";
 import { find, type Locator } from "./where.ts";
@@ -107,7 +107,7 @@ export async function start(options: StartOptions): Promise<RunningNode> {
   const { source, command, env } = described;
   await breathe();
   const settings = settingsFrom(source, command);
-  const path = env.PATH ?? variableText("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
+  const path = searchPath(env);
   await breathe();
   requireExecutable(command[0]!, { cwd: settings.cwd, path });
   await breathe();

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Command, COMMANDS, COMMON_FLAGS, type Flag } from "./table.ts";
+import { type Command, COMMANDS, COMMON_FLAGS } from "./table.ts";
+import type { Flag } from "./start_flags.ts";
 
 /** Shells with a script. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;

@@ -9,8 +9,25 @@ import { systemError } from "../errno.ts";
 import { EXIT, type TombstoneError, tombstoneError } from "../errors.ts";
 import { Output, outputMode } from "./output.ts";
 import { VERSION } from "../version.ts";
-import { Call, type Result } from "./call.ts";
+import { Call, type Result, type Run } from "./call.ts";
 import { findCommand, parse } from "./parse.ts";
+
+/** What each command runs: loaded when it is called, since loading all of them would cost every call its time. */
+const LOADERS: Record<string, () => Promise<{ run: Run }>> = {
+  start: () => import("./commands/start.ts"),
+  stop: () => import("./commands/stop.ts"),
+  restart: () => import("./commands/restart.ts"),
+  status: () => import("./commands/status.ts"),
+  list: () => import("./commands/list.ts"),
+  logs: () => import("./commands/logs.ts"),
+  wait: () => import("./commands/wait.ts"),
+  run: () => import("./commands/run.ts"),
+  sweep: () => import("./commands/sweep.ts"),
+  init: () => import("./commands/init.ts"),
+  export: () => import("./commands/export.ts"),
+  doctor: () => import("./commands/doctor.ts"),
+  completions: () => import("./commands/completions.ts"),
+};
 
 /** Runs the tool with these arguments; resolves to the exit code. Expected errors are printed, never thrown. */
 export async function main(argv: string[]): Promise<number> {
@@ -60,6 +77,6 @@ async function run(argv: string[], output: Output): Promise<Result> {
       hint: "use it inside WSL",
     });
   }
-  const { run } = await command.load();
+  const { run } = await LOADERS[command.name]!();
   return await run(new Call(parsed.nodes, parsed.flags, parsed.serverCommand, output));
 }

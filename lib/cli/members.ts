@@ -4,7 +4,7 @@
  * @module
  */
 import type { Call } from "./call.ts";
-import type { Flag } from "./table.ts";
+import type { Flag } from "./start_flags.ts";
 import { inOrder } from "../spec/order.ts";
 import { checkReferences, fillReferences } from "../spec/references.ts";
 import { type Project, readProject, requireDescribed } from "../spec/project_file.ts";
@@ -13,12 +13,11 @@ import { retold, TombstoneError, usageError } from "../errors.ts";
 import type { Member } from "../engine/group.ts";
 import { addressOf } from "../engine/report.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
-import { requireExecutable } from "../process/executable.ts";
+import { requireExecutable, searchPath } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { RunOwner } from "../state/records.ts";
 import type { Endpoint } from "../spec/recorded_settings.ts";
 import { PROJECT_FILE } from "../spec/names.ts";
-import { pathOf } from "./commands/start.ts";
 
 /** The nodes that the project of a call describes; none where it has no `tombstone.json`. */
 export async function projectOf(call: Call): Promise<Project> {
@@ -68,7 +67,7 @@ export async function membersOf(
     const needs = needsOf(project, node);
     for (const text of [...command, ...Object.values(env)]) await checkReferences(text, { node, needs, nodes });
     const settings = { ...settingsFrom(source, command), ...timeout };
-    requireProgram(node, command[0]!, { cwd: settings.cwd, path: pathOf(env) });
+    requireProgram(node, command[0]!, { cwd: settings.cwd, path: searchPath(env) });
     return { node, described, needs, settings };
   }));
   const dirs = new Map<string, NodeDir>();

@@ -6,9 +6,7 @@
  */
 import { errnoOf } from "../errno.ts";
 import { EXIT, TombstoneError } from "../errors.ts";
-import type { Recovered } from "../engine/recover.ts";
-import type { Checkpoint } from "../engine/checkpoint.ts";
-import type { Reporter, Waiting } from "../engine/reporter.ts";
+import type { Checkpoint, Recovered, Reporter, Waiting } from "../engine/reporter.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { cleanLine, JobText, TerminalText } from "./clean.ts";

@@ -3,7 +3,19 @@
  *
  * @module
  */
-import type { Flag } from "./table.ts";
+/** One flag. */
+export interface Flag {
+  /** Long name without the dashes. */
+  name: string;
+  /** One-letter form. */
+  short?: string;
+  /** Placeholder of its value; without one the flag is a switch. */
+  value?: string;
+  /** Whether it may be given several times. */
+  repeat?: true;
+  /** One line for the help. */
+  summary: string;
+}
 
 /** How long to wait for the lock. */
 export const LOCK_TIMEOUT: Flag = {

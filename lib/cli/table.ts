@@ -1,24 +1,9 @@
 /**
- * Every command and flag, once: the parser, the help and the README's tables all come from here.
+ * Every command and its flags as data, once: the parser, the help, the completions and docs/commands.md come from here.
  *
  * @module
  */
-import type { Run } from "./call.ts";
-import { ENV, FORCE, LOCK_TIMEOUT, START_FLAGS } from "./start_flags.ts";
-
-/** One flag. */
-export interface Flag {
-  /** Long name without the dashes. */
-  name: string;
-  /** One-letter form. */
-  short?: string;
-  /** Placeholder of its value; without one the flag is a switch. */
-  value?: string;
-  /** Whether it may be given several times. */
-  repeat?: true;
-  /** One line for the help. */
-  summary: string;
-}
+import { ENV, type Flag, FORCE, LOCK_TIMEOUT, START_FLAGS } from "./start_flags.ts";
 
 /** One command. */
 export interface Command {
@@ -36,8 +21,6 @@ export interface Command {
   takesCommand: boolean;
   /** Its own flags. */
   flags: Flag[];
-  /** Loads its code, which costs time only when it runs. */
-  load: () => Promise<{ run: Run }>;
 }
 
 /** Flags of every command. */
@@ -59,7 +42,6 @@ export const COMMANDS: Command[] = [
     nodes: "many",
     takesCommand: true,
     flags: START_FLAGS,
-    load: () => import("./commands/start.ts"),
   },
   {
     name: "stop",
@@ -68,7 +50,6 @@ export const COMMANDS: Command[] = [
     nodes: "many",
     takesCommand: false,
     flags: [{ name: "all", summary: "every node of this workspace" }, LOCK_TIMEOUT, FORCE],
-    load: () => import("./commands/stop.ts"),
   },
   {
     name: "restart",
@@ -82,7 +63,6 @@ export const COMMANDS: Command[] = [
       LOCK_TIMEOUT,
       FORCE,
     ],
-    load: () => import("./commands/restart.ts"),
   },
   {
     name: "status",
@@ -91,7 +71,6 @@ export const COMMANDS: Command[] = [
     nodes: "one",
     takesCommand: false,
     flags: [{ name: "all", summary: "every node of every workspace" }],
-    load: () => import("./commands/status.ts"),
   },
   {
     name: "list",
@@ -100,7 +79,6 @@ export const COMMANDS: Command[] = [
     nodes: "none",
     takesCommand: false,
     flags: [],
-    load: () => import("./commands/list.ts"),
   },
   {
     name: "logs",
@@ -113,7 +91,6 @@ export const COMMANDS: Command[] = [
       { name: "lines", short: "n", value: "N", summary: "only the last N lines" },
       { name: "previous", summary: "the log of the start before this one" },
     ],
-    load: () => import("./commands/logs.ts"),
   },
   {
     name: "wait",
@@ -122,7 +99,6 @@ export const COMMANDS: Command[] = [
     nodes: "one",
     takesCommand: false,
     flags: [{ name: "timeout", value: "TIME", summary: "give up after this time (60s)" }],
-    load: () => import("./commands/wait.ts"),
   },
   {
     name: "run",
@@ -135,7 +111,6 @@ export const COMMANDS: Command[] = [
       { name: "fail-fast", summary: "end the test command when the server dies (exit code 1)" },
       ...START_FLAGS,
     ],
-    load: () => import("./commands/run.ts"),
   },
   {
     name: "sweep",
@@ -149,7 +124,6 @@ export const COMMANDS: Command[] = [
       LOCK_TIMEOUT,
       FORCE,
     ],
-    load: () => import("./commands/sweep.ts"),
   },
   {
     name: "init",
@@ -158,7 +132,6 @@ export const COMMANDS: Command[] = [
     nodes: "none",
     takesCommand: false,
     flags: [],
-    load: () => import("./commands/init.ts"),
   },
   {
     name: "export",
@@ -171,7 +144,6 @@ export const COMMANDS: Command[] = [
       { name: "output", short: "o", value: "DIR", summary: "write the files there instead of to stdout" },
       { name: "image", value: "IMAGE", summary: "container image for compose and kubernetes" },
     ],
-    load: () => import("./commands/export.ts"),
   },
   {
     name: "doctor",
@@ -180,7 +152,6 @@ export const COMMANDS: Command[] = [
     nodes: "none",
     takesCommand: false,
     flags: [],
-    load: () => import("./commands/doctor.ts"),
   },
   {
     name: "completions",
@@ -189,6 +160,5 @@ export const COMMANDS: Command[] = [
     nodes: ["bash", "zsh", "fish", "nodes"],
     takesCommand: false,
     flags: [],
-    load: () => import("./commands/completions.ts"),
   },
 ];

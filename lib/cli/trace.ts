@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Checkpoint } from "../engine/checkpoint.ts";
+import type { Checkpoint } from "../engine/reporter.ts";
 
 /** What took the time up to a step. */
 const LABELS: Record<Checkpoint, string> = {

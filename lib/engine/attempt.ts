@@ -32,7 +32,7 @@ import type { Hold } from "./hold.ts";
 import { requireTerminatedAfter, tellKilled, tellWriters } from "./leftovers.ts";
 import { MainProcess } from "./main_process.ts";
 import { sweepFiles } from "./sweep_files.ts";
-import { reached } from "./checkpoint.ts";
+import { reached } from "./reporter.ts";
 import { strayReporter } from "./stray.ts";
 import type { StartRequest } from "./request.ts";
 
@@ -55,14 +55,10 @@ export interface Spawned {
 /** A spawned attempt. */
 export class Attempt {
   readonly #request: StartRequest;
+  readonly #spawned: Spawned;
   readonly #dir: NodeDir;
   readonly #hold: Hold;
-  readonly #tombstone: Tombstone;
   readonly #settings: Settings;
-  readonly #launched: Launched;
-  readonly #launchedAt: number;
-  readonly #port: number | null;
-  readonly #notifications: Notifications | null;
   /** The process that the node stands and falls with. */
   readonly #main: MainProcess;
   /** When the launcher recorded itself, by the clock of files, in milliseconds since 1970. */
@@ -71,24 +67,16 @@ export class Attempt {
   #putPort: (() => void) | null = null;
 
   /** Follows a process that was just launched under this tombstone. */
-  constructor(request: StartRequest, { hold, tombstone, port, launched, launchedAt, notifications }: Spawned) {
+  constructor(request: StartRequest, spawned: Spawned) {
+    const { dir } = request;
+    const { hold, tombstone, port, launched } = spawned;
     this.#request = request;
-    this.#dir = request.dir;
+    this.#spawned = spawned;
+    this.#dir = dir;
     this.#hold = hold;
-    this.#tombstone = tombstone;
-    this.#port = port;
     this.#settings = withPort(request.settings, port);
-    this.#launched = launched;
-    this.#launchedAt = launchedAt;
-    this.#notifications = notifications;
     const { pid_file, exclude } = this.#settings;
-    this.#main = new MainProcess({
-      dir: request.dir,
-      attempt: tombstone.attempt,
-      launched,
-      pidFile: pid_file,
-      exclude,
-    });
+    this.#main = new MainProcess({ dir, attempt: tombstone.attempt, launched, pidFile: pid_file, exclude });
   }
 
   /**
@@ -101,7 +89,7 @@ export class Attempt {
     try {
       const outcome = await this.#untilReady();
       if (outcome.kind !== "ready") throw await failureOf(outcome, this.#request, this.#told());
-      const port = outcome.port ?? this.#port ?? 0;
+      const port = outcome.port ?? this.#spawned.port ?? 0;
       await this.#main.handOver(port);
       const main = await this.#main.settle(port);
       if (main === null) throw await failureOf({ kind: "gone" }, this.#request, this.#told());
@@ -122,11 +110,13 @@ export class Attempt {
   async #untilReady(): Promise<Outcome> {
     this.#hold.insist();
     // Written early, in the shadow of the server's own boot; a daemon's pid is not known yet.
-    if (this.#settings.pid_file === null) await writePid(this.#dir, this.#launched.pid);
+    if (this.#settings.pid_file === null) await writePid(this.#dir, this.#spawned.launched.pid);
     const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
-    if (this.#port !== null && !mayHaveNonce) this.#putPort = await preparePort(this.#dir, this.#port, null);
+    if (this.#spawned.port !== null && !mayHaveNonce) {
+      this.#putPort = await preparePort(this.#dir, this.#spawned.port, null);
+    }
     using waiting = this.#request.reporter.wait(this.#dir);
-    const tellStray = strayReporter(this.#request, this.#port);
+    const tellStray = strayReporter(this.#request, this.#spawned.port);
     return await untilReady({
       probes: this.#settings.probes,
       failures: { log: this.#dir.log, patterns: this.#settings.fail_log },
@@ -134,7 +124,7 @@ export class Attempt {
       timeoutMs: this.#settings.timeout_ms,
       subject: () => this.#subject(),
       isGone: () => this.#main.isGone(),
-      end: this.#launched.end,
+      end: this.#spawned.launched.end,
       abort: this.#request.abort,
       onLook: (states, stray) => {
         waiting.update(states);
@@ -145,7 +135,7 @@ export class Attempt {
 
   #subject(): ProbeTarget | null {
     this.#hold.insistOnLock();
-    if (this.#main.current === null && !hasRecord(this.#dir, this.#tombstone.attempt)) {
+    if (this.#main.current === null && !hasRecord(this.#dir, this.#spawned.tombstone.attempt)) {
       // The launcher records itself before anything else, so it is either not there yet or the state is gone.
       this.#hold.insist();
       return null;
@@ -154,10 +144,10 @@ export class Attempt {
     const main = this.#main.find();
     if (main === null) return null;
     if (isNew) reached("waiting", this.#request.reporter, `for pid ${main.pid}`);
-    const ageMs = performance.now() - this.#launchedAt;
+    const ageMs = performance.now() - this.#spawned.launchedAt;
     const roots = this.#main.roots();
-    this.#notifications?.expect(roots);
-    this.#sinceMs ??= modifiedAtMs(launchRecordPath(this.#dir, this.#tombstone.attempt));
+    this.#spawned.notifications?.expect(roots);
+    this.#sinceMs ??= modifiedAtMs(launchRecordPath(this.#dir, this.#spawned.tombstone.attempt));
     return {
       mainPid: main.pid,
       roots,
@@ -166,19 +156,19 @@ export class Attempt {
       cwd: this.#settings.cwd,
       env: this.#request.env,
       known: null,
-      notifications: this.#notifications,
+      notifications: this.#spawned.notifications,
     };
   }
 
   #told(): AttemptFacts {
     return {
-      attempt: this.#tombstone.attempt,
-      port: this.#port,
+      attempt: this.#spawned.tombstone.attempt,
+      port: this.#spawned.port,
       roots: this.#main.roots(),
       leader: this.#main.leader,
       main: this.#main.current,
-      ended: this.#launched.ended,
-      afterMs: Math.round(performance.now() - this.#launchedAt),
+      ended: this.#spawned.launched.ended,
+      afterMs: Math.round(performance.now() - this.#spawned.launchedAt),
     };
   }
 
@@ -187,12 +177,12 @@ export class Attempt {
     if (main.startTime === UNKNOWN_START) throw unreadableProcess(this.#dir, main.pid);
     const info = commitRecord({
       request: { ...this.#request, settings: this.#settings },
-      tombstone: this.#tombstone,
+      tombstone: this.#spawned.tombstone,
       leader: this.#main.leader,
       main,
-      port: ready.port ?? this.#port ?? 0,
+      port: ready.port ?? this.#spawned.port ?? 0,
       ready,
-      readyMs: Math.round(performance.now() - this.#launchedAt),
+      readyMs: Math.round(performance.now() - this.#spawned.launchedAt),
     });
     if (main !== this.#main.leader) await writePid(this.#dir, main.pid);
     if (this.#putPort !== null) this.#putPort();
@@ -227,7 +217,7 @@ export class Attempt {
       await sweepFiles(dir, declaredFiles(this.#settings), { onKept, insist: () => this.#hold.insist() });
       if (!this.#hold.isKept()) return "removed";
       const failed = error instanceof Error ? error.message : String(error);
-      await writeTombstone(dir, { ...this.#tombstone, failed, failed_at: new Date().toISOString() });
+      await writeTombstone(dir, { ...this.#spawned.tombstone, failed, failed_at: new Date().toISOString() });
     } catch (second) {
       // The tombstone is still there as it was: the next start takes this one for interrupted and sweeps.
       if (!(second instanceof TombstoneError)) throw second;

@@ -13,8 +13,7 @@ import { heldLog } from "./elsewhere.ts";
 import type { Hold } from "./hold.ts";
 import type { MainProcess } from "./main_process.ts";
 import type { StartRequest } from "./request.ts";
-import { reached } from "./checkpoint.ts";
-import type { Reporter } from "./reporter.ts";
+import { reached, type Reporter } from "./reporter.ts";
 
 /** What a commit record is made of. */
 export interface Committing {

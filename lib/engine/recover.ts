@@ -22,37 +22,9 @@ import { type NodeFiles, type NodeState, progressOf, whyForeign } from "./state.
 import { untilLateDaemon } from "./late_daemon.ts";
 import { inWords, requireTerminated, tellWriters } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
-import { reached } from "./checkpoint.ts";
+import { reached, type Recovered, type Reporter } from "./reporter.ts";
 import { endStopCommands } from "./stop_command.ts";
 import { runtimeEntries, sweepFiles } from "./sweep_files.ts";
-import type { Reporter } from "./reporter.ts";
-
-/** What a recovery found and did; told to the user and part of the JSON documents. */
-export interface Recovered {
-  /** Why something had to be undone. */
-  reason:
-    | "interrupted-start"
-    | "interrupted-run"
-    | "died"
-    | "rebooted"
-    | "removed-state"
-    | "unreadable-state"
-    | "elsewhere";
-  /** Attempt that left it; `null` if unknown. */
-  attempt: string | null;
-  /** Pid of its starter; `null` if unknown. */
-  starter: number | null;
-  /** When it began, ISO 8601; `null` if unknown. */
-  begun_at: string | null;
-  /** How far it came. */
-  progress: "before-spawn" | "spawned" | "committed";
-  /** Processes ended. */
-  pids: number[];
-  /** Those of them that did not end when asked, and were killed. */
-  killed: number[];
-  /** Files removed: names within the node's directory, full paths of declared ones. */
-  files: string[];
-}
 
 /** What came of {@linkcode recover}. */
 export interface Undone {

@@ -14,7 +14,7 @@ import { type NodeInfo, readPortFile, type Tombstone } from "../state/records.ts
 import { describeGone, goneDirectoryOf, NOBODY, type Resident } from "./directory.ts";
 import { probeTargetOf } from "./reuse.ts";
 import { lookAt } from "./look.ts";
-import type { Recovered } from "./recover.ts";
+import type { Recovered } from "./reporter.ts";
 
 /** Where a node stands. */
 export type State =

@@ -1,12 +1,58 @@
 /**
- * How the engine reports while it works. The command line prints; a program may do otherwise.
+ * How the engine reports while it works: the command line prints, a program may do otherwise. Its checkpoints are the
+ * failpoints of the crash tests, too.
  *
  * @module
  */
 import type { TombstoneError } from "../errors.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { Recovered } from "./recover.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+
+/** A point of the protocol: what its name says has just been done. */
+export type Checkpoint =
+  | "locked"
+  | "marked"
+  | "asked"
+  | "ended"
+  | "swept"
+  | "tombstone-written"
+  | "recovered"
+  | "namespace-left"
+  | "port-checked"
+  | "log-rotated"
+  | "spawned"
+  | "waiting"
+  | "port-written"
+  | "committed"
+  | "followed"
+  | "launch-removed"
+  | "tombstone-removed";
+
+/** What a recovery found and did; told to the user and part of the JSON documents. */
+export interface Recovered {
+  /** Why something had to be undone. */
+  reason:
+    | "interrupted-start"
+    | "interrupted-run"
+    | "died"
+    | "rebooted"
+    | "removed-state"
+    | "unreadable-state"
+    | "elsewhere";
+  /** Attempt that left it; `null` if unknown. */
+  attempt: string | null;
+  /** Pid of its starter; `null` if unknown. */
+  starter: number | null;
+  /** When it began, ISO 8601; `null` if unknown. */
+  begun_at: string | null;
+  /** How far it came. */
+  progress: "before-spawn" | "spawned" | "committed";
+  /** Processes ended. */
+  pids: number[];
+  /** Those of them that did not end when asked, and were killed. */
+  killed: number[];
+  /** Files removed: names within the node's directory, full paths of declared ones. */
+  files: string[];
+}
 
 /** Something that takes its time, told as long as it is not disposed. */
 export interface Waiting extends Disposable {
@@ -30,4 +76,13 @@ export interface Reporter {
   wait(dir: NodeDir): Waiting;
   /** What was found and undone. */
   recovered(node: string, what: Recovered): void;
+}
+
+/**
+ * Reports a checkpoint. It is a failpoint: with `TOMBSTONE_FAILPOINT` set to its name, this process gets SIGKILL here, as
+ * in a crash (tests/crash_test.ts).
+ */
+export function reached(checkpoint: Checkpoint, reporter: Reporter, detail = ""): void {
+  reporter.reached(checkpoint, detail);
+  if (Deno.env.get("TOMBSTONE_FAILPOINT") === checkpoint) Deno.kill(Deno.pid, "SIGKILL");
 }

@@ -7,8 +7,7 @@ import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo, RunOwner } from "../state/records.ts";
 import type { Settings } from "../spec/recorded_settings.ts";
 import type { Workspace } from "../state/workspace.ts";
-import type { Recovered } from "./recover.ts";
-import type { Reporter } from "./reporter.ts";
+import type { Recovered, Reporter } from "./reporter.ts";
 
 /** What to start, and how. */
 export interface StartRequest {

@@ -35,7 +35,7 @@ import { newTombstone, recover, withOlderDeclarations } from "./recover.ts";
 import { removeLeftovers, sweepFiles } from "./sweep_files.ts";
 import { refuseForeign } from "./stop.ts";
 import { STOP_VARIABLE } from "./stop_command.ts";
-import { reached } from "./checkpoint.ts";
+import { reached } from "./reporter.ts";
 import type { Started, StartRequest } from "./request.ts";
 
 /**

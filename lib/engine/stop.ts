@@ -18,10 +18,9 @@ import { foreignError } from "./elsewhere.ts";
 import { classify, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
 import { tellWriters } from "./leftovers.ts";
 import { lookAt } from "./look.ts";
-import { previewRecovery, recover, type Recovered, takeOver } from "./recover.ts";
+import { previewRecovery, recover, takeOver } from "./recover.ts";
+import { reached, type Recovered, type Reporter } from "./reporter.ts";
 import { removeLeftovers, sweepFiles } from "./sweep_files.ts";
-import { reached } from "./checkpoint.ts";
-import type { Reporter } from "./reporter.ts";
 
 /** Options of {@linkcode stop} and {@linkcode sweep}. */
 export interface StopOptions {

@@ -5,7 +5,8 @@
  */
 import { breathe } from "../os/thread.ts";
 import { TombstoneError } from "../errors.ts";
-import { connectToUnix, findUnixOccupant } from "../process/listeners.ts";
+import { findUnixOccupant } from "../process/listeners.ts";
+import { connectToUnix } from "../process/connect.ts";
 import type { DeclaredFile } from "../spec/declared.ts";
 import { lookAtDeclared, removeDeclared } from "../state/declared.ts";
 import { isTemporaryName, removeEntry, syncDir } from "../state/durable.ts";

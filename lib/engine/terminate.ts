@@ -14,9 +14,8 @@ import { findMain } from "./identify.ts";
 import type { NodeFiles } from "./state.ts";
 import { inWords, requireTerminated } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
-import { reached } from "./checkpoint.ts";
+import { reached, type Reporter } from "./reporter.ts";
 import { endStopCommands, StopCommand } from "./stop_command.ts";
-import type { Reporter } from "./reporter.ts";
 
 /** Under what a node is ended. */
 export interface Ending {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { variableText } from "../os/surroundings.ts";
 import { errnoOf, stateError } from "../errno.ts";
 import { tombstoneError, usageError } from "../errors.ts";
 
@@ -35,6 +36,11 @@ function candidatesOf(program: string, options: ResolveOptions): string[] {
   return options.path.split(":").map((dir) =>
     `${dir === "" ? options.cwd : dir.startsWith("/") ? dir : `${options.cwd}/${dir}`}/${program}`
   );
+}
+
+/** The `PATH` that a command is looked up on: its own, else that of this process. */
+export function searchPath(env: Record<string, string> = {}): string {
+  return env.PATH ?? variableText("PATH") ?? "/usr/local/bin:/usr/bin:/bin";
 }
 
 /** The absolute path of a command; `null` if it cannot be executed. */

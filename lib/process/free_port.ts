@@ -5,7 +5,7 @@
  */
 import { errnoOf } from "../errno.ts";
 import { system } from "../os/system.ts";
-import { addressesOf, connectTo } from "./listeners.ts";
+import { addressesOf, connectTo } from "./connect.ts";
 
 /** A port for a server, kept from other starters until it is disposed. */
 export interface ChosenPort extends Disposable {

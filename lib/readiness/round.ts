@@ -5,8 +5,9 @@
  */
 import { isEvent, type Probe } from "../spec/probes.ts";
 import { isOnOwnPort, NO_PORT_YET } from "./http.ts";
-import { type Found, type Look, proberOf, type ProbeTarget, type Verdict } from "./types.ts";
-import type { Protocol } from "./protocol.ts";
+import type { Found, Look, ProbeTarget, Verdict } from "./types.ts";
+import { proberOf } from "./probes.ts";
+import type { Protocol } from "../process/connect.ts";
 
 /** A node that is ready, and where it was found. */
 export interface Ready {

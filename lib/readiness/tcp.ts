@@ -9,10 +9,10 @@ import type { ListenerRow } from "../os/types.ts";
 import { lookForTree } from "../process/tree.ts";
 import type { Probe } from "../spec/probes.ts";
 import { readPortFile } from "../state/records.ts";
-import { candidatesOf, connectTo, listenersFor, ownershipOfSockets } from "../process/listeners.ts";
+import { candidatesOf, listenersFor, ownershipOfSockets } from "../process/listeners.ts";
+import { connectTo, type Protocol } from "../process/connect.ts";
 import { findOwnListener } from "../process/own_ports.ts";
 import type { Look, Prober, ProbeTarget, Verdict } from "./types.ts";
-import type { Protocol } from "./protocol.ts";
 
 /**
  * How far to go where the kernel says that the node's own socket listens: `look` believes it, `connect` wants its backlog

@@ -1,20 +1,11 @@
 /**
- * Probes: looking whether a condition for "ready" holds.
+ * What a probe gets, and what it finds.
  *
  * @module
  */
 import type { Roots } from "../process/tree.ts";
-import type { Probe } from "../spec/probes.ts";
-import { discoverProber } from "./discover.ts";
-import { execProber } from "./exec.ts";
-import { checkFile } from "./file.ts";
-import { httpProber } from "./http.ts";
 import type { Endpoint, Socket } from "../process/listeners.ts";
-import { logProber } from "./log.ts";
-import type { Notifications } from "./notify.ts";
-import type { Protocol } from "./protocol.ts";
-import { portFileProber, tcpProber } from "./tcp.ts";
-import { checkUnix } from "./unix.ts";
+import type { Protocol } from "../process/connect.ts";
 
 /** The node that a probe looks at. */
 export interface ProbeTarget {
@@ -33,7 +24,17 @@ export interface ProbeTarget {
   /** Where it was found before, which spares a discovery; `null` on the first start. */
   known: { host: string | null; port: number; nonce: string | null } | null;
   /** What it says by the protocol of sd_notify(3); `null` if it was not asked to. */
-  notifications: Notifications | null;
+  notifications: Announcements | null;
+}
+
+/** What a server says of itself. */
+export interface Announcements {
+  /** Whether it has said that it is ready. */
+  verdict(): Verdict;
+  /** Reads what it has said since the last time. */
+  receive(): Promise<void>;
+  /** Until when it has asked for more time, by `performance.now()`; `-Infinity` if it has not. */
+  readonly extendedUntil: number;
 }
 
 /** One look of a wait. */
@@ -74,34 +75,3 @@ export type Verdict =
 
 /** Looks once. Keeps what it has seen so far, such as how much of the log. */
 export type Prober = (subject: ProbeTarget, look: Look) => Promise<Verdict> | Verdict;
-
-/**
- * What looks at a condition, for one wait.
- *
- * @param asked HTTP probes by which a discovery is to tell the right port
- */
-export function proberOf(probe: Probe, asked: Extract<Probe, { type: "http" }>[]): Prober {
-  switch (probe.type) {
-    case "tcp":
-      return tcpProber(probe);
-    case "port-file":
-      return portFileProber(probe);
-    case "discover":
-      return discoverProber(asked);
-    case "http":
-      return httpProber(probe);
-    case "unix":
-      return (subject) => checkUnix(probe.path, probe.any_listener, subject);
-    case "log":
-      return logProber(probe.pattern);
-    case "file":
-      return (subject) => checkFile(probe.path, subject);
-    case "exec":
-      return execProber(probe.command);
-    case "notify":
-      return ({ notifications }) => notifications?.verdict() ?? { kind: "pass" };
-    case "alive":
-      return ({ ageMs }) =>
-        ageMs >= probe.for_ms ? { kind: "pass" } : { kind: "wait", state: `it has not yet run for ${probe.for_ms} ms` };
-  }
-}

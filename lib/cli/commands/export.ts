@@ -15,9 +15,8 @@ import { compose } from "../../export/compose.ts";
 import { kubernetes } from "../../export/kubernetes.ts";
 import type { ExportedFile, ExportedNode, ExportedProject } from "../../export/node.ts";
 import { systemd } from "../../export/systemd.ts";
-import { findProgram } from "../../process/executable.ts";
+import { findProgram, searchPath } from "../../process/executable.ts";
 import { projectOf } from "../members.ts";
-import { pathOf } from "./start.ts";
 
 /** Runs the command. */
 export async function run(call: Call): Promise<Result> {
@@ -33,7 +32,7 @@ export async function run(call: Call): Promise<Result> {
     );
   }
   const files = engine === "systemd"
-    ? systemd(project, names, (program, cwd) => findProgram(program, { cwd, path: pathOf({}) }) ?? program)
+    ? systemd(project, names, (program, cwd) => findProgram(program, { cwd, path: searchPath() }) ?? program)
     : engine === "compose"
     ? compose(project, names, image)
     : kubernetes(project, names, image);

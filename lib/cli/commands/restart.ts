@@ -12,12 +12,12 @@ import { stopGroup } from "../../engine/group.ts";
 import { readNodeFiles } from "../../engine/state.ts";
 import { tellKilled } from "../../engine/leftovers.ts";
 import { lookAt } from "../../engine/look.ts";
-import { requireExecutable } from "../../process/executable.ts";
+import { requireExecutable, searchPath } from "../../process/executable.ts";
 import { existsDir, type NodeDir } from "../../state/node_dir.ts";
 import type { RunOwner } from "../../state/records.ts";
 import { type Settings, settingsOf } from "../../spec/recorded_settings.ts";
 import { recordedNames } from "../nodes.ts";
-import { pathOf, startAndTell, startMembers } from "./start.ts";
+import { startAndTell, startMembers } from "../starting.ts";
 
 /** Runs the command: with nodes as the project describes them, or with one as it is recorded. */
 export async function run(call: Call): Promise<Result> {
@@ -98,7 +98,7 @@ async function restartRecorded(call: Call, node: string): Promise<Result> {
     timeout_ms: call.duration("timeout", recorded.timeout_ms),
     env_names: Object.keys(env),
   };
-  requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: pathOf(env) });
+  requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
   const { lockTimeoutMs } = call;
   return await startAndTell(call, {
     dir,

@@ -14,10 +14,10 @@ import { addressOf, reportOfInfo } from "../../engine/report.ts";
 import type { Started } from "../../engine/request.ts";
 import { run as runTest, type RunResult } from "../../engine/run.ts";
 import { describeKilled } from "../output.ts";
-import { requireExecutable } from "../../process/executable.ts";
+import { requireExecutable, searchPath } from "../../process/executable.ts";
 import type { RunOwner } from "../../state/records.ts";
 import { membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "../members.ts";
-import { nameOf, outputsOf, pathOf, requireOneNode, resultOf, runningOf } from "./start.ts";
+import { nameOf, outputsOf, requireOneNode, resultOf, runningOf } from "../starting.ts";
 
 /**
  * Runs the command: with the server of `--serve`, or with those that the project describes. The test command has the
@@ -29,7 +29,7 @@ export async function run(call: Call): Promise<Result> {
   const usage = `tombstone run ${call.node} --serve "COMMAND" -- TEST [ARG...]`;
   const prepare = flags.text("serve") === undefined ? await describedMembers(call, usage) : ownMember;
   if (test.length === 0) throw usageError(`Cannot run "${call.node}": no test command after --`, usage);
-  requireExecutable(test[0]!, { cwd: currentDirectory(), path: pathOf({}) });
+  requireExecutable(test[0]!, { cwd: currentDirectory(), path: searchPath() });
   const members = await prepare(call);
   const dirs = new Map(members(null).map(({ node, request }) => [node, request(new Map()).dir]));
   const result = await runTest({

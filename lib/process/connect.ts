@@ -1,9 +1,74 @@
 /**
- * What a server speaks.
+ * Connecting to a server, and finding out what it speaks.
  *
  * @module
  */
+import { errnoOf } from "../errno.ts";
 import { expiry } from "../timers.ts";
+
+/** Longest wait for an answer to a connect, in milliseconds; a full backlog gives none. */
+const CONNECT_TIMEOUT_MS = 1000;
+
+/** Addresses to try for a host name; `null`, where none was asked for, is this machine to itself, as `localhost` is. */
+export function addressesOf(host: string | null): string[] {
+  return host === null || /^(.+\.)?localhost$/i.test(host) ? ["127.0.0.1", "::1"] : [host];
+}
+
+/**
+ * Connects, and closes again.
+ *
+ * @param contact `ask`: finds out what it speaks, too
+ * @returns the address that accepted, an IP literal; `"refused"` if nobody did; `"silent"` if there was no answer
+ */
+export async function connectTo(
+  host: string | null,
+  port: number,
+  contact: "connect" | "look" | "ask" = "connect",
+): Promise<{ address: string; protocol: Protocol } | "refused" | "silent"> {
+  let isSilent = false;
+  for (const hostname of addressesOf(host)) {
+    const answer = await Promise.race([connectOnce(hostname, port, contact === "ask"), expiry(CONNECT_TIMEOUT_MS)]);
+    if (answer === "expired") isSilent = true;
+    else if (answer !== null) return answer;
+  }
+  return isSilent ? "silent" : "refused";
+}
+
+async function connectOnce(
+  hostname: string,
+  port: number,
+  asks: boolean,
+): Promise<{ address: string; protocol: Protocol } | null> {
+  try {
+    using connection = await Deno.connect({ hostname, port });
+    const local = connection.localAddr as Deno.NetAddr;
+    const remote = connection.remoteAddr as Deno.NetAddr;
+    // In the ephemeral range a connect to a free port can meet itself (TCP simultaneous open).
+    if (local.port === port && local.hostname === remote.hostname) return null;
+    return { address: remote.hostname, protocol: asks ? await protocolOf(connection) : null };
+  } catch (error) {
+    // Refused, unreachable, reset, no such host, permission: each time nobody of use answers.
+    if (error instanceof Error && !(error instanceof TypeError)) return null;
+    throw error;
+  }
+}
+
+/** Connects to a unix socket, and closes again. */
+export async function connectToUnix(path: string): Promise<"accepted" | "refused" | "silent"> {
+  try {
+    const connection = Deno.connect({ transport: "unix", path });
+    const answer = await Promise.race([connection, expiry(CONNECT_TIMEOUT_MS)]);
+    if (answer === "expired") return "silent";
+    answer.close();
+    return "accepted";
+  } catch (error) {
+    // A full backlog refuses with EAGAIN; somebody may be behind a socket of another type, or one that is closed to this
+    // user; what else there may be, nobody of use answers.
+    if (["EAGAIN", "EPROTOTYPE", "EACCES", "EPERM"].includes(errnoOf(error) ?? "")) return "silent";
+    if (error instanceof Error && !(error instanceof TypeError)) return "refused";
+    throw error;
+  }
+}
 
 /** What a server has shown to speak; `null`: nothing of these. */
 export type Protocol = "http" | "https" | null;

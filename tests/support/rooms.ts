@@ -1,0 +1,62 @@
+/** What the rooms of `lib/` promise of their imports, checked on text: ranks, circles, sizes. */
+
+/** From the bottom to the top. A file imports its own room and those of lower rank, never one of the same rank. */
+const RANKS = ["", "spec", "os", "state", "process", "readiness", "engine", "export", "api", "cli", "mod.ts"];
+
+/** The longest file that is allowed, in lines. */
+const MAX_LINES = 250;
+
+/** Which file each file imports, types and `import()` included: path to paths, all below `lib/`. */
+function importsOf(path: string, text: string): string[] {
+  const code = text.replace(/^\s*(\/\*\*?|\*).*$/gm, "").replace(/^\s*\/\/.*$/gm, "");
+  const specifiers = [...code.matchAll(/\bfrom\s*"(\.[^"]*)"|\bimport\s*\(?\s*"(\.[^"]*)"/g)];
+  return specifiers.map(([, from, imported]) => new URL((from ?? imported)!, `file:///${path}`).pathname.slice(1));
+}
+
+/** The room of a file, by its path below `lib/`. Those of `lib/` itself are at the bottom, but for the library's face. */
+function roomOf(path: string): string {
+  if (path === "mod.ts") return path;
+  return path.includes("/") ? path.split("/")[0]! : "";
+}
+
+/** The groups of files that import each other, however far around: each sorted, only those of more than one. */
+function circles(graph: Map<string, string[]>): string[][] {
+  // Tarjan's algorithm: a group is complete when nothing in it reaches a file visited earlier.
+  const order = new Map<string, number>();
+  const lowest = new Map<string, number>();
+  const stack: string[] = [];
+  const found: string[][] = [];
+  const visit = (path: string) => {
+    order.set(path, order.size);
+    lowest.set(path, order.get(path)!);
+    stack.push(path);
+    for (const next of graph.get(path) ?? []) {
+      if (!order.has(next)) visit(next);
+      if (stack.includes(next)) lowest.set(path, Math.min(lowest.get(path)!, lowest.get(next)!));
+    }
+    if (lowest.get(path) !== order.get(path)) return;
+    const group = stack.splice(stack.indexOf(path));
+    if (group.length > 1 || graph.get(path)?.includes(path)) found.push(group.sort());
+  };
+  for (const path of graph.keys()) if (!order.has(path)) visit(path);
+  return found;
+}
+
+/** What breaks the promises, one line each, in files given as path below `lib/` to text. */
+export function violations(files: Record<string, string>): string[] {
+  const graph = new Map(Object.entries(files).map(([path, text]) => [path, importsOf(path, text)]));
+  const wrong: string[] = [];
+  for (const [path, imports] of graph) {
+    const lines = files[path]!.split("\n").length - 1;
+    if (lines > MAX_LINES) wrong.push(`${path} has ${lines} lines`);
+    const room = roomOf(path);
+    if (!RANKS.includes(room)) wrong.push(`${path} is in no room`);
+    for (const imported of imports) {
+      const isBelow = RANKS.indexOf(roomOf(imported)) < RANKS.indexOf(room) || roomOf(imported) === room;
+      if (!graph.has(imported)) wrong.push(`${path} imports ${imported}, which is not there`);
+      else if (!isBelow) wrong.push(`${path} imports ${imported}, which is not below it`);
+    }
+  }
+  for (const group of circles(graph)) wrong.push(`a circle: ${group.join(", ")}`);
+  return wrong;
+}
