@@ -24,8 +24,7 @@ import {
   writeTombstone,
 } from "../state/records.ts";
 import { declaredFiles, type Settings, withPort } from "../spec/recorded_settings.ts";
-import { type AttemptFacts, failureOf } from "./explain.ts";
-import { unreadableProcess, withLog } from "./failure.ts";
+import { type AttemptFacts, failureOf, unreadableProcess, withLog } from "./failure.ts";
 import { commitRecord, followHandOver } from "./commit.ts";
 import { rememberTree } from "./terminate.ts";
 import type { Hold } from "./hold.ts";

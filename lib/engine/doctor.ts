@@ -11,8 +11,7 @@ import type { Identity } from "../os/types.ts";
 import { allNodes, type NodeDir } from "../state/node_dir.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
 import { goneDirectoryOf, stopCommand } from "./directory.ts";
-import { readNodeFiles } from "./state.ts";
-import { lookAt } from "./look.ts";
+import { lookAt, readNodeFiles } from "./state.ts";
 
 /** One thing that was looked at. */
 export interface Check {

@@ -1,10 +1,10 @@
 /**
- * What to tell of a start that failed.
+ * Why a start failed, found out while its processes are still there, and the error that says so.
  *
  * @module
  */
 import { type ErrorKind, retold, TombstoneError, tombstoneError } from "../errors.ts";
-import { describeOwner, type Endpoint, type Owner } from "../process/listeners.ts";
+import { describeOwner, type Endpoint, findOccupant, type Owner, ownerOf } from "../process/listeners.ts";
 import type { Failure } from "../readiness/fail_log.ts";
 import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../process/launcher.ts";
 import { stateRemoved } from "../state/lock.ts";
@@ -15,6 +15,11 @@ import type { Settings } from "../spec/recorded_settings.ts";
 import { describeOwnerNode, findOwnerNode, stopOwnerNode } from "./owner.ts";
 import { lastLinesOfItsOwn } from "./own_requests.ts";
 import { strayHint } from "./stray.ts";
+import { system } from "../os/system.ts";
+import type { Identity } from "../os/types.ts";
+import type { Outcome } from "../readiness/wait.ts";
+import { lookForTree, type Roots } from "../process/tree.ts";
+import type { StartRequest } from "./request.ts";
 
 /** Number of log lines in an error. */
 const LOG_LINES = 20;
@@ -43,7 +48,7 @@ export function placeTaken(dir: NodeDir, place: Endpoint, owner: Owner): Tombsto
 }
 
 /** Time is up: exit code 124. */
-export function notReady(
+function notReady(
   node: string,
   settings: Settings,
   { states, stray }: { states: string[]; stray: number | null },
@@ -62,7 +67,7 @@ export function notReady(
 const LONGEST_QUOTE = 200;
 
 /** A line of its log tells that it will never be ready: exit code 1. */
-export function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs: number): TombstoneError {
+function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs: number): TombstoneError {
   const quote = line.length > LONGEST_QUOTE ? `${line.slice(0, LONGEST_QUOTE)} …` : line;
   return tombstoneError(`Cannot start "${node}": its log has a line that matches /${pattern}/: ${quote.trim()}`, {
     kind: "failed-log",
@@ -72,7 +77,7 @@ export function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs
 }
 
 /** The main process does not show what it holds, so that no listener can be proven its own: exit code 4. */
-export function hiddenProcess(dir: NodeDir, pid: number, state: string): TombstoneError {
+function hiddenProcess(dir: NodeDir, pid: number, state: string): TombstoneError {
   return tombstoneError(
     `Cannot start "${dir.node}": ${state}, and what its process, pid ${pid}, listens on cannot be seen`,
     {
@@ -109,7 +114,7 @@ export interface EndedServer {
 }
 
 /** The server, or the launcher on the way to it, has ended. */
-export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
+function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
   const { node, log } = dir;
   const { ended, afterMs } = server;
   const seeLog = `tombstone logs ${node}`;
@@ -147,4 +152,74 @@ export function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
 export function withLog<E>(dir: NodeDir, error: E, probes: Probe[] = []): E | TombstoneError {
   if (!(error instanceof TombstoneError) || error.kind === "state" || error.kind === "signalled") return error;
   return retold(error, { logTail: lastLinesOfItsOwn(dir.log, probes, LOG_LINES), logPath: dir.log, cause: error });
+}
+
+/** What is known of a spawned attempt. */
+export interface AttemptFacts {
+  /** Its id. */
+  attempt: string;
+  /** The port that was asked for or chosen; `null`: none. */
+  port: number | null;
+  /** Where its processes are. */
+  roots: Roots;
+  /** The process that the launcher became. */
+  leader: Identity;
+  /** The process that the node stands and falls with; `null` until a daemon has shown itself. */
+  main: Identity | null;
+  /** How the leader ended; `null` while it runs. */
+  ended: ExitStatus | null;
+  /** Milliseconds since the spawn. */
+  afterMs: number;
+}
+
+/** The error that tells how the wait for an attempt ended. */
+export async function failureOf(
+  outcome: Exclude<Outcome, { kind: "ready" }>,
+  request: StartRequest,
+  facts: AttemptFacts,
+): Promise<TombstoneError> {
+  const { dir, settings } = request;
+  switch (outcome.kind) {
+    case "aborted":
+      return request.abort.reason;
+    case "foreign": {
+      const owner = ownerOf(outcome.verdict.sockets);
+      if (owner.pid === null && isHidden(facts.main)) return hiddenProcess(dir, facts.main!.pid, outcome.verdict.state);
+      return placeTaken(dir, outcome.verdict.place, owner);
+    }
+    case "timeout":
+      if (isHidden(facts.main) && settings.probes.some(({ type }) => type === "discover")) {
+        return hiddenProcess(dir, facts.main!.pid, `not ready within ${settings.timeout_ms} ms`);
+      }
+      return notReady(dir.node, settings, outcome);
+    case "failed":
+      return failedLog(dir, outcome, facts.afterMs);
+    case "gone": {
+      // A server whose port somebody else took meanwhile mostly just exits; say who it was.
+      const owner = facts.port === null ? null : await findStranger(settings.host, facts.port, facts.roots);
+      if (owner !== null) return placeTaken(dir, { kind: "port", port: facts.port! }, owner);
+      const daemon = facts.main === facts.leader ? null : facts.main;
+      return serverEnded(dir, {
+        command: settings.command[0]!,
+        attempt: facts.attempt,
+        ended: daemon === null ? facts.ended : null,
+        isInputOpen: settings.stdin_open,
+        pid: daemon?.pid ?? facts.leader.pid,
+        afterMs: facts.afterMs,
+      });
+    }
+  }
+}
+
+/** Whether nobody but the superuser may see what a process holds: one that has gained capabilities, for example. */
+function isHidden(main: Identity | null): boolean {
+  return main !== null && system.sockets !== null && system.sockets.socketsOf(main.pid) === null;
+}
+
+async function findStranger(host: string | null, port: number, roots: Roots): Promise<Owner | null> {
+  const owner = await findOccupant(host, port);
+  if (owner === null) return null;
+  // Of this user's own processes, only one that is just ending cannot be seen; it is no stranger.
+  if (owner.pid === null) return owner.uid === null || owner.uid === Deno.uid() ? null : owner;
+  return (await lookForTree(roots)).some((row) => row.pid === owner.pid) ? null : owner;
 }

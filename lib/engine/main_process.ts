@@ -2,6 +2,9 @@
  * The process that a node stands and falls with: the one that the launcher became, the one that a pid file names, or one
  * that the first has left behind in the background.
  *
+ * A daemon may still be on its way: between its fork and the writing of its pid file, one that has given up session,
+ * environment and descriptors cannot be found. Whoever ends an attempt in that time waits for the file.
+ *
  * @module
  */
 import { findLive, identityOfChild, system } from "../os/system.ts";
@@ -13,8 +16,10 @@ import { Proven } from "../process/proven.ts";
 import { findTree, type Roots } from "../process/tree.ts";
 import { readLaunchRecord } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { untilNamed } from "./late_daemon.ts";
 import { recordedByOthers } from "./roots.ts";
+import { readSmallFile } from "../state/durable.ts";
+import { relate } from "./elsewhere.ts";
+import type { NodeFiles } from "./state.ts";
 
 /** What {@linkcode MainProcess} follows. */
 export interface Followed {
@@ -172,4 +177,38 @@ export class MainProcess {
 /** The oldest first. */
 function byAge(rows: ProcessRow[]): ProcessRow[] {
   return rows.toSorted((a, b) => a.startTime - b.startTime || a.pid - b.pid);
+}
+
+/** Longest wait for the file, in milliseconds: where somebody is there who still has the log open, and where nobody is. */
+const DAEMON_WAIT = { seen: 3000, unseen: 500 };
+
+/** How long after the launch the file may still come, in milliseconds. */
+const DAEMON_TIME_MS = 5000;
+
+/** Waits until a pid file that has not been written yet names a daemon; resolves to whether it does. */
+async function untilNamed(dir: NodeDir, pidFile: string, find: () => Identity | null): Promise<boolean> {
+  const begun = performance.now();
+  while (isUnwritten(pidFile)) {
+    const isSeen = system.files.hasWriter(dir.log) === true;
+    if (performance.now() - begun >= DAEMON_WAIT[isSeen ? "seen" : "unseen"]) return false;
+    await sleep(10);
+  }
+  return find() !== null;
+}
+
+function isUnwritten(pidFile: string): boolean {
+  const content = readSmallFile(pidFile);
+  return content.kind === "missing" || content.kind === "text" && content.text.trim() === "";
+}
+
+/**
+ * The same for a start that was interrupted just now. (Test: "a daemon on its way when its start is ended …".)
+ */
+export async function untilLateDaemon(dir: NodeDir, { tombstone }: NodeFiles): Promise<boolean> {
+  if (tombstone.kind !== "record" || tombstone.record.failed !== null) return false;
+  const { attempt, pid_file } = tombstone.record;
+  if (pid_file === null || relate(tombstone.record) !== "same-boot") return false;
+  const launch = readLaunchRecord(dir, attempt);
+  const isNew = launch.recordedAtMs !== null && Date.now() - launch.recordedAtMs < DAEMON_TIME_MS;
+  return launch.process !== null && isNew && await untilNamed(dir, pid_file, () => findDaemon(pid_file, launch));
 }

@@ -16,14 +16,13 @@ import type { NodeDir } from "../state/node_dir.ts";
 import { type Elsewhere, here } from "../state/origin.ts";
 import { type Tombstone, writeTombstone } from "../state/records.ts";
 import { declaredFiles, DEFAULTS, type Settings } from "../spec/recorded_settings.ts";
-import { rememberTree, terminateGracefully } from "./terminate.ts";
+import { endStopCommands, rememberTree, terminateGracefully } from "./terminate.ts";
 import { elsewhereOf, requireGone } from "./elsewhere.ts";
 import { type NodeFiles, type NodeState, progressOf, whyForeign } from "./state.ts";
-import { untilLateDaemon } from "./late_daemon.ts";
+import { untilLateDaemon } from "./main_process.ts";
 import { inWords, requireTerminated, tellWriters } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
 import { reached, type Recovered, type Reporter } from "./reporter.ts";
-import { endStopCommands } from "./stop_command.ts";
 import { runtimeEntries, sweepFiles } from "./sweep_files.ts";
 
 /** What came of {@linkcode recover}. */

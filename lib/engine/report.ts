@@ -13,7 +13,7 @@ import type { NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, readPortFile, type Tombstone } from "../state/records.ts";
 import { describeGone, goneDirectoryOf, NOBODY, type Resident } from "./directory.ts";
 import { probeTargetOf } from "./reuse.ts";
-import { lookAt } from "./look.ts";
+import { lookAt } from "./state.ts";
 import type { Recovered } from "./reporter.ts";
 
 /** Where a node stands. */

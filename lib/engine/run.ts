@@ -19,7 +19,7 @@ import { type ForegroundEnd, runForeground } from "./foreground.ts";
 import { endedBy, type EndSignal, Signals } from "./signals.ts";
 import { findMain } from "./identify.ts";
 import { requireTerminated, tellKilled } from "./leftovers.ts";
-import { lookAt } from "./look.ts";
+import { lookAt } from "./state.ts";
 import { recordedByOthers } from "./roots.ts";
 import { type Member, startGroup, stopGroup } from "./group.ts";
 import type { Started } from "./request.ts";

@@ -34,7 +34,7 @@ import { tellKilled } from "./leftovers.ts";
 import { newTombstone, recover, withOlderDeclarations } from "./recover.ts";
 import { removeLeftovers, sweepFiles } from "./sweep_files.ts";
 import { refuseForeign } from "./stop.ts";
-import { STOP_VARIABLE } from "./stop_command.ts";
+import { STOP_VARIABLE } from "./terminate.ts";
 import { reached } from "./reporter.ts";
 import type { Started, StartRequest } from "./request.ts";
 

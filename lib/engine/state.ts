@@ -1,9 +1,14 @@
 /**
- * What became of a node, read from its files and the process table. Changes nothing, takes no lock.
+ * What became of a node, read from its files and the process table: the recovery table. Changes nothing, takes no lock.
+ *
+ * Files and processes cannot be read in one moment: a start may commit, or a server be started, between the two, and the
+ * scan of the processes may be older than the records (see os/snapshot.ts). So without the node's lock, something is said to
+ * have ended only if, after its process was found gone, the records still name it. (Test: "a node that is started while
+ * others are looked at".)
  *
  * @module
  */
-import { requireSight } from "../os/system.ts";
+import { askSystem, requireSight } from "../os/system.ts";
 import { findAttempts } from "../process/tree.ts";
 import { launchesAmong, type LaunchRecord, readLaunchRecord } from "../state/launch_record.ts";
 import { isTemporaryName } from "../state/durable.ts";
@@ -163,4 +168,62 @@ export function progressOf(dir: NodeDir, nodeFiles: NodeFiles): "before-spawn" |
   const hasRun = nodeFiles.launches.some((launch) => launch.process !== null) || nodeFiles.unrecorded.length > 0;
   if (hasRun) return "spawned";
   return nodeFiles.info.kind === "missing" ? "before-spawn" : "committed";
+}
+
+/** What was seen of a node, and what it means. */
+export interface Seen {
+  /** Its files. */
+  nodeFiles: NodeFiles;
+  /** What they mean. */
+  nodeState: NodeState;
+}
+
+/** Looks at a node that goes on changing. */
+const MAX_SCANS = 5;
+
+/**
+ * What became of a node. Takes no lock, changes nothing.
+ *
+ * @param records as for {@linkcode readNodeFiles}; what has ended is looked at again with its records opened
+ */
+export function lookAt(dir: NodeDir, records: "opened" | "listed" = "opened"): Seen {
+  let nodeFiles = readNodeFiles(dir, records);
+  let nodeState = classify(nodeFiles);
+  for (let look = 1; isEnd(nodeState) && look < MAX_SCANS; look++) {
+    using _system = askSystem();
+    nodeState = classify(nodeFiles);
+    if (!isEnd(nodeState)) break;
+    const after = readNodeFiles(dir);
+    if (keyOf(after) === keyOf(nodeFiles)) break;
+    nodeFiles = after;
+    nodeState = classify(nodeFiles);
+  }
+  return { nodeFiles, nodeState };
+}
+
+/** Whether something is said to have ended. */
+function isEnd(nodeState: NodeState): boolean {
+  switch (nodeState.kind) {
+    case "died":
+    case "abandoned":
+    case "unreadable":
+    case "unrecorded":
+      return true;
+    case "unfinished":
+      return nodeState.phase === "interrupted";
+    case "running":
+    case "stopped":
+    case "foreign":
+      return false;
+  }
+}
+
+/** The same for records that name the same processes. */
+function keyOf({ tombstone, info, launches, unrecorded }: NodeFiles): string {
+  return JSON.stringify([
+    tombstone.kind === "record" ? [tombstone.record.attempt, tombstone.record.failed] : tombstone.kind,
+    info.kind === "record" ? [info.record.attempt, info.record.pid, info.record.start_time] : info.kind,
+    launches.map(({ attempt }) => attempt),
+    unrecorded,
+  ]);
 }

@@ -8,7 +8,7 @@ import type { Call, Result } from "../call.ts";
 import { discover } from "../../spec/template.ts";
 import { stateError } from "../../errno.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
-import { lookAt } from "../../engine/look.ts";
+import { lookAt } from "../../engine/state.ts";
 import { allNodes, type NodeDir, projectOf } from "../../state/node_dir.ts";
 import { PROJECT_FILE } from "../../spec/names.ts";
 import { isProject, type Workspace, workspaceIdOf } from "../../state/workspace.ts";
