@@ -15,7 +15,7 @@ import { addressOf } from "../engine/report.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { RunOwner } from "../state/records.ts";
+import type { RunOwner } from "../state/node_info.ts";
 import type { Endpoint } from "../spec/recorded_settings.ts";
 import { PROJECT_FILE } from "../spec/names.ts";
 

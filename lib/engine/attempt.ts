@@ -15,19 +15,13 @@ import { modifiedAtMs, removeEntry, removeFile, syncDir } from "../state/durable
 import { launchRecordPath } from "../state/launch_record.ts";
 import { stateRemoved } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import {
-  type NodeInfo,
-  preparePort,
-  type Tombstone,
-  writeNodeInfo,
-  writePid,
-  writeTombstone,
-} from "../state/records.ts";
+import { preparePort, writePid } from "../state/port_files.ts";
+import { type NodeInfo, writeNodeInfo } from "../state/node_info.ts";
+import { type Hold, type Tombstone, writeTombstone } from "../state/tombstone.ts";
 import { declaredFiles, type Settings, withPort } from "../spec/recorded_settings.ts";
 import { type AttemptFacts, failureOf, unreadableProcess, withLog } from "./failure.ts";
 import { commitRecord, followHandOver } from "./commit.ts";
 import { rememberTree } from "./terminate.ts";
-import type { Hold } from "./hold.ts";
 import { requireTerminatedAfter, tellKilled, tellWriters } from "./leftovers.ts";
 import { MainProcess } from "./main_process.ts";
 import { sweepFiles } from "./sweep_files.ts";

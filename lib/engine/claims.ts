@@ -1,6 +1,6 @@
 /**
- * Whether the files that a node declares are its own: neither the tool's, nor those of another node that runs, nor the
- * pid file of a living server that somebody else started.
+ * What belongs to somebody else: a declared file that is the tool's own, another node's or the pid file of a living server
+ * that somebody else started; and a process that is another node's.
  *
  * @module
  */
@@ -14,9 +14,13 @@ import { lookAtDeclared } from "../state/declared.ts";
 import { isTemporaryName, modifiedAtMs, readSmallFile } from "../state/durable.ts";
 import { attemptOfEntry } from "../state/launch_record.ts";
 import { allNodes, isLogOf, type NodeDir, projectOf } from "../state/node_dir.ts";
-import { RECORDED } from "../state/recorded.ts";
+import { RECORDED } from "../state/port_files.ts";
 import { declaredFiles, type Settings } from "../spec/recorded_settings.ts";
 import { classify, readNodeFiles } from "./state.ts";
+import { variable } from "../os/surroundings.ts";
+import { ATTEMPT_VARIABLE } from "../process/tree.ts";
+import { readNodeInfo } from "../state/node_info.ts";
+import { findMain } from "./liveness.ts";
 
 /** Where a path leads, its last part not followed. */
 function placeOf(path: string): string {
@@ -147,4 +151,64 @@ function inUse(
     hint,
     details: { path, ...details },
   });
+}
+
+/** A node that a process belongs to. */
+export interface OwnerNode {
+  /** Its directory. */
+  dir: NodeDir;
+  /** Its project's directory; `null` if that is not recorded. */
+  project: string | null;
+}
+
+/**
+ * The node of this state directory, other than `dir` itself, that a process belongs to; `null`: none, or the state cannot
+ * be read, which must not hide the failure that is told.
+ */
+export function findOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
+  try {
+    return searchOwnerNode(dir, pid);
+  } catch (error) {
+    if (error instanceof TombstoneError) return null;
+    throw error;
+  }
+}
+
+function searchOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
+  const ancestors = ancestorsOf(pid);
+  const session = system.processes.read(pid)?.sid ?? null;
+  const attempt = system.processes.environment(pid, ATTEMPT_VARIABLE);
+  for (const other of allNodes(dirname(dirname(dir.path)))) {
+    if (other.path === dir.path) continue;
+    const found = readNodeInfo(other);
+    if (found.kind !== "record") continue;
+    const info = found.record;
+    const main = findMain(other, info)?.pid ?? null;
+    const isOfTree = main !== null && (ancestors.includes(main) || session === info.session_pid);
+    if (isOfTree || attempt !== null && attempt === info.attempt) return { dir: other, project: projectOf(other) };
+  }
+  return null;
+}
+
+/** In words: `"web" of ~/src/shop`. */
+export function describeOwnerNode({ dir, project }: OwnerNode): string {
+  const home = variable("HOME");
+  const isAtHome = project !== null && home !== undefined && home !== "" && project.startsWith(`${home}/`);
+  return `"${dir.node}" of ${isAtHome ? `~${project.slice(home.length)}` : project ?? `workspace ${dir.workspace}`}`;
+}
+
+/** What stops it, typed anywhere. */
+export function stopOwnerNode(owner: OwnerNode, asker: NodeDir): string {
+  const { node, workspace } = owner.dir;
+  return `tombstone stop ${node}${workspace === asker.workspace ? "" : ` --workspace ${workspace}`}`;
+}
+
+/** A process, its parent, and so on. */
+function ancestorsOf(pid: number): number[] {
+  const pids: number[] = [];
+  for (let row = system.processes.read(pid); row !== null && row.pid > 1; row = system.processes.read(row.ppid)) {
+    if (pids.includes(row.pid)) break;
+    pids.push(row.pid);
+  }
+  return pids;
 }

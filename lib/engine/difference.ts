@@ -5,7 +5,7 @@
  */
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { NodeInfo } from "../state/records.ts";
+import type { NodeInfo } from "../state/node_info.ts";
 import type { StartRequest } from "./request.ts";
 
 /** Something in which a running node differs from what a call wants. */

@@ -8,7 +8,7 @@ import { dirname } from "@std/path/posix/dirname";
 import { TombstoneError } from "../errors.ts";
 import { isGone } from "../os/linux/gone.ts";
 import { type NodeDir, projectOf, viewOf } from "../state/node_dir.ts";
-import { readNodeInfo } from "../state/records.ts";
+import { readNodeInfo } from "../state/node_info.ts";
 import { findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { isComputedId } from "../state/workspace.ts";
 import { quoted } from "./stray.ts";

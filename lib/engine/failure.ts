@@ -12,7 +12,7 @@ import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Probe } from "../spec/probes.ts";
 import type { Settings } from "../spec/recorded_settings.ts";
-import { describeOwnerNode, findOwnerNode, stopOwnerNode } from "./owner.ts";
+import { describeOwnerNode, findOwnerNode, stopOwnerNode } from "./claims.ts";
 import { lastLinesOfItsOwn } from "./own_requests.ts";
 import { strayHint } from "./stray.ts";
 import { system } from "../os/system.ts";

@@ -18,7 +18,7 @@ import { readLaunchRecord } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { recordedByOthers } from "./roots.ts";
 import { readSmallFile } from "../state/durable.ts";
-import { relate } from "./elsewhere.ts";
+import { relate } from "../state/origin.ts";
 import type { NodeFiles } from "./state.ts";
 
 /** What {@linkcode MainProcess} follows. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { NodeDir } from "../state/node_dir.ts";
-import type { NodeInfo, RunOwner } from "../state/records.ts";
+import type { NodeInfo, RunOwner } from "../state/node_info.ts";
 import type { Settings } from "../spec/recorded_settings.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Recovered, Reporter } from "./reporter.ts";

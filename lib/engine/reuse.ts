@@ -9,9 +9,9 @@ import { type Outcome, untilReady } from "../readiness/wait.ts";
 import { isEvent } from "../spec/probes.ts";
 import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { NodeInfo } from "../state/records.ts";
+import type { NodeInfo } from "../state/node_info.ts";
 import { differencesOf, differentRunning } from "./difference.ts";
-import { findMain } from "./identify.ts";
+import { findMain } from "./liveness.ts";
 import type { Started, StartRequest } from "./request.ts";
 
 /**

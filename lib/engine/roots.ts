@@ -14,9 +14,10 @@ import { readSmallFile } from "../state/durable.ts";
 import { asAttempt } from "../spec/json.ts";
 import { type LaunchRecord, readLaunchRecords } from "../state/launch_record.ts";
 import { allNodes, isLogOf, type NodeDir } from "../state/node_dir.ts";
-import { type NodeInfo, readNodeInfo, type Tombstone } from "../state/records.ts";
-import { elsewhereOf, hasOtherClock, isDated, relate } from "./elsewhere.ts";
-import { findMain, findUndated, isRunLive } from "./identify.ts";
+import { type NodeInfo, readNodeInfo } from "../state/node_info.ts";
+import type { Tombstone } from "../state/tombstone.ts";
+import { elsewhereOf, findMain, findUndated, isRunLive } from "./liveness.ts";
+import { hasOtherClock, isDated, relate } from "../state/origin.ts";
 import type { NodeFiles } from "./state.ts";
 
 /**

@@ -14,16 +14,19 @@ import { launchesAmong, type LaunchRecord, readLaunchRecord } from "../state/lau
 import { isTemporaryName } from "../state/durable.ts";
 import { isLocked } from "../state/lock.ts";
 import { entriesOf, existsDir, type NodeDir } from "../state/node_dir.ts";
+import { type NodeInfo, readNodeInfo, type RunOwner } from "../state/node_info.ts";
+import { readTombstone, type Tombstone } from "../state/tombstone.ts";
+import type { Found } from "../state/record.ts";
 import {
-  type Found,
-  type NodeInfo,
-  readNodeInfo,
-  readTombstone,
-  type RunOwner,
-  type Tombstone,
-} from "../state/records.ts";
-import { hasOtherClock, isDated, OTHER_NAMESPACE, relate, whyNotInterrupted, whyNotRecovered } from "./elsewhere.ts";
-import { findMain, isAtWork, isRunLive, whyNotGoneHere } from "./identify.ts";
+  findMain,
+  isAtWork,
+  isRunLive,
+  OTHER_NAMESPACE,
+  whyNotGoneHere,
+  whyNotInterrupted,
+  whyNotRecovered,
+} from "./liveness.ts";
+import { hasOtherClock, isDated, relate } from "../state/origin.ts";
 
 /** The files of a node, as they were found. */
 export interface NodeFiles {

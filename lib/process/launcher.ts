@@ -13,7 +13,7 @@ import { system } from "../os/system.ts";
 import { variableText } from "../os/surroundings.ts";
 import { launchRecordPath } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { SCHEMA } from "../state/records.ts";
+import { SCHEMA } from "../state/record.ts";
 import { findProgram } from "./executable.ts";
 import { ATTEMPT_VARIABLE, LOG_DESCRIPTOR, NODE_DIR_VARIABLE } from "./tree.ts";
 

@@ -8,7 +8,7 @@ import { sleep } from "../timers.ts";
 import type { ListenerRow } from "../os/types.ts";
 import { lookForTree } from "../process/tree.ts";
 import type { Probe } from "../spec/probes.ts";
-import { readPortFile } from "../state/records.ts";
+import { readPortFile } from "../state/port_files.ts";
 import { candidatesOf, listenersFor, ownershipOfSockets } from "../process/listeners.ts";
 import { connectTo, type Protocol } from "../process/connect.ts";
 import { findOwnListener } from "../process/own_ports.ts";

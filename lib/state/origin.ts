@@ -53,3 +53,32 @@ export function readElsewhere(value: unknown): Elsewhere | null {
   const namespace = asString(pid_namespace);
   return namespace === null ? null : { pid_namespace: namespace, network_namespace: asString(network_namespace) };
 }
+
+/**
+ * Where a record stands to this process: same boot and pid namespace, an earlier boot, another pid namespace of this
+ * boot, or another machine.
+ */
+export type Relation = "same-boot" | "earlier-boot" | "other-namespace" | "other-host";
+
+/** Where a record stands to this process. */
+export function relate(origin: Origin): Relation {
+  const now = here();
+  if (origin.host_id !== null && origin.host_id !== now.host_id) return "other-host";
+  if (origin.boot_id !== null && now.boot_id !== null && origin.boot_id !== now.boot_id) return "earlier-boot";
+  if (origin.pid_namespace !== null && origin.pid_namespace !== now.pid_namespace) return "other-namespace";
+  return "same-boot";
+}
+
+/**
+ * Whether start times of this record can be compared: where boots have ids, the record must carry one; and each time
+ * namespace has its own clock.
+ */
+export function isDated(origin: Origin): boolean {
+  return (origin.boot_id !== null || system.host.boot() === null) && !hasOtherClock(origin);
+}
+
+/** Whether the record was written in another time namespace than this one. */
+export function hasOtherClock({ time_namespace }: Origin): boolean {
+  const now = here().time_namespace;
+  return time_namespace !== null && now !== null && time_namespace !== now;
+}

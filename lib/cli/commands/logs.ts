@@ -10,7 +10,7 @@ import { sleep } from "../../timers.ts";
 import { trimLog } from "../../state/log.ts";
 import { Tail } from "../../state/log_tail.ts";
 import type { NodeDir } from "../../state/node_dir.ts";
-import { readNodeInfo } from "../../state/records.ts";
+import { readNodeInfo } from "../../state/node_info.ts";
 import { nodesOf } from "../nodes.ts";
 
 /** Time between two looks at a log that is followed, in milliseconds. */

@@ -13,7 +13,7 @@ import { lookAt, readNodeFiles } from "../../engine/state.ts";
 import { tellKilled } from "../../engine/leftovers.ts";
 import { requireExecutable, searchPath } from "../../process/executable.ts";
 import { existsDir, type NodeDir } from "../../state/node_dir.ts";
-import type { RunOwner } from "../../state/records.ts";
+import type { RunOwner } from "../../state/node_info.ts";
 import { type Settings, settingsOf } from "../../spec/recorded_settings.ts";
 import { recordedNames } from "../nodes.ts";
 import { startAndTell, startMembers } from "../starting.ts";

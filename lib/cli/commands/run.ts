@@ -15,7 +15,7 @@ import type { Started } from "../../engine/request.ts";
 import { run as runTest, type RunResult } from "../../engine/run.ts";
 import { describeKilled } from "../output.ts";
 import { requireExecutable, searchPath } from "../../process/executable.ts";
-import type { RunOwner } from "../../state/records.ts";
+import type { RunOwner } from "../../state/node_info.ts";
 import { membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "../members.ts";
 import { nameOf, outputsOf, requireOneNode, resultOf, runningOf } from "../starting.ts";
 

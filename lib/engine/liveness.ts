@@ -1,47 +1,64 @@
 /**
- * Records of other hosts, boots and namespaces: what of them can be judged from here. A pid of another pid namespace
- * means nothing here and is never looked up; what tells from here whether its tree lives is that somebody still has the
- * node's log open, on which each server is launched.
+ * Whether what a record names still lives: the main process, the starter, the owner of a run.
+ *
+ * A pid of another pid namespace means nothing here and is never looked up. What shows from here whether such a tree lives is
+ * that somebody still has the node's log open, on which each server is launched.
  *
  * @module
  */
-import { type TombstoneError, tombstoneError } from "../errors.ts";
-import { isAlive, system } from "../os/system.ts";
-import { sleep } from "../timers.ts";
+import { findLive, isAlive, system } from "../os/system.ts";
+import type { ProcessRow } from "../os/types.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
+import { isLogOf, type NodeDir } from "../state/node_dir.ts";
+import { type Elsewhere, hasOtherClock, here, isDated, type Origin, relate } from "../state/origin.ts";
+import type { NodeInfo, RunOwner } from "../state/node_info.ts";
+import type { Tombstone } from "../state/tombstone.ts";
+import { type TombstoneError, tombstoneError } from "../errors.ts";
+import { sleep } from "../timers.ts";
 import { inodeOf } from "../state/durable.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
-import type { NodeDir } from "../state/node_dir.ts";
-import { type Elsewhere, here, type Origin } from "../state/origin.ts";
-import type { NodeInfo, Tombstone } from "../state/records.ts";
 
 /**
- * Where a record stands to this process: same boot and pid namespace, an earlier boot, another pid namespace of this
- * boot, or another machine.
+ * The live main process of `node.info`, or `null`. By its start time; where none was recorded, or by another clock, by
+ * what {@linkcode findUndated} goes by.
  */
-export type Relation = "same-boot" | "earlier-boot" | "other-namespace" | "other-host";
-
-/** Where a record stands to this process. */
-export function relate(origin: Origin): Relation {
-  const now = here();
-  if (origin.host_id !== null && origin.host_id !== now.host_id) return "other-host";
-  if (origin.boot_id !== null && now.boot_id !== null && origin.boot_id !== now.boot_id) return "earlier-boot";
-  if (origin.pid_namespace !== null && origin.pid_namespace !== now.pid_namespace) return "other-namespace";
-  return "same-boot";
+export function findMain(dir: NodeDir, info: NodeInfo): ProcessRow | null {
+  if (relate(info) !== "same-boot") return null;
+  if (info.start_time !== null && isDated(info)) return findLive({ pid: info.pid, startTime: info.start_time });
+  return findUndated(dir, info.pid, info);
 }
 
 /**
- * Whether start times of this record can be compared: where boots have ids, the record must carry one; and each time
- * namespace has its own clock.
+ * A process of this number that proves without its start time that it is the node's: by its environment; and where the
+ * start time was told by another clock, by leading a session and writing to this node's log, for only the launcher
+ * brings that about.
  */
-export function isDated(origin: Origin): boolean {
-  return (origin.boot_id !== null || system.host.boot() === null) && !hasOtherClock(origin);
+export function findUndated(dir: NodeDir, pid: number, record: Origin & { attempt: string | null }): ProcessRow | null {
+  const row = system.processes.read(pid);
+  if (row === null || !isAlive(row) || record.attempt === null) return null;
+  if (system.processes.environment(pid, ATTEMPT_VARIABLE) === record.attempt) return row;
+  return hasOtherClock(record) && row.sid === pid && system.processes.writesTo(pid, (path) => isLogOf(dir, path))
+    ? row
+    : null;
 }
 
-/** Whether the record was written in another time namespace than this one. */
-export function hasOtherClock({ time_namespace }: Origin): boolean {
-  const now = here().time_namespace;
-  return time_namespace !== null && now !== null && time_namespace !== now;
+/** In words, why a node without a {@linkcode findMain} cannot be taken for dead; `null`: it is. */
+export function whyNotGoneHere(dir: NodeDir, info: NodeInfo): string | null {
+  if (relate(info) === "other-namespace") return whyNotDead(dir, info);
+  if (relate(info) !== "same-boot" || !hasOtherClock(info)) return null;
+  const row = system.processes.read(info.pid); // numbers are the same in every time namespace
+  return row === null || !isAlive(row) ? null : whyNotDead(dir, info);
+}
+
+/** Whether a starter or run of this boot and pid namespace goes on. It is pid 1 where it is a container's entry point. */
+export function isAtWork(pid: number, startTime: number): boolean {
+  const row = Number.isInteger(pid) && pid > 0 ? system.processes.read(pid) : null;
+  return row !== null && isAlive(row) && system.processes.sameStart(row.startTime, startTime);
+}
+
+/** Whether the run of a node goes on; where start times cannot be compared, whoever has its number is taken for it. */
+export function isRunLive(run: RunOwner, info: NodeInfo): boolean {
+  return hasOtherClock(info) ? system.processes.read(run.pid) !== null : isAtWork(run.pid, run.start_time);
 }
 
 /** What an attempt that cannot be looked at from here has left to judge it by. */
@@ -91,7 +108,7 @@ export function heldLog(dir: NodeDir, pid: number): number | null {
 }
 
 /** In words, why the node of a commit record of another namespace cannot be taken for dead; `null`: it is. */
-export function whyNotDead(dir: NodeDir, info: NodeInfo): string | null {
+function whyNotDead(dir: NodeDir, info: NodeInfo): string | null {
   // Who had let go of the log already when it was ready has shown nothing that could be missing now.
   if (info.held_log === null) return "it does not write to its log, so nothing tells from here whether it still runs";
   const attempts = info.attempt === null ? [] : [info.attempt];

@@ -1,0 +1,119 @@
+/**
+ * `node.info`, the commit record: the attempt has succeeded, and this is what it started.
+ *
+ * @module
+ */
+import { type Found, readRecord, readTree, SCHEMA, treeFields } from "./record.ts";
+import type { Identity } from "../os/types.ts";
+import { replaceFile, syncDir } from "./durable.ts";
+import type { NodeDir } from "./node_dir.ts";
+import { asAttempt, asNumber, asString, type Fields } from "../spec/json.ts";
+import { type Origin, readOrigin } from "./origin.ts";
+import { readSettings, type Settings } from "../spec/recorded_settings.ts";
+
+/** A `tombstone run` that started a node, and stops it when its test command ends. */
+export interface RunOwner {
+  /** Random UUID; the test command's environment holds it. */
+  id: string;
+  /** The process that runs it. */
+  pid: number;
+  /** Its kernel start time. */
+  start_time: number;
+}
+
+/** The file `node.info`: "this attempt has succeeded". */
+export interface NodeInfo extends Origin, Settings {
+  /** Node name. */
+  node_name: string;
+  /** Workspace id. */
+  workspace: string;
+  /** Attempt that started it; `null` in a file of another tool. */
+  attempt: string | null;
+  /** Port that the node listens on; 0: none. */
+  port: number;
+  /** Main process of the node. */
+  pid: number;
+  /** Its kernel start time; `null` in a file of another tool. */
+  start_time: number | null;
+  /** Process that the launcher became: leader of the node's session. Differs from `pid` for self-made daemons. */
+  session_pid: number;
+  /**
+   * Inode of the log, if the main process had that open for writing when it was ready: as long as the file is held open,
+   * somebody of its tree lives, wherever that is looked at from. `null`: it had not.
+   */
+  held_log: number | null;
+  /** Nonce of the server's port file. */
+  nonce: string | null;
+  /** Address that the probes reached it at. */
+  bind_addr: string | null;
+  /** What it has shown to speak on its port at its start; `null`: nothing of these, or it was not asked. */
+  protocol: "http" | "https" | null;
+  /** Other ports that it listens on, where its own was found out. */
+  also_listens: number[];
+  /** When the attempt began, ISO 8601. */
+  started_at: string | null;
+  /** When it was ready, ISO 8601. */
+  ready_at: string | null;
+  /** Milliseconds from the spawn until ready. */
+  ready_ms: number | null;
+  /** When a stop of it began, ISO 8601; should that be interrupted, nobody joins a server on its way out. */
+  stop_began_at: string | null;
+  /** Processes that the stop has found to be the node's, and that have no other proof; else empty. */
+  tree: Identity[];
+  /** The run that it belongs to; `null` for a node that stays. */
+  run: RunOwner | null;
+}
+
+function readRun(value: unknown): RunOwner | null {
+  const { id, pid, start_time } = (value ?? {}) as Fields;
+  const run = { id: asAttempt(id), pid: asNumber(pid, 1, 2 ** 22), start_time: asNumber(start_time, 0, Infinity) };
+  return run.id === null || run.pid === null || run.start_time === null ? null : run as RunOwner;
+}
+
+function readPorts(value: unknown): number[] {
+  return Array.isArray(value) ? value.map((port) => asNumber(port, 1, 65535)).filter((port) => port !== null) : [];
+}
+
+/** Reads `node.info`, whatever is in its place. */
+export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
+  return readRecord(dir.info, (fields) => {
+    const pid = asNumber(fields.pid, 2, 2 ** 22);
+    if (pid === null || !Number.isInteger(pid)) return null;
+    return {
+      node_name: asString(fields.node_name) ?? dir.node,
+      workspace: asString(fields.workspace) ?? dir.workspace,
+      attempt: asAttempt(fields.attempt),
+      port: asNumber(fields.port, 0, 65535) ?? 0,
+      pid,
+      start_time: asNumber(fields.start_time, 0, Number.MAX_SAFE_INTEGER),
+      session_pid: asNumber(fields.session_pid, 2, 2 ** 22) ?? pid,
+      held_log: asNumber(fields.held_log, 0, Infinity),
+      nonce: asString(fields.nonce),
+      bind_addr: asString(fields.bind_addr),
+      protocol: fields.protocol === "http" || fields.protocol === "https" ? fields.protocol : null,
+      also_listens: readPorts(fields.also_listens),
+      started_at: asString(fields.started_at),
+      ready_at: asString(fields.ready_at),
+      ready_ms: asNumber(fields.ready_ms, 0, Number.MAX_SAFE_INTEGER),
+      stop_began_at: asString(fields.stop_began_at),
+      tree: readTree(fields.tree),
+      run: readRun(fields.run),
+      ...readOrigin(fields),
+      ...readSettings(fields),
+    };
+  });
+}
+
+/** Commits: from the rename on, the attempt has succeeded. */
+export async function writeNodeInfo(dir: NodeDir, info: NodeInfo): Promise<void> {
+  const { nonce, bind_addr, stop_began_at, tree, run, ...rest } = info;
+  const optional = {
+    ...(nonce === null ? {} : { nonce }),
+    ...(bind_addr === null ? {} : { bind_addr }),
+    ...(stop_began_at === null ? {} : { stop_began_at }),
+    ...treeFields(tree),
+    ...(run === null ? {} : { run }),
+  };
+  await replaceFile(dir.info, JSON.stringify({ schema: SCHEMA, ...rest, ...optional }, null, 2) + "\n");
+  await syncDir(dir.path);
+}

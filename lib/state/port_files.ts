@@ -1,0 +1,63 @@
+/**
+ * The small files that hold a number for others to read, `pid` and `port`, and the port that a node keeps beyond a sweep.
+ *
+ * @module
+ */
+import { prepareFile, readSmallFile, replaceFile } from "./durable.ts";
+import { asNumber, parseObject } from "../spec/json.ts";
+import type { NodeDir } from "./node_dir.ts";
+
+/**
+ * Prepares `port`: the number, and the server's nonce on a second line.
+ *
+ * @returns what puts it in place
+ */
+export function preparePort(dir: NodeDir, port: number, nonce: string | null): Promise<() => void> {
+  return prepareFile(dir.port, nonce === null ? `${port}\n` : `${port}\n${nonce}\n`);
+}
+
+/** Writes `pid`: the number alone, so that `kill $(cat pid)` is right. */
+export async function writePid(dir: NodeDir, pid: number): Promise<void> {
+  await replaceFile(dir.pid, `${pid}\n`);
+}
+
+/** A port file of a server: its port, and its nonce where it wrote one. */
+export interface PortFile {
+  /** 1 to 65535. */
+  port: number;
+  /** Second line. */
+  nonce: string | null;
+}
+
+/** Parses a port file; `null` while it is missing, incomplete or no port file. */
+export function readPortFile(path: string): PortFile | null {
+  const content = readSmallFile(path);
+  if (content.kind !== "text") return null;
+  const [first, second] = content.text.split("\n").map((line) => line.trim());
+  const port = /^\d{1,5}$/.test(first ?? "") ? Number(first) : 0;
+  if (port < 1 || port > 65535) return null;
+  return { port, nonce: second ? second : null };
+}
+
+/** Version of the form of {@linkcode RECORDED}. */
+const SCHEMA = 1;
+
+/** Name of the file that a node keeps beyond a stop and a sweep. */
+export const RECORDED = "recorded.json";
+
+/** The port that was last chosen for the node; `null` if none is known, whatever is in the file's place. */
+export function rememberedPort(dir: NodeDir): number | null {
+  const content = readSmallFile(`${dir.path}/${RECORDED}`, "own");
+  const fields = content.kind === "text" ? parseObject(content.text) : null;
+  return fields?.schema === SCHEMA && Number.isInteger(fields.port) ? asNumber(fields.port, 1, 65535) : null;
+}
+
+/**
+ * Remembers the port that was chosen for the node.
+ *
+ * @throws {TombstoneError} the disk refuses
+ */
+export async function rememberPort(dir: NodeDir, port: number): Promise<void> {
+  if (rememberedPort(dir) === port) return;
+  await replaceFile(`${dir.path}/${RECORDED}`, JSON.stringify({ schema: SCHEMA, port }) + "\n");
+}

@@ -1,0 +1,48 @@
+/**
+ * What the two durable records of a start have in common. Their readers accept anything and never throw for what a file
+ * holds.
+ *
+ * @module
+ */
+import { asNumber, type Fields, isFields, parseObject } from "../spec/json.ts";
+import type { Identity } from "../os/types.ts";
+import { readSmallFile } from "./durable.ts";
+
+/** Version of both formats. */
+export const SCHEMA = 1;
+
+/** What stands in a record's place. */
+export type Found<T> =
+  | { kind: "missing" }
+  | { kind: "unreadable"; reason: string }
+  | { kind: "record"; record: T };
+
+/** Reads a record; whatever a file holds, this does not throw. */
+export function readRecord<T>(path: string, form: (fields: Fields) => T | null): Found<T> {
+  const content = readSmallFile(path, "own");
+  if (content.kind !== "text") return content;
+  if (content.text.trim() === "") return { kind: "unreadable", reason: "it is empty" };
+  const fields = parseObject(content.text);
+  if (fields === null) return { kind: "unreadable", reason: "it is not a JSON object" };
+  const schema = fields.schema ?? SCHEMA;
+  if (typeof schema === "number" && schema > SCHEMA) {
+    return { kind: "unreadable", reason: `it has schema ${schema}, of a newer version` };
+  }
+  const record = schema === SCHEMA ? form(fields) : null;
+  return record === null ? { kind: "unreadable", reason: "fields are missing or invalid" } : { kind: "record", record };
+}
+
+/** The field `tree`: processes that were proven to be the node's by descent alone, and are being terminated. */
+export function readTree(value: unknown): Identity[] {
+  return (Array.isArray(value) ? value : []).flatMap((item) => {
+    const fields = isFields(item) ? item : {};
+    const pid = asNumber(fields.pid, 2, 2 ** 22);
+    const startTime = asNumber(fields.start_time, 0, Number.MAX_SAFE_INTEGER);
+    return pid === null || startTime === null ? [] : [{ pid, startTime }];
+  });
+}
+
+/** The field, where there is anything to record. */
+export function treeFields(tree: Identity[]): Fields {
+  return tree.length === 0 ? {} : { tree: tree.map(({ pid, startTime }) => ({ pid, start_time: startTime })) };
+}

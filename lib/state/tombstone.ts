@@ -1,0 +1,114 @@
+/**
+ * The tombstone, the file `starting`: the durable record that an attempt has begun and has not finished. It is written
+ * before anything else and removed last, so whoever is killed in between leaves it, and the next command knows that what it
+ * finds is not to be trusted.
+ *
+ * @module
+ */
+import { type Found, readRecord, readTree, SCHEMA, treeFields } from "./record.ts";
+import type { Identity } from "../os/types.ts";
+import { type DeclaredFile, readDeclared } from "../spec/declared.ts";
+import { replaceFile, syncDir } from "./durable.ts";
+import { asAttempt, asNumber, asString, asStrings } from "../spec/json.ts";
+import { type Elsewhere, type Origin, readElsewhere, readOrigin } from "./origin.ts";
+import { readSettings, type Settings } from "../spec/recorded_settings.ts";
+import { type Lock, stateRemoved } from "./lock.ts";
+import type { NodeDir } from "./node_dir.ts";
+
+/** The file `starting`: "this attempt has begun and has not finished". */
+export interface Tombstone extends Origin, Settings {
+  /** Random UUID of the attempt. */
+  attempt: string;
+  /** Process that performs it. */
+  starter_pid: number;
+  /** Its kernel start time. */
+  starter_start_time: number;
+  /** When it began, ISO 8601. */
+  begun_at: string;
+  /** Why it failed; `null` while it runs or when it was interrupted. */
+  failed: string | null;
+  /** When it failed, ISO 8601. */
+  failed_at: string | null;
+  /** Pid files of older attempts that have not been recovered yet, absolute. */
+  older_pid_files: string[];
+  /** Files that older attempts declared, which have not been swept yet. */
+  older_files: DeclaredFile[];
+  /** Where an older attempt of another pid namespace ran that has not been recovered yet; `null`: there is none. */
+  elsewhere: Elsewhere | null;
+  /** Processes that were proven to be the node's by descent alone, while they are being ended. */
+  tree: Identity[];
+}
+
+/** Reads the tombstone, whatever is in its place. */
+export function readTombstone(dir: NodeDir): Found<Tombstone> {
+  return readRecord(dir.starting, (fields) => {
+    const attempt = asAttempt(fields.attempt);
+    if (attempt === null) return null;
+    return {
+      attempt,
+      starter_pid: asNumber(fields.starter_pid, 0, 2 ** 31) ?? 0,
+      starter_start_time: asNumber(fields.starter_start_time, 0, Number.MAX_SAFE_INTEGER) ?? -1,
+      begun_at: asString(fields.begun_at) ?? "",
+      failed: asString(fields.failed),
+      failed_at: asString(fields.failed_at),
+      older_pid_files: asStrings(fields.older_pid_files),
+      older_files: readDeclared(fields.older_files),
+      elsewhere: readElsewhere(fields.elsewhere),
+      tree: readTree(fields.tree),
+      ...readOrigin(fields),
+      ...readSettings(fields),
+    };
+  });
+}
+
+/**
+ * Puts the tombstone in place, durably. Replacing an older one takes it over: the launcher of that
+ * attempt finds another name in it and ends.
+ *
+ * @throws {TombstoneError} the disk refuses; nothing has changed then
+ */
+export async function writeTombstone(dir: NodeDir, tombstone: Tombstone): Promise<void> {
+  // The launcher compares the beginning (see process/launcher.ts). A shell reads its line byte by byte, so it is a short
+  // one: what follows is of no use to it, and may be as long as a command line.
+  const { attempt, tree, ...rest } = tombstone;
+  const begins = JSON.stringify({ schema: SCHEMA, attempt }).slice(0, -1);
+  await replaceFile(dir.starting, `${begins},\n${JSON.stringify({ ...rest, ...treeFields(tree) }).slice(1)}\n`);
+  await syncDir(dir.path);
+}
+
+/**
+ * The state of a node in the hands of one attempt: its lock and its tombstone. Both are found by their path, and so is
+ * everything that the attempt writes; after a wait, that path may lead to a successor's.
+ */
+export class Hold {
+  readonly #dir: NodeDir;
+  readonly #lock: Lock;
+  readonly #attempt: string;
+
+  /** The state that this attempt has written its tombstone into, under this lock. */
+  constructor(dir: NodeDir, lock: Lock, attempt: string) {
+    this.#dir = dir;
+    this.#lock = lock;
+    this.#attempt = attempt;
+  }
+
+  /** Whether the state still is that of this attempt: nobody has removed it, and no successor has made it anew. */
+  isKept(): boolean {
+    const tombstone = this.#lock.isLinked() ? readTombstone(this.#dir) : null;
+    return tombstone?.kind === "record" && tombstone.record.attempt === this.#attempt;
+  }
+
+  /**
+   * Insists on that. (Test: "a start whose state is deleted half-way …".)
+   *
+   * @throws {TombstoneError} it is not
+   */
+  insist(): void {
+    if (!this.isKept()) throw stateRemoved(this.#dir, "start");
+  }
+
+  /** The same without reading the tombstone, for those who ask a thousand times a second. */
+  insistOnLock(): void {
+    this.#lock.insist();
+  }
+}
