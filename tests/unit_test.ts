@@ -5,6 +5,8 @@ import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../
 import { duration, size, StatusTable } from "../lib/cli/render.ts";
 import { PLAIN } from "../lib/cli/paint.ts";
 import { AbortedError, type ErrorKind, EXIT, KINDS, retold, TombstoneError, tombstoneError } from "../lib/errors.ts";
+import { hostOf, hostPort, isLocal, isLocalhost, isLoopback } from "../lib/hosts.ts";
+import { fillPort, fillReferences } from "../lib/spec/placeholders.ts";
 import { readListeners } from "../lib/os/linux/system.ts";
 import { parseStat } from "../lib/os/linux/proc.ts";
 import { queryListeners } from "../lib/os/linux/sock_diag.ts";
@@ -174,6 +176,39 @@ Deno.test("parseListeners() decodes IPv4, IPv6 and IPv4-mapped addresses and kee
     "2001:db8::1",
   ]);
   assertEquals(parseListeners(text)[0], { address: "127.0.0.1", port: 3000, inode: 77, uid: 1000 });
+});
+
+Deno.test("hosts: localhost, loopback, any address, IPv6 in brackets", () => {
+  const forms: [string, string][] = [
+    ["127.0.0.1", "loopback, local"],
+    ["127.8.9.10", "loopback, local"],
+    ["::1", "loopback, local"],
+    ["0.0.0.0", "local"],
+    ["::", "local"],
+    ["192.168.1.2", ""],
+    ["fe80::1", ""],
+    ["127.example.org", ""],
+    ["localhost", "localhost"],
+    ["web.LocalHost", "localhost"],
+    ["localhost.example.org", ""],
+  ];
+  const kinds = { localhost: isLocalhost, loopback: isLoopback, local: isLocal };
+  const told = forms.map(([host]) =>
+    [host, Object.entries(kinds).filter(([, is]) => is(host)).map(([kind]) => kind).join(", ")] as [string, string]
+  );
+  assertEquals(told, forms);
+  assertEquals(["::1", "127.0.0.1", "web"].map((host) => hostPort(host, 80)), ["[::1]:80", "127.0.0.1:80", "web:80"]);
+  assertEquals(["http://[::1]:80/", "http://web/"].map((url) => hostOf(new URL(url))), ["::1", "web"]);
+});
+
+Deno.test("placeholders: the own port, and addresses of nodes that are known", () => {
+  assertEquals(fillPort("a {port} {port} {db.port}", 80), "a 80 80 {db.port}");
+  assertEquals(fillPort("a {port}", null), "a {port}");
+  const addresses = { db: { host: "::1", port: 5432, url: "[::1]:5432" } };
+  assertEquals(
+    fillReferences("{db.host} {db.port} {db.url} {web.url} {toString.url} {port}", addresses),
+    "::1 5432 [::1]:5432 {web.url} {toString.url} {port}",
+  );
 });
 
 Deno.test("netlink and /proc/net tell the same of listeners", async () => {

@@ -6,7 +6,8 @@
 import type { Call } from "./call.ts";
 import type { Flag } from "./start_flags.ts";
 import { inOrder } from "../spec/order.ts";
-import { checkReferences, fillReferences } from "../spec/references.ts";
+import { fillReferences } from "../spec/placeholders.ts";
+import { checkReferences } from "../spec/references.ts";
 import { type Project, readProject, requireDescribed } from "../spec/project_file.ts";
 import { settingsFrom } from "../spec/settings.ts";
 import { retold, TombstoneError, usageError } from "../errors.ts";

@@ -3,14 +3,13 @@
  *
  * @module
  */
+import { hostPort, LOOPBACK } from "../hosts.ts";
 import type { NodeReport } from "../engine/report.ts";
 import type { Paint } from "./paint.ts";
 
 /** `host:port`, or `null` where there is no port. */
 export function address(report: Pick<NodeReport, "host" | "port">): string | null {
-  if (report.port === null) return null;
-  const host = report.host ?? "127.0.0.1";
-  return host.includes(":") ? `[${host}]:${report.port}` : `${host}:${report.port}`;
+  return report.port === null ? null : hostPort(report.host ?? LOOPBACK[0]!, report.port);
 }
 
 /** A duration in its two largest units. */

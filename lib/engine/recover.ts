@@ -5,7 +5,7 @@
  * @module
  */
 import { stateError } from "../errno.ts";
-import { system } from "../os/system.ts";
+import { system, UNKNOWN_START } from "../os/system.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
 import { type DeclaredFile, distinct } from "../spec/declared.ts";
@@ -42,7 +42,7 @@ export function newTombstone(attempt: string, settings: Declarations): Tombstone
   return {
     attempt,
     starter_pid: Deno.pid,
-    starter_start_time: self?.startTime ?? -1,
+    starter_start_time: self?.startTime ?? UNKNOWN_START,
     begun_at: new Date().toISOString(),
     failed: null,
     failed_at: null,

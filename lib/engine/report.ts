@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { hostPort } from "../hosts.ts";
 import { askSystem, isSinceSnapshot } from "../os/system.ts";
 import { urlOf } from "../readiness/http.ts";
 import { Readiness } from "../readiness/wait.ts";
@@ -125,7 +126,7 @@ export function addressOf(info: NodeInfo): { host: string; port: number; url: st
   if (port === 0) return null;
   const host = info.bind_addr ?? info.host ?? "127.0.0.1";
   const scheme = schemeOf(info);
-  const where = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const where = hostPort(host, port);
   return { host, port, url: scheme === null ? where : `${scheme}://${where}` };
 }
 

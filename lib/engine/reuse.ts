@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { UNKNOWN_START } from "../os/system.ts";
 import { tombstoneError } from "../errors.ts";
 import type { ProbeTarget } from "../readiness/types.ts";
 import { type Outcome, untilReady } from "../readiness/wait.ts";
@@ -77,7 +78,7 @@ function untilJoined({ dir, settings, reporter, abort }: StartRequest, info: Nod
 /** What a probe needs to look at a committed node. */
 export function probeTargetOf(dir: NodeDir, info: NodeInfo): ProbeTarget {
   const attempts = info.attempt === null ? [] : [info.attempt];
-  const processes = [findMain(dir, info) ?? { pid: info.pid, startTime: -1 }];
+  const processes = [findMain(dir, info) ?? { pid: info.pid, startTime: UNKNOWN_START }];
   return {
     mainPid: info.pid,
     roots: { dir, attempts, processes, exclude: info.exclude },

@@ -5,7 +5,7 @@
  */
 import { dirname } from "@std/path/posix/dirname";
 import { TombstoneError } from "../errors.ts";
-import { isAlive, isPlausiblePid, system } from "../os/system.ts";
+import { isAlive, isPlausiblePid, system, UNKNOWN_START } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";
 import { findDaemon } from "../process/pid_file.ts";
 import { Proven } from "../process/proven.ts";
@@ -77,9 +77,6 @@ function isOfOtherNamespace({ attempt }: LaunchRecord, tombstone: Tombstone | nu
   if (isOfTombstone) return relate(tombstone) === "other-namespace";
   return elsewhereOf(tombstone, info) !== null;
 }
-
-/** Matches no live process: the number then stands only for the session and group that it led. */
-const UNKNOWN_START = -1;
 
 /**
  * The server of an unreadable record. The number in `pid` alone proves nothing; that this process leads a session

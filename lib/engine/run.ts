@@ -8,7 +8,7 @@
  * @module
  */
 import { type TombstoneError, tombstoneError } from "../errors.ts";
-import { system } from "../os/system.ts";
+import { system, UNKNOWN_START } from "../os/system.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { trimLog } from "../state/log.ts";
 import { isLocked } from "../state/lock.ts";
@@ -84,7 +84,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
   const owner: RunOwner = {
     id: crypto.randomUUID(),
     pid: Deno.pid,
-    start_time: system.processes.read(Deno.pid)?.startTime ?? -1,
+    start_time: system.processes.read(Deno.pid)?.startTime ?? UNKNOWN_START,
   };
   // A signal during the start ends it in good order; later ones are the test command's; the stop is not cut short.
   const controller = new AbortController();

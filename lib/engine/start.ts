@@ -16,7 +16,7 @@ import { findOccupant, findUnixOccupant, type Owner } from "../process/listeners
 import { requireLocal } from "../process/local.ts";
 import { Notifications } from "../readiness/notify.ts";
 import { launch } from "../process/launcher.ts";
-import { fillPort } from "../spec/references.ts";
+import { fillPort } from "../spec/placeholders.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock, stateRemoved } from "../state/lock.ts";
 import { rotateLog } from "../state/log.ts";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { PORT } from "../spec/placeholders.ts";
 import type { Settings } from "../spec/recorded_settings.ts";
 import type { StartRequest } from "./request.ts";
 
@@ -26,7 +27,7 @@ export function strayReporter(
  */
 export function strayHint(node: string, { command }: Settings, stray: number): string {
   const typed = command.map(quoted).join(" ");
-  const isTold = command.some((word) => word.includes("{port}"));
+  const isTold = command.some((word) => word.includes(PORT));
   const told = isTold ? null : withPlaceholder(command, stray);
   return `tombstone start ${node} --port ${stray} -- ${typed}` +
     (told === null ? "" : `; or tell it its port: -- ${told.map(quoted).join(" ")}`);
@@ -34,11 +35,11 @@ export function strayHint(node: string, { command }: Settings, stray: number): s
 
 /** How programs take a port that do not take `--port N`; empty: in a file of theirs. */
 const PORT_FLAGS: Record<string, string[]> = {
-  postgres: ["-p", "{port}"],
-  gunicorn: ["--bind", "127.0.0.1:{port}"],
-  memcached: ["-p", "{port}"],
-  "http.server": ["{port}"],
-  runserver: ["{port}"],
+  postgres: ["-p", PORT],
+  gunicorn: ["--bind", `127.0.0.1:${PORT}`],
+  memcached: ["-p", PORT],
+  "http.server": [PORT],
+  runserver: [PORT],
   lighttpd: [],
   nginx: [],
 };
@@ -46,12 +47,12 @@ const PORT_FLAGS: Record<string, string[]> = {
 /** The command with `{port}` in it; `null` where that is not known. */
 function withPlaceholder(command: string[], port: number): string[] | null {
   const named = new RegExp(`(?<=^|[:=\\s])${port}(?=$|[\\s/,;])`);
-  if (command.some((word) => named.test(word))) return command.map((word) => word.replace(named, "{port}"));
+  if (command.some((word) => named.test(word))) return command.map((word) => word.replace(named, PORT));
   const [program, verb] = [command[0]!.replace(/^.*\//, ""), command[1]];
   if (program === "sh") return null;
   const isPassedOn = program === "npm" && verb !== "exec" && !command.includes("--");
   const known = Object.keys(PORT_FLAGS).find((name) => command.some((word) => word.replace(/^.*\//, "") === name));
-  const flags = known === undefined ? ["--port", "{port}"] : PORT_FLAGS[known]!;
+  const flags = known === undefined ? ["--port", PORT] : PORT_FLAGS[known]!;
   return flags.length === 0 ? null : [...command, ...(isPassedOn ? ["--"] : []), ...flags];
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fillPort, fillReferences } from "../spec/placeholders.ts";
 import type { Probe } from "../spec/probes.ts";
 import { DEFAULTS, type Settings } from "../spec/recorded_settings.ts";
 
@@ -57,16 +58,11 @@ export function filler(
   node: string,
   hostOf: (name: string) => string,
 ): (text: string) => string {
-  return (text: string): string => {
-    const own = portOf(project, node);
-    const withOwn = own === null ? text : text.replaceAll("{port}", String(own));
-    return withOwn.replaceAll(/\{([A-Za-z0-9][A-Za-z0-9._-]*)\.(port|host|url)\}/g, (reference, name, what) => {
-      const port = portOf(project, name);
-      if (port === null) return reference;
-      return { port: String(port), host: hostOf(name), url: `${hostOf(name)}:${port}` }[what as "port"] ??
-        reference;
-    });
-  };
+  const addresses = Object.fromEntries([...project.nodes.keys()].flatMap((name) => {
+    const [host, port] = [hostOf(name), portOf(project, name)];
+    return port === null ? [] : [[name, { host, port, url: `${host}:${port}` }]];
+  }));
+  return (text) => fillReferences(fillPort(text, portOf(project, node)), addresses);
 }
 
 /** The variables of a node: what is described, and `PORT`. */
@@ -86,13 +82,14 @@ export function variablesOf(
  * @param port the node's
  */
 export function commandOf(probe: Probe, port: number | null): string | null {
-  const withPort = (text: string) => port === null ? text : text.replaceAll("{port}", String(port));
   switch (probe.type) {
     case "tcp":
       return `bash -c ': 2>/dev/null </dev/tcp/127.0.0.1/${port}'`;
     case "http": {
       if (probe.target.startsWith("/") && port === null) return null;
-      const url = probe.target.startsWith("/") ? `http://127.0.0.1:${port}${probe.target}` : withPort(probe.target);
+      const url = probe.target.startsWith("/")
+        ? `http://127.0.0.1:${port}${probe.target}`
+        : fillPort(probe.target, port);
       return `curl -fsS -o /dev/null ${quote(url)}`;
     }
     case "unix":
@@ -100,7 +97,7 @@ export function commandOf(probe: Probe, port: number | null): string | null {
     case "file":
       return `test -e ${quote(probe.path)}`;
     case "exec":
-      return withPort(probe.command);
+      return fillPort(probe.command, port);
     case "port-file":
     case "discover":
     case "log":

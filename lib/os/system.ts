@@ -39,7 +39,10 @@ function findLiveBy({ read, sameStart }: Processes, identity: Identity): Process
   return row !== null && isAlive(row) && sameStart(row.startTime, identity.startTime) ? row : null;
 }
 
-/** Start time of a process that could not be looked at; nobody is ever recorded with it. */
+/**
+ * Start time of a process that could not be looked at. It matches no live process: the number then stands only for the
+ * session and group that it led.
+ */
 export const UNKNOWN_START: number = -1;
 
 /** How often a child is looked at before it counts as one that cannot be. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { errnoOf } from "../errno.ts";
+import { isLocalhost, LOOPBACK } from "../hosts.ts";
 import { expiry } from "../timers.ts";
 
 /** Longest wait for an answer to a connect, in milliseconds; a full backlog gives none. */
@@ -11,7 +12,7 @@ const CONNECT_TIMEOUT_MS = 1000;
 
 /** Addresses to try for a host name; `null`, where none was asked for, is this machine to itself, as `localhost` is. */
 export function addressesOf(host: string | null): string[] {
-  return host === null || /^(.+\.)?localhost$/i.test(host) ? ["127.0.0.1", "::1"] : [host];
+  return host === null || isLocalhost(host) ? [...LOOPBACK] : [host];
 }
 
 /**

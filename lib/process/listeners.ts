@@ -5,6 +5,7 @@
  */
 import { system } from "../os/system.ts";
 import { stateError } from "../errno.ts";
+import { isLocal, isLoopback } from "../hosts.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/types.ts";
 import { breathe } from "../os/thread.ts";
 import { addressesOf, connectTo, connectToUnix } from "./connect.ts";
@@ -32,11 +33,6 @@ export function describeOwner(owner: Owner): string {
     : `a process of user ${owner.uid} that this user cannot see`;
 }
 
-/** Whether a listener at this address is reached from this machine without a name: loopback, or any address. */
-function isLocal(address: string): boolean {
-  return address === "0.0.0.0" || address === "::" || address === "::1" || /^127\.\d+\.\d+\.\d+$/.test(address);
-}
-
 /**
  * Addresses at which a host may be reached on a port. What `localhost` means is up to each server, so where no host was
  * asked for, every loopback address counts that somebody listens on.
@@ -44,7 +40,7 @@ function isLocal(address: string): boolean {
  * @param rows those who listen on the port
  */
 export function candidatesOf(host: string | null, rows: ListenerRow[]): string[] {
-  const others = host === null ? rows.map(({ address }) => address).filter((address) => /^127\./.test(address)) : [];
+  const others = host === null ? rows.map(({ address }) => address).filter(isLoopback) : [];
   return [...new Set([...addressesOf(host), ...others])];
 }
 

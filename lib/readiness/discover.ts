@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isLocal } from "../hosts.ts";
 import type { Probe } from "../spec/probes.ts";
 import { httpProber } from "./http.ts";
 import { distributionPorts } from "./epmd.ts";
@@ -99,8 +100,7 @@ function checkOf(
 
 /** An address of a network, where a node listens on nothing else. */
 function outsideOf(own?: OwnPort): string | null {
-  const isOutside = (address: string) => !/^(127\.|0\.0\.0\.0$|::1?$)/.test(address);
-  return own !== undefined && own.addresses.every(isOutside) ? own.addresses[0]! : null;
+  return own !== undefined && !own.addresses.some(isLocal) ? own.addresses[0]! : null;
 }
 
 /** In words, that none of its ports is one that it could be there for. */

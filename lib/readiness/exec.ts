@@ -4,6 +4,7 @@
  * @module
  */
 import { identityOfChild, killSession } from "../os/system.ts";
+import { fillPort } from "../spec/placeholders.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { Throttle } from "./throttle.ts";
 import type { Look, Prober, ProbeTarget } from "./types.ts";
@@ -34,7 +35,7 @@ async function runOnce(command: string, subject: ProbeTarget, look: Look): Promi
   const { dir, attempts } = subject.roots;
   try {
     const child = new Deno.Command("/bin/sh", {
-      args: ["-c", port === 0 ? command : command.replaceAll("{port}", String(port))],
+      args: ["-c", fillPort(command, port === 0 ? null : port)],
       cwd: subject.cwd,
       env: {
         ...(port === 0 ? {} : { PORT: String(port) }),

@@ -5,6 +5,8 @@
  */
 import { system } from "../os/system.ts";
 import { expiry } from "../timers.ts";
+import { hostOf, hostPort } from "../hosts.ts";
+import { fillPort, PORT } from "../spec/placeholders.ts";
 import type { Probe } from "../spec/probes.ts";
 import { Throttle } from "./throttle.ts";
 import type { Look, Prober, Verdict } from "./types.ts";
@@ -27,7 +29,7 @@ export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
     const at = look.found ?? (subject.known?.port ? subject.known : null);
     if (at === null && isOnOwnPort(probe)) return { kind: "wait", state: NO_PORT_YET };
     const url = urlOf(probe.target, at);
-    const host = url.hostname.replace(/^\[|\]$/g, "");
+    const host = hostOf(url);
     const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
     const spot = { host, port, anyListener: probe.any_listener };
     const reached = await checkTcp(spot, subject, "look");
@@ -46,7 +48,7 @@ const DEFAULT = { shortestMs: 10, longestMs: 1000, part: 0.1 };
 
 /** Whether a probe asks for a path on the port that the node has, whichever that is. */
 export function isOnOwnPort(probe: Probe): boolean {
-  return probe.type === "http" && /^\/|\{port\}/.test(probe.target);
+  return probe.type === "http" && (probe.target.startsWith("/") || probe.target.includes(PORT));
 }
 
 /** Where to ask. */
@@ -78,9 +80,8 @@ async function ask(
 
 /** The URL that a target stands for: itself, or a path where the node was found. */
 export function urlOf(target: string, at: { host: string | null; port: number } | null): URL {
-  if (!target.startsWith("/")) return new URL(target.replaceAll("{port}", String(at?.port ?? "")));
-  const [host, port] = [at!.host ?? "localhost", at!.port];
-  return new URL(`http://${host.includes(":") ? `[${host}]` : host}:${port}${target}`);
+  if (!target.startsWith("/")) return new URL(fillPort(target, at?.port ?? null));
+  return new URL(`http://${hostPort(at!.host ?? "localhost", at!.port)}${target}`);
 }
 
 /** Status of the answer to a GET, or in words, why there is none. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { hostPort } from "../hosts.ts";
 import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
 import type { ListenerRow } from "../os/types.ts";
@@ -33,7 +34,7 @@ export interface Spot {
 /** Whether the node accepts connections there. */
 export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contact): Promise<Verdict> {
   const { host, port, anyListener } = spot;
-  const where = host === null ? `port ${port}` : `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const where = host === null ? `port ${port}` : hostPort(host, port);
   const wait: Verdict = { kind: "wait", state: `nothing accepts connections on ${where}` };
   if (anyListener || system.sockets === null) {
     const answer = await connectTo(host, port, contact);

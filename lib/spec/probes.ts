@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fillPort } from "./placeholders.ts";
 import type { DeclaredFile } from "./declared.ts";
 import { asNumber, asString, type Fields } from "./json.ts";
 
@@ -48,7 +49,7 @@ export function fileOf(probe: Probe): DeclaredFile | null {
 /** What an HTTP probe asks for: a path on the node's port, or a URL; `null` if it is neither. */
 export function kindOfTarget(text: string): "path" | "url" | null {
   if (text.startsWith("/")) return "path";
-  const url = URL.parse(text.replaceAll("{port}", "1"));
+  const url = URL.parse(fillPort(text, 1));
   return url?.protocol === "http:" || url?.protocol === "https:" ? "url" : null;
 }
 

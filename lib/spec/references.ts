@@ -1,5 +1,5 @@
 /**
- * Placeholders such as `{db.port}` in the command and the environment of a described node.
+ * Mistakes in placeholders such as `{db.port}` in the command and the environment of a described node.
  *
  * Braces mean much to shells, awk, templates and JSON, so only what is certainly meant for this tool is looked at: a
  * known node or a known property around a dot, and `{port}` with its letters mixed up or in another case.
@@ -7,15 +7,9 @@
  * @module
  */
 import { type TombstoneError, usageError } from "../errors.ts";
-import type { Endpoint } from "./recorded_settings.ts";
 import { PROJECT_FILE } from "./names.ts";
 import { nearest } from "./nearest.ts";
-
-/** What can be said of a node. */
-const PROPERTIES = ["port", "host", "url"] as const;
-
-/** Text such as `{db.port}`: where a node that this one comes after is to be found. */
-const REFERENCE = /\{([A-Za-z0-9][A-Za-z0-9._-]*)\.(port|host|url)\}/g;
+import { PORT, PROPERTIES, REFERENCE } from "./placeholders.ts";
 
 /** What looks like one; `${db.port}` is a shell's. */
 const LOOKALIKE = /(?<!\$)\{ *([A-Za-z0-9][A-Za-z0-9._-]*)\.([A-Za-z_]+) *\}/g;
@@ -59,22 +53,9 @@ export async function checkReferences(text: string, { node, needs, nodes }: Refe
     );
   }
   for (const [found, word] of text.matchAll(WORD)) {
-    if (found === "{port}" || [...word!.toLowerCase()].sort().join("") !== "oprt") continue;
+    if (found === PORT || [...word!.toLowerCase()].sort().join("") !== "oprt") continue;
     throw refuse(found, "there is no such placeholder", 'did you mean "{port}"?');
   }
 }
 
 const REFERENCE_ALONE = new RegExp(`^${REFERENCE.source}$`);
-
-/** The text with its placeholders filled, as far as these nodes have an address. */
-export function fillReferences(text: string, places: Record<string, Endpoint>): string {
-  return text.replaceAll(REFERENCE, (reference, node: string, property: "port" | "host" | "url") => {
-    const place = Object.hasOwn(places, node) ? places[node] : undefined;
-    return place === undefined ? reference : String(place[property]);
-  });
-}
-
-/** The text with the node's own port; as it is, where no port is known before the start. */
-export function fillPort(text: string, port: number | null): string {
-  return port === null ? text : text.replaceAll("{port}", String(port));
-}

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { PORT } from "./placeholders.ts";
 import { resolve } from "@std/path/posix/resolve";
 import type { Source } from "./source.ts";
 import {
@@ -105,7 +106,7 @@ function readProbes(
   for (const target of flags.texts("http")) {
     const isPath = parseHttpTarget(place("http"), target) === "path";
     // Whether a path is answered can be asked only where the node listens.
-    if ((isPath || target.includes("{port}")) && probes.length === 0) probes.push(...discovery(source));
+    if ((isPath || target.includes(PORT)) && probes.length === 0) probes.push(...discovery(source));
     probes.push({ type: "http", target, status, any_listener });
   }
   for (const path of paths("unix")) {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { UNKNOWN_START } from "../os/system.ts";
 import { type Found, readRecord, readTree, SCHEMA, treeFields } from "./record.ts";
 import type { Identity } from "../os/types.ts";
 import { type DeclaredFile, readDeclared } from "../spec/declared.ts";
@@ -47,7 +48,7 @@ export function readTombstone(dir: NodeDir): Found<Tombstone> {
     return {
       attempt,
       starter_pid: asNumber(fields.starter_pid, 0, 2 ** 31) ?? 0,
-      starter_start_time: asNumber(fields.starter_start_time, 0, Number.MAX_SAFE_INTEGER) ?? -1,
+      starter_start_time: asNumber(fields.starter_start_time, 0, Number.MAX_SAFE_INTEGER) ?? UNKNOWN_START,
       begun_at: asString(fields.begun_at) ?? "",
       failed: asString(fields.failed),
       failed_at: asString(fields.failed_at),

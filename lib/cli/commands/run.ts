@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fillPort } from "../../spec/placeholders.ts";
 import { currentDirectory } from "../../os/surroundings.ts";
 import type { Call, Result } from "../call.ts";
 import { START_FLAGS } from "../start_flags.ts";
@@ -46,7 +47,7 @@ export async function run(call: Call): Promise<Result> {
     },
     test(nodes) {
       const place = addressFor(call, nodes);
-      const words = place === null ? test : test.map((word) => word.replaceAll("{port}", String(place.port)));
+      const words = test.map((word) => fillPort(word, place?.port ?? null));
       return {
         // With --json, stdout is one document, and not the test's.
         command: output.mode.form === "json" ? ["/bin/sh", "-c", 'exec "$@" >&2', "sh", ...words] : words,

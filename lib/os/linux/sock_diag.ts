@@ -6,7 +6,7 @@
  */
 import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
 import type { ListenerRow, UnixListenerRow } from "../types.ts";
-import { canonicalAddress } from "./socket_table.ts";
+import { addressText } from "../../hosts.ts";
 
 // Numbers of <linux/netlink.h>, <linux/sock_diag.h>, <linux/inet_diag.h>, <linux/unix_diag.h> and <sys/socket.h>.
 const AF_UNIX = 1;
@@ -114,7 +114,7 @@ function parseInet(message: DataView, at: number): ListenerRow {
   const length = message.getUint8(at) === AF_INET6 ? 16 : 4;
   return {
     port: message.getUint16(at + 4, false),
-    address: canonicalAddress([...new Uint8Array(message.buffer, at + 8, length)]),
+    address: addressText([...new Uint8Array(message.buffer, at + 8, length)]),
     uid: message.getUint32(at + 64, true),
     inode: message.getUint32(at + 68, true),
   };

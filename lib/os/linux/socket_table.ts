@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { addressText } from "../../hosts.ts";
 import type { ListenerRow, UnixListenerRow } from "../types.ts";
 
 /** `TCP_LISTEN` of the kernel's `include/net/tcp_states.h`. */
@@ -42,17 +43,7 @@ function decodeAddress(hex: string): string {
   for (let word = 0; word + 8 <= hex.length; word += 8) {
     for (let at = 6; at >= 0; at -= 2) bytes.push(parseInt(hex.slice(word + at, word + at + 2), 16));
   }
-  return canonicalAddress(bytes);
-}
-
-/** The text of an address of 4 or 16 bytes, in network order; IPv4-mapped IPv6 as IPv4. */
-export function canonicalAddress(bytes: number[]): string {
-  if (bytes.length === 4) return bytes.join(".");
-  const isMapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
-  if (isMapped) return bytes.slice(12).join(".");
-  const groups = [];
-  for (let at = 0; at < 16; at += 2) groups.push(((bytes[at]! << 8) | bytes[at + 1]!).toString(16));
-  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+  return addressText(bytes);
 }
 
 /** `__SO_ACCEPTCON` of the kernel's `include/uapi/linux/net.h`. */
