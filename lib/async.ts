@@ -1,5 +1,5 @@
 /**
- * Many nodes at a time, but not all.
+ * Asynchronous work: many items a few at a time, and waiting for the first of several events.
  *
  * @module
  */
@@ -20,4 +20,67 @@ export async function* inBatches<T, R>(
     batch = [];
   }
   yield* await Promise.all(batch.map(work));
+}
+
+/**
+ * An event that happens once, and that many wait for one after another. `Promise.race` against a promise that lives
+ * long keeps some 300 bytes in it for each call; a latch is attached to its source once, and forgets who no longer waits.
+ */
+export class Latch {
+  #isOpen = false;
+  readonly #waiters = new Set<() => void>();
+
+  /** Whether it has happened. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Lets go whoever waits, and from now on everybody at once. */
+  open(): void {
+    this.#isOpen = true;
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+
+  /** Opens when this promise is fulfilled. */
+  static of(promise: Promise<unknown>): Latch {
+    const latch = new Latch();
+    void promise.then(() => latch.open());
+    return latch;
+  }
+
+  /** Opens when this signal is aborted, and lets go of the signal when disposed. */
+  static ofSignal(signal: AbortSignal): { latch: Latch } & Disposable {
+    const latch = new Latch();
+    const open = () => latch.open();
+    if (signal.aborted) open();
+    else signal.addEventListener("abort", open, { once: true });
+    return { latch, [Symbol.dispose]: () => signal.removeEventListener("abort", open) };
+  }
+
+  /** For {@linkcode cutShort}: calls this as soon as it is open. */
+  add(waiter: () => void): void {
+    if (this.#isOpen) waiter();
+    else this.#waiters.add(waiter);
+  }
+
+  /** For {@linkcode cutShort}: takes back {@linkcode Latch.add}. */
+  delete(waiter: () => void): void {
+    this.#waiters.delete(waiter);
+  }
+}
+
+/**
+ * What the work comes to, or `"cut"` as soon as one of the latches opens. The work then goes on unseen: what it
+ * comes to, an error included, is of no more use.
+ */
+export function cutShort<T>(work: Promise<T>, ...latches: Latch[]): Promise<T | "cut"> {
+  return new Promise((resolve, reject) => {
+    const cut = () => leave(() => resolve("cut"));
+    const leave = (settle: () => void) => {
+      for (const latch of latches) latch.delete(cut);
+      settle();
+    };
+    work.then((value) => leave(() => resolve(value)), (error) => leave(() => reject(error)));
+    for (const latch of latches) latch.add(cut);
+  });
 }

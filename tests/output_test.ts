@@ -1,6 +1,6 @@
 /** What is printed: other people's text steers no terminal and no CI runner, and nothing is cut. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { cleanLine, TerminalText } from "../lib/cli/clean.ts";
+import { cleanLine, TerminalText } from "../lib/cli/write.ts";
 import { COMMAND, fixture, freePort, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 

@@ -1,9 +1,8 @@
 /** The parts that can be tested without a process. */
-import { JobText } from "../lib/cli/clean.ts";
+import { JobText } from "../lib/cli/write.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/spec/values.ts";
-import { duration, size, StatusTable } from "../lib/cli/render.ts";
-import { PLAIN } from "../lib/cli/paint.ts";
+import { duration, PLAIN, size, StatusTable } from "../lib/cli/render.ts";
 import { AbortedError, type ErrorKind, EXIT, KINDS, retold, TombstoneError, tombstoneError } from "../lib/errors.ts";
 import { hostOf, hostPort, isLocal, isLocalhost, isLoopback } from "../lib/hosts.ts";
 import { fillPort, fillReferences } from "../lib/spec/placeholders.ts";

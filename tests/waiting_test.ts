@@ -1,6 +1,6 @@
 /** Waiting: what it costs those who are waited for and this process itself. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { cutShort, Latch } from "../lib/latch.ts";
+import { cutShort, Latch } from "../lib/async.ts";
 import type { ProbeTarget } from "../lib/readiness/types.ts";
 import { isCheap, weigh } from "../lib/readiness/pattern.ts";
 import { Readiness } from "../lib/readiness/wait.ts";

@@ -5,9 +5,8 @@
  *
  * @module
  */
-import { flagRows } from "../lib/cli/help.ts";
+import { type Command, COMMANDS, COMMON_FLAGS, flagRows } from "../lib/cli/table.ts";
 import { type Flag, START_FLAGS } from "../lib/cli/start_flags.ts";
-import { type Command, COMMANDS, COMMON_FLAGS } from "../lib/cli/table.ts";
 import { type ErrorKind, EXIT, KINDS } from "../lib/errors.ts";
 import { type Field, FIELDS, type FieldType } from "../lib/spec/fields.ts";
 import { NAME } from "../lib/spec/names.ts";

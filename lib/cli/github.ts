@@ -6,7 +6,7 @@
 import { variable, variableText } from "../os/surroundings.ts";
 import type { TombstoneError } from "../errors.ts";
 import { lastLines } from "../state/log_reader.ts";
-import { cleanLine, withoutControls } from "./clean.ts";
+import { cleanLine, withoutControls } from "./write.ts";
 
 /** Most lines of a server's log that go into the log of the job. */
 const LOG_LINES = 1000;

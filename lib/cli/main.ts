@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { commandHelp, generalHelp } from "./table.ts";
 import { ownThread } from "../os/thread.ts";
 import { requireText } from "../os/surroundings.ts";
 import { systemError } from "../errno.ts";
@@ -59,14 +60,12 @@ async function run(argv: string[], output: Output): Promise<Result> {
     return { exitCode: EXIT.ok, document: { version: VERSION }, lines: [`tombstone ${VERSION}`] };
   }
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
-    const { generalHelp } = await import("./help.ts");
     const lines = generalHelp();
     return { exitCode: name === undefined ? EXIT.usage : EXIT.ok, document: { help: lines.join("\n") }, lines };
   }
   const command = await findCommand(name);
   const beforeCommand = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
   if (beforeCommand.includes("--help") || beforeCommand.includes("-h")) {
-    const { commandHelp } = await import("./help.ts");
     const lines = commandHelp(command);
     return { exitCode: EXIT.ok, document: { help: lines.join("\n") }, lines };
   }

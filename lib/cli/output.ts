@@ -9,12 +9,10 @@ import { EXIT, TombstoneError } from "../errors.ts";
 import type { Checkpoint, Recovered, Reporter, Waiting } from "../engine/reporter.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { cleanLine, JobText, TerminalText } from "./clean.ts";
+import { cleanLine, isFile, JobText, TerminalText, write } from "./write.ts";
 import { annotation, isGithub, writeOutputs } from "./github.ts";
-import { type Paint, paintFor, PLAIN } from "./paint.ts";
-import { Line, plainLines, SILENT } from "./progress.ts";
-import { Trace } from "./trace.ts";
-import { isFile, write } from "./write.ts";
+import { type Paint, paintFor, PLAIN } from "./render.ts";
+import { Line, plainLines, SILENT, Trace } from "./progress.ts";
 
 /** How much to print, and in which form. */
 export interface OutputMode {

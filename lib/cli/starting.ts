@@ -10,9 +10,8 @@ import { reportOfInfo } from "../engine/report.ts";
 import { listenToSignals } from "../engine/signals.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
 import { start } from "../engine/start.ts";
-import { type Paint, PLAIN } from "./paint.ts";
+import { address, type Paint, PLAIN } from "./render.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { address } from "./render.ts";
 
 /** A command on the command line is that of one node. */
 export function requireOneNode(call: Call): void {

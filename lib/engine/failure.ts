@@ -5,7 +5,7 @@
  */
 import { type ErrorKind, retold, TombstoneError, tombstoneError } from "../errors.ts";
 import { describeOwner, type Endpoint, findOccupant, type Owner, ownerOf } from "../process/listeners.ts";
-import type { Failure } from "../readiness/fail_log.ts";
+import type { Failure } from "../readiness/log.ts";
 import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../process/launcher.ts";
 import { stateRemoved } from "../state/lock.ts";
 import { lastLines } from "../state/log_reader.ts";
@@ -13,7 +13,7 @@ import type { NodeDir } from "../state/node_dir.ts";
 import type { Probe } from "../spec/probes.ts";
 import type { Settings } from "../spec/recorded_settings.ts";
 import { describeOwnerNode, findOwnerNode, stopOwnerNode } from "./claims.ts";
-import { lastLinesOfItsOwn } from "./own_requests.ts";
+import { lastLinesOfItsOwn } from "../readiness/http.ts";
 import { strayHint } from "./stray.ts";
 import { system } from "../os/system.ts";
 import type { Identity } from "../os/types.ts";

@@ -6,7 +6,7 @@
  */
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { identityOfChild, system } from "../os/system.ts";
-import { cutShort, Latch } from "../latch.ts";
+import { cutShort, Latch } from "../async.ts";
 import { expiry } from "../timers.ts";
 import { Proven } from "../process/proven.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";

@@ -1,15 +1,16 @@
 /**
- * Finding out which port a node has.
+ * Finding out which port a node has: the likeliest of those that its own processes listen on.
  *
  * @module
  */
 import { isLocal } from "../hosts.ts";
 import type { Probe } from "../spec/probes.ts";
 import { httpProber } from "./http.ts";
-import { distributionPorts } from "./epmd.ts";
 import { type Claim, findOwnPorts, type OwnPort } from "../process/own_ports.ts";
 import type { Look, Prober, ProbeTarget, Verdict } from "./types.ts";
 import { checkTcp, once } from "./tcp.ts";
+import { system } from "../os/system.ts";
+import { expiry } from "../timers.ts";
 
 /** The whole tree is looked at only every so many times; the main process is looked at each time. */
 const TREE_EVERY_MS = 25;
@@ -140,5 +141,38 @@ class Settling {
     const now = performance.now();
     if (look.limitMs <= LAST_MOMENT_MS) return true;
     return now - this.#last >= SETTLING[claim] || now - (this.#first ?? now) >= SETTLING_LIMIT_MS;
+  }
+}
+
+/** Longest wait for epmd, in milliseconds. */
+const ANSWER_TIMEOUT_MS = 500;
+
+/** NAMES_REQ of the distribution protocol: length, 110. */
+const NAMES_REQUEST = new Uint8Array([0, 1, 110]);
+
+/**
+ * The ports that nodes of this machine have told epmd(1), so that other nodes find them; nobody else means them. Asked for
+ * only where a port belongs to an Erlang system, and nothing names it.
+ */
+async function distributionPorts({ claim, holder }: OwnPort): Promise<number[]> {
+  if (claim !== "any" && claim !== "stays") return [];
+  if (!system.processes.read(holder)?.name.startsWith("beam")) return [];
+  const port = Number(system.processes.environment(holder, "ERL_EPMD_PORT") ?? 4369) || 4369;
+  const names = await Promise.race([readNames(port), expiry(ANSWER_TIMEOUT_MS)]);
+  return Array.from(
+    names === "expired" ? [] : names.matchAll(/^name \S+ at port (\d+)$/gm),
+    ([, port]) => Number(port),
+  );
+}
+
+async function readNames(port: number): Promise<string> {
+  try {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    await connection.write(NAMES_REQUEST);
+    const answer = await new Response(connection.readable).bytes();
+    return new TextDecoder().decode(answer.subarray(4)); // epmd's own port comes first
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof TypeError)) return ""; // there is none
+    throw error;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A condition about the answer to an HTTP request.
+ * A condition about the answer to an HTTP request, and how to tell such requests in the server's own log.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import type { Probe } from "../spec/probes.ts";
 import { Throttle } from "./throttle.ts";
 import type { Look, Prober, Verdict } from "./types.ts";
 import { checkTcp } from "./tcp.ts";
+import { lastLines } from "../state/log_reader.ts";
 
 /** Longest wait for an answer, in milliseconds; then it is asked again. */
 const ANSWER_TIMEOUT_MS = 5000;
@@ -134,4 +135,29 @@ async function readStatus(connection: Stream): Promise<number | null> {
     if (text.length > MAX_HEAD_BYTES || (text.length >= 5 && !text.startsWith("HTTP/"))) return null;
   }
   return null;
+}
+
+/** Lines among which the last ones of another kind are looked for. */
+const LOOKED_AT = 2000;
+
+/** The last lines of a log, those about requests of these probes left out, since what matters stands before them. */
+export function lastLinesOfItsOwn(log: string, probes: Probe[], count: number): string[] {
+  const paths = probes.flatMap((probe) => probe.type === "http" ? [pathOf(probe.target)] : []);
+  const lines = lastLines(log, LOOKED_AT);
+  const own = lines.filter((line) => !isAboutRequest(line, paths));
+  return (own.length > 0 ? own : lines).slice(-count);
+}
+
+function pathOf(target: string): string {
+  const { pathname, search } = urlOf(target, { host: null, port: 1 });
+  return pathname + search;
+}
+
+/** Whether a line of an access log is about a request of this tool: by its `User-Agent`, or by method and path. */
+function isAboutRequest(line: string, paths: string[]): boolean {
+  if (/"tombstone"|\bOPTIONS \*/.test(line)) return true;
+  return paths.some((path) => {
+    const at = line.indexOf(`GET ${path}`);
+    return at >= 0 && /^($|[\s"'])/.test(line.slice(at + 4 + path.length));
+  });
 }

@@ -1,13 +1,13 @@
 /**
- * A condition about the server's output.
+ * Conditions about the server's output: a line that says that it is ready, and lines that say that it never will be.
  *
  * @module
  */
-import { turn } from "../timers.ts";
+import { sleep, turn } from "../timers.ts";
 import { LogReader } from "../state/log_reader.ts";
-import { MatchWorker } from "./match_worker.ts";
-import { isCheap, weigh } from "./pattern.ts";
+import { isCheap, MatchWorker, weigh } from "./pattern.ts";
 import type { Prober } from "./types.ts";
+import { Latch } from "../async.ts";
 
 /** A match that has taken longer than this, in milliseconds, was the last one on this thread. */
 const SUSPICIOUS_MS = 5;
@@ -19,7 +19,7 @@ const SLICE_MS = 20;
  * The first line of a log that matches a pattern, as the log grows. Whatever the server writes, and however much of it,
  * the event loop goes on: a log is read in pieces, and what may take long is matched in another thread.
  */
-export class LogWatch {
+class LogWatch {
   readonly #reader: LogReader;
   readonly #pattern: string;
   readonly #wanted: RegExp;
@@ -77,4 +77,62 @@ export function logProber(pattern: string): Prober {
     const skipped = watch.skipped === 0 ? "" : `, though ${watch.skipped} took too long to be matched`;
     return { kind: "wait", state: `no line of its log matches /${pattern}/${skipped}` };
   };
+}
+
+/** Pause between two looks at the log, in milliseconds. */
+const PAUSE_MS = 20;
+
+/** A line that tells it. */
+export interface Failure {
+  /** The line. */
+  line: string;
+  /** The pattern that it matches. */
+  pattern: string;
+}
+
+/** Watches the log of an attempt beside its probes, whatever those wait for, until the signal is aborted. */
+export class FailureWatch {
+  /** Opens when there is such a line, or the log cannot be read. */
+  readonly latch = new Latch();
+  readonly #watches: { pattern: string; watch: LogWatch }[];
+  readonly #signal: AbortSignal;
+  #failure: Failure | null = null;
+  #looking: Promise<void> | null = null;
+  #error: unknown = null;
+
+  /** Watches a log for lines that match one of the patterns. */
+  constructor(path: string, patterns: string[], signal: AbortSignal) {
+    this.#watches = patterns.map((pattern) => ({ pattern, watch: new LogWatch(path, pattern) }));
+    this.#signal = signal;
+    if (patterns.length > 0) void this.#watch();
+  }
+
+  /** The line, if there is one by now. */
+  async look(): Promise<Failure | null> {
+    // A look that is under way may have begun before the last line came.
+    await this.#looking;
+    await (this.#looking ??= this.#lookOnce());
+    if (this.#error !== null) throw this.#error;
+    return this.#failure;
+  }
+
+  async #watch(): Promise<void> {
+    while (!this.#signal.aborted && !this.latch.isOpen) {
+      await (this.#looking ??= this.#lookOnce());
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  async #lookOnce(): Promise<void> {
+    try {
+      for (const { pattern, watch } of this.#watches) {
+        const line = await watch.find(this.#signal);
+        if (line !== null) this.#failure ??= { line, pattern };
+      }
+    } catch (error) {
+      this.#error = error;
+    }
+    if (this.#failure !== null || this.#error !== null) this.latch.open();
+    this.#looking = null;
+  }
 }

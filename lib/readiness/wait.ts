@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type Failure, FailureWatch } from "./fail_log.ts";
-import { cutShort, Latch } from "../latch.ts";
+import { type Failure, FailureWatch } from "./log.ts";
+import { cutShort, Latch } from "../async.ts";
 import { blockingPause, sleep } from "../timers.ts";
 import { mayBlock } from "../os/thread.ts";
 import { isEvent, type Probe } from "../spec/probes.ts";

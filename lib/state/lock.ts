@@ -10,7 +10,7 @@ import { sleep } from "../timers.ts";
 import { stateError } from "../errno.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { removeEntry } from "./durable.ts";
-import { requireOwnDirs } from "./trust.ts";
+import { requireOwnDirs } from "./state_dir.ts";
 import type { NodeDir } from "./node_dir.ts";
 
 /** How to wait for a lock. */

@@ -8,7 +8,7 @@ import { parseCount } from "../../spec/values.ts";
 import { EXIT, type TombstoneError, tombstoneError, usageError } from "../../errors.ts";
 import { sleep } from "../../timers.ts";
 import { trimLog } from "../../state/log.ts";
-import { Tail } from "../../state/log_tail.ts";
+import { Tail } from "../../state/log_reader.ts";
 import type { NodeDir } from "../../state/node_dir.ts";
 import { readNodeInfo } from "../../state/node_info.ts";
 import { nodesOf } from "../nodes.ts";
