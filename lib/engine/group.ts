@@ -9,10 +9,10 @@
  */
 import { retold, TombstoneError, tombstoneError } from "../errors.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { Started, StartRequest } from "./request.ts";
+import type { Started, StartRequest, StopOptions } from "./request.ts";
 import { start } from "./start.ts";
 import type { Reporter } from "./reporter.ts";
-import { stop, type StopOptions, type Stopped } from "./stop.ts";
+import { stop, type Stopped } from "./stop.ts";
 
 /** Nodes that are started at the same time: each has a launcher, a log and several looks a millisecond. */
 const AT_ONCE = 32;

@@ -85,7 +85,7 @@ function declaredBy(nodeFiles: NodeFiles): DeclaredFile[] {
 }
 
 /** The settings that the newest readable record holds. */
-export function recordedSettings(nodeFiles: NodeFiles): Settings {
+function recordedSettings(nodeFiles: NodeFiles): Settings {
   return recordsOf(nodeFiles)[0] ?? DEFAULTS;
 }
 

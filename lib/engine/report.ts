@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { findForeignNonce } from "../state/port_files.ts";
 import { hostPort } from "../hosts.ts";
 import { askSystem, isSinceSnapshot } from "../os/system.ts";
 import { urlOf } from "../readiness/http.ts";
@@ -11,7 +12,6 @@ import { sizeOf } from "../state/durable.ts";
 import { isLocked } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { readPortFile } from "../state/port_files.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import type { Tombstone } from "../state/tombstone.ts";
 import { describeGone, goneDirectoryOf, NOBODY, type Resident } from "./directory.ts";
@@ -237,15 +237,4 @@ async function obstaclesOf(dir: NodeDir, info: NodeInfo, readiness: Readiness): 
 function describeRunning(dir: NodeDir, info: NodeInfo, obstacles: string[]): string | null {
   if (info.stop_began_at !== null) return isLocked(dir) ? "it is being stopped" : "a stop of it was interrupted";
   return obstacles.length === 0 ? null : `not ready: ${obstacles.join(", ")}`;
-}
-
-/** In words, which port file carries a nonce other than the recorded one; `null` if none does. */
-function findForeignNonce(dir: NodeDir, info: NodeInfo): string | null {
-  if (info.nonce === null) return null;
-  const files = [dir.port, ...info.probes.flatMap((probe) => probe.type === "port-file" ? [probe.path] : [])];
-  const other = files.find((path) => {
-    const nonce = readPortFile(path)?.nonce ?? null;
-    return nonce !== null && nonce !== info.nonce;
-  });
-  return other === undefined ? null : `"${other}" carries the nonce of another server`;
 }

@@ -1,5 +1,5 @@
 /**
- * What a start is asked for, and what comes of it.
+ * What the engine is asked for: a start, a stop, a sweep; and what comes of a start.
  *
  * @module
  */
@@ -54,4 +54,18 @@ export interface Started {
   differs: string[];
   /** Processes of what ran before, or was left, that did not end when asked, and were killed. */
   killed: number[];
+}
+
+/** Options of a stop and of a sweep. */
+export interface StopOptions {
+  /** How long to wait for the lock, in milliseconds. */
+  lockTimeoutMs: number;
+  /** What to do with records of another machine or pid namespace. */
+  foreign: "refuse" | "force";
+  /** Where to report. */
+  reporter: Reporter;
+  /** Stops a running node only if it belongs to the run of this id; default: any. */
+  ofRun?: string;
+  /** Stops a running node only if it still is this attempt; default: any. */
+  ofAttempt?: string | null;
 }

@@ -22,8 +22,8 @@ import { requireTerminated, tellKilled } from "./leftovers.ts";
 import { lookAt } from "./state.ts";
 import { recordedByOthers } from "./roots.ts";
 import { type Member, startGroup, stopGroup } from "./group.ts";
-import type { Started } from "./request.ts";
-import type { StopOptions, Stopped } from "./stop.ts";
+import type { Started, StopOptions } from "./request.ts";
+import type { Stopped } from "./stop.ts";
 import type { Reporter } from "./reporter.ts";
 
 /** What to run. */

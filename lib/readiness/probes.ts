@@ -1,25 +1,26 @@
 /**
- * What looks at each kind of condition. The small ones stand here: a file, a unix socket, an age.
+ * All the probes of a wait: what looks at each kind of condition, and a round of looks at all of them. The small probes stand
+ * here: a file, a unix socket, an age.
  *
  * @module
  */
 import { ownershipOfUnixListener } from "../process/listeners.ts";
-import { connectToUnix } from "../process/connect.ts";
-import type { Probe } from "../spec/probes.ts";
+import { connectToUnix, type Protocol } from "../process/connect.ts";
+import { isEvent, type Probe } from "../spec/probes.ts";
 import { modifiedAtMs } from "../state/durable.ts";
 import { discoverProber } from "./discover.ts";
 import { execProber } from "./exec.ts";
-import { httpProber } from "./http.ts";
+import { httpProber, isOnOwnPort, NO_PORT_YET } from "./http.ts";
 import { logProber } from "./log.ts";
 import { portFileProber, tcpProber } from "./tcp.ts";
-import type { Prober, ProbeTarget, Verdict } from "./types.ts";
+import type { Found, Look, Prober, ProbeTarget, Verdict } from "./types.ts";
 
 /**
  * What looks at a condition, for one wait.
  *
  * @param asked HTTP probes by which a discovery is to tell the right port
  */
-export function proberOf(probe: Probe, asked: Extract<Probe, { type: "http" }>[]): Prober {
+function proberOf(probe: Probe, asked: Extract<Probe, { type: "http" }>[]): Prober {
   switch (probe.type) {
     case "tcp":
       return tcpProber(probe);
@@ -75,5 +76,94 @@ async function checkUnix(path: string, anyListener: boolean, subject: ProbeTarge
         place: { kind: "socket", path },
         sockets: ownership.sockets,
       };
+  }
+}
+
+/** A node that is ready, and where it was found. */
+export interface Ready {
+  /** Address that it was reached at; `null` where there is none. */
+  host: string | null;
+  /** Port; `null` where there is none. */
+  port: number | null;
+  /** Nonce of its port file; `null` where there is none. */
+  nonce: string | null;
+  /** What it has shown to speak; `null`: it has not been asked, or did not tell. */
+  protocol: Protocol;
+  /** Other ports that it listens on, as a discovery has found. */
+  alsoListens: number[];
+}
+
+/** The probes of one wait, and what has come of them so far. */
+export class Round {
+  readonly #probers;
+  readonly #asks: boolean;
+  readonly #passed = new Map<Probe, Extract<Verdict, { kind: "pass" }>>();
+  #number = 0;
+  /** What keeps the node from being ready, in words. */
+  states: string[] = [];
+  /** A port that the node listens on instead of the one that it was given. */
+  stray: number | null = null;
+  /** A listener in the node's place, if there is one. */
+  foreign: Extract<Verdict, { kind: "foreign" }> | null = null;
+
+  /** Nothing has been looked at yet. */
+  constructor(probes: Probe[]) {
+    // A path is asked for on every port that a discovery finds, and the answer decides.
+    const asked = probes.filter((probe) => probe.type === "http" && isOnOwnPort(probe));
+    const discovers = probes.some(({ type }) => type === "discover");
+    this.#asks = asked.length === 0;
+    this.#probers = probes.filter((probe) => !discovers || !asked.includes(probe))
+      .map((probe) => ({ probe, look: proberOf(probe, asked as Extract<Probe, { type: "http" }>[]) }));
+  }
+
+  /** Looks at what has not passed yet. All of it together gets `limitMs` milliseconds. */
+  async look(subject: ProbeTarget, limitMs: number, signal: AbortSignal): Promise<void> {
+    const begun = performance.now();
+    const states: string[] = [];
+    let foreign: Round["foreign"] = null;
+    let stray: number | null = null;
+    for (const { probe, look } of this.#probers) {
+      if (signal.aborted) return;
+      // Where it listens is looked at anew as long as anything is missing: some listen elsewhere first, to try.
+      if (this.#passed.has(probe) && !this.#locates(probe)) continue;
+      const left = Math.max(limitMs - (performance.now() - begun), 1);
+      const options: Look = { round: this.#number, limitMs: left, found: this.#found(), asks: this.#asks, signal };
+      const verdict = await look(subject, options);
+      if (verdict.kind === "pass") this.#passed.set(probe, verdict);
+      else {
+        this.#passed.delete(probe);
+        if (verdict.state !== NO_PORT_YET || states.length === 0) states.push(verdict.state);
+      }
+      if (verdict.kind === "foreign") foreign = verdict;
+      if (verdict.kind === "wait") stray ??= verdict.stray ?? null;
+    }
+    this.states = states;
+    this.foreign = foreign;
+    this.stray = stray;
+    this.#number++;
+  }
+
+  #locates({ type }: Probe): boolean {
+    return type === "tcp" || type === "port-file" || (type === "discover" && this.#asks);
+  }
+
+  /** Looks anew from now on at what stands for a state. */
+  again(): void {
+    for (const { probe } of this.#probers) if (!isEvent(probe)) this.#passed.delete(probe);
+  }
+
+  #found(): Pick<Found, "host" | "port"> & Partial<Found> | null {
+    for (const { host, port, ...more } of this.#passed.values()) {
+      if (host !== undefined && port !== undefined) return { host, port, ...more };
+    }
+    return null;
+  }
+
+  /** Where the node was found, once everything has passed. */
+  outcome(): Ready {
+    const found = this.#found();
+    const nonce = [...this.#passed.values()].find((verdict) => verdict.nonce)?.nonce ?? null;
+    const { host = null, port = null, protocol = null, alsoListens = [] } = found ?? {};
+    return { host, port, nonce, protocol, alsoListens };
   }
 }

@@ -9,7 +9,7 @@ import { blockingPause, sleep } from "../timers.ts";
 import { mayBlock } from "../os/thread.ts";
 import { isEvent, type Probe } from "../spec/probes.ts";
 import type { ProbeTarget, Verdict } from "./types.ts";
-import { type Ready, Round } from "./round.ts";
+import { type Ready, Round } from "./probes.ts";
 
 /** What to wait for. */
 export interface Wait {

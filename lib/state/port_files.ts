@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { NodeInfo } from "./node_info.ts";
 import { prepareFile, readSmallFile, replaceFile } from "./durable.ts";
 import { asNumber, parseObject } from "../spec/json.ts";
 import type { NodeDir } from "./node_dir.ts";
@@ -37,6 +38,17 @@ export function readPortFile(path: string): PortFile | null {
   const port = /^\d{1,5}$/.test(first ?? "") ? Number(first) : 0;
   if (port < 1 || port > 65535) return null;
   return { port, nonce: second ? second : null };
+}
+
+/** In words, which port file carries a nonce other than the recorded one; `null` if none does. */
+export function findForeignNonce(dir: NodeDir, info: NodeInfo): string | null {
+  if (info.nonce === null) return null;
+  const files = [dir.port, ...info.probes.flatMap((probe) => probe.type === "port-file" ? [probe.path] : [])];
+  const other = files.find((path) => {
+    const nonce = readPortFile(path)?.nonce ?? null;
+    return nonce !== null && nonce !== info.nonce;
+  });
+  return other === undefined ? null : `"${other}" carries the nonce of another server`;
 }
 
 /** Version of the form of {@linkcode RECORDED}. */

@@ -7,7 +7,7 @@ import type { Call, Result } from "../call.ts";
 import { EXIT, TombstoneError, usageError } from "../../errors.ts";
 import { describeGone, goneDirectoryOfRunning } from "../../engine/directory.ts";
 import { isKnown } from "../../engine/state.ts";
-import { hasWork, previewSweep, sweep, type Swept } from "../../engine/stop.ts";
+import { hasWork, previewSweep, sweep, type Swept } from "../../engine/sweep.ts";
 import { holdSnapshot } from "../../os/system.ts";
 import { describeRecovery } from "../output.ts";
 import { ATTEMPT_VARIABLE, shareLooks } from "../../process/tree.ts";

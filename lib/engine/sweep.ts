@@ -1,0 +1,106 @@
+/**
+ * The sweep of a node: what a dead start or server left is terminated and removed, the tombstone last.
+ *
+ * @module
+ */
+import type { StopOptions } from "./request.ts";
+import { removeEntry, syncDir } from "../state/durable.ts";
+import { acquireLock, type Lock } from "../state/lock.ts";
+import { trimLog } from "../state/log.ts";
+import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
+import { RECORDED } from "../state/port_files.ts";
+import { foreignError } from "./liveness.ts";
+import { classify, lookAt, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
+import { previewRecovery, recover, takeOver } from "./recover.ts";
+import { reached, type Recovered, type Reporter } from "./reporter.ts";
+import { removeLeftovers } from "./sweep_files.ts";
+
+/** What {@linkcode sweep} did, or with a dry run would do. */
+export interface Swept {
+  /** `swept`: something was undone; `nothing`: there was nothing; `running`: the node lives and is left alone. */
+  action: "swept" | "nothing" | "running";
+  /** What was undone; `null` if nothing. */
+  recovered: Recovered | null;
+}
+
+/**
+ * Insists on records of this machine and pid namespace.
+ *
+ * @throws {TombstoneError} they are of another, and force was not asked for
+ */
+export function refuseForeign(
+  dir: NodeDir,
+  nodeState: NodeState,
+  action: string,
+  foreign: "refuse" | "force",
+): void {
+  if (nodeState.kind === "foreign" && foreign === "refuse") throw foreignError(dir, action, nodeState.reason);
+}
+
+/**
+ * Reaps and removes what interrupted starts and dead servers left. A running node is left alone.
+ *
+ * @throws {TombstoneError} as {@linkcode stop}
+ */
+export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> {
+  using lock = await acquireLock(dir, {
+    action: "sweep",
+    make: () => makeNodeDir(dir),
+    timeoutMs: options.lockTimeoutMs,
+    onWait: (holder) => options.reporter.info(`waiting for ${holder}`),
+  });
+  reached("locked", options.reporter);
+  const nodeFiles = readNodeFiles(dir);
+  const nodeState = classify(nodeFiles);
+  refuseForeign(dir, nodeState, "sweep", options.foreign);
+  if (nodeState.kind === "running") {
+    await removeLeftovers(dir);
+    trimLog(dir.log, nodeState.info.log.max_bytes);
+    return { action: "running", recovered: null };
+  }
+  const hadTombstone = nodeFiles.tombstone.kind !== "missing";
+  const recovered = await undo(dir, nodeFiles, nodeState, { lock, reporter: options.reporter });
+  return { action: recovered !== null || hadTombstone ? "swept" : "nothing", recovered };
+}
+
+/** Whether there is anything for {@linkcode sweep} to do; by a look that changes nothing and takes no lock. */
+export function hasWork(dir: NodeDir): "running" | "nothing" | "work" {
+  const { nodeFiles, nodeState } = lookAt(dir, "listed");
+  if (nodeState.kind === "unrecorded") return "work";
+  if (nodeFiles.entries.some((name) => name !== "lock" && !isPermanent(name, nodeState))) return "work";
+  return nodeState.kind === "running" ? "running" : "nothing";
+}
+
+/** Whether an entry of a node's directory may stay as it is: logs, what is kept, and the records of a node that runs. */
+function isPermanent(name: string, nodeState: NodeState): boolean {
+  if (name === RECORDED || /^server\.log(\.\d+)?$/.test(name)) return true;
+  return nodeState.kind === "running" && ["node.info", "pid", "port"].includes(name);
+}
+
+/** What {@linkcode sweep} would do now. */
+export async function previewSweep(dir: NodeDir): Promise<Swept> {
+  const { nodeFiles, nodeState } = lookAt(dir);
+  if (nodeState.kind === "running") return { action: "running", recovered: null };
+  const recovered = await previewRecovery(dir, nodeFiles, nodeState);
+  return { action: recovered === null ? "nothing" : "swept", recovered };
+}
+
+/** Takes over, reaps, sweeps, and removes the tombstone last: dying here at any point leaves it in place. */
+export async function undo(
+  dir: NodeDir,
+  nodeFiles: NodeFiles,
+  nodeState: NodeState,
+  { lock, reporter }: { lock: Lock; reporter: Reporter },
+): Promise<Recovered | null> {
+  if (nodeState.kind === "unfinished") {
+    await takeOver(dir, nodeFiles);
+    reached("tombstone-written", reporter);
+  }
+  const { recovered } = await recover(dir, nodeFiles, nodeState, { lock, reporter });
+  reached("recovered", reporter);
+  lock.insist();
+  removeEntry(dir.starting);
+  await syncDir(dir.path);
+  reached("tombstone-removed", reporter);
+  return recovered;
+}
