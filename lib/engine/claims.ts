@@ -71,7 +71,7 @@ export function claimantOf(dir: NodeDir, files: DeclaredFile[]): { claimant: Cla
 
 function claimOf(dir: NodeDir): { files: DeclaredFile[]; state: Claimant["state"] } | null {
   try {
-    const nodeFiles = readNodeFiles(dir, "listed");
+    const nodeFiles = readNodeFiles(dir, { records: "listed" });
     const nodeState = classify(nodeFiles);
     if (nodeState.kind === "running" || nodeState.kind === "abandoned") {
       return { files: declaredFiles(nodeState.info), state: "which runs" };

@@ -6,8 +6,9 @@
  *
  * @module
  */
-import { findLive, isAlive, system } from "../os/system.ts";
-import type { ProcessRow } from "../os/types.ts";
+import { live } from "../os/scan.ts";
+import { isAlive, system } from "../os/system.ts";
+import type { ProcessRow, Scan } from "../os/types.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
 import { type Elsewhere, hasOtherClock, here, isDated, type Origin, relate } from "../state/origin.ts";
@@ -22,10 +23,10 @@ import { readLaunchRecords } from "../state/launch_record.ts";
  * The live main process of `node.info`, or `null`. By its start time; where none was recorded, or by another clock, by
  * what {@linkcode findUndated} goes by.
  */
-export function findMain(dir: NodeDir, info: NodeInfo): ProcessRow | null {
+export function findMain(dir: NodeDir, info: NodeInfo, scan: Scan = live): ProcessRow | null {
   if (relate(info) !== "same-boot") return null;
-  if (info.start_time !== null && isDated(info)) return findLive({ pid: info.pid, startTime: info.start_time });
-  return findUndated(dir, info.pid, info);
+  if (info.start_time !== null && isDated(info)) return scan.find({ pid: info.pid, startTime: info.start_time });
+  return findUndated(dir, info.pid, info, scan);
 }
 
 /**
@@ -33,32 +34,37 @@ export function findMain(dir: NodeDir, info: NodeInfo): ProcessRow | null {
  * start time was told by another clock, by leading a session and writing to this node's log, for only the launcher
  * brings that about.
  */
-export function findUndated(dir: NodeDir, pid: number, record: Origin & { attempt: string | null }): ProcessRow | null {
-  const row = system.processes.read(pid);
+export function findUndated(
+  dir: NodeDir,
+  pid: number,
+  record: Origin & { attempt: string | null },
+  scan: Scan = live,
+): ProcessRow | null {
+  const row = scan.read(pid);
   if (row === null || !isAlive(row) || record.attempt === null) return null;
-  if (system.processes.environment(pid, ATTEMPT_VARIABLE) === record.attempt) return row;
+  if (scan.environment(pid, ATTEMPT_VARIABLE) === record.attempt) return row;
   return hasOtherClock(record) && row.sid === pid && system.processes.writesTo(pid, (path) => isLogOf(dir, path))
     ? row
     : null;
 }
 
 /** In words, why a node without a {@linkcode findMain} cannot be taken for dead; `null`: it is. */
-export function whyNotGoneHere(dir: NodeDir, info: NodeInfo): string | null {
-  if (relate(info) === "other-namespace") return whyNotDead(dir, info);
+export function whyNotGoneHere(dir: NodeDir, info: NodeInfo, scan: Scan): string | null {
+  if (relate(info) === "other-namespace") return whyNotDead(dir, info, scan);
   if (relate(info) !== "same-boot" || !hasOtherClock(info)) return null;
-  const row = system.processes.read(info.pid); // numbers are the same in every time namespace
-  return row === null || !isAlive(row) ? null : whyNotDead(dir, info);
+  const row = scan.read(info.pid); // numbers are the same in every time namespace
+  return row === null || !isAlive(row) ? null : whyNotDead(dir, info, scan);
 }
 
 /** Whether a starter or run of this boot and pid namespace goes on. It is pid 1 where it is a container's entry point. */
-export function isAtWork(pid: number, startTime: number): boolean {
-  const row = Number.isInteger(pid) && pid > 0 ? system.processes.read(pid) : null;
+export function isAtWork(pid: number, startTime: number, scan: Scan): boolean {
+  const row = Number.isInteger(pid) && pid > 0 ? scan.read(pid) : null;
   return row !== null && isAlive(row) && system.processes.sameStart(row.startTime, startTime);
 }
 
 /** Whether the run of a node goes on; where start times cannot be compared, whoever has its number is taken for it. */
-export function isRunLive(run: RunOwner, info: NodeInfo): boolean {
-  return hasOtherClock(info) ? system.processes.read(run.pid) !== null : isAtWork(run.pid, run.start_time);
+export function isRunLive(run: RunOwner, info: NodeInfo, scan: Scan = live): boolean {
+  return hasOtherClock(info) ? scan.read(run.pid) !== null : isAtWork(run.pid, run.start_time, scan);
 }
 
 /** What an attempt that cannot be looked at from here has left to judge it by. */
@@ -80,12 +86,12 @@ interface Traces {
  * the log open that its tree inherited, and nobody listens on its port. In another network namespace, that port cannot
  * be seen, and the log alone decides.
  */
-function whyNotGone(dir: NodeDir, traces: Traces): string | null {
+function whyNotGone(dir: NodeDir, traces: Traces, scan: Scan): string | null {
   const inode = inodeOf(dir.log);
   if (inode === null || traces.log !== "any" && traces.log !== inode) {
     return "its log has been replaced, so nothing tells from here whether it still runs";
   }
-  const visible = system.processes.list(ATTEMPT_VARIABLE)
+  const visible = scan.list(ATTEMPT_VARIABLE)
     .find((row) => isAlive(row) && row.value !== null && traces.attempts.includes(row.value));
   if (visible !== undefined) return `it still runs there, seen from here as pid ${visible.pid}`;
   const hasWriter = system.files.hasWriter(dir.log);
@@ -108,7 +114,7 @@ export function heldLog(dir: NodeDir, pid: number): number | null {
 }
 
 /** In words, why the node of a commit record of another namespace cannot be taken for dead; `null`: it is. */
-function whyNotDead(dir: NodeDir, info: NodeInfo): string | null {
+function whyNotDead(dir: NodeDir, info: NodeInfo, scan: Scan): string | null {
   // Who had let go of the log already when it was ready has shown nothing that could be missing now.
   if (info.held_log === null) return "it does not write to its log, so nothing tells from here whether it still runs";
   const attempts = info.attempt === null ? [] : [info.attempt];
@@ -118,11 +124,11 @@ function whyNotDead(dir: NodeDir, info: NodeInfo): string | null {
     port: info.port,
     log: info.held_log,
     mayHaveLetGo: false,
-  });
+  }, scan);
 }
 
 /** The same for a start of another namespace that has not finished. */
-export function whyNotInterrupted(dir: NodeDir, tombstone: Tombstone): string | null {
+export function whyNotInterrupted(dir: NodeDir, tombstone: Tombstone, scan: Scan): string | null {
   if (tombstone.failed !== null) return null; // nothing of it was left then
   const isLaunched = readLaunchRecords(dir).some(({ attempt }) => attempt === tombstone.attempt);
   // The log is made before the launcher is, so without both there is nobody yet.
@@ -133,11 +139,11 @@ export function whyNotInterrupted(dir: NodeDir, tombstone: Tombstone): string | 
     port: tombstone.port_request ?? 0,
     log: "any",
     mayHaveLetGo: isLaunched && tombstone.pid_file !== null,
-  });
+  }, scan);
 }
 
 /** The same for an attempt that was taken over from another namespace and perhaps not recovered. */
-export function whyNotRecovered(dir: NodeDir, tombstone: Tombstone): string | null {
+export function whyNotRecovered(dir: NodeDir, tombstone: Tombstone, scan: Scan): string | null {
   const { elsewhere } = tombstone;
   if (elsewhere === null || elsewhere.pid_namespace === here().pid_namespace) return null;
   const attempts = readLaunchRecords(dir).map(({ attempt }) => attempt);
@@ -148,7 +154,7 @@ export function whyNotRecovered(dir: NodeDir, tombstone: Tombstone): string | nu
     port: 0,
     log: "any",
     mayHaveLetGo: attempts.length > 0 && tombstone.older_pid_files.length > 0,
-  });
+  }, scan);
 }
 
 /** How long a launcher of an attempt that was just taken over may take to find that out, in milliseconds. */

@@ -5,7 +5,9 @@
  * @module
  */
 import { stateError } from "../errno.ts";
+import { live } from "../os/scan.ts";
 import { system, UNKNOWN_START } from "../os/system.ts";
+import type { Scan } from "../os/types.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
 import { type DeclaredFile, distinct } from "../spec/declared.ts";
@@ -108,18 +110,18 @@ export async function recover(
   dir: NodeDir,
   nodeFiles: NodeFiles,
   nodeState: NodeState,
-  { lock, reporter }: { lock: Lock; reporter: Reporter },
+  { lock, reporter, scan = live }: { lock: Lock; reporter: Reporter; scan?: Scan | undefined },
 ): Promise<Undone> {
   // Only now is nobody on the way any more: before the take-over, a launcher may have come past its check unseen.
   const isHere = nodeState.kind !== "foreign";
   if (isHere && elsewhereIn(nodeFiles) !== null) await requireGone(dir, () => whyForeign(nodeFiles));
   const progress = progressOf(dir, nodeFiles);
   const isAlive = nodeState.kind === "running" || nodeState.kind === "abandoned";
-  const how = { lock, reporter, marking: "if needed" } as const;
+  const how = { lock, reporter, scan, marking: "if needed" } as const;
   const asked = isAlive ? await terminateGracefully(dir, nodeFiles, nodeState.info, how) : NOBODY;
   const info = nodeFiles.info.kind === "record" ? nodeFiles.info.record : null;
-  if (info !== null && isHere && !isAlive) await endStopCommands(dir, info, reporter);
-  const endRest = () => endTree(dir, currentRoots(dir, nodeFiles), recordedSettings(nodeFiles), how);
+  if (info !== null && isHere && !isAlive) await endStopCommands(dir, info, { reporter, scan });
+  const endRest = () => endTree(dir, currentRoots(dir, nodeFiles, scan), recordedSettings(nodeFiles), how);
   const terminated = isHere ? await endRest() : NOBODY;
   const late = isHere && await untilLateDaemon(dir, nodeFiles) ? await endRest() : NOBODY;
   const all = [asked, terminated, late];
@@ -139,8 +141,7 @@ export async function recover(
 /** What a recovery would do, without doing it. */
 export async function previewRecovery(
   dir: NodeDir,
-  nodeFiles: NodeFiles,
-  nodeState: NodeState,
+  { nodeFiles, nodeState, scan }: { nodeFiles: NodeFiles; nodeState: NodeState; scan: Scan },
 ): Promise<Recovered | null> {
   const reason = reasonOf(nodeState);
   if (reason === null) return null;
@@ -161,7 +162,7 @@ export async function previewRecovery(
     ...originOf(nodeFiles),
     progress: progressOf(dir, nodeFiles),
     killed: [],
-    pids: (await lookForTree(currentRoots(dir, nodeFiles))).map((row) => row.pid),
+    pids: (await lookForTree(currentRoots(dir, nodeFiles, scan))).map((row) => row.pid),
     files: [
       ...runtimeEntries(dir).filter((name) => present(`${dir.path}/${name}`)),
       ...declared,
@@ -171,8 +172,8 @@ export async function previewRecovery(
 }
 
 /** Where to look for processes, with launch records that came in after the files were read. */
-function currentRoots(dir: NodeDir, nodeFiles: NodeFiles): Roots {
-  return rootsOf(dir, { ...nodeFiles, launches: readLaunchRecords(dir) });
+function currentRoots(dir: NodeDir, nodeFiles: NodeFiles, scan: Scan): Roots {
+  return rootsOf(dir, { ...nodeFiles, launches: readLaunchRecords(dir) }, scan);
 }
 
 async function endTree(

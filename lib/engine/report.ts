@@ -5,7 +5,8 @@
  */
 import { findForeignNonce } from "../state/port_files.ts";
 import { hostPort } from "../hosts.ts";
-import { askSystem, isSinceSnapshot } from "../os/system.ts";
+import { live } from "../os/scan.ts";
+import type { Scan } from "../os/types.ts";
 import { urlOf } from "../readiness/http.ts";
 import { Readiness } from "../readiness/wait.ts";
 import { sizeOf } from "../state/durable.ts";
@@ -116,9 +117,7 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null, resident
 }
 
 /** The report of a node whose state could not be read at all. */
-export function unreadable(dir: NodeDir, reason: string): NodeReport {
-  return emptyReport(dir, "unknown", reason);
-}
+export const unreadable = (dir: NodeDir, reason: string): NodeReport => emptyReport(dir, "unknown", reason);
 
 /** Where a node is reached; `null` where it has no port. */
 export function addressOf(info: NodeInfo): { host: string; port: number; url: string } | null {
@@ -170,9 +169,10 @@ function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, rea
  * Looks at a node and, if it runs, at its probes. Changes nothing but the length of a log that is too long.
  *
  * @param readiness the same one for every look at this node, where it is looked at again and again
+ * @param scan where to ask who is there
  */
-export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness()): Promise<NodeReport> {
-  const { nodeFiles, nodeState } = lookAt(dir, "listed");
+export async function inspect(dir: NodeDir, readiness = new Readiness(), scan: Scan = live): Promise<NodeReport> {
+  const { nodeFiles, nodeState } = lookAt(dir, { records: "listed", scan });
   switch (nodeState.kind) {
     case "stopped":
       return emptyReport(dir, "stopped", null);
@@ -181,7 +181,7 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
       trimLog(dir.log, info.log.max_bytes);
       const stale = findForeignNonce(dir, info);
       if (stale !== null) return reportOfInfo(dir, info, "stale", stale);
-      const obstacles = await obstaclesOf(dir, info, readiness);
+      const obstacles = await obstaclesOf(dir, info, readiness, scan);
       const reason = describeRunning(dir, info, obstacles);
       return { ...reportOfInfo(dir, info, "running", reason), ready: obstacles.length === 0 };
     }
@@ -225,11 +225,10 @@ export async function inspect(dir: NodeDir, readiness: Readiness = new Readiness
   }
 }
 
-/** What keeps it from being ready; of one that became so after the look at the system that is held, by a look of its own. */
-async function obstaclesOf(dir: NodeDir, info: NodeInfo, readiness: Readiness): Promise<string[]> {
-  const obstacles = await readiness.obstacles(info.probes, probeTargetOf(dir, info));
-  if (obstacles.length === 0 || info.ready_at === null || !isSinceSnapshot(Date.parse(info.ready_at))) return obstacles;
-  using _system = askSystem();
+/** What keeps it from being ready; of one that became so after the one look at the system was taken, by a look of its own. */
+async function obstaclesOf(dir: NodeDir, info: NodeInfo, readiness: Readiness, scan: Scan): Promise<string[]> {
+  const obstacles = await readiness.obstacles(info.probes, probeTargetOf(dir, info, scan));
+  if (obstacles.length === 0 || !(Date.parse(info.ready_at ?? "") >= (scan.takenAtMs ?? Infinity))) return obstacles;
   return await new Readiness().obstacles(info.probes, probeTargetOf(dir, info));
 }
 

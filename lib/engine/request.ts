@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Scan } from "../os/types.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo, RunOwner } from "../state/node_info.ts";
 import type { Settings } from "../spec/recorded_settings.ts";
@@ -64,6 +65,8 @@ export interface StopOptions {
   foreign: "refuse" | "force";
   /** Where to report. */
   reporter: Reporter;
+  /** Where to ask who is there; many that are stopped at the same time share it; default: each looks itself. */
+  scan?: Scan;
   /** Stops a running node only if it belongs to the run of this id; default: any. */
   ofRun?: string;
   /** Stops a running node only if it still is this attempt; default: any. */

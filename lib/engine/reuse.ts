@@ -12,6 +12,8 @@ import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import { differencesOf, differentRunning } from "./difference.ts";
+import { live } from "../os/scan.ts";
+import type { Scan } from "../os/types.ts";
 import { findMain } from "./liveness.ts";
 import type { Started, StartRequest } from "./request.ts";
 
@@ -76,12 +78,12 @@ function untilJoined({ dir, settings, reporter, abort }: StartRequest, info: Nod
 }
 
 /** What a probe needs to look at a committed node. */
-export function probeTargetOf(dir: NodeDir, info: NodeInfo): ProbeTarget {
+export function probeTargetOf(dir: NodeDir, info: NodeInfo, scan: Scan = live): ProbeTarget {
   const attempts = info.attempt === null ? [] : [info.attempt];
-  const processes = [findMain(dir, info) ?? { pid: info.pid, startTime: UNKNOWN_START }];
+  const processes = [findMain(dir, info, scan) ?? { pid: info.pid, startTime: UNKNOWN_START }];
   return {
     mainPid: info.pid,
-    roots: { dir, attempts, processes, exclude: info.exclude },
+    roots: { dir, attempts, processes, exclude: info.exclude, scan },
     ageMs: Infinity,
     sinceMs: info.started_at === null ? null : Date.parse(info.started_at),
     cwd: info.cwd,

@@ -5,8 +5,9 @@
  */
 import { dirname } from "@std/path/posix/dirname";
 import { TombstoneError } from "../errors.ts";
+import { live } from "../os/scan.ts";
 import { isAlive, isPlausiblePid, system, UNKNOWN_START } from "../os/system.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity, Scan } from "../os/types.ts";
 import { Proven } from "../process/proven.ts";
 import { findDaemon } from "../process/pid_file.ts";
 import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
@@ -24,7 +25,7 @@ import type { NodeFiles } from "./state.ts";
  * Where to look for the processes that the node's files tell of. Records of an earlier boot or of elsewhere tell
  * of none.
  */
-export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles): Roots {
+export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles, scan: Scan = live): Roots {
   const attempts = new Set<string>(nodeFiles.unrecorded);
   const processes: Identity[] = [];
   const exclude = new Set<string>();
@@ -67,6 +68,7 @@ export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles): Roots {
     processes,
     exclude: [...exclude],
     proven: new Proven(proven),
+    scan,
     others: () => recordedByOthers(dir),
   };
 }

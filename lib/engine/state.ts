@@ -2,13 +2,15 @@
  * What became of a node, read from its files and the process table: the recovery table. Changes nothing, takes no lock.
  *
  * Files and processes cannot be read in one moment: a start may commit, or a server be started, between the two, and the
- * scan of the processes may be older than the records (see os/snapshot.ts). So without the node's lock, something is said to
+ * scan of the processes may be older than the records (see os/scan.ts). So without the node's lock, something is said to
  * have ended only if, after its process was found gone, the records still name it. (Test: "a node that is started while
  * others are looked at".)
  *
  * @module
  */
-import { askSystem, requireSight } from "../os/system.ts";
+import { live } from "../os/scan.ts";
+import { requireSight } from "../os/system.ts";
+import type { Scan } from "../os/types.ts";
 import { findAttempts } from "../process/tree.ts";
 import { launchesAmong, type LaunchRecord, readLaunchRecord } from "../state/launch_record.ts";
 import { isTemporaryName } from "../state/durable.ts";
@@ -63,14 +65,20 @@ export type NodeState =
   /** Written on another machine or in another pid namespace: its processes cannot be judged from here. */
   | { kind: "foreign"; reason: string };
 
-/**
- * Reads the files of a node.
- *
- * @param records whether the records are opened even if they are not listed: an error in the middle of a listing is told
- * by nobody, so whoever acts on what it finds opens them. Looking at thousands of nodes, most of which mostly are not
- * there, is quicker by the listing
- */
-export function readNodeFiles(dir: NodeDir, records: "opened" | "listed" = "opened"): NodeFiles {
+/** How to look at a node. */
+export interface ReadOptions {
+  /**
+   * Whether the records are opened even if they are not listed: an error in the middle of a listing is told by nobody, so
+   * whoever acts on what it finds opens them, the default. Looking at thousands of nodes, most of which mostly are not
+   * there, is quicker by the listing.
+   */
+  records?: "opened" | "listed";
+  /** Where to ask who is there; default {@linkcode live}. */
+  scan?: Scan;
+}
+
+/** Reads the files of a node. */
+export function readNodeFiles(dir: NodeDir, { records = "opened", scan = live }: ReadOptions = {}): NodeFiles {
   requireSight();
   // What is listed but gone when it is read, or the other way round, tells of a command that goes on meanwhile; what that
   // has made, the next look shows.
@@ -88,7 +96,7 @@ export function readNodeFiles(dir: NodeDir, records: "opened" | "listed" = "open
     const isDoubtful = isGone || isBare && has(dir.pid);
     if (isDoubtful && look < MAX_READS) continue;
     // Whatever a start has launched had a log, so a directory without one is new, or new again.
-    const unrecorded = entries.every((name) => name === "lock" || isTemporaryName(name)) ? findAttempts(dir) : [];
+    const unrecorded = entries.every((name) => name === "lock" || isTemporaryName(name)) ? findAttempts(dir, scan) : [];
     const nodeFiles: NodeFiles = { dir, entries, tombstone, info, launches, unrecorded };
     if (!isBare || !has(dir.pid)) return nodeFiles;
     return { ...nodeFiles, info: { kind: "unreadable", reason: "it is missing, though pid is there" } };
@@ -104,17 +112,17 @@ export function isKnown(dir: NodeDir): boolean {
 const MAX_READS = 5;
 
 /** What the files of a node mean. */
-export function classify(nodeFiles: NodeFiles): NodeState {
+export function classify(nodeFiles: NodeFiles, scan: Scan = live): NodeState {
   const { dir, tombstone, info, launches } = nodeFiles;
-  const foreign = whyForeign(nodeFiles);
+  const foreign = whyForeign(nodeFiles, scan);
   if (foreign !== null) return { kind: "foreign", reason: foreign };
   const commit = info.kind === "record" ? info.record : null;
   const isCommitted = tombstone.kind === "missing" ||
     (tombstone.kind === "record" && commit !== null && commit.attempt === tombstone.record.attempt);
-  if (!isCommitted) return { kind: "unfinished", phase: phaseOf(dir, tombstone) };
+  if (!isCommitted) return { kind: "unfinished", phase: phaseOf(dir, tombstone, scan) };
   if (commit !== null) {
-    if (findMain(dir, commit) !== null) {
-      return commit.run === null || isRunLive(commit.run, commit)
+    if (findMain(dir, commit, scan) !== null) {
+      return commit.run === null || isRunLive(commit.run, commit, scan)
         ? { kind: "running", info: commit }
         : { kind: "abandoned", info: commit, run: commit.run };
     }
@@ -128,27 +136,27 @@ export function classify(nodeFiles: NodeFiles): NodeState {
 }
 
 /** In words, why what the records tell of cannot be judged from here; `null`: it can. */
-export function whyForeign({ dir, tombstone, info }: NodeFiles): string | null {
+export function whyForeign({ dir, tombstone, info }: NodeFiles, scan: Scan = live): string | null {
   const records = [tombstone, info].flatMap((found) => found.kind === "record" ? [found.record] : []);
   if (records.some((record) => relate(record) === "other-host")) return "it was started on another host";
   let reason: string | null = null;
   if (tombstone.kind === "record") {
     reason = relate(tombstone.record) === "other-namespace"
-      ? whyNotInterrupted(dir, tombstone.record)
+      ? whyNotInterrupted(dir, tombstone.record, scan)
       : relate(tombstone.record) === "same-boot"
-      ? whyNotRecovered(dir, tombstone.record)
+      ? whyNotRecovered(dir, tombstone.record, scan)
       : null;
   }
   if (reason !== null) return `${OTHER_NAMESPACE}, and ${reason}`;
-  if (info.kind !== "record" || findMain(dir, info.record) !== null) return null;
-  reason = whyNotGoneHere(dir, info.record);
+  if (info.kind !== "record" || findMain(dir, info.record, scan) !== null) return null;
+  reason = whyNotGoneHere(dir, info.record, scan);
   if (reason === null) return null;
   return relate(info.record) === "other-namespace"
     ? `${OTHER_NAMESPACE}, and ${reason}`
     : `it was started in another time namespace, and ${reason}`;
 }
 
-function phaseOf(dir: NodeDir, tombstone: Found<Tombstone>): "live" | "interrupted" | "failed" {
+function phaseOf(dir: NodeDir, tombstone: Found<Tombstone>, scan: Scan): "live" | "interrupted" | "failed" {
   if (tombstone.kind !== "record") return "interrupted";
   const { starter_pid: pid, starter_start_time: startTime, failed } = tombstone.record;
   if (failed !== null) return "failed";
@@ -157,7 +165,7 @@ function phaseOf(dir: NodeDir, tombstone: Found<Tombstone>): "live" | "interrupt
   const isElsewhere = relation === "other-namespace" || relation === "same-boot" && hasOtherClock(tombstone.record);
   const isLive = isElsewhere
     ? isLocked(dir)
-    : relation === "same-boot" && isDated(tombstone.record) && isAtWork(pid, startTime);
+    : relation === "same-boot" && isDated(tombstone.record) && isAtWork(pid, startTime, scan);
   return isLive ? "live" : "interrupted";
 }
 
@@ -187,13 +195,12 @@ const MAX_SCANS = 5;
 /**
  * What became of a node. Takes no lock, changes nothing.
  *
- * @param records as for {@linkcode readNodeFiles}; what has ended is looked at again with its records opened
+ * @param options as for {@linkcode readNodeFiles}; what has ended is looked at again, as it is, with its records opened
  */
-export function lookAt(dir: NodeDir, records: "opened" | "listed" = "opened"): Seen {
-  let nodeFiles = readNodeFiles(dir, records);
-  let nodeState = classify(nodeFiles);
+export function lookAt(dir: NodeDir, options: ReadOptions = {}): Seen {
+  let nodeFiles = readNodeFiles(dir, options);
+  let nodeState = classify(nodeFiles, options.scan);
   for (let look = 1; isEnd(nodeState) && look < MAX_SCANS; look++) {
-    using _system = askSystem();
     nodeState = classify(nodeFiles);
     if (!isEnd(nodeState)) break;
     const after = readNodeFiles(dir);

@@ -49,7 +49,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   const nodeState = classify(nodeFiles);
   refuseForeign(dir, nodeState, "stop", options.foreign);
   if (nodeState.kind !== "running") {
-    const recovered = await undo(dir, nodeFiles, nodeState, { lock, reporter: options.reporter });
+    const recovered = await undo(dir, nodeFiles, nodeState, { lock, ...options });
     return { stopped: false, pids: [], killed: [], recovered };
   }
   const { ofRun, ofAttempt } = options;
@@ -57,7 +57,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   if (isAnother || (ofRun !== undefined && ofRun !== nodeState.info.run?.id)) {
     return { stopped: false, pids: [], killed: [], recovered: null };
   }
-  const how = { lock, reporter: options.reporter, marking: "always" } as const;
+  const how = { lock, reporter: options.reporter, scan: options.scan, marking: "always" } as const;
   const { pids, killed } = await terminateGracefully(dir, nodeFiles, nodeState.info, how);
   reached("ended", options.reporter);
   lock.insist();

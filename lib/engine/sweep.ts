@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { live } from "../os/scan.ts";
+import type { Scan } from "../os/types.ts";
 import type { StopOptions } from "./request.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock } from "../state/lock.ts";
@@ -12,7 +14,7 @@ import { RECORDED } from "../state/port_files.ts";
 import { foreignError } from "./liveness.ts";
 import { classify, lookAt, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
 import { previewRecovery, recover, takeOver } from "./recover.ts";
-import { reached, type Recovered, type Reporter } from "./reporter.ts";
+import { reached, type Recovered } from "./reporter.ts";
 import { removeLeftovers } from "./sweep_files.ts";
 
 /** What {@linkcode sweep} did, or with a dry run would do. */
@@ -59,13 +61,13 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
     return { action: "running", recovered: null };
   }
   const hadTombstone = nodeFiles.tombstone.kind !== "missing";
-  const recovered = await undo(dir, nodeFiles, nodeState, { lock, reporter: options.reporter });
+  const recovered = await undo(dir, nodeFiles, nodeState, { lock, ...options });
   return { action: recovered !== null || hadTombstone ? "swept" : "nothing", recovered };
 }
 
 /** Whether there is anything for {@linkcode sweep} to do; by a look that changes nothing and takes no lock. */
-export function hasWork(dir: NodeDir): "running" | "nothing" | "work" {
-  const { nodeFiles, nodeState } = lookAt(dir, "listed");
+export function hasWork(dir: NodeDir, scan: Scan): "running" | "nothing" | "work" {
+  const { nodeFiles, nodeState } = lookAt(dir, { records: "listed", scan });
   if (nodeState.kind === "unrecorded") return "work";
   if (nodeFiles.entries.some((name) => name !== "lock" && !isPermanent(name, nodeState))) return "work";
   return nodeState.kind === "running" ? "running" : "nothing";
@@ -78,10 +80,10 @@ function isPermanent(name: string, nodeState: NodeState): boolean {
 }
 
 /** What {@linkcode sweep} would do now. */
-export async function previewSweep(dir: NodeDir): Promise<Swept> {
+export async function previewSweep(dir: NodeDir, scan: Scan = live): Promise<Swept> {
   const { nodeFiles, nodeState } = lookAt(dir);
   if (nodeState.kind === "running") return { action: "running", recovered: null };
-  const recovered = await previewRecovery(dir, nodeFiles, nodeState);
+  const recovered = await previewRecovery(dir, { nodeFiles, nodeState, scan });
   return { action: recovered === null ? "nothing" : "swept", recovered };
 }
 
@@ -90,13 +92,13 @@ export async function undo(
   dir: NodeDir,
   nodeFiles: NodeFiles,
   nodeState: NodeState,
-  { lock, reporter }: { lock: Lock; reporter: Reporter },
+  { lock, reporter, scan }: { lock: Lock } & Pick<StopOptions, "reporter" | "scan">,
 ): Promise<Recovered | null> {
   if (nodeState.kind === "unfinished") {
     await takeOver(dir, nodeFiles);
     reached("tombstone-written", reporter);
   }
-  const { recovered } = await recover(dir, nodeFiles, nodeState, { lock, reporter });
+  const { recovered } = await recover(dir, nodeFiles, nodeState, { lock, reporter, scan });
   reached("recovered", reporter);
   lock.insist();
   removeEntry(dir.starting);

@@ -7,8 +7,9 @@
  * @module
  */
 import { TombstoneError } from "../errors.ts";
+import { live } from "../os/scan.ts";
 import { findLive, identityOfChild, killSession, signal } from "../os/system.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity, Scan } from "../os/types.ts";
 import { type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import type { Lock } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -27,6 +28,8 @@ export interface Ending {
   lock: Lock;
   /** Where to report. */
   reporter: Reporter;
+  /** Where to ask who is there; default {@linkcode live}. */
+  scan?: Scan | undefined;
   /** Whether the commit record is to say that the node is being stopped: always, or where the next command must know more. */
   marking: "always" | "if needed";
 }
@@ -45,13 +48,13 @@ export async function terminateGracefully(
   dir: NodeDir,
   nodeFiles: NodeFiles,
   info: NodeInfo,
-  { lock, reporter, marking }: Ending,
+  { lock, reporter, scan = live, marking }: Ending,
 ): Promise<Pick<Terminated, "pids" | "killed">> {
-  await endStopCommands(dir, info, reporter);
+  await endStopCommands(dir, info, { reporter, scan });
   const main = findMain(dir, info);
   const command = info.stop.command === null ? null : new StopCommand(dir, info, info.stop.command);
   using waiting = reporter.wait(dir);
-  const { pids, killed, left } = await terminateTree(rootsOf(dir, nodeFiles), {
+  const { pids, killed, left } = await terminateTree(rootsOf(dir, nodeFiles, scan), {
     main,
     signal: info.stop.signal,
     graceMs: info.stop.timeout_ms,
@@ -71,7 +74,7 @@ export async function terminateGracefully(
       },
     }),
   });
-  if (command !== null) await command.end(reporter);
+  if (command !== null) await command.end({ reporter, scan });
   requireTerminated(dir, left);
   return { pids, killed };
 }
@@ -150,10 +153,10 @@ class StopCommand {
   }
 
   /** The server is gone: lets the command come to its own end, and ends what is left of it. */
-  async end(reporter: Reporter): Promise<void> {
+  async end(how: { reporter: Reporter; scan: Scan }): Promise<void> {
     if (this.#end === null || this.#leader === null) return;
     await Promise.race([this.#end, expiry(LAST_WORDS_BYTES)]);
-    await endStopCommands(this.#dir, { ...this.#info, stop_began_at: "now" }, reporter);
+    await endStopCommands(this.#dir, { ...this.#info, stop_began_at: "now" }, how);
     killSession(this.#leader, STOP_VARIABLE); // where environments cannot be seen
     await this.#end;
   }
@@ -164,7 +167,11 @@ class StopCommand {
  *
  * @throws {TombstoneError} it cannot be ended
  */
-export async function endStopCommands(dir: NodeDir, info: NodeInfo, reporter: Reporter): Promise<void> {
+export async function endStopCommands(
+  dir: NodeDir,
+  info: NodeInfo,
+  { reporter, scan }: { reporter: Reporter; scan: Scan },
+): Promise<void> {
   if (info.stop.command === null || info.stop_began_at === null || info.attempt === null) return;
   const { pids, left } = await terminateTree({
     dir,
@@ -173,6 +180,7 @@ export async function endStopCommands(dir: NodeDir, info: NodeInfo, reporter: Re
     exclude: info.exclude,
     of: "command",
     variable: STOP_VARIABLE,
+    scan,
   }, { main: null, signal: "SIGTERM", graceMs: LAST_WORDS_BYTES });
   if (pids.length > 0) reporter.debug(`ended what a stop command had left: pid ${pids.join(", ")}`);
   requireTerminated(dir, left);

@@ -7,8 +7,7 @@
 import { tombstoneError } from "../errors.ts";
 import { linux } from "./linux/system.ts";
 import { posix } from "./posix/ps.ts";
-import { snapshotOf } from "./snapshot.ts";
-import type { Identity, Processes, ProcessRow, System } from "./types.ts";
+import type { Identity, ProcessRow, System } from "./types.ts";
 
 /** Largest pid that a Linux kernel hands out (`PID_MAX_LIMIT`, 2^22). */
 const PID_MAX = 4_194_304;
@@ -19,7 +18,7 @@ export function isPlausiblePid(pid: unknown): pid is number {
 }
 
 /**
- * Whether a row of a snapshot stands for a process that still runs. A zombie does not; but as long as it has other
+ * Whether a row of a scan stands for a process that still runs. A zombie does not; but as long as it has other
  * threads, only its first one has ended, and what it holds, its port for one, is still held.
  */
 export function isAlive(row: ProcessRow): boolean {
@@ -31,10 +30,7 @@ export function isAlive(row: ProcessRow): boolean {
  * to which the pid was given.
  */
 export function findLive(identity: Identity): ProcessRow | null {
-  return findLiveBy(system.processes, identity);
-}
-
-function findLiveBy({ read, sameStart }: Processes, identity: Identity): ProcessRow | null {
+  const { read, sameStart } = system.processes;
   const row = isPlausiblePid(identity.pid) ? read(identity.pid) : null;
   return row !== null && isAlive(row) && sameStart(row.startTime, identity.startTime) ? row : null;
 }
@@ -54,7 +50,7 @@ const LOOKS = 3;
  */
 export function identityOfChild(pid: number): Identity {
   for (let look = 0; look < LOOKS; look++) {
-    const row = chosen.processes.read(pid);
+    const row = system.processes.read(pid);
     if (row !== null) return { pid, startTime: row.startTime };
   }
   return { pid, startTime: UNKNOWN_START };
@@ -66,8 +62,8 @@ export function identityOfChild(pid: number): Identity {
  * @returns whether it was sent; `false` when the process is gone or belongs to somebody else
  */
 export function signal(identity: Identity, name: Deno.Signal): boolean {
-  return findLiveBy(chosen.processes, identity) !== null &&
-    chosen.processes.signal(identity.pid, name, () => findLiveBy(chosen.processes, identity) !== null);
+  return findLive(identity) !== null &&
+    system.processes.signal(identity.pid, name, () => findLive(identity) !== null);
 }
 
 /** Whether this user may send signals to a process; one that has ended refuses nobody. */
@@ -84,7 +80,7 @@ export function maySignal(pid: number): boolean {
 
 /** Resolves when one of these processes has ended, or after `ms` milliseconds at most; perhaps earlier. */
 export function untilOneEnds(processes: Identity[], ms: number): Promise<void> {
-  return chosen.processes.untilOneEnds(processes.map(({ pid }) => pid), ms);
+  return system.processes.untilOneEnds(processes.map(({ pid }) => pid), ms);
 }
 
 /** Most looks for processes of a session that is killed: they may fork meanwhile. */
@@ -97,10 +93,10 @@ const SESSION_LOOKS = 5;
  * @param variable any variable, for the look at the process table
  */
 export function killSession(leader: Identity, variable: string): void {
-  const isThere = () => findLiveBy(chosen.processes, leader)?.pgid === leader.pid;
+  const isThere = () => findLive(leader)?.pgid === leader.pid;
   try {
     for (let look = 0; look < SESSION_LOOKS && isThere(); look++) {
-      const others = chosen.processes.list(variable).filter(({ sid, pgid }) =>
+      const others = system.processes.list(variable).filter(({ sid, pgid }) =>
         sid === leader.pid && pgid !== leader.pid
       );
       const living = others.filter(isAlive);
@@ -120,11 +116,8 @@ function killGroup(leader: number): void {
   }
 }
 
-/** Chosen by the operating system; `TOMBSTONE_PLATFORM=ps` forces the portable back end for tests. */
-const chosen: System = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "ps" ? posix : linux;
-
-/** What everybody asks: the system as it is, or one look at it (see {@linkcode holdSnapshot}). */
-export let system: System = chosen;
+/** The operating system; `TOMBSTONE_PLATFORM=ps` forces the portable back end for tests. */
+export const system: System = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "ps" ? posix : linux;
 
 let hasSight = false;
 
@@ -134,55 +127,11 @@ let hasSight = false;
  * @throws {TombstoneError} they do not
  */
 export function requireSight(): void {
-  const blindness = hasSight ? null : chosen.host.blindness();
+  const blindness = hasSight ? null : system.host.blindness();
   hasSight = blindness === null;
   if (blindness === null) return;
   throw tombstoneError(`Cannot tell processes apart: ${blindness}, and this process is pid ${Deno.pid}`, {
     kind: "state",
     hint: "mount -t proc proc /proc, in the same namespaces (unshare has --mount-proc for it)",
   });
-}
-
-let held: { system: System; takenAt: number } | null = null;
-let asking = 0;
-
-function choose(): void {
-  system = held === null || asking > 0 ? chosen : held.system;
-}
-
-/**
- * From now on, until disposed, everybody is answered from one look at the system. For commands that only tell; whoever
- * acts on what it sees has to look itself, and so has whoever says that something is gone: it may have come since.
- *
- * @param variable the variable of processes that will be asked for
- */
-export function holdSnapshot(variable: string): Disposable {
-  requireSight();
-  const before = held;
-  const takenAt = Date.now();
-  held = { system: snapshotOf(chosen, variable), takenAt };
-  choose();
-  return {
-    [Symbol.dispose]() {
-      held = before;
-      choose();
-    },
-  };
-}
-
-/** Until disposed, everybody is answered by the system as it is, held look or not. */
-export function askSystem(): Disposable {
-  asking++;
-  choose();
-  return {
-    [Symbol.dispose]() {
-      asking--;
-      choose();
-    },
-  };
-}
-
-/** Whether what happened at this moment, in milliseconds since 1970, may be missing in the look that is held. */
-export function isSinceSnapshot(ms: number): boolean {
-  return held !== null && asking === 0 && ms >= held.takenAt;
 }

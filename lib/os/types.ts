@@ -12,7 +12,7 @@ export interface Identity {
   startTime: number;
 }
 
-/** One live or zombie process of a snapshot. */
+/** One live or zombie process of a scan. */
 export interface ProcessRow extends Identity {
   /** Parent process id. */
   ppid: number;
@@ -148,6 +148,24 @@ export interface Processes {
   program(pid: number): string | null;
   /** Command line for messages; empty if unknown. */
   commandLine(pid: number): string;
+}
+
+/** Answers who is there: from the system as it is at each question, or from a look that several questions share. */
+export interface Scan {
+  /** When the one look was taken, in milliseconds since 1970; `null`: each question is a look of its own. */
+  readonly takenAtMs: number | null;
+  /** See {@linkcode Processes.read}. */
+  read(pid: number): ProcessRow | null;
+  /** The live process that this identity names, or `null`: gone, a zombie, a thread, or a later process of that pid. */
+  find(identity: Identity): ProcessRow | null;
+  /** See {@linkcode Processes.environment}. */
+  environment(pid: number, name: string): string | null;
+  /** See {@linkcode Processes.list}. */
+  list(variable: string): ProcessWithVariable[];
+  /** See {@linkcode Processes.look}. */
+  look(variable: string): Promise<ProcessWithVariable[]>;
+  /** Who listens where; `null` where the system does not tell. */
+  readonly sockets: Sockets | null;
 }
 
 /** The machine and its boot, and what parts of it this process sees. */

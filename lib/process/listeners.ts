@@ -9,7 +9,7 @@ import { isLocal, isLoopback } from "../hosts.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/types.ts";
 import { breathe } from "../os/thread.ts";
 import { addressesOf, connectTo, connectToUnix } from "./connect.ts";
-import { ATTEMPT_VARIABLE, lookForTree, type Roots } from "./tree.ts";
+import { ATTEMPT_VARIABLE, lookForTree, type Roots, scanOf } from "./tree.ts";
 
 /** Where somebody listens. */
 export type Endpoint = { kind: "port"; port: number } | { kind: "socket"; path: string };
@@ -58,7 +58,7 @@ export function listenersFor(rows: ListenerRow[], address: string, port: number)
 async function socketsOfTree(roots: Roots): Promise<Set<number>> {
   const all = new Set<number>();
   for (const row of await lookForTree(roots)) {
-    for (const inode of system.sockets?.socketsOf(row.pid) ?? []) all.add(inode);
+    for (const inode of scanOf(roots).sockets?.socketsOf(row.pid) ?? []) all.add(inode);
     await breathe();
   }
   return all;
@@ -74,32 +74,21 @@ export type Ownership =
   | { kind: "foreign"; sockets: Socket[] };
 
 /**
- * Whether the listener at an address belongs to the node. With several (SO_REUSEPORT), all must.
+ * Whether the listener behind a unix socket's file belongs to the node. With several (SO_REUSEPORT), all must.
  * Where the platform cannot tell, it counts as ours; `--verbose` and the README say so.
  *
  * @param mainPid process to look at first, which spares the look at all of them
  */
-export async function ownershipOfListener(
-  address: string,
-  port: number,
-  mainPid: number,
-  roots: Roots,
-): Promise<Ownership> {
-  if (system.sockets === null) return { kind: "ours" };
-  const rows = listenersFor(await system.sockets.list(), address, port);
-  return await ownershipOfSockets(rows, mainPid, roots);
-}
-
-/** The same for the listener behind a unix socket's file. */
 export async function ownershipOfUnixListener(path: string, mainPid: number, roots: Roots): Promise<Ownership> {
-  if (system.sockets === null) return { kind: "ours" };
-  return await ownershipOfSockets(unixListenersFor(system.sockets.listUnix(), path), mainPid, roots);
+  const { sockets } = scanOf(roots);
+  if (sockets === null) return { kind: "ours" };
+  return await ownershipOfSockets(unixListenersFor(sockets.listUnix(), path), mainPid, roots);
 }
 
 /** The same for sockets that are known. */
 export async function ownershipOfSockets(sockets: Socket[], mainPid: number, roots: Roots): Promise<Ownership> {
   if (sockets.length === 0) return { kind: "none" };
-  const own = system.sockets?.socketsOf(mainPid);
+  const own = scanOf(roots).sockets?.socketsOf(mainPid);
   if (sockets.every(({ inode }) => own?.has(inode))) return { kind: "ours" };
   const tree = await socketsOfTree(roots);
   const foreign = sockets.filter(({ inode }) => !tree.has(inode));

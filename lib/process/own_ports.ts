@@ -5,7 +5,7 @@
  */
 import { system } from "../os/system.ts";
 import type { ListenerRow } from "../os/types.ts";
-import { lookForTree, type Roots } from "./tree.ts";
+import { lookForTree, type Roots, scanOf } from "./tree.ts";
 
 /** A port that a process of the node listens on. */
 export interface OwnPort {
@@ -35,7 +35,7 @@ const ORDER: Claim[] = ["named", "told", "stays", "any", "aside", "tool"];
  * keeper; then the lower one.
  */
 export async function findOwnPorts(mainPid: number, roots: Roots, extent: "main" | "tree"): Promise<OwnPort[]> {
-  const { sockets } = system;
+  const { sockets } = scanOf(roots);
   if (sockets === null) return [];
   const pids = extent === "main" ? [mainPid] : (await lookForTree(roots)).map(({ pid }) => pid);
   const holders = new Map<number, number>();

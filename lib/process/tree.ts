@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { findLive, isAlive, system } from "../os/system.ts";
-import type { Identity, ProcessRow, ProcessWithVariable } from "../os/types.ts";
+import { live } from "../os/scan.ts";
+import { isAlive, system } from "../os/system.ts";
+import type { Identity, ProcessRow, ProcessWithVariable, Scan } from "../os/types.ts";
 import { asAttempt } from "../spec/json.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
 import type { Proven } from "./proven.ts";
@@ -26,6 +27,8 @@ export interface Roots {
   variable?: string;
   /** Who was proven by earlier looks; each look adds to it. */
   proven?: Proven;
+  /** Where to ask who is there; default {@linkcode live}. */
+  scan?: Scan;
   /** Processes that other nodes have recorded; asked for only where a member has no proof of its own. */
   others?: () => Identity[];
 }
@@ -53,42 +56,18 @@ export const NODE_DIR_VARIABLE = "TOMBSTONE_NODE_DIR";
  * it. The environment that the launcher gave them names directory and attempt; a node that was started from inside has
  * another directory.
  */
-export function findAttempts(dir: NodeDir): string[] {
-  const attempts = system.processes.list(NODE_DIR_VARIABLE)
+export function findAttempts(dir: NodeDir, scan: Scan): string[] {
+  const attempts = scan.list(NODE_DIR_VARIABLE)
     .filter((row) =>
       row.value === dir.path && row.pid !== Deno.pid && isAlive(row) && system.processes.isNeighbour(row.pid)
     )
-    .map((row) => asAttempt(system.processes.environment(row.pid, ATTEMPT_VARIABLE)));
+    .map((row) => asAttempt(scan.environment(row.pid, ATTEMPT_VARIABLE)));
   return [...new Set(attempts.filter((attempt) => attempt !== null))];
-}
-
-let looks: "own" | "shared" = "own";
-const nextLooks = new Map<string, Promise<ProcessWithVariable[]>>();
-
-/** Until disposed, those who want to look at the process table at about the same time share one look. */
-export function shareLooks(): Disposable {
-  looks = "shared";
-  return {
-    [Symbol.dispose]() {
-      looks = "own";
-    },
-  };
-}
-
-/** One look at the process table. A shared one begins after everybody has asked who gets it. */
-function lookAtAll(variable: string): Promise<ProcessWithVariable[]> {
-  if (looks === "own") return system.processes.look(variable);
-  const look = nextLooks.get(variable) ?? Deno.lstat("/").then(() => { // a turn of the event loop, in which the others ask
-    nextLooks.delete(variable);
-    return system.processes.look(variable);
-  });
-  nextLooks.set(variable, look);
-  return look;
 }
 
 /** The live processes of a node, as {@linkcode findTree} finds them; many who ask at the same time share the look. */
 export async function lookForTree(roots: Roots): Promise<ProcessRow[]> {
-  return treeAmong(await lookAtAll(roots.variable ?? ATTEMPT_VARIABLE), roots);
+  return treeAmong(await scanOf(roots).look(roots.variable ?? ATTEMPT_VARIABLE), roots);
 }
 
 /**
@@ -96,7 +75,7 @@ export async function lookForTree(roots: Roots): Promise<ProcessRow[]> {
  * among them, nor a node that was started from inside this one.
  */
 export function findTree(roots: Roots): ProcessRow[] {
-  return treeAmong(system.processes.list(roots.variable ?? ATTEMPT_VARIABLE), roots);
+  return treeAmong(scanOf(roots).list(roots.variable ?? ATTEMPT_VARIABLE), roots);
 }
 
 /**
@@ -104,7 +83,12 @@ export function findTree(roots: Roots): ProcessRow[] {
  * lives that becomes another one all the time.
  */
 export function findTreeQuickly(roots: Roots): ProcessRow[] {
-  return treeAmong(system.processes.list(roots.variable ?? ATTEMPT_VARIABLE), roots, "quick");
+  return treeAmong(scanOf(roots).list(roots.variable ?? ATTEMPT_VARIABLE), roots, "quick");
+}
+
+/** Where to ask about this node. */
+export function scanOf(roots: Roots): Scan {
+  return roots.scan ?? live;
 }
 
 function treeAmong(all: ProcessWithVariable[], roots: Roots, proofs: "all" | "quick" = "all"): ProcessRow[] {
@@ -132,11 +116,11 @@ function treeAmong(all: ProcessWithVariable[], roots: Roots, proofs: "all" | "qu
     if (isProven) own.add(row.pid);
   }
   for (const identity of roots.processes) {
-    const live = findLive(identity);
+    const found = scanOf(roots).find(identity);
     // A recorded process is the node itself, whatever its name.
-    if (live !== null && live.pid !== Deno.pid) members.set(live.pid, live);
+    if (found !== null && found.pid !== Deno.pid) members.set(found.pid, found);
     else for (const row of leaderless(rows, identity, roots, holdsOurs)) add(row);
-    if (live !== null) own.add(live.pid);
+    if (found !== null) own.add(found.pid);
   }
 
   // Descendants of members, and whoever is in a session or group that a member leads.
@@ -163,7 +147,9 @@ function leaveOutOthers(members: Map<number, ProcessRow>, own: Set<number>, root
     !own.has(row.pid) && !(row.sid !== null && sessions.has(row.sid)) && roots.proven?.has(row) !== true;
   const doubtful = [...members.values()].filter(isDoubtful);
   if (doubtful.length === 0 || roots.others === undefined) return;
-  const others = new Set(roots.others().filter((identity) => findLive(identity) !== null).map(({ pid }) => pid));
+  const others = new Set(
+    roots.others().filter((identity) => scanOf(roots).find(identity) !== null).map(({ pid }) => pid),
+  );
   // Whose it is, the nearest ancestor tells that is anybody's.
   const isOthers = (row: ProcessRow | undefined, depth: number): boolean => {
     if (row === undefined || own.has(row.pid) || depth > members.size) return false;
@@ -191,7 +177,7 @@ function leaderless(
   if (rows.some((row) => row.pid === leader.pid)) return [];
   const isLog = (path: string) => isLogOf(roots.dir, path);
   // While its zombie is there, the number is certainly still the leader's.
-  const zombie = system.processes.read(leader.pid);
+  const zombie = scanOf(roots).read(leader.pid);
   const isZombie = zombie !== null && system.processes.sameStart(zombie.startTime, leader.startTime);
   const isProven = isZombie || inSession.some((row) => holdsOurs(row) || system.processes.writesTo(row.pid, isLog));
   return isProven ? inSession : [];

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { findLive, isAlive, system } from "../os/system.ts";
+import { isAlive, system } from "../os/system.ts";
 import type { DatagramSocket } from "../os/types.ts";
-import { lookForTree, type Roots } from "../process/tree.ts";
+import { lookForTree, type Roots, scanOf } from "../process/tree.ts";
 import type { Verdict } from "./types.ts";
 
 /** Most messages that are taken in at a time: whoever sends without end must not keep a start from anything else. */
@@ -60,7 +60,9 @@ export class Notifications implements Disposable {
     const messages = this.#socket.receive(MAX_MESSAGES);
     const roots = this.#roots;
     if (messages.length === 0 || roots === null) return;
-    const own = new Set(roots.processes.filter((process) => findLive(process) !== null).map(({ pid }) => pid));
+    const own = new Set(
+      roots.processes.filter((process) => scanOf(roots).find(process) !== null).map(({ pid }) => pid),
+    );
     if (messages.some(({ pid }) => !own.has(pid))) { for (const { pid } of await lookForTree(roots)) own.add(pid); }
     const isOurs = new Map<number, boolean>();
     for (const { pid, uid, text } of messages) {

@@ -4,10 +4,9 @@
  * @module
  */
 import { hostPort } from "../hosts.ts";
-import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
-import type { ListenerRow } from "../os/types.ts";
-import { lookForTree } from "../process/tree.ts";
+import type { ListenerRow, Sockets } from "../os/types.ts";
+import { lookForTree, scanOf } from "../process/tree.ts";
 import type { Probe } from "../spec/probes.ts";
 import { readPortFile } from "../state/port_files.ts";
 import { candidatesOf, listenersFor, ownershipOfSockets } from "../process/listeners.ts";
@@ -36,13 +35,14 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
   const { host, port, anyListener } = spot;
   const where = host === null ? `port ${port}` : hostPort(host, port);
   const wait: Verdict = { kind: "wait", state: `nothing accepts connections on ${where}` };
-  if (anyListener || system.sockets === null) {
+  const table = scanOf(subject.roots).sockets;
+  if (anyListener || table === null) {
     const answer = await connectTo(host, port, contact);
     return typeof answer === "string" ? wait : passed(spot, answer.address, answer.protocol);
   }
   // A connect before anybody listens costs the server's log a line at best; in the ephemeral range it can even meet
   // itself, and then keeps the port from the server.
-  const rows = (await system.sockets.list()).filter((row) => row.port === port);
+  const rows = (await table.list()).filter((row) => row.port === port);
   if (rows.length === 0) return wait;
   let foreign: Verdict | null = null;
   let isThere = false;
@@ -71,13 +71,13 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
     const answer = await connectTo(address, port, asks ? "ask" : "connect");
     // Some try out whether a port is free, on addresses that they will not stay on. One that answers nothing may be doing so.
     if (typeof answer !== "string" && asks && host === null && answer.protocol === null) await sleep(TRIAL_MS);
-    if (typeof answer !== "string" && await stillListen(sockets)) return passed(spot, address, answer.protocol);
+    if (typeof answer !== "string" && await stillListen(table, sockets)) return passed(spot, address, answer.protocol);
   }
   return foreign ?? (isThere ? wait : elsewhere(spot, rows));
 }
 
-async function stillListen(sockets: ListenerRow[]): Promise<boolean> {
-  const now = new Set((await system.sockets!.list()).map(({ inode }) => inode));
+async function stillListen(table: Sockets, sockets: ListenerRow[]): Promise<boolean> {
+  const now = new Set((await table.list()).map(({ inode }) => inode));
   return sockets.every(({ inode }) => now.has(inode));
 }
 
@@ -88,8 +88,9 @@ const TRIAL_MS = 30;
 const OTHERS = /^(postgres|postmaster|mysqld|mariadbd|redis-server|valkey-server|memcached|mosquitto|mongod)/;
 
 async function speaksOtherwise(sockets: ListenerRow[], { mainPid, roots }: ProbeTarget): Promise<boolean> {
-  const holds = (pid: number) => sockets.some(({ inode }) => system.sockets?.socketsOf(pid)?.has(inode));
-  const main = system.processes.read(mainPid);
+  const scan = scanOf(roots);
+  const holds = (pid: number) => sockets.some(({ inode }) => scan.sockets?.socketsOf(pid)?.has(inode));
+  const main = scan.read(mainPid);
   if (main !== null && holds(mainPid)) return OTHERS.test(main.name);
   return (await lookForTree(roots)).some(({ pid, name }) => OTHERS.test(name) && holds(pid));
 }

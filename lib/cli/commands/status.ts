@@ -6,7 +6,9 @@
 import type { Call, Result } from "../call.ts";
 import { EXIT, TombstoneError, usageError } from "../../errors.ts";
 import { inspect, type NodeReport, type State, unreadable } from "../../engine/report.ts";
-import { holdSnapshot } from "../../os/system.ts";
+import { scanOnce } from "../../os/scan.ts";
+import type { Scan } from "../../os/types.ts";
+import { Readiness } from "../../readiness/wait.ts";
 import { ATTEMPT_VARIABLE } from "../../process/tree.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
 import { inBatches } from "../../async.ts";
@@ -86,7 +88,7 @@ export async function tellNodes(
   columns: "node" | "workspace and node",
   none: string,
 ): Promise<Set<State>> {
-  using _snapshot = holdSnapshot(ATTEMPT_VARIABLE);
+  const scan = scanOnce(ATTEMPT_VARIABLE);
   const stream = new NodeStream(call.output);
   const states = new Set<State>();
   const first: NodeReport[] = [];
@@ -97,7 +99,7 @@ export async function tellNodes(
     for (const report of first) stream.line(table.row(report));
     return table;
   };
-  for await (const report of inBatches(AT_ONCE, dirs, look)) {
+  for await (const report of inBatches(AT_ONCE, dirs, (dir) => look(dir, scan))) {
     states.add(report.state);
     stream.add(report);
     if (table !== null) stream.line((table as StatusTable).row(report));
@@ -110,9 +112,9 @@ export async function tellNodes(
 }
 
 /** A node that cannot be looked at is no reason not to tell of the others. */
-async function look(dir: NodeDir): Promise<NodeReport> {
+async function look(dir: NodeDir, scan: Scan): Promise<NodeReport> {
   try {
-    return await inspect(dir);
+    return await inspect(dir, new Readiness(), scan);
   } catch (error) {
     if (error instanceof TombstoneError) return unreadable(dir, error.message);
     throw error;

@@ -8,7 +8,7 @@ import { EXIT, TombstoneError, usageError } from "../../errors.ts";
 import { levelsOf } from "../../engine/group.ts";
 import { isKnown } from "../../engine/state.ts";
 import { stop, type Stopped } from "../../engine/stop.ts";
-import { shareLooks } from "../../process/tree.ts";
+import { live, scanTogether } from "../../os/scan.ts";
 import { describeKilled } from "../output.ts";
 import { inBatches } from "../../async.ts";
 import { NO_NODES, recordedNames } from "../nodes.ts";
@@ -23,13 +23,13 @@ export async function run(call: Call): Promise<Result> {
   const results: unknown[] = [];
   const lines: string[] = [];
   let firstError: unknown = null;
-  using _shared = names.length > 1 ? shareLooks() : null;
+  const scan = names.length > 1 ? scanTogether() : live;
   const stopOne = async ({ node }: { node: string }): Promise<void> => {
     const dir = await call.nodeDir(node, "find");
     try {
       const done: Stopped = !isKnown(dir)
         ? { stopped: false, pids: [], killed: [], recovered: null }
-        : await stop(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, reporter: call.output });
+        : await stop(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, reporter: call.output, scan });
       if (done.recovered !== null) call.output.recovered(node, done.recovered);
       const at = names.indexOf(node);
       results[at] = { workspace: dir.workspace, node, state: "stopped", ...done };

@@ -8,9 +8,10 @@ import { EXIT, TombstoneError, usageError } from "../../errors.ts";
 import { describeGone, goneDirectoryOfRunning } from "../../engine/directory.ts";
 import { isKnown } from "../../engine/state.ts";
 import { hasWork, previewSweep, sweep, type Swept } from "../../engine/sweep.ts";
-import { holdSnapshot } from "../../os/system.ts";
+import { live, scanOnce, scanTogether } from "../../os/scan.ts";
+import type { Scan } from "../../os/types.ts";
 import { describeRecovery } from "../output.ts";
-import { ATTEMPT_VARIABLE, shareLooks } from "../../process/tree.ts";
+import { ATTEMPT_VARIABLE } from "../../process/tree.ts";
 import { isLocked } from "../../state/lock.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
 import { inBatches } from "../../async.ts";
@@ -55,14 +56,14 @@ async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, don
   const idle = new Map<string, "running" | "nothing">();
   let count = 0;
   {
-    using _snapshot = holdSnapshot(ATTEMPT_VARIABLE);
+    const scan = scanOnce(ATTEMPT_VARIABLE);
     for (const dir of dirs()) {
       count++;
-      const found = hasWork(dir);
+      const found = hasWork(dir, scan);
       if (found !== "work") idle.set(dir.path, found);
     }
   }
-  using _shared = shareLooks();
+  const scan = scanTogether();
   using waiting = call.output.count("sweep");
   let exitCode: number = EXIT.ok;
   let done = 0;
@@ -71,7 +72,7 @@ async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, don
     if (action !== undefined) return [dir, { action, recovered: null }];
     try {
       if (!isDryRun && isLocked(dir)) return [dir, { action: "locked", recovered: null }];
-      return [dir, await sweepOne(call, dir, isDryRun)];
+      return [dir, await sweepOne(call, dir, isDryRun, scan)];
     } catch (error) {
       if (!(error instanceof TombstoneError)) throw error;
       call.output.warn(`${error.message} (${error.hint})`);
@@ -86,10 +87,10 @@ async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, don
   return exitCode;
 }
 
-async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean): Promise<Done> {
+async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean, scan: Scan = live): Promise<Done> {
   if (!isKnown(dir)) return { action: "nothing", recovered: null };
-  if (isDryRun) return await previewSweep(dir);
-  return await sweep(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, reporter: call.output });
+  if (isDryRun) return await previewSweep(dir, scan);
+  return await sweep(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, reporter: call.output, scan });
 }
 
 function describe(node: string, done: Done, isDryRun: boolean): string {
