@@ -29,7 +29,7 @@ Deno.test("a server whose first process exits with 0 is the process that it leav
 });
 
 /** Steps of a start from the spawn on, at which it can be killed. */
-const STEPS = ["spawned", "waiting", "port-written", "committed", "launch-removed"];
+const STEPS = ["spawned", "waiting", "port-written", "committed", "recorded", "launch-removed"];
 
 /** Kills a start at each of these steps; the next one must make it good. */
 async function surviveKills(sandbox: Sandbox, start: string[], steps: string[]): Promise<void> {

@@ -12,7 +12,7 @@ import { type Project, readProject, requireDescribed } from "../spec/project_fil
 import { settingsFrom } from "../spec/settings.ts";
 import { retold, TombstoneError, usageError } from "../errors.ts";
 import type { Member } from "../engine/group.ts";
-import { addressOf } from "../engine/report.ts";
+import { addressOf } from "../engine/address.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -132,15 +132,25 @@ export function placesOf(names: string[], nodes: ReadonlyMap<string, Started>): 
   return variables;
 }
 
-/** Refuses the flags of a single node where nodes are described. */
-export function refuseFlags(call: Call, flags: Flag[], allowed: string[]): void {
+/** Flags of `start` that are about the call, and not about the node. */
+export const FLAGS_OF_KNOWN = ["timeout", "lock-timeout", "replace", "force", "trace"];
+
+/** Refuses the flags of a command where none is given: the nodes are described, or start as they were. */
+export function refuseFlags(
+  call: Call,
+  flags: Flag[],
+  { allowed, settings }: { allowed: string[]; settings: "described" | "recorded" },
+): void {
   const given = flags.find(({ name }) =>
     !allowed.includes(name) && (call.flags.has(name) || call.flags.text(name) !== undefined)
   );
   if (given === undefined) return;
+  const isDescribed = settings === "described";
   throw usageError(
-    `Cannot use --${given.name} without a command: the nodes are described in ${PROJECT_FILE}`,
-    `describe it there, or tombstone start NODE --${given.name} … -- COMMAND`,
+    `Cannot use --${given.name} without a command: ${
+      isDescribed ? `the nodes are described in ${PROJECT_FILE}` : `"${call.node}" starts as it was last started`
+    }`,
+    `${isDescribed ? "describe it there, or " : ""}tombstone start NODE --${given.name} … -- COMMAND`,
   );
 }
 

@@ -109,6 +109,7 @@ const LABELS: Record<Checkpoint, string> = {
   "port-written": "wait until it is ready",
   "committed": "commit",
   "followed": "background",
+  recorded: "keep the settings",
   "launch-removed": "remove the launch record",
   "tombstone-removed": "remove the tombstone",
 };

@@ -39,7 +39,7 @@ export const COMMANDS: Command[] = [
   {
     name: "start",
     synopsis: "[NODE] [options] -- COMMAND [ARG...] | [NODE...]",
-    summary: "start a server detached, wait until it is ready; or those of tombstone.json",
+    summary: "start a server detached, wait until it is ready; without a command: as described, or as it last was",
     nodes: "many",
     takesCommand: true,
     flags: START_FLAGS,
@@ -55,7 +55,7 @@ export const COMMANDS: Command[] = [
   {
     name: "restart",
     synopsis: "[NODE...] [options]",
-    summary: "stop, then start with the described or else the recorded command",
+    summary: "stop, then start as described, or else as it last was",
     nodes: "many",
     takesCommand: false,
     flags: [

@@ -18,6 +18,7 @@ import type { NodeDir } from "../state/node_dir.ts";
 import { preparePort, writePid } from "../state/port_files.ts";
 import { type NodeInfo, writeNodeInfo } from "../state/node_info.ts";
 import { type Hold, type Tombstone, writeTombstone } from "../state/tombstone.ts";
+import { keepSettings } from "../state/recorded.ts";
 import { declaredFiles, type Settings, withPort } from "../spec/recorded_settings.ts";
 import { type AttemptFacts, failureOf, unreadableProcess, withLog } from "./failure.ts";
 import { commitRecord, followHandOver } from "./commit.ts";
@@ -224,6 +225,9 @@ export class Attempt {
   async #finish(info: NodeInfo): Promise<void> {
     const { reporter } = this.#request;
     try {
+      this.#hold.insist();
+      await keepSettings(this.#dir, info);
+      reached("recorded", reporter);
       this.#hold.insist();
       if (info.attempt !== null) removeFile(launchRecordPath(this.#dir, info.attempt));
       reached("launch-removed", reporter);

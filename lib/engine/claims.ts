@@ -14,7 +14,7 @@ import { lookAtDeclared } from "../state/declared.ts";
 import { isTemporaryName, modifiedAtMs, readSmallFile } from "../state/durable.ts";
 import { attemptOfEntry } from "../state/launch_record.ts";
 import { allNodes, isLogOf, type NodeDir, projectOf } from "../state/node_dir.ts";
-import { RECORDED } from "../state/port_files.ts";
+import { RECORDED } from "../state/recorded.ts";
 import { declaredFiles, type Settings } from "../spec/recorded_settings.ts";
 import { classify, readNodeFiles } from "./state.ts";
 import { variable } from "../os/surroundings.ts";

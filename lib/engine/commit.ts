@@ -12,6 +12,7 @@ import { writePid } from "../state/port_files.ts";
 import { type NodeInfo, writeNodeInfo } from "../state/node_info.ts";
 import type { Hold, Tombstone } from "../state/tombstone.ts";
 import { heldLog } from "./liveness.ts";
+import { keepSettings } from "../state/recorded.ts";
 import type { MainProcess } from "./main_process.ts";
 import type { StartRequest } from "./request.ts";
 import { reached, type Reporter } from "./reporter.ts";
@@ -94,5 +95,18 @@ export async function followHandOver(info: NodeInfo, { dir, hold, main, reporter
     if (!(error instanceof TombstoneError)) throw error;
     reporter.warn(error.message);
     return info;
+  }
+}
+
+/**
+ * Keeps what a node was started with beyond its commit record, which is about to go. That it cannot be kept is no reason not
+ * to stop or to start.
+ */
+export async function keepBeyondStop(dir: NodeDir, info: NodeInfo, reporter: Reporter): Promise<void> {
+  try {
+    await keepSettings(dir, info);
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    reporter.warn(`what "${dir.node}" was started with is not kept: ${error.message}`);
   }
 }

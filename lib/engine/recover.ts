@@ -20,6 +20,7 @@ import { type Tombstone, writeTombstone } from "../state/tombstone.ts";
 import { declaredFiles, DEFAULTS, type Settings } from "../spec/recorded_settings.ts";
 import { endStopCommands, rememberTree, terminateGracefully } from "./terminate.ts";
 import { elsewhereOf, requireGone } from "./liveness.ts";
+import { keepBeyondStop } from "./commit.ts";
 import { type NodeFiles, type NodeState, progressOf, whyForeign } from "./state.ts";
 import { untilLateDaemon } from "./main_process.ts";
 import { inWords, requireTerminated, tellWriters } from "./leftovers.ts";
@@ -129,6 +130,10 @@ export async function recover(
   const killed = [...new Set(all.flatMap((each) => each.killed))];
   lock.insist();
   if (isHere && nodeState.kind !== "stopped") tellWriters(dir, recordedSettings(nodeFiles).exclude, reporter);
+  if (info !== null) {
+    await keepBeyondStop(dir, info, reporter);
+    lock.insist();
+  }
   const onKept = (message: string) => reporter.warn(message);
   const files = await sweepFiles(dir, declaredBy(nodeFiles), { onKept, insist: lock.insist });
   if (nodeFiles.tombstone.kind !== "missing") files.push("starting");

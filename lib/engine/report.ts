@@ -4,10 +4,8 @@
  * @module
  */
 import { findForeignNonce } from "../state/port_files.ts";
-import { hostPort } from "../hosts.ts";
 import { live } from "../os/scan.ts";
 import type { Scan } from "../os/types.ts";
-import { urlOf } from "../readiness/http.ts";
 import { Readiness } from "../readiness/wait.ts";
 import { sizeOf } from "../state/durable.ts";
 import { isLocked } from "../state/lock.ts";
@@ -15,6 +13,8 @@ import { trimLog } from "../state/log.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import type { Tombstone } from "../state/tombstone.ts";
+import { readRecorded, RECORDED } from "../state/recorded.ts";
+import { addressOf } from "./address.ts";
 import { describeGone, goneDirectoryOf, NOBODY, type Resident } from "./directory.ts";
 import { probeTargetOf } from "./reuse.ts";
 import { lookAt } from "./state.ts";
@@ -119,16 +119,6 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null, resident
 /** The report of a node whose state could not be read at all. */
 export const unreadable = (dir: NodeDir, reason: string): NodeReport => emptyReport(dir, "unknown", reason);
 
-/** Where a node is reached; `null` where it has no port. */
-export function addressOf(info: NodeInfo): { host: string; port: number; url: string } | null {
-  const { port } = info;
-  if (port === 0) return null;
-  const host = info.bind_addr ?? info.host ?? "127.0.0.1";
-  const scheme = schemeOf(info);
-  const where = hostPort(host, port);
-  return { host, port, url: scheme === null ? where : `${scheme}://${where}` };
-}
-
 /** The report of a node with a commit record. */
 export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason: string | null = null): NodeReport {
   return {
@@ -145,16 +135,6 @@ export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason:
   };
 }
 
-function schemeOf({ probes, port, bind_addr, host, protocol }: NodeInfo): "http" | "https" | null {
-  for (const probe of probes) {
-    if (probe.type !== "http") continue;
-    const url = urlOf(probe.target, { host: bind_addr ?? host, port });
-    const isHere = (Number(url.port) || (url.protocol === "https:" ? 443 : 80)) === port;
-    if (isHere) return url.protocol === "https:" ? "https" : "http";
-  }
-  return protocol;
-}
-
 function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, reason: string | null): NodeReport {
   return {
     ...emptyReport(dir, state, reason, { pid: null, cwd: tombstone.cwd }),
@@ -163,6 +143,12 @@ function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, rea
     command: tombstone.command.length === 0 ? null : tombstone.command,
     cwd: tombstone.cwd,
   };
+}
+
+/** A node that does not run, with what it would be started with again. */
+function reportOfStopped(dir: NodeDir, entries: string[]): NodeReport {
+  const settings = entries.includes(RECORDED) ? readRecorded(dir).settings : null;
+  return { ...emptyReport(dir, "stopped", null), command: settings?.command ?? null, cwd: settings?.cwd ?? null };
 }
 
 /**
@@ -175,7 +161,7 @@ export async function inspect(dir: NodeDir, readiness = new Readiness(), scan: S
   const { nodeFiles, nodeState } = lookAt(dir, { records: "listed", scan });
   switch (nodeState.kind) {
     case "stopped":
-      return emptyReport(dir, "stopped", null);
+      return reportOfStopped(dir, nodeFiles.entries);
     case "running": {
       const { info } = nodeState;
       trimLog(dir.log, info.log.max_bytes);

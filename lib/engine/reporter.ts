@@ -24,6 +24,7 @@ export type Checkpoint =
   | "port-written"
   | "committed"
   | "followed"
+  | "recorded"
   | "launch-removed"
   | "tombstone-removed";
 

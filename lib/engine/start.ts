@@ -20,9 +20,9 @@ import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock, stateRemoved } from "../state/lock.ts";
 import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
-import { rememberedPort, rememberPort } from "../state/port_files.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import { Hold, writeTombstone } from "../state/tombstone.ts";
+import { readRecorded, updateRecorded } from "../state/recorded.ts";
 import { declaredFiles, type Settings } from "../spec/recorded_settings.ts";
 import { Attempt } from "./attempt.ts";
 import { requireNotOfTool, requireUnclaimed } from "./claims.ts";
@@ -131,7 +131,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   const launched = await beforeSpawn(request, hold, async () => {
     hold.insist();
     if (port !== null && request.settings.port_request === 0) {
-      await rememberPort(dir, port);
+      await updateRecorded(dir, { ports: [port] });
       hold.insist();
     }
     rotateLog(dir, request.settings.log);
@@ -191,7 +191,7 @@ async function preparePort(request: StartRequest, nodeFiles: NodeFiles): Promise
     // The one it had before keeps bookmarks and configurations valid.
     const before = nodeFiles.info.kind === "record" && nodeFiles.info.record.port_request === 0
       ? nodeFiles.info.record.port
-      : rememberedPort(request.dir) ?? 0;
+      : readRecorded(request.dir).ports[0] ?? 0;
     return await chooseFreePort(host, before);
   }
   // A process that was just ended may hold its port for a moment without being there any more.

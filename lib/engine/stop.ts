@@ -13,6 +13,7 @@ import { acquireLock } from "../state/lock.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import { declaredFiles } from "../spec/recorded_settings.ts";
+import { keepBeyondStop } from "./commit.ts";
 import { terminateGracefully } from "./terminate.ts";
 import { classify, readNodeFiles } from "./state.ts";
 import { tellWriters } from "./leftovers.ts";
@@ -62,6 +63,8 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   reached("ended", options.reporter);
   lock.insist();
   tellWriters(dir, nodeState.info.exclude, options.reporter);
+  await keepBeyondStop(dir, nodeState.info, options.reporter);
+  lock.insist();
   await sweepFiles(dir, declaredFiles(nodeState.info), {
     onKept: (message) => options.reporter.warn(message),
     insist: lock.insist,

@@ -10,7 +10,7 @@ import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
-import { RECORDED } from "../state/port_files.ts";
+import { RECORDED } from "../state/recorded.ts";
 import { foreignError } from "./liveness.ts";
 import { classify, lookAt, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
 import { previewRecovery, recover, takeOver } from "./recover.ts";

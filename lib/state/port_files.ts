@@ -1,11 +1,10 @@
 /**
- * The small files that hold a number for others to read, `pid` and `port`, and the port that a node keeps beyond a sweep.
+ * The small files that hold a number for others to read: `pid` and `port`.
  *
  * @module
  */
 import type { NodeInfo } from "./node_info.ts";
 import { prepareFile, readSmallFile, replaceFile } from "./durable.ts";
-import { asNumber, parseObject } from "../spec/json.ts";
 import type { NodeDir } from "./node_dir.ts";
 
 /**
@@ -49,27 +48,4 @@ export function findForeignNonce(dir: NodeDir, info: NodeInfo): string | null {
     return nonce !== null && nonce !== info.nonce;
   });
   return other === undefined ? null : `"${other}" carries the nonce of another server`;
-}
-
-/** Version of the form of {@linkcode RECORDED}. */
-const SCHEMA = 1;
-
-/** Name of the file that a node keeps beyond a stop and a sweep. */
-export const RECORDED = "recorded.json";
-
-/** The port that was last chosen for the node; `null` if none is known, whatever is in the file's place. */
-export function rememberedPort(dir: NodeDir): number | null {
-  const content = readSmallFile(`${dir.path}/${RECORDED}`, "own");
-  const fields = content.kind === "text" ? parseObject(content.text) : null;
-  return fields?.schema === SCHEMA && Number.isInteger(fields.port) ? asNumber(fields.port, 1, 65535) : null;
-}
-
-/**
- * Remembers the port that was chosen for the node.
- *
- * @throws {TombstoneError} the disk refuses
- */
-export async function rememberPort(dir: NodeDir, port: number): Promise<void> {
-  if (rememberedPort(dir) === port) return;
-  await replaceFile(`${dir.path}/${RECORDED}`, JSON.stringify({ schema: SCHEMA, port }) + "\n");
 }

@@ -61,7 +61,7 @@ export interface Scenario {
 }
 
 const STARTING = ["locked", "tombstone-written", "recovered", "port-checked", "log-rotated", "spawned", "waiting"];
-const COMMITTING = ["port-written", "committed", "launch-removed", "tombstone-removed"];
+const COMMITTING = ["port-written", "committed", "recorded", "launch-removed", "tombstone-removed"];
 
 /** Every command that writes. */
 export const SCENARIOS: Scenario[] = [

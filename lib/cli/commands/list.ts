@@ -11,6 +11,10 @@ import { tellNodes } from "./status.ts";
 /** Runs the command. */
 export async function run(call: Call): Promise<Result> {
   const state = call.findState();
-  await tellNodes(call, state === null ? [] : allNodes(state), "workspace and node", "no nodes");
+  await tellNodes(call, state === null ? [] : allNodes(state), {
+    columns: "workspace and node",
+    none: "no nodes",
+    described: [],
+  });
   return { exitCode: EXIT.ok, document: null, lines: [], isTold: true };
 }

@@ -11,13 +11,14 @@ import { settingsFrom } from "../../spec/settings.ts";
 import { parseEnv } from "../../spec/values.ts";
 import { EXIT, usageError } from "../../errors.ts";
 import type { Member } from "../../engine/group.ts";
-import { addressOf, reportOfInfo } from "../../engine/report.ts";
+import { addressOf } from "../../engine/address.ts";
+import { reportOfInfo } from "../../engine/report.ts";
 import type { Started } from "../../engine/request.ts";
 import { run as runTest, type RunResult } from "../../engine/run.ts";
 import { describeKilled } from "../output.ts";
 import { requireExecutable, searchPath } from "../../process/executable.ts";
 import type { RunOwner } from "../../state/node_info.ts";
-import { membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "../members.ts";
+import { FLAGS_OF_KNOWN, membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "../members.ts";
 import { nameOf, outputsOf, requireOneNode, resultOf, runningOf } from "../starting.ts";
 
 /**
@@ -94,7 +95,7 @@ async function describedMembers(call: Call, usage: string): Promise<(call: Call)
   const project = await projectOf(call);
   if (project.size === 0) throw usageError(`Cannot run "${call.node}": the server's command is missing`, usage);
   const names = await orderedNames(project, call.nodes, "run");
-  refuseFlags(call, START_FLAGS, ["timeout", "lock-timeout", "replace", "force", "trace"]);
+  refuseFlags(call, START_FLAGS, { allowed: FLAGS_OF_KNOWN, settings: "described" });
   return async (call) => {
     const prepared = await membersOf(call, project, names);
     // A test against a server that is not the described one would say nothing of the project as it is.

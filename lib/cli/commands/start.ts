@@ -6,14 +6,13 @@
 import { requireOneNode, runningOf, startAndTell, startMembers } from "../starting.ts";
 import { requireExecutable, searchPath } from "../../process/executable.ts";
 import type { Call, Result } from "../call.ts";
-import { START_FLAGS } from "../start_flags.ts";
 import { settingsFrom } from "../../spec/settings.ts";
 import { parseEnv } from "../../spec/values.ts";
 import { type TombstoneError, usageError } from "../../errors.ts";
 
-/** Runs the command: the one node whose command is given, or those that the project describes. */
+/** Runs the command: the one node whose command is given, or those that are described or were started before. */
 export async function run(call: Call): Promise<Result> {
-  if (call.serverCommand === null) return await startDescribed(call);
+  if (call.serverCommand === null) return await startKnown(call);
   if (call.serverCommand.length === 0) throw noCommand(call);
   requireOneNode(call);
   const settings = settingsFrom(call.source, call.serverCommand);
@@ -37,14 +36,12 @@ function noCommand(call: Call): TombstoneError {
   );
 }
 
-async function startDescribed(call: Call): Promise<Result> {
-  // Its code is loaded where there is a file to read.
-  const { projectOf, orderedNames, membersOf, refuseFlags } = await import("../members.ts");
-  const project = await projectOf(call);
-  if (project.size === 0) throw noCommand(call);
-  const names = await orderedNames(project, call.nodes, "start");
-  refuseFlags(call, START_FLAGS, ["timeout", "lock-timeout", "replace", "force", "trace"]);
-  const members = (await membersOf(call, project, names))({
+async function startKnown(call: Call): Promise<Result> {
+  // Its code is loaded where it is needed.
+  const { knownNodes } = await import("../known.ts");
+  const known = await knownNodes(call, "start");
+  if (known === null) throw noCommand(call);
+  const members = known.members({
     running: (node) => runningOf(call, node),
     different: "tell",
     run: () => null,

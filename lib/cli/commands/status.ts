@@ -10,6 +10,7 @@ import { scanOnce } from "../../os/scan.ts";
 import type { Scan } from "../../os/types.ts";
 import { Readiness } from "../../readiness/wait.ts";
 import { ATTEMPT_VARIABLE } from "../../process/tree.ts";
+import { modifiedAtMs } from "../../state/durable.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
 import { inBatches } from "../../async.ts";
 import { NodeStream } from "../node_stream.ts";
@@ -53,8 +54,9 @@ export async function run(call: Call): Promise<Result> {
     const report = await inspect(await call.nodeDir(call.node, "find"));
     return { exitCode: exitCodeOf(report.state), document: report, lines: [statusLine(report, call.output.paint)] };
   }
-  const dirs = all ? everyWorkspace(call) : await ownWorkspace(call);
-  const seen = await tellNodes(call, dirs, all ? "workspace and node" : "node", NO_NODES);
+  const described = all ? [] : await describedNames(call);
+  const dirs = all ? everyWorkspace(call) : await ownWorkspace(call, described);
+  const seen = await tellNodes(call, dirs, { columns: all ? "workspace and node" : "node", none: NO_NODES, described });
   const codes = [...seen].map(exitCodeOf) as number[];
   const exitCode = WORST_FIRST.find((code) => codes.includes(code)) ?? EXIT.nothing;
   return { exitCode, document: null, lines: [], isTold: true };
@@ -66,32 +68,44 @@ function everyWorkspace(call: Call): Iterable<NodeDir> {
 }
 
 /** The nodes that the project describes, whether they were ever started or not, and then the others. */
-async function ownWorkspace(call: Call): Promise<Iterable<NodeDir>> {
+async function ownWorkspace(call: Call, names: string[]): Promise<Iterable<NodeDir>> {
   const state = call.findState();
   const workspace = await call.workspace();
   const known = state === null ? [] : nodesOfWorkspace(state, workspace.id);
-  const names = await describedNames(call);
   if (names.length === 0) return known;
   const described = await Promise.all(names.map((name) => call.nodeDir(name, "find")));
   return [...described, ...Array.from(known).filter(({ node }) => !names.includes(node))];
 }
 
+/** How nodes are told of. */
+export interface Telling {
+  /** Columns of the table that say which node it is. */
+  columns: "node" | "workspace and node";
+  /** What to say where there is none. */
+  none: string;
+  /** Names of those that the project describes. */
+  described: string[];
+}
+
+/** A node that has been stopped for longer than this is told of in brief, unless it is described. */
+const LONG_AGO_MS = 24 * 3600 * 1000;
+
 /**
  * Looks at nodes, from one look at the system, and tells of each as soon as it can.
  *
- * @param none what to say where there is none
- * @returns the states that there were
+ * @returns the states that there were; that a node is stopped counts only where it is described: others are stopped since
+ * somebody has stopped them
  */
 export async function tellNodes(
   call: Call,
   dirs: Iterable<NodeDir>,
-  columns: "node" | "workspace and node",
-  none: string,
+  { columns, none, described }: Telling,
 ): Promise<Set<State>> {
   const scan = scanOnce(ATTEMPT_VARIABLE);
   const stream = new NodeStream(call.output);
   const states = new Set<State>();
   const first: NodeReport[] = [];
+  const longAgo: NodeReport[] = [];
   let table: StatusTable | null = null;
   const begin = () => {
     table = new StatusTable(first, columns, call.output.paint);
@@ -100,15 +114,35 @@ export async function tellNodes(
     return table;
   };
   for await (const report of inBatches(AT_ONCE, dirs, (dir) => look(dir, scan))) {
-    states.add(report.state);
+    const isAside = report.state === "stopped" && !described.includes(report.node);
+    if (!isAside) states.add(report.state);
     stream.add(report);
-    if (table !== null) stream.line((table as StatusTable).row(report));
+    if (isAside && wasStoppedLongAgo(report)) longAgo.push(report);
+    else if (table !== null) stream.line((table as StatusTable).row(report));
     else if (first.push(report) === FIRST_ROWS) table = begin();
     if (stream.reader === "closed") break;
   }
   if (table === null && first.length > 0) begin();
+  if (longAgo.length > 0) stream.line(briefly(longAgo, columns));
   stream.end(none);
   return states;
+}
+
+/** The last thing that a stop does in a node's directory is to remove what tells that it runs. */
+function wasStoppedLongAgo({ dir }: NodeReport): boolean {
+  const changed = modifiedAtMs(dir);
+  return changed !== null && Date.now() - changed > LONG_AGO_MS;
+}
+
+/** Names that are told of nodes that were stopped long ago. */
+const MOST_NAMES = 10;
+
+function briefly(reports: NodeReport[], columns: Telling["columns"]): string {
+  const names = reports.slice(0, MOST_NAMES).map(({ workspace, node }) =>
+    columns === "node" ? node : `${workspace}/${node}`
+  );
+  const more = reports.length > names.length ? ` and ${reports.length - names.length} more` : "";
+  return `stopped for more than a day: ${names.join(", ")}${more}`;
 }
 
 /** A node that cannot be looked at is no reason not to tell of the others. */

@@ -1,0 +1,83 @@
+/**
+ * `recorded.json`: what a node keeps beyond a stop and a sweep, so that it starts again as it was, and where it was.
+ *
+ * @module
+ */
+import { asNumber, asString, type Fields, isFields, parseObject } from "../spec/json.ts";
+import { readSettings, type Settings, settingsOf } from "../spec/recorded_settings.ts";
+import { readSmallFile, replaceFile } from "./durable.ts";
+import type { NodeDir } from "./node_dir.ts";
+import type { NodeInfo } from "./node_info.ts";
+
+/** Version of the format. */
+const SCHEMA = 1;
+
+/** Name of the file. */
+export const RECORDED = "recorded.json";
+
+/** What is kept of a node. */
+export interface Recorded {
+  /** Settings of the last start that committed; `null`: none has, or they cannot be read. */
+  settings: Settings | null;
+  /** Address that it was last reached at. */
+  bind_addr: string | null;
+  /** What it last spoke there. */
+  protocol: "http" | "https" | null;
+  /** Ports chosen for the node that no other is given, the first one first (see ports.ts). */
+  ports: number[];
+  /** Port from which on they were chosen; 0: any. */
+  ports_from: number;
+}
+
+/** What is kept of a node, whatever is in the file's place. */
+export function readRecorded(dir: NodeDir): Recorded {
+  return parse(textOf(dir));
+}
+
+/** What is kept of a node that none has started yet. */
+const NOTHING: Recorded = { settings: null, bind_addr: null, protocol: null, ports: [], ports_from: 0 };
+
+function textOf(dir: NodeDir): string {
+  const content = readSmallFile(`${dir.path}/${RECORDED}`, "own");
+  return content.kind === "text" ? content.text : "";
+}
+
+function parse(text: string): Recorded {
+  const fields = parseObject(text);
+  if (fields?.schema !== SCHEMA) return NOTHING;
+  const settings = isFields(fields.settings) ? readSettings(fields.settings) : null;
+  return {
+    settings: settings === null || settings.command.length === 0 ? null : settings,
+    bind_addr: asString(fields.bind_addr),
+    protocol: fields.protocol === "http" || fields.protocol === "https" ? fields.protocol : null,
+    ports: readPorts(fields),
+    ports_from: asNumber(fields.ports_from, 0, 65535) ?? 0,
+  };
+}
+
+function readPorts({ ports }: Fields): number[] {
+  if (!Array.isArray(ports)) return [];
+  return ports.filter((port) => Number.isInteger(port) && asNumber(port, 1, 65535) !== null);
+}
+
+/**
+ * Changes what is kept of a node. The caller holds the node's lock.
+ *
+ * @throws {TombstoneError} the disk refuses; what was there before is unchanged
+ */
+export async function updateRecorded(dir: NodeDir, change: Partial<Recorded>): Promise<void> {
+  const before = textOf(dir);
+  const text = JSON.stringify({ schema: SCHEMA, ...parse(before), ...change }, null, 2) + "\n";
+  if (text !== before) await replaceFile(`${dir.path}/${RECORDED}`, text);
+}
+
+/**
+ * Keeps what a committed start was started with. The commit record has it, too, so whoever removes that calls this first.
+ *
+ * @throws {TombstoneError} as {@linkcode updateRecorded}
+ */
+export async function keepSettings(dir: NodeDir, info: NodeInfo): Promise<void> {
+  if (info.command.length === 0) return; // a record of another tool
+  const { bind_addr, protocol } = info;
+  await updateRecorded(dir, { settings: settingsOf(info), bind_addr, protocol });
+}
