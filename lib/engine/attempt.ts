@@ -32,11 +32,11 @@ import type { StartRequest } from "./request.ts";
 
 /** What {@linkcode Attempt} follows. */
 export interface Spawned {
-  /** The state that it was launched from. */
+  /** The state that it holds. */
   hold: Hold;
   /** The tombstone that it was launched under. */
   tombstone: Tombstone;
-  /** The port that was asked for or chosen; `null`: none. */
+  /** The requested or chosen port; `null`: none. */
   port: number | null;
   /** The process just launched. */
   launched: Launched;
@@ -53,9 +53,9 @@ export class Attempt {
   readonly #dir: NodeDir;
   readonly #hold: Hold;
   readonly #settings: Settings;
-  /** The process that the node stands and falls with. */
+  /** The main process of the node. */
   readonly #main: MainProcess;
-  /** When the launcher recorded itself, by the clock of files, in milliseconds since 1970. */
+  /** Modification time of the launch record, in milliseconds since 1970. */
   #sinceMs: number | null = null;
   /** Puts the prepared file `port` in place; `null` where the port is not known beforehand. */
   #putPort: (() => void) | null = null;
@@ -76,7 +76,7 @@ export class Attempt {
   /**
    * Waits until the node is ready, and commits.
    *
-   * @throws {TombstoneError} it will never be; nothing of it runs then
+   * @throws {TombstoneError} it failed; none of its processes is left then
    */
   async untilCommitted(onCommit: (info: NodeInfo) => void): Promise<NodeInfo> {
     let info: NodeInfo;
@@ -89,7 +89,7 @@ export class Attempt {
       if (main === null) throw await failureOf({ kind: "gone" }, this.#request, this.#told());
       info = await this.#commit(outcome, main);
     } catch (error) {
-      // What is found by its path from here on may be a successor's: its log, too.
+      // If the state is gone, whatever is at its path now, even the log, may be a successor's.
       if (await this.#abandon(error) === "removed") throw stateRemoved(this.#dir, "start", error);
       throw withLog(this.#dir, error, this.#settings.probes);
     }
@@ -103,7 +103,7 @@ export class Attempt {
 
   async #untilReady(): Promise<Outcome> {
     this.#hold.insist();
-    // Written early, in the shadow of the server's own boot; a daemon's pid is not known yet.
+    // Written while the server boots, so it costs no time; a daemon's pid is not known yet.
     if (this.#settings.pid_file === null) await writePid(this.#dir, this.#spawned.launched.pid);
     const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
     if (this.#spawned.port !== null && !mayHaveNonce) {
@@ -130,7 +130,7 @@ export class Attempt {
   #subject(): ProbeTarget | null {
     this.#hold.insistOnLock();
     if (this.#main.current === null && !hasRecord(this.#dir, this.#spawned.tombstone.attempt)) {
-      // The launcher records itself before anything else, so it is either not there yet or the state is gone.
+      // The launcher records itself before anything else: without a record, it is not there yet, or the state is gone.
       this.#hold.insist();
       return null;
     }
@@ -188,8 +188,8 @@ export class Attempt {
   }
 
   /**
-   * Reaps and sweeps what this attempt started, and writes on the tombstone what it died of. Where the state is gone or
-   * a successor's, only its own processes are ended.
+   * Terminates and sweeps what this attempt started, and writes the reason into the tombstone. If the state is gone or
+   * a successor's, only its own processes are terminated.
    */
   async #abandon(error: unknown): Promise<"kept" | "removed"> {
     const dir = this.#dir;
@@ -213,7 +213,7 @@ export class Attempt {
       const failed = error instanceof Error ? error.message : String(error);
       await writeTombstone(dir, { ...this.#spawned.tombstone, failed, failed_at: new Date().toISOString() });
     } catch (second) {
-      // The tombstone is still there as it was: the next start takes this one for interrupted and sweeps.
+      // The tombstone is unchanged: the next start takes this attempt for an interrupted one and sweeps.
       if (!(second instanceof TombstoneError)) throw second;
       if (!this.#hold.isKept()) return "removed";
       this.#request.reporter.warn(second.message);
@@ -221,7 +221,7 @@ export class Attempt {
     return "kept";
   }
 
-  /** Clears away what marks the attempt as unfinished. The start has succeeded already, so a failure only delays this. */
+  /** Removes what marks the attempt as unfinished. The start has succeeded already, so a failure here only delays this. */
   async #finish(info: NodeInfo): Promise<void> {
     const { reporter } = this.#request;
     try {

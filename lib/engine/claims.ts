@@ -22,20 +22,20 @@ import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { readNodeInfo } from "../state/node_info.ts";
 import { findMain } from "./liveness.ts";
 
-/** Where a path leads, its last part not followed. */
+/** The real path of a file, without following a symbolic link in its place. */
 function placeOf(path: string): string {
   try {
     const parent = Deno.realPathSync(dirname(path));
     return `${parent === "/" ? "" : parent}/${basename(path)}`;
   } catch (error) {
-    if (error instanceof Error && !(error instanceof TypeError)) return path; // there is nothing, or nobody may see it
+    if (error instanceof Error && !(error instanceof TypeError)) return path; // no such directory, or a closed one
     throw error;
   }
 }
 
 /**
- * Whether this is one of the tool's own files: sweeping it would take the node's lock away from who holds it, or another
- * node's log. In a node's own directory, its server may have files beside them.
+ * Whether this is one of the tool's own files: sweeping it would take the lock away from whoever holds it, or delete
+ * another node's log. A server may have files of its own in its node's directory.
  */
 export function isOfTool(dir: NodeDir, path: string): boolean {
   const place = placeOf(path);
@@ -52,7 +52,7 @@ export function isOfTool(dir: NodeDir, path: string): boolean {
 export interface Claimant {
   /** The node. */
   dir: NodeDir;
-  /** What is known of it, in words: `which runs`. */
+  /** What is known of it, as part of a message. */
   state: "which runs" | "which is being started" | "whose start was interrupted";
 }
 
@@ -89,7 +89,7 @@ function claimOf(dir: NodeDir): { files: DeclaredFile[]; state: Claimant["state"
 /**
  * Refuses declared files that are the tool's own, since they would be swept.
  *
- * @throws {TombstoneError} one of them is: a wrong call
+ * @throws {TombstoneError} one of them is
  */
 export function requireNotOfTool(dir: NodeDir, settings: Settings): void {
   const file = declaredFiles(settings).find(({ path }) => isOfTool(dir, path));
@@ -101,10 +101,10 @@ export function requireNotOfTool(dir: NodeDir, settings: Settings): void {
 }
 
 /**
- * Insists on port and pid files that nobody else uses. A pid file that two daemons write to names one of them: the other
- * node would take it for its own, and end it. (Test: "two nodes with one pid file".)
+ * Requires port and pid files that nobody else uses. A pid file that two daemons write to names one of them: the other
+ * node would take that daemon for its own, and terminate it. (Test: "two nodes with one pid file".)
  *
- * @throws {TombstoneError} somebody does
+ * @throws {TombstoneError} another node or a running server uses one
  */
 export function requireUnclaimed(dir: NodeDir, settings: Settings): void {
   const files = declaredFiles(settings).filter(({ kind }) => kind === "number");
@@ -127,7 +127,7 @@ export function requireUnclaimed(dir: NodeDir, settings: Settings): void {
   });
 }
 
-/** The live process that a pid file means, which was there when the file was written; `null` if there is none. */
+/** The live process that a pid file names, if it is older than the file; else `null`, since the pid was reused. */
 function strangerIn(path: string): number | null {
   if (lookAtDeclared({ path, kind: "number" }).kind !== "stale") return null;
   const content = readSmallFile(path);
@@ -136,7 +136,7 @@ function strangerIn(path: string): number | null {
   const row = system.processes.read(pid);
   const written = modifiedAtMs(path);
   if (row === null || !isAlive(row) || written === null) return null;
-  if (system.processes.commandLine(pid) === "") return null; // a thread of the kernel; the file is of another pid namespace
+  if (system.processes.commandLine(pid) === "") return null; // a kernel thread, so the file is from another pid namespace
   return system.processes.startedAtMs(row.startTime) <= written ? pid : null;
 }
 
@@ -162,8 +162,8 @@ export interface OwnerNode {
 }
 
 /**
- * The node of this state directory, other than `dir` itself, that a process belongs to; `null`: none, or the state cannot
- * be read, which must not hide the failure that is told.
+ * The node of this state directory, other than `dir` itself, that a process belongs to; `null` if there is none. It is
+ * for an error message, so a state that cannot be read is no error: it must not hide the first one.
  */
 export function findOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
   try {
@@ -190,20 +190,20 @@ function searchOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
   return null;
 }
 
-/** In words: `"web" of ~/src/shop`. */
+/** As part of a message: `"web" of ~/src/shop`. */
 export function describeOwnerNode({ dir, project }: OwnerNode): string {
   const home = variable("HOME");
   const isAtHome = project !== null && home !== undefined && home !== "" && project.startsWith(`${home}/`);
   return `"${dir.node}" of ${isAtHome ? `~${project.slice(home.length)}` : project ?? `workspace ${dir.workspace}`}`;
 }
 
-/** What stops it, typed anywhere. */
+/** The command that stops it, from any directory. */
 export function stopOwnerNode(owner: OwnerNode, asker: NodeDir): string {
   const { node, workspace } = owner.dir;
   return `tombstone stop ${node}${workspace === asker.workspace ? "" : ` --workspace ${workspace}`}`;
 }
 
-/** A process, its parent, and so on. */
+/** A process and its ancestors. */
 function ancestorsOf(pid: number): number[] {
   const pids: number[] = [];
   for (let row = system.processes.read(pid); row !== null && row.pid > 1; row = system.processes.read(row.ppid)) {

@@ -1,5 +1,5 @@
 /**
- * The record of a start that has succeeded, and how it follows a server that puts itself into the background.
+ * The commit record of a start, and its update when the server puts itself into the background.
  *
  * @module
  */
@@ -19,17 +19,17 @@ import { reached, type Reporter } from "./reporter.ts";
 
 /** What a commit record is made of. */
 export interface Committing {
-  /** What was asked for, its settings with the port that was chosen. */
+  /** The request, with the chosen port in its settings. */
   request: StartRequest;
   /** The tombstone that it began with. */
   tombstone: Tombstone;
   /** The process that the launcher became. */
   leader: Identity;
-  /** The process that the node stands and falls with. */
+  /** The main process. */
   main: Identity;
   /** Port that it listens on; 0: none. */
   port: number;
-  /** How it was found to be ready. */
+  /** Result of the wait. */
   ready: Extract<Outcome, { kind: "ready" }>;
   /** Milliseconds from the spawn until then. */
   readyMs: number;
@@ -61,11 +61,11 @@ export function commitRecord({ request, tombstone, leader, main, port, ready, re
   };
 }
 
-/** What a record follows. */
+/** A committed node that may still move. */
 export interface Following {
   /** The node. */
   dir: NodeDir;
-  /** Its state, in the hands of the attempt. */
+  /** The state that the attempt holds. */
   hold: Hold;
   /** Its main process. */
   main: MainProcess;
@@ -74,8 +74,8 @@ export interface Following {
 }
 
 /**
- * A server may put itself into the background at any moment after it listens; if it just does, its record follows it.
- * Should this process die before that, the node counts as died, and the next start ends what runs of it.
+ * A server may put itself into the background at any moment after it listens; then its record is updated. If this process
+ * is killed before that, the node is reported as died, and the next start terminates what still runs of it.
  *
  * @returns the record as it is now
  */
@@ -91,7 +91,7 @@ export async function followHandOver(info: NodeInfo, { dir, hold, main, reporter
     reached("followed", reporter, `pid ${process.pid}`);
     return followed;
   } catch (error) {
-    // It has been committed, and is no worse off than before.
+    // The node is committed already, and this changes nothing about that.
     if (!(error instanceof TombstoneError)) throw error;
     reporter.warn(error.message);
     return info;

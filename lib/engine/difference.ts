@@ -1,5 +1,5 @@
 /**
- * What of a call a running node does not meet.
+ * In what a running node differs from a request.
  *
  * @module
  */
@@ -8,20 +8,20 @@ import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import type { StartRequest } from "./request.ts";
 
-/** Something in which a running node differs from what a call wants. */
+/** One difference. */
 export interface Difference {
-  /** `command`, `cwd`, `port`, `host`, `env`, or `db.port` of a node that it comes after. */
+  /** `command`, `cwd`, `port`, `host`, `env`, or `db.port` of a node that it needs. */
   what: string;
-  /** In words: what it has instead. */
+  /** What it has instead, in words. */
   text: string;
 }
 
-/** The differences; none if it is what was asked for. Values of variables are not recorded, so only names can differ. */
+/** The differences. Values of variables are not recorded, so only their names are compared. */
 export function differencesOf(info: NodeInfo, request: StartRequest): Difference[] {
   const { settings, commandAt } = request;
   const differences: Difference[] = [];
   const add = (what: string, text: string) => differences.push({ what, text });
-  // An address that has changed is one difference, and not another one of the command that holds it.
+  // A changed address is one difference; the command that contains it is not a second one.
   const command = commandAt?.({ ...settings.needs, ...info.needs }) ?? settings.command;
   if (info.command.length > 0 && JSON.stringify(words(info.command)) !== JSON.stringify(words(command))) {
     add("command", `another command (${info.command.join(" ")})`);
@@ -49,10 +49,10 @@ export function differencesOf(info: NodeInfo, request: StartRequest): Difference
   return differences;
 }
 
-/** Characters of a line that a shell takes as they stand, so that it is the same as the list of its words. */
+/** A line without special characters, so that a shell splits it at its spaces and does nothing else. */
 const PLAIN_LINE = /^[\w@%+:,./-][\w@%+=:,./-]*( [\w@%+=:,./-]+)*$/;
 
-/** `sh -c "npm run dev"` is what `npm run dev` is. */
+/** Makes `sh -c "npm run dev"` equal to `npm run dev`. */
 function words(command: string[]): string[] {
   const [shell, option, line, ...more] = command;
   const isLine = (shell === "/bin/sh" || shell === "sh") && option === "-c" && line !== undefined && more.length === 0;
@@ -60,18 +60,18 @@ function words(command: string[]): string[] {
   return PLAIN_LINE.test(line.trim()) && !/^\S*=/.test(line.trim()) ? line.trim().split(" ") : ["/bin/sh", "-c", line];
 }
 
-/** Links may lead to one directory by several paths. */
+/** Compares real paths: symbolic links may lead to one directory by several. */
 function isSameDirectory(one: string, other: string): boolean {
   if (one === other) return true;
   try {
     return Deno.realPathSync(one) === Deno.realPathSync(other);
   } catch (error) {
-    if (error instanceof Error && "code" in error) return false; // it is gone, or not to be seen
+    if (error instanceof Error && "code" in error) return false; // one is missing or closed to this user
     throw error;
   }
 }
 
-/** Refuses to join a node that is not what was asked for: exit code 1. */
+/** The error for a running node that is not what was requested: exit code 1. */
 export function differentRunning(
   dir: NodeDir,
   info: NodeInfo,

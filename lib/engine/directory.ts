@@ -1,6 +1,6 @@
 /**
- * Nodes whose directory has been deleted (a worktree that was removed, for one): no command that works on the workspace
- * of the current directory comes to them any more.
+ * Nodes whose directory has been deleted, such as a git worktree: nobody can change into it any more, so a command must
+ * name their workspace.
  *
  * @module
  */
@@ -15,19 +15,20 @@ import { quoted } from "./stray.ts";
 
 /** What is known of a node's server. */
 export interface Resident {
-  /** Its main process, if that lives; else `null`. */
+  /** Its main process, if that is alive; else `null`. */
   pid: number | null;
   /** Directory that it was started in. */
   cwd: string | null;
 }
 
-/** Nobody who is known to be there. */
+/** No process, no directory. */
 export const NOBODY: Resident = { pid: null, cwd: null };
 
 /**
- * The directory of a node, if it has been deleted; else, or where that cannot be told, `null`.
+ * The directory of a node, if it has certainly been deleted; else `null`.
  *
- * It is the project. A workspace that somebody has named may have several; there it is the directory of the server.
+ * That is the project, or in a workspace with a name of its own, which may span several projects, the directory of the
+ * server.
  */
 export function goneDirectoryOf(dir: NodeDir, { pid, cwd }: Resident): string | null {
   const project = projectOf(dir);
@@ -35,18 +36,18 @@ export function goneDirectoryOf(dir: NodeDir, { pid, cwd }: Resident): string | 
   return directory !== null && isGone(directory, { pid, view: viewOf(dir) }) ? directory : null;
 }
 
-/** The same for a node that runs, as its record names it. */
+/** The same, by the commit record of a running node. */
 export function goneDirectoryOfRunning(dir: NodeDir): string | null {
   const info = readNodeInfo(dir);
   return goneDirectoryOf(dir, info.kind === "record" ? info.record : NOBODY);
 }
 
-/** In words, after another reason, and with what ends the node from any directory. */
+/** As part of a message, after another reason, with the command that stops the node from any directory. */
 export function describeGone(dir: NodeDir, directory: string, reason: string | null = null): string {
   return `${reason === null ? "" : `${reason}; `}its directory ${directory} is gone: ${stopCommand(dir)} ends it`;
 }
 
-/** What ends a node, as it is typed in any directory. */
+/** The command that stops a node from any directory. */
 export function stopCommand(dir: NodeDir): string {
   const state = dirname(dirname(dir.path));
   return `tombstone stop ${dir.node} --workspace ${dir.workspace}` +

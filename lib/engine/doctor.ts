@@ -13,15 +13,15 @@ import { readLaunchRecords } from "../state/launch_record.ts";
 import { goneDirectoryOf, stopCommand } from "./directory.ts";
 import { lookAt, readNodeFiles } from "./state.ts";
 
-/** One thing that was looked at. */
+/** One check and its result. */
 export interface Check {
-  /** What. */
+  /** What was checked. */
   name: "state-directory" | "locks" | "processes" | "listeners" | "launcher" | "node" | "orphan";
-  /** Whether all is well. */
+  /** Whether there is no problem. */
   ok: boolean;
   /** What was found. */
   message: string;
-  /** The command that mends it; `null` where nothing has to be. */
+  /** The command that fixes it; `null` if there is nothing to fix. */
   hint: string | null;
 }
 
@@ -29,7 +29,7 @@ const well = (name: Check["name"], message: string): Check => ({ name, ok: true,
 const wrong = (name: Check["name"], message: string, hint: string): Check => ({ name, ok: false, message, hint });
 
 /**
- * Looks at everything. Changes nothing but a file of its own, which it removes again.
+ * Runs all checks. Changes nothing: the one file that it writes, it removes again.
  *
  * @param path the state directory, as named
  * @param find finds it; `null` if there is none yet
@@ -79,7 +79,7 @@ function removeQuietly(path: string): void {
   try {
     Deno.removeSync(path);
   } catch (error) {
-    if (errnoOf(error) === null) throw error; // it was never made, or the disk that refuses has been told already
+    if (errnoOf(error) === null) throw error; // it was never made, or the failing disk has been reported already
   }
 }
 
@@ -113,7 +113,7 @@ function checkLauncher(): Check {
   return wrong("launcher", "/bin/sh cannot be executed, and every server is launched by it", "install a POSIX shell");
 }
 
-/** A node that is not as it should be, and what mends it. */
+/** Checks one node. */
 function checkNode(dir: NodeDir): Check {
   const where = `${dir.node} --workspace ${dir.workspace}`;
   const name = `"${dir.node}" of ${dir.workspace}`;
@@ -137,7 +137,7 @@ function checkNode(dir: NodeDir): Check {
         return wrong("node", `${name} has died${nodeState.rebooted ? " in a reboot" : ""}`, sweep);
       case "unfinished":
         if (nodeState.phase === "live") return well("node", `${name} is being started`);
-        // A start that failed has cleaned up after itself; only what it died of is left to be read.
+        // A start that failed has cleaned up after itself; only the reason is left to be read.
         if (nodeState.phase === "failed") return well("node", `${name} failed to start, and was cleaned up`);
         return wrong("node", `${name} was interrupted`, sweep);
       case "unrecorded":
@@ -154,8 +154,8 @@ function checkNode(dir: NodeDir): Check {
 }
 
 /**
- * Processes of attempts that no record here tells of: of another state directory, or of one that somebody has removed.
- * Nothing here proves that they may be ended, so the way is through their own directory; shared daemons are left out.
+ * Processes of attempts that no record here names: they belong to another state directory, or to one that was removed.
+ * Nothing here proves that they may be terminated, so the hint names their own directory. Shared daemons are left out.
  */
 function findOrphans(nodes: NodeDir[]): Check[] {
   const known = new Set<string>();
@@ -178,7 +178,7 @@ function findOrphans(nodes: NodeDir[]): Check[] {
     )
     .map((row) => ({
       name: "orphan",
-      ok: true, // it may well be known elsewhere
+      ok: true, // another state directory may know it
       message: `pid ${row.pid} (${
         system.processes.commandLine(row.pid)
       }) was started by tombstone, but not from this directory`,

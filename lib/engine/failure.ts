@@ -24,7 +24,7 @@ import type { StartRequest } from "./request.ts";
 /** Number of log lines in an error. */
 const LOG_LINES = 20;
 
-/** Somebody else listens where the node should: exit code 5. */
+/** Another process listens where the node should: exit code 5. */
 export function placeTaken(dir: NodeDir, place: Endpoint, owner: Owner): TombstoneError {
   const [what, where, other] = place.kind === "port"
     ? [`port ${place.port}`, { port: place.port }, "choose a free port with --port 0"]
@@ -63,10 +63,10 @@ function notReady(
   });
 }
 
-/** Longest part of a line that is told in a message, in characters. */
+/** Longest quotation of a line in a message, in characters. */
 const LONGEST_QUOTE = 200;
 
-/** A line of its log tells that it will never be ready: exit code 1. */
+/** A line of its log matches `--fail-log`: exit code 1. */
 function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs: number): TombstoneError {
   const quote = line.length > LONGEST_QUOTE ? `${line.slice(0, LONGEST_QUOTE)} …` : line;
   return tombstoneError(`Cannot start "${node}": its log has a line that matches /${pattern}/: ${quote.trim()}`, {
@@ -76,7 +76,7 @@ function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs: numbe
   });
 }
 
-/** The main process does not show what it holds, so that no listener can be proven its own: exit code 4. */
+/** The descriptors of the main process cannot be read, so no listener can be proven to be its own: exit code 4. */
 function hiddenProcess(dir: NodeDir, pid: number, state: string): TombstoneError {
   return tombstoneError(
     `Cannot start "${dir.node}": ${state}, and what its process, pid ${pid}, listens on cannot be seen`,
@@ -88,7 +88,7 @@ function hiddenProcess(dir: NodeDir, pid: number, state: string): TombstoneError
   );
 }
 
-/** A node whose process cannot be told from a later one of its number must not be committed. */
+/** Without a start time, the process could not be told from a later one with its pid, so it is not committed. */
 export function unreadableProcess(dir: NodeDir, pid: number): TombstoneError {
   return tombstoneError(`Cannot start "${dir.node}": its process, pid ${pid}, cannot be looked at`, {
     kind: "state",
@@ -97,13 +97,13 @@ export function unreadableProcess(dir: NodeDir, pid: number): TombstoneError {
   });
 }
 
-/** How a server ended before it was ready. */
+/** How a server exited before it was ready. */
 export interface EndedServer {
   /** Program of the command. */
   command: string;
   /** Attempt that it belonged to. */
   attempt: string;
-  /** Its status; `null` if it was a daemon, whose status only its parent learns. */
+  /** Its exit status; `null` for a daemon, whose status only its parent learns. */
   ended: ExitStatus | null;
   /** Whether its input stays open. */
   isInputOpen: boolean;
@@ -113,7 +113,7 @@ export interface EndedServer {
   afterMs: number;
 }
 
-/** The server, or the launcher on the way to it, has ended. */
+/** The server, or the launcher before it, has exited. */
 function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
   const { node, log } = dir;
   const { ended, afterMs } = server;
@@ -148,7 +148,7 @@ function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
   );
 }
 
-/** The error with the last lines of the log, which mostly tell more. */
+/** Adds the last lines of the log to an error; they mostly say more. */
 export function withLog<E>(dir: NodeDir, error: E, probes: Probe[] = []): E | TombstoneError {
   if (!(error instanceof TombstoneError) || error.kind === "state" || error.kind === "signalled") return error;
   return retold(error, { logTail: lastLinesOfItsOwn(dir.log, probes, LOG_LINES), logPath: dir.log, cause: error });
@@ -164,15 +164,15 @@ export interface AttemptFacts {
   roots: Roots;
   /** The process that the launcher became. */
   leader: Identity;
-  /** The process that the node stands and falls with; `null` until a daemon has shown itself. */
+  /** The main process; `null` until a daemon has shown itself. */
   main: Identity | null;
-  /** How the leader ended; `null` while it runs. */
+  /** How the leader exited; `null` while it runs. */
   ended: ExitStatus | null;
   /** Milliseconds since the spawn. */
   afterMs: number;
 }
 
-/** The error that tells how the wait for an attempt ended. */
+/** The error for a wait that did not end with a ready node. */
 export async function failureOf(
   outcome: Exclude<Outcome, { kind: "ready" }>,
   request: StartRequest,
@@ -195,7 +195,7 @@ export async function failureOf(
     case "failed":
       return failedLog(dir, outcome, facts.afterMs);
     case "gone": {
-      // A server whose port somebody else took meanwhile mostly just exits; say who it was.
+      // A server mostly just exits when its port has been taken meanwhile, so name the owner of the port.
       const owner = facts.port === null ? null : await findStranger(settings.host, facts.port, facts.roots);
       if (owner !== null) return placeTaken(dir, { kind: "port", port: facts.port! }, owner);
       const daemon = facts.main === facts.leader ? null : facts.main;
@@ -211,7 +211,7 @@ export async function failureOf(
   }
 }
 
-/** Whether nobody but the superuser may see what a process holds: one that has gained capabilities, for example. */
+/** Whether only root may read the descriptors of a process, as when its program has capabilities. */
 function isHidden(main: Identity | null): boolean {
   return main !== null && system.sockets !== null && system.sockets.socketsOf(main.pid) === null;
 }
@@ -219,7 +219,7 @@ function isHidden(main: Identity | null): boolean {
 async function findStranger(host: string | null, port: number, roots: Roots): Promise<Owner | null> {
   const owner = await findOccupant(host, port);
   if (owner === null) return null;
-  // Of this user's own processes, only one that is just ending cannot be seen; it is no stranger.
+  // The one process of this user that cannot be seen is one that is just exiting: no other server.
   if (owner.pid === null) return owner.uid === null || owner.uid === Deno.uid() ? null : owner;
   return (await lookForTree(roots)).some((row) => row.pid === owner.pid) ? null : owner;
 }

@@ -1,6 +1,6 @@
 /**
- * A command in the foreground while a node runs: it has the terminal, gets the signals first, and is ended with
- * everything that it started when it has to go. What it leaves behind when it ends by itself is ended, too.
+ * A command in the foreground while a node runs. It has the terminal and gets the signals first; it is terminated with
+ * everything that it started. What it leaves behind when it exits by itself is terminated, too.
  *
  * @module
  */
@@ -14,35 +14,35 @@ import type { ExitStatus } from "../process/launcher.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
 import { endedBy, type EndSignal, type Signals } from "./signals.ts";
 
-/** What to run, and what may end it early. */
+/** What to run, and what may terminate it early. */
 export interface Foreground {
   /** Program and arguments. */
   command: string[];
   /** Variables on top of the environment. */
   env: Record<string, string>;
-  /** Where to find what it starts, its own process left out. */
+  /** Where to find the processes that it starts. */
   roots: Omit<Roots, "processes">;
-  /** Milliseconds until what is left of it after a signal, or after its own end, is killed. */
+  /** Milliseconds from the signal, or from its own exit, until what is left of it is killed. */
   graceMs: number;
   /** The signals to this process, which the command gets first. */
   signals: Signals;
-  /** Called several times a second: whether it may go on. */
+  /** Called several times a second; `"end"` terminates the command. */
   watch: () => "go on" | "end";
 }
 
-/** How it ended. */
+/** How the command ended. */
 export interface ForegroundEnd {
-  /** Exit code and signal of the command itself; those of SIGKILL if it could not be ended. */
+  /** Exit code and signal of the command itself; those of SIGKILL if it could not be terminated. */
   status: ExitStatus;
-  /** Why it was ended early: a signal to this process, or what was watched; `null` if it was not. */
+  /** Why it was terminated early: a signal to this process, or `watch`; `null` if it was not. */
   cause: TombstoneError | "watch" | null;
   /** Milliseconds that it ran. */
   durationMs: number;
-  /** What of it was ended: all of it after a signal, else what it left behind. */
+  /** What was terminated: all of it after a signal, else what it left behind. */
   leftovers: Terminated;
 }
 
-/** Status of a command that not even SIGKILL ends. */
+/** Status of a command that survived SIGKILL. */
 const NOT_ENDED: ExitStatus = { code: 137, signal: "SIGKILL" };
 
 /** Runs a command to its end. */
@@ -68,16 +68,16 @@ export async function runForeground(node: string, request: Foreground): Promise<
       ...(isAsked ? { ask: () => Promise.resolve() } : {}),
     }).finally(() => over.open());
   };
-  // Since the spawn, nothing has given a signal the time to be answered.
+  // No signal was lost: since the spawn, this function has not given way to the event loop.
   request.signals.answer = (name) => {
-    // Whoever is told twice is in a hurry.
+    // A second signal means: kill at once.
     if (cause !== null) hurry.abort();
     cause ??= endedBy(name, "run", node);
-    if (over.isOpen) return hurry.abort(); // what it has left is being ended already
-    // Ctrl-C at a terminal goes to the whole foreground group, the command included; twice it would mean more.
+    if (over.isOpen) return hurry.abort(); // what it left is being terminated already
+    // The terminal has sent Ctrl-C to the whole foreground group, the command included; a second one would mean more to it.
     endAll(name, name === "SIGINT" && system.self.isForeground());
   };
-  // Over when the command has ended, or when not even SIGKILL has ended it.
+  // Over when the command has exited, or has survived SIGKILL.
   while (!over.isOpen) {
     await cutShort(expiry(system.processes.watchEveryMs), over);
     if (!over.isOpen && cause === null && request.watch() === "end") {
@@ -86,9 +86,9 @@ export async function runForeground(node: string, request: Foreground): Promise<
     }
   }
   const durationMs = Math.round(performance.now() - begun);
-  // It ended by itself, perhaps, but what it has put into the background goes on.
+  // If it exited by itself, its background processes are still there.
   const leftovers = await (ending ?? endLeftovers({ ...roots, processes: [] }, request.graceMs, hurry.signal));
-  // Its own end is told a moment after the kernel has ended it, unless not even SIGKILL did.
+  // Deno resolves its status a moment after the process has exited; never if it has survived SIGKILL.
   if (leftovers.left.every(({ pid }) => pid !== self.pid)) await end;
   return { status: ended ?? NOT_ENDED, cause, durationMs, leftovers };
 }

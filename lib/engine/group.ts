@@ -1,9 +1,9 @@
 /**
- * Several nodes at once, each after those that it needs.
+ * Several nodes at once, in the order of their dependencies.
  *
- * Every node is started by the protocol of a single start, so a group that is killed half-way is a number of nodes that
- * run and of starts that were interrupted, each of which the next start can judge. What this module adds is the order,
- * and that a group whose start fails is not left half-started.
+ * Every node is started by the protocol of a single start, so a group that is killed half-way leaves running nodes and
+ * interrupted starts, and the next start can deal with each. This module adds the order, and undoes a group in which one
+ * start failed.
  *
  * @module
  */
@@ -14,14 +14,14 @@ import { start } from "./start.ts";
 import type { Reporter } from "./reporter.ts";
 import { stop, type Stopped } from "./stop.ts";
 
-/** Nodes that are started at the same time: each has a launcher, a log and several looks a millisecond. */
+/** Nodes that are started at the same time: each costs a launcher and a probe every millisecond. */
 const AT_ONCE = 32;
 
 /** A node of a group. */
 export interface Member {
   /** Its name. */
   node: string;
-  /** Names of all members that must be ready before, those that these need included. */
+  /** Names of all members that must be ready first, directly or not. */
   after: string[];
   /** How to start it, once those run. */
   request: (before: ReadonlyMap<string, Started>) => Omit<StartRequest, "abort" | "onCommit">;
@@ -29,7 +29,7 @@ export interface Member {
 
 /** Options of {@linkcode startGroup}. */
 export interface GroupOptions {
-  /** Aborted when the starter is told to end; the reason is the error to end with. */
+  /** Aborted by a signal to the starter; the reason is the error to throw. */
   abort: AbortSignal;
   /** Called for each node when it is ready: at its commit, or when it was found running. */
   onStarted: (node: string, started: Started) => void;
@@ -40,11 +40,11 @@ export interface GroupOptions {
 }
 
 /**
- * Starts the members, those at the same time that need not wait for each other.
+ * Starts the members, in parallel where their dependencies allow.
  *
- * @param members in an order in which each comes after those that it needs
- * @returns what came of each
- * @throws {TombstoneError} the first that failed; of the others, those are stopped again that were started here
+ * @param members ordered, dependencies first
+ * @returns the result of each
+ * @throws {TombstoneError} the first failure; the members that were started here are stopped again
  */
 export async function startGroup(members: Member[], options: GroupOptions): Promise<Map<string, Started>> {
   const started = new Map<string, Started>();
@@ -86,7 +86,7 @@ export async function startGroup(members: Member[], options: GroupOptions): Prom
   throw (failure as unknown as { error: unknown }).error;
 }
 
-/** Lets a number of callers in at a time; the others wait. */
+/** A semaphore. */
 class Gate {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -95,7 +95,7 @@ class Gate {
     this.#free = size;
   }
 
-  /** Resolves when there is a place; disposed, it is given to the next. */
+  /** Resolves when there is a free place; disposing gives it to the next caller. */
   async enter(): Promise<Disposable> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -109,7 +109,7 @@ class Gate {
   }
 }
 
-/** Stops what this call has started, unless somebody else has started it anew meanwhile. */
+/** Stops what this call has started, unless somebody else has restarted it meanwhile. */
 async function undo(members: Member[], started: Map<string, Started>, options: GroupOptions): Promise<void> {
   const own = members.filter(({ node }) => started.get(node)?.started === true)
     .map(({ node, after, request }) => ({ node, after, info: started.get(node)!.info, ...request(started) }));
@@ -120,11 +120,11 @@ async function undo(members: Member[], started: Map<string, Started>, options: G
     });
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error;
-    options.reporter.warn(error.message); // what failed first is told as the error
+    options.reporter.warn(error.message); // the first failure is the error that is thrown
   }
 }
 
-/** What the start of another node is ended with. */
+/** The error that aborts the starts of the other nodes. */
 function becauseOf(node: string, error: unknown): TombstoneError {
   const told = {
     message: `Cannot go on with the others: "${node}" could not be started`,
@@ -139,7 +139,7 @@ function becauseOf(node: string, error: unknown): TombstoneError {
 export interface StopMember {
   /** Its name. */
   node: string;
-  /** Names of all that it needs, directly or not; they go after it. */
+  /** Names of all nodes that it needs, directly or not; they are stopped after it. */
   after: string[];
   /** Its directory. */
   dir: NodeDir;
@@ -154,7 +154,7 @@ export interface GroupStopOptions<T extends StopMember> {
 }
 
 /**
- * Stops nodes, each before those that it needs, the others at the same time. Every one is tried.
+ * Stops nodes, dependents first, in parallel where that allows. A failure does not keep the others from being stopped.
  *
  * @throws {TombstoneError} the first that could not be stopped
  */
@@ -172,7 +172,7 @@ export async function stopGroup<T extends StopMember>(members: T[], how: GroupSt
   if (errors.length > 0) throw errors[0];
 }
 
-/** The order in which nodes go: in each level those that none of the later ones needs. */
+/** The order of a stop: each level holds the nodes that none of the later levels needs. */
 export function levelsOf<T extends { node: string; after: string[] }>(members: T[]): T[][] {
   const levels: T[][] = [];
   for (let left = members; left.length > 0;) {

@@ -1,5 +1,5 @@
 /**
- * What to tell of processes that did not end as they were asked to.
+ * Reports of processes that did not exit when they were asked to.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import type { NodeDir } from "../state/node_dir.ts";
 import type { Reporter } from "./reporter.ts";
 
 /**
- * Insists that nobody is left of a start that failed.
+ * Requires that no process of a failed start is left.
  *
- * @throws {TombstoneError} somebody is; it tells both that and why the start had failed
+ * @throws {TombstoneError} one is left; its message also says why the start had failed
  */
 export function requireTerminatedAfter(dir: NodeDir, left: ProcessRow[], cause: unknown): void {
   try {
@@ -24,7 +24,7 @@ export function requireTerminatedAfter(dir: NodeDir, left: ProcessRow[], cause: 
   }
 }
 
-/** Tells that somebody had to be killed. */
+/** Warns that processes had to be killed. */
 export function tellKilled(dir: NodeDir, killed: number[], reporter: Reporter): void {
   if (killed.length > 0) {
     reporter.warn(`"${dir.node}": pid ${killed.join(", ")} did not end when asked, and was killed`);
@@ -32,9 +32,9 @@ export function tellKilled(dir: NodeDir, killed: number[], reporter: Reporter): 
 }
 
 /**
- * Tells of processes that go on with the log of a node that has ended. A child that has left its session, its parent and
- * its environment behind is known by nothing else; others may have opened a file by its name, so it proves too little
- * for a signal.
+ * Warns of processes that still write to the log of a node that is not running. For a child that has left its session
+ * and cleared its environment, the open log is the only trace; but anybody may have opened that file, so it is not enough
+ * of a proof to send a signal.
  */
 export function tellWriters(dir: NodeDir, exclude: string[], reporter: Reporter): void {
   if (system.files.hasWriter(dir.log) !== true) return;
@@ -51,15 +51,15 @@ export function tellWriters(dir: NodeDir, exclude: string[], reporter: Reporter)
   }
 }
 
-/** What a stop waits for. */
+/** What a stop is waiting for, in words. */
 export function inWords(rows: ProcessRow[]): string[] {
   return rows.map((row) => `pid ${row.pid} (${row.name}) has not ended`);
 }
 
 /**
- * Insists that nobody is left.
+ * Requires that no process is left.
  *
- * @throws {TombstoneError} if any process is
+ * @throws {TombstoneError} one is
  */
 export function requireTerminated(dir: NodeDir, left: ProcessRow[], action = "stop"): void {
   const [first] = left;

@@ -1,8 +1,8 @@
 /**
- * Whether what a record names still lives: the main process, the starter, the owner of a run.
+ * Whether the processes that a record names are still alive: the main process, the starter, the owner of a run.
  *
- * A pid of another pid namespace means nothing here and is never looked up. What shows from here whether such a tree lives is
- * that somebody still has the node's log open, on which each server is launched.
+ * A pid of another pid namespace means nothing here and is never looked up. What can be seen from here is whether some
+ * process still has the node's log open: each server is launched with it.
  *
  * @module
  */
@@ -20,8 +20,8 @@ import { inodeOf } from "../state/durable.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
 
 /**
- * The live main process of `node.info`, or `null`. By its start time; where none was recorded, or by another clock, by
- * what {@linkcode findUndated} goes by.
+ * The live main process of `node.info`, or `null`. It is identified by its start time; if none was recorded, or by
+ * another clock, as {@linkcode findUndated} does.
  */
 export function findMain(dir: NodeDir, info: NodeInfo, scan: Scan = live): ProcessRow | null {
   if (relate(info) !== "same-boot") return null;
@@ -30,9 +30,9 @@ export function findMain(dir: NodeDir, info: NodeInfo, scan: Scan = live): Proce
 }
 
 /**
- * A process of this number that proves without its start time that it is the node's: by its environment; and where the
- * start time was told by another clock, by leading a session and writing to this node's log, for only the launcher
- * brings that about.
+ * A process with this pid that is proven to be the node's without its start time: by its environment; or, if the start
+ * time was recorded by another clock, because it leads its session and writes to this node's log. Only the launcher sets
+ * that up.
  */
 export function findUndated(
   dir: NodeDir,
@@ -48,28 +48,28 @@ export function findUndated(
     : null;
 }
 
-/** In words, why a node without a {@linkcode findMain} cannot be taken for dead; `null`: it is. */
+/** In words, why a node whose main process was not found cannot be taken for dead; `null`: it is dead. */
 export function whyNotGoneHere(dir: NodeDir, info: NodeInfo, scan: Scan): string | null {
   if (relate(info) === "other-namespace") return whyNotDead(dir, info, scan);
   if (relate(info) !== "same-boot" || !hasOtherClock(info)) return null;
-  const row = scan.read(info.pid); // numbers are the same in every time namespace
+  const row = scan.read(info.pid); // pids are the same in every time namespace
   return row === null || !isAlive(row) ? null : whyNotDead(dir, info, scan);
 }
 
-/** Whether a starter or run of this boot and pid namespace goes on. It is pid 1 where it is a container's entry point. */
+/** Whether a starter or run of this boot and pid namespace is alive. It may be pid 1, the entry point of a container. */
 export function isAtWork(pid: number, startTime: number, scan: Scan): boolean {
   const row = Number.isInteger(pid) && pid > 0 ? scan.read(pid) : null;
   return row !== null && isAlive(row) && system.processes.sameStart(row.startTime, startTime);
 }
 
-/** Whether the run of a node goes on; where start times cannot be compared, whoever has its number is taken for it. */
+/** Whether the run of a node is alive. Where start times cannot be compared, any process with its pid is taken for it. */
 export function isRunLive(run: RunOwner, info: NodeInfo, scan: Scan = live): boolean {
   return hasOtherClock(info) ? scan.read(run.pid) !== null : isAtWork(run.pid, run.start_time, scan);
 }
 
-/** What an attempt that cannot be looked at from here has left to judge it by. */
+/** Traces of an attempt whose processes cannot be seen from here. */
 interface Traces {
-  /** Attempts whose processes may be visible from here: those of a namespace inside this one are. */
+  /** Its attempts: processes of a pid namespace inside this one can be seen. */
   attempts: string[];
   /** Its network namespace; `null` if unknown. */
   network: string | null;
@@ -77,14 +77,14 @@ interface Traces {
   port: number;
   /** Inode that the log must have; `"any"`: not recorded yet. */
   log: number | "any";
-  /** Whether a process of its own may live that has given its output up. */
+  /** Whether one of its processes may be alive without the log open. */
   mayHaveLetGo: boolean;
 }
 
 /**
- * In words, why an attempt of another namespace cannot be taken for dead; `null`: nothing of it lives, since nobody has
- * the log open that its tree inherited, and nobody listens on its port. In another network namespace, that port cannot
- * be seen, and the log alone decides.
+ * In words, why an attempt of another namespace cannot be taken for dead; `null`: it is dead, since no process has the
+ * log open that its tree inherited, and none listens on its port. The port of another network namespace cannot be seen;
+ * then the log alone decides.
  */
 function whyNotGone(dir: NodeDir, traces: Traces, scan: Scan): string | null {
   const inode = inodeOf(dir.log);
@@ -107,15 +107,15 @@ function whyNotGone(dir: NodeDir, traces: Traces, scan: Scan): string | null {
   return null;
 }
 
-/** Inode of the log, if this process writes to it, for {@linkcode NodeInfo.held_log}. */
+/** Inode of the log if this process has it open for writing, for {@linkcode NodeInfo.held_log}. */
 export function heldLog(dir: NodeDir, pid: number): number | null {
   if (here().pid_namespace === null || !system.processes.writesTo(pid, (path) => path === dir.log)) return null;
   return inodeOf(dir.log);
 }
 
-/** In words, why the node of a commit record of another namespace cannot be taken for dead; `null`: it is. */
+/** In words, why a node that was committed in another namespace cannot be taken for dead; `null`: it is dead. */
 function whyNotDead(dir: NodeDir, info: NodeInfo, scan: Scan): string | null {
-  // Who had let go of the log already when it was ready has shown nothing that could be missing now.
+  // It had closed the log before it was ready, so a closed log says nothing now.
   if (info.held_log === null) return "it does not write to its log, so nothing tells from here whether it still runs";
   const attempts = info.attempt === null ? [] : [info.attempt];
   return whyNotGone(dir, {
@@ -127,11 +127,11 @@ function whyNotDead(dir: NodeDir, info: NodeInfo, scan: Scan): string | null {
   }, scan);
 }
 
-/** The same for a start of another namespace that has not finished. */
+/** The same for an unfinished start of another namespace. */
 export function whyNotInterrupted(dir: NodeDir, tombstone: Tombstone, scan: Scan): string | null {
   if (tombstone.failed !== null) return null; // nothing of it was left then
   const isLaunched = readLaunchRecords(dir).some(({ attempt }) => attempt === tombstone.attempt);
-  // The log is made before the launcher is, so without both there is nobody yet.
+  // The log is created before the launcher runs, so without a log and a launch record nothing was launched.
   if (!isLaunched && inodeOf(dir.log) === null) return null;
   return whyNotGone(dir, {
     attempts: [tombstone.attempt],
@@ -142,7 +142,7 @@ export function whyNotInterrupted(dir: NodeDir, tombstone: Tombstone, scan: Scan
   }, scan);
 }
 
-/** The same for an attempt that was taken over from another namespace and perhaps not recovered. */
+/** The same for an attempt of another namespace that was taken over, and perhaps not recovered yet. */
 export function whyNotRecovered(dir: NodeDir, tombstone: Tombstone, scan: Scan): string | null {
   const { elsewhere } = tombstone;
   if (elsewhere === null || elsewhere.pid_namespace === here().pid_namespace) return null;
@@ -157,14 +157,14 @@ export function whyNotRecovered(dir: NodeDir, tombstone: Tombstone, scan: Scan):
   }, scan);
 }
 
-/** How long a launcher of an attempt that was just taken over may take to find that out, in milliseconds. */
+/** How long the launcher of an attempt that was taken over may take to notice and exit, in milliseconds. */
 const LATE_MS = 2000;
 
 /**
- * Insists that nothing of an attempt of another namespace lives, after its tombstone was taken over: a launcher that came
- * too late for that ends by itself, one that came earlier has opened the log before.
+ * Requires that nothing of an attempt of another namespace is alive, after its tombstone was taken over. A launcher that
+ * reads the new tombstone exits by itself; one that read the old one has the log open, and is seen.
  *
- * @throws {TombstoneError} somebody does
+ * @throws {TombstoneError} something is
  */
 export async function requireGone(dir: NodeDir, why: () => string | null): Promise<void> {
   const deadline = performance.now() + LATE_MS;
@@ -174,10 +174,10 @@ export async function requireGone(dir: NodeDir, why: () => string | null): Promi
   }
 }
 
-/** In words, that a record is of another pid namespace. */
+/** Part of a message: the record is of another pid namespace. */
 export const OTHER_NAMESPACE = "it was started in another pid namespace (sandbox, container)";
 
-/** The error for a node that cannot be judged from here. */
+/** The error for a node whose processes cannot be seen from here. */
 export function foreignError(dir: NodeDir, action: string, reason: string): TombstoneError {
   const command = action === "recover" ? "sweep" : action;
   return tombstoneError(`Cannot ${action} "${dir.node}": ${reason}, so its processes cannot be judged`, {
@@ -188,7 +188,7 @@ export function foreignError(dir: NodeDir, action: string, reason: string): Tomb
   });
 }
 
-/** What a tombstone must remember of older attempts of other namespaces, so that nobody takes them for dead too early. */
+/** What a tombstone must remember of older attempts of other namespaces, so that they are not taken for dead too early. */
 export function elsewhereOf(tombstone: Tombstone | null, info: NodeInfo | null): Elsewhere | null {
   for (const record of [tombstone, info]) {
     if (record === null || relate(record) !== "other-namespace") continue;

@@ -29,27 +29,27 @@ export interface Followed {
   attempt: string;
   /** The process just launched. */
   launched: Launched;
-  /** Where a daemon writes its pid; `null`: nobody does. */
+  /** Pid file of a daemon; `null`: there is none. */
   pidFile: string | null;
-  /** Names of processes that are not the node's. */
+  /** Names of processes that are never terminated. */
   exclude: string[];
 }
 
-/** Time between two looks at all processes, in milliseconds. */
+/** Time between two scans of all processes, in milliseconds. */
 const SCAN_EVERY_MS = 20;
 
 /**
- * How long nobody of the attempt may be seen before a daemon counts as dead that has not written its pid, in
- * milliseconds: one that has cleared its environment is known by that file alone.
+ * A daemon that has not written its pid file is taken for dead when no process of the attempt was seen for this long, in
+ * milliseconds: one that has cleared its environment can be found by that file alone.
  */
 const DESERTED_FOR_MS = 500;
 
-/** Longest wait for a first process that has a child in the background already, in milliseconds. */
+/** Longest wait for the first process to exit when it already has a child in the background, in milliseconds. */
 const HAND_OVER_MS = 500;
 
 /** Follows the main process of an attempt. */
 export class MainProcess {
-  /** Who was proven to belong to the attempt by any look at it. */
+  /** All processes that any scan has proven to belong to the attempt. */
   readonly #proven = new Proven();
   readonly #followed: Followed;
   /** The process that the launcher becomes. */
@@ -69,7 +69,7 @@ export class MainProcess {
     return this.#current;
   }
 
-  /** Looks for the main process, which is there once the launcher has recorded itself. */
+  /** Looks for the main process, which exists once the launcher has recorded itself. */
   find(): Identity | null {
     return this.#current ??= this.#named();
   }
@@ -79,7 +79,7 @@ export class MainProcess {
     return pidFile === null ? this.leader : findDaemon(pidFile, readLaunchRecord(dir, attempt));
   }
 
-  /** Whether a daemon shows that was still on its way, now that nobody else is left. */
+  /** Whether a daemon that was still on its way has appeared, now that no other process is left. */
   async isLate(): Promise<boolean> {
     const { dir, pidFile, launched } = this.#followed;
     if (pidFile === null || this.#current !== null || launched.ended?.code !== 0) return false;
@@ -95,8 +95,8 @@ export class MainProcess {
   }
 
   /**
-   * Whether the node has ended. One whose first process has exited with 0 has not, as long as another process of the
-   * attempt goes on: that one is adopted.
+   * Whether the node has ended. If its first process exits with 0 and another process of the attempt is alive, that one
+   * becomes the main process.
    */
   isGone(): boolean {
     const { ended } = this.#followed.launched;
@@ -115,7 +115,7 @@ export class MainProcess {
     return row !== null;
   }
 
-  /** Processes fork while they end, so that there is nobody is believed at the second look. */
+  /** Scans twice before it finds nothing: a process that exits may just have forked. */
   #oldest(): ProcessRow | null {
     return byAge(findTree(this.roots()))[0] ?? byAge(findTree(this.roots()))[0] ?? null;
   }
@@ -130,10 +130,10 @@ export class MainProcess {
   }
 
   /**
-   * Decides on the main process of a node that is ready: of several that the first has left behind, the one that listens.
+   * Settles the main process of a node that is ready: if the first process has left several, the one that listens.
    *
    * @param port where the node listens; 0: nowhere
-   * @returns `null` if it has ended meanwhile
+   * @returns `null` if the node has ended meanwhile
    */
   async settle(port: number): Promise<Identity | null> {
     if (this.isGone()) return null;
@@ -147,10 +147,10 @@ export class MainProcess {
   }
 
   /**
-   * Looks whether a node that is ready is just putting itself into the background: it may listen already while its first
-   * process still lives. If so, waits for the end of that one. Costs next to nothing where it is not so.
+   * Checks whether a node that is ready is just putting itself into the background: it may listen already while its
+   * first process is still alive. If so, waits until that one exits; otherwise the check costs next to nothing.
    *
-   * @returns the main process, another one if it has been adopted
+   * @returns the main process, which may be another one now
    */
   async handOver(port: number): Promise<Identity | null> {
     const { launched, pidFile } = this.#followed;
@@ -164,7 +164,7 @@ export class MainProcess {
     return await this.settle(port) ?? this.#current;
   }
 
-  /** Whether a child of the leader has left its session, and holds a socket of it. */
+  /** Whether a child of the leader has left the session and holds one of the leader's sockets. */
   #hasHeir(): boolean {
     const socketsOf = system.sockets?.socketsOf;
     const own = socketsOf?.(this.leader.pid) ?? new Set();
@@ -179,13 +179,13 @@ function byAge(rows: ProcessRow[]): ProcessRow[] {
   return rows.toSorted((a, b) => a.startTime - b.startTime || a.pid - b.pid);
 }
 
-/** Longest wait for the file, in milliseconds: where somebody is there who still has the log open, and where nobody is. */
+/** Longest wait for the pid file in milliseconds, while some process has the log open (`seen`) or none has. */
 const DAEMON_WAIT = { seen: 3000, unseen: 500 };
 
-/** How long after the launch the file may still come, in milliseconds. */
+/** How long after the launch the pid file may still appear, in milliseconds. */
 const DAEMON_TIME_MS = 5000;
 
-/** Waits until a pid file that has not been written yet names a daemon; resolves to whether it does. */
+/** Waits for a pid file that has not been written yet; resolves to whether it names a daemon. */
 async function untilNamed(dir: NodeDir, pidFile: string, find: () => Identity | null): Promise<boolean> {
   const begun = performance.now();
   while (isUnwritten(pidFile)) {
@@ -202,7 +202,7 @@ function isUnwritten(pidFile: string): boolean {
 }
 
 /**
- * The same for a start that was interrupted just now. (Test: "a daemon on its way when its start is ended …".)
+ * The same for the daemon of a start that was interrupted just now. (Test: "a daemon on its way when its start is ended …".)
  */
 export async function untilLateDaemon(dir: NodeDir, { tombstone }: NodeFiles): Promise<boolean> {
   if (tombstone.kind !== "record" || tombstone.record.failed !== null) return false;

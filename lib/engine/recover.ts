@@ -1,6 +1,6 @@
 /**
- * Undoing what a dead start or a dead server left: reap, then sweep. Every caller holds the lock, and
- * where a launcher may still be on its way, its tombstone has been taken over first.
+ * Recovery from a dead start or a dead server: its processes are terminated, then its files swept. Every caller holds the
+ * lock; where a launcher may still be on its way, the caller has taken over its tombstone first.
  *
  * @module
  */
@@ -28,18 +28,18 @@ import { rootsOf } from "./roots.ts";
 import { reached, type Recovered, type Reporter } from "./reporter.ts";
 import { runtimeEntries, sweepFiles } from "./sweep_files.ts";
 
-/** What came of {@linkcode recover}. */
+/** Result of {@linkcode recover}. */
 export interface Undone {
   /** What there was to undo; `null` if nothing. */
   recovered: Recovered | null;
-  /** Processes that did not end when asked, and were killed, also those of a server that ran in good order. */
+  /** Processes that had to be killed, those of a running server that was replaced included. */
   killed: number[];
 }
 
-/** Settings for a tombstone, with what it must remember of attempts that are not recovered yet. */
+/** Settings for a tombstone, with what it must remember of attempts that were not recovered yet. */
 export type Declarations = Settings & Pick<Tombstone, "older_pid_files" | "older_files" | "elsewhere" | "tree">;
 
-/** A tombstone in the name of this process. */
+/** A tombstone of this process. */
 export function newTombstone(attempt: string, settings: Declarations): Tombstone {
   const self = system.processes.read(Deno.pid);
   return {
@@ -54,7 +54,7 @@ export function newTombstone(attempt: string, settings: Declarations): Tombstone
   };
 }
 
-/** The settings with what older records declare added, so that nothing is forgotten if this process dies too. */
+/** Adds what older records declare to the settings, so that nothing is forgotten if this process dies, too. */
 export function withOlderDeclarations(settings: Settings, nodeFiles: NodeFiles): Declarations {
   const older = recordsOf(nodeFiles);
   const before = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record : null;
@@ -69,7 +69,7 @@ export function withOlderDeclarations(settings: Settings, nodeFiles: NodeFiles):
   };
 }
 
-/** Where what the node's files tell of ran, if that was in another pid namespace. */
+/** The pid namespace of the recorded processes, if that is another one. */
 function elsewhereIn({ tombstone, info }: NodeFiles): Elsewhere | null {
   return elsewhereOf(
     tombstone.kind === "record" ? tombstone.record : null,
@@ -81,7 +81,7 @@ function recordsOf(nodeFiles: NodeFiles): Settings[] {
   return [nodeFiles.tombstone, nodeFiles.info].flatMap((found) => found.kind === "record" ? [found.record] : []);
 }
 
-/** Every file that the records declare, with what they remember of attempts before them. */
+/** Every file that the records declare, those of older attempts included. */
 function declaredBy(nodeFiles: NodeFiles): DeclaredFile[] {
   const remembered = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record.older_files : [];
   return distinct([...recordsOf(nodeFiles).flatMap(declaredFiles), ...remembered]);
@@ -93,8 +93,8 @@ function recordedSettings(nodeFiles: NodeFiles): Settings {
 }
 
 /**
- * Takes over the tombstone of a start that somebody else began, on the way to removing what it left.
- * Its launcher, should it still be on its way, then ends by itself.
+ * Takes over the tombstone of another start before what it left is removed. If its launcher is still on its way, it
+ * finds the new tombstone and exits.
  */
 export async function takeOver(dir: NodeDir, nodeFiles: NodeFiles): Promise<void> {
   const settings = withOlderDeclarations(recordedSettings(nodeFiles), nodeFiles);
@@ -102,10 +102,10 @@ export async function takeOver(dir: NodeDir, nodeFiles: NodeFiles): Promise<void
 }
 
 /**
- * Ends the processes and removes the files that the node's files tell of, all but the tombstone. A main process that still
- * runs is ended as it asks to be. Processes of another machine are not looked for.
+ * Terminates the processes and removes the files that a node's records name, all but the tombstone. A running main
+ * process is stopped by its own stop command or signal. Processes of another machine are not looked for.
  *
- * @throws {TombstoneError} a process could not be ended, or a file not be removed
+ * @throws {TombstoneError} a process could not be terminated, or a file not be removed
  */
 export async function recover(
   dir: NodeDir,
@@ -113,7 +113,7 @@ export async function recover(
   nodeState: NodeState,
   { lock, reporter, scan = live }: { lock: Lock; reporter: Reporter; scan?: Scan | undefined },
 ): Promise<Undone> {
-  // Only now is nobody on the way any more: before the take-over, a launcher may have come past its check unseen.
+  // Checked after the take-over: before it, a launcher could still have passed its check of the tombstone unseen.
   const isHere = nodeState.kind !== "foreign";
   if (isHere && elsewhereIn(nodeFiles) !== null) await requireGone(dir, () => whyForeign(nodeFiles));
   const progress = progressOf(dir, nodeFiles);
@@ -143,7 +143,7 @@ export async function recover(
   return { recovered: { reason, ...originOf(nodeFiles), progress, pids, killed, files }, killed };
 }
 
-/** What a recovery would do, without doing it. */
+/** What a recovery would do. Changes nothing. */
 export async function previewRecovery(
   dir: NodeDir,
   { nodeFiles, nodeState, scan }: { nodeFiles: NodeFiles; nodeState: NodeState; scan: Scan },
@@ -176,7 +176,7 @@ export async function previewRecovery(
   };
 }
 
-/** Where to look for processes, with launch records that came in after the files were read. */
+/** Where to look for processes, with the launch records that have appeared since the files were read. */
 function currentRoots(dir: NodeDir, nodeFiles: NodeFiles, scan: Scan): Roots {
   return rootsOf(dir, { ...nodeFiles, launches: readLaunchRecords(dir) }, scan);
 }

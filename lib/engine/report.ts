@@ -1,5 +1,5 @@
 /**
- * What became of a node, for `status`, `list`, `wait` and as the result of `start`.
+ * The report on a node, for `status`, `list`, `wait` and as the result of `start`.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { probeTargetOf } from "./reuse.ts";
 import { lookAt } from "./state.ts";
 import type { Recovered } from "./reporter.ts";
 
-/** Where a node stands. */
+/** State of a node. */
 export type State =
   | "running"
   | "starting"
@@ -31,13 +31,13 @@ export type State =
   | "stopped"
   | "unknown";
 
-/** The JSON document of one node; `null` is what is not known. */
+/** The JSON document of one node; what is not known is `null`. */
 export interface NodeReport {
   /** Workspace id. */
   workspace: string;
   /** Node name. */
   node: string;
-  /** Where it stands. */
+  /** Its state. */
   state: State;
   /** Why, where that needs words. */
   reason: string | null;
@@ -52,11 +52,11 @@ export interface NodeReport {
   /** Port. */
   port: number | null;
   /**
-   * Both as a URL, `http` or `https`, where an HTTP probe has asked for that or the server has shown to speak it at its
-   * start. Else `host:port`, since nothing more has been shown; curl takes either.
+   * Both as an `http` or `https` URL, if an HTTP probe asks for that or the server answered HTTP during its start. Else
+   * `host:port`; curl accepts either.
    */
   url: string | null;
-  /** Other ports that it listens on, where its own was found out. */
+  /** Other ports that it listens on, if its own was discovered. */
   also_listens: number[];
   /** Attempt. */
   attempt: string | null;
@@ -70,7 +70,7 @@ export interface NodeReport {
   command: string[] | null;
   /** Directory that it runs in. */
   cwd: string | null;
-  /** Whether its project has been deleted, or the directory that it runs in where the workspace was named. */
+  /** Whether its project has been deleted; in a named workspace, the directory that it runs in. */
   directory_gone: boolean;
   /** Path of the log. */
   log: string;
@@ -80,9 +80,9 @@ export interface NodeReport {
   dir: string;
   /** What this call found left of an earlier start or server. */
   recovered: Recovered | null;
-  /** In what a node that was running differs from what this call wants. */
+  /** In what a running node differs from the request. */
   differs: string[];
-  /** Processes that this call ended, and that had to be killed. */
+  /** Processes that this call had to kill. */
   killed: number[];
 }
 
@@ -152,9 +152,9 @@ function reportOfStopped(dir: NodeDir, entries: string[]): NodeReport {
 }
 
 /**
- * Looks at a node and, if it runs, at its probes. Changes nothing but the length of a log that is too long.
+ * Reads the state of a node and, if it runs, its probes. Changes nothing, except that it cuts a log that is too long.
  *
- * @param readiness the same one for every look at this node, where it is looked at again and again
+ * @param readiness to be kept by a caller that calls this repeatedly for one node
  * @param scan where to ask who is there
  */
 export async function inspect(dir: NodeDir, readiness = new Readiness(), scan: Scan = live): Promise<NodeReport> {
@@ -218,7 +218,7 @@ async function obstaclesOf(dir: NodeDir, info: NodeInfo, readiness: Readiness, s
   return await new Readiness().obstacles(info.probes, probeTargetOf(dir, info));
 }
 
-/** In words, what keeps a running node from being all right; `null` if nothing does. */
+/** In words, what is wrong with a running node; `null` if nothing is. */
 function describeRunning(dir: NodeDir, info: NodeInfo, obstacles: string[]): string | null {
   if (info.stop_began_at !== null) return isLocked(dir) ? "it is being stopped" : "a stop of it was interrupted";
   return obstacles.length === 0 ? null : `not ready: ${obstacles.join(", ")}`;

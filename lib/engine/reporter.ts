@@ -28,7 +28,7 @@ export type Checkpoint =
   | "launch-removed"
   | "tombstone-removed";
 
-/** What a recovery found and did; told to the user and part of the JSON documents. */
+/** What a recovery found and did, for messages and JSON documents. */
 export interface Recovered {
   /** Why something had to be undone. */
   reason:
@@ -47,33 +47,33 @@ export interface Recovered {
   begun_at: string | null;
   /** How far it came. */
   progress: "before-spawn" | "spawned" | "committed";
-  /** Processes ended. */
+  /** Processes terminated. */
   pids: number[];
-  /** Those of them that did not end when asked, and were killed. */
+  /** Those of them that did not exit when asked, and were killed. */
   killed: number[];
   /** Files removed: names within the node's directory, full paths of declared ones. */
   files: string[];
 }
 
-/** Something that takes its time, told as long as it is not disposed. */
+/** A wait that is shown until it is disposed. */
 export interface Waiting extends Disposable {
-  /** What is waited for now, in words. */
+  /** Shows what it is waiting for now. */
   update(states: string[]): void;
 }
 
-/** Receives what is worth telling while a command works. */
+/** Receives messages while a command works. */
 export interface Reporter {
-  /** Something that people should know. */
+  /** A problem that does not fail the command. */
   warn(text: string): void;
-  /** A failure that does not end the command. */
+  /** An error that does not end the command. */
   error(error: TombstoneError): void;
-  /** What it does now. */
+  /** A message about progress. */
   info(text: string): void;
-  /** Something for those who want to know more, for `--verbose`. */
+  /** A detail, for `--verbose`. */
   debug(text: string): void;
   /** A checkpoint of the protocol has been reached. */
   reached(checkpoint: Checkpoint, detail: string): void;
-  /** A node is waited for. */
+  /** Begins to wait for a node. */
   wait(dir: NodeDir): Waiting;
   /** What was found and undone. */
   recovered(node: string, what: Recovered): void;

@@ -1,5 +1,5 @@
 /**
- * What the engine is asked for: a start, a stop, a sweep; and what comes of a start.
+ * Requests to the engine (start, stop, sweep), and the result of a start.
  *
  * @module
  */
@@ -25,21 +25,21 @@ export interface StartRequest {
   /** What to do when the node already runs. */
   running: "keep" | "replace";
   /**
-   * What to do when it runs with another command, directory, port or host than this call wants, or was told another
-   * address of a node that it comes after: refuse to join it, or tell.
+   * What to do when it runs with another command, directory, port or host than requested, or with an old address of a
+   * node that it needs: fail, or reuse it with a warning.
    */
   different: "refuse" | "tell";
-  /** The command as it is with these addresses of the nodes that it comes after; default: `settings.command`. */
+  /** The command with these addresses of the nodes that it needs filled in; default: `settings.command`. */
   commandAt?: (needs: Settings["needs"]) => string[];
   /** What to do with records of another machine or pid namespace. */
   foreign: "refuse" | "force";
-  /** Aborted when the starter is told to end; the reason is the error to end with. */
+  /** Aborted by a signal to the starter; the reason is the error to throw. */
   abort: AbortSignal;
   /** Where to report. */
   reporter: Reporter;
-  /** The run that the node is started for, which it ends with; `null`: it stays. */
+  /** The `tombstone run` that owns the node and stops it at its end; `null`: the node stays. */
   run: RunOwner | null;
-  /** Called when a node that was started here is committed; what remains then is clean-up. */
+  /** Called at the commit of a node that was started here; only clean-up follows. */
   onCommit?: (started: Started) => void;
 }
 
@@ -51,9 +51,9 @@ export interface Started {
   info: NodeInfo;
   /** What an earlier start or server had left; `null` if nothing. */
   recovered: Recovered | null;
-  /** In what a node that was running differs from what this call wants: `command`, `cwd`, `port`, `db.port`, … */
+  /** In what a running node differs from the request: `command`, `cwd`, `port`, `db.port`, … */
   differs: string[];
-  /** Processes of what ran before, or was left, that did not end when asked, and were killed. */
+  /** Processes of an earlier server that did not exit when asked, and were killed. */
   killed: number[];
 }
 

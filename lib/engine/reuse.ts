@@ -1,5 +1,5 @@
 /**
- * A start that finds the node running.
+ * A start that finds the node running, and reuses it.
  *
  * @module
  */
@@ -20,8 +20,8 @@ import type { Started, StartRequest } from "./request.ts";
 /**
  * Reports a node that already runs, once its probes pass.
  *
- * @returns `null` if it ends meanwhile
- * @throws {TombstoneError} its probes do not pass in time, or it is not what was asked for
+ * @returns `null` if it dies meanwhile
+ * @throws {TombstoneError} its probes do not pass in time, or it is not what was requested
  */
 export async function reuseRunning(request: StartRequest, info: NodeInfo): Promise<Started | null> {
   const { dir, settings, reporter } = request;
@@ -34,7 +34,7 @@ export async function reuseRunning(request: StartRequest, info: NodeInfo): Promi
     case "aborted":
       throw request.abort.reason;
     case "gone":
-    case "failed": // the lines of a committed node are not looked at
+    case "failed": // does not occur: `failures` is null
       return null;
     case "timeout":
     case "foreign": {
@@ -77,7 +77,7 @@ function untilJoined({ dir, settings, reporter, abort }: StartRequest, info: Nod
   }).finally(() => waiting[Symbol.dispose]());
 }
 
-/** What a probe needs to look at a committed node. */
+/** A committed node as the target of its probes. */
 export function probeTargetOf(dir: NodeDir, info: NodeInfo, scan: Scan = live): ProbeTarget {
   const attempts = info.attempt === null ? [] : [info.attempt];
   const processes = [findMain(dir, info, scan) ?? { pid: info.pid, startTime: UNKNOWN_START }];

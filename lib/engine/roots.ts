@@ -22,8 +22,8 @@ import { hasOtherClock, isDated, relate } from "../state/origin.ts";
 import type { NodeFiles } from "./state.ts";
 
 /**
- * Where to look for the processes that the node's files tell of. Records of an earlier boot or of elsewhere tell
- * of none.
+ * Where to look for the processes that a node's files name. Those in records of an earlier boot, another host or another
+ * pid namespace are left out.
  */
 export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles, scan: Scan = live): Roots {
   const attempts = new Set<string>(nodeFiles.unrecorded);
@@ -45,7 +45,7 @@ export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles, scan: Scan = live): 
     if (info.session_pid !== info.pid) processes.push({ pid: info.session_pid, startTime: UNKNOWN_START });
   }
   for (const launch of nodeFiles.launches) {
-    if (isOfOtherNamespace(launch, tombstone, info)) continue; // its numbers mean nothing here
+    if (isOfOtherNamespace(launch, tombstone, info)) continue; // its pids mean nothing here
     attempts.add(launch.attempt);
     if (launch.process === null) continue;
     const isUndated = tombstone?.attempt === launch.attempt && hasOtherClock(tombstone);
@@ -73,7 +73,7 @@ export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles, scan: Scan = live): 
   };
 }
 
-/** A launch record does not say where it was written; the tombstone that it belongs to does, or remembers. */
+/** A launch record does not name the pid namespace that it was written in; the tombstone of its attempt does. */
 function isOfOtherNamespace({ attempt }: LaunchRecord, tombstone: Tombstone | null, info: NodeInfo | null): boolean {
   const isOfTombstone = attempt === tombstone?.attempt;
   if (isOfTombstone) return relate(tombstone) === "other-namespace";
@@ -81,8 +81,8 @@ function isOfOtherNamespace({ attempt }: LaunchRecord, tombstone: Tombstone | nu
 }
 
 /**
- * The server of an unreadable record. The number in `pid` alone proves nothing; that this process leads a session
- * and writes to this node's log does, for only the launcher brings that about.
+ * The server of an unreadable record. The number in `pid` alone proves nothing. A process that leads its session and
+ * writes to this node's log is proven: only the launcher sets that up.
  */
 function findUnrecorded(dir: NodeDir): Identity | null {
   const content = readSmallFile(dir.pid, "own");
@@ -93,7 +93,7 @@ function findUnrecorded(dir: NodeDir): Identity | null {
   return system.processes.writesTo(pid, (path) => isLogOf(dir, path)) ? { pid, startTime: row.startTime } : null;
 }
 
-/** Processes that the other nodes of the state directory have recorded; of those whose state cannot be read, none. */
+/** Processes that the other nodes of the state directory have recorded. Nodes with unreadable state are left out. */
 export function recordedByOthers(dir: NodeDir): Identity[] {
   const others = Array.from(allNodes(dirname(dirname(dir.path)))).filter(({ path }) => path !== dir.path);
   return others.flatMap((other) => {

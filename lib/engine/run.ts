@@ -1,8 +1,8 @@
 /**
- * Servers for the time of one test command: start or join, test, stop what was started.
+ * Servers for the time of one test command: start or reuse them, run the test, stop what was started.
  *
  * From the commit on, `node.info` names the run that the node belongs to, so whatever kills this process, the next
- * start, run or sweep finds a node whose run is gone, and ends both it and what is left of the test command.
+ * start, run or sweep finds a node whose run is gone, and terminates both it and what is left of the test command.
  * (Test: "a run that is killed".)
  *
  * @module
@@ -28,7 +28,7 @@ import type { Reporter } from "./reporter.ts";
 
 /** What to run. */
 export interface RunRequest {
-  /** What messages call it: the node, or the project. */
+  /** Name of the nodes in messages. */
   name: string;
   /** The nodes, for a run of this id. */
   members: (owner: RunOwner) => Member[];
@@ -36,7 +36,7 @@ export interface RunRequest {
   reporter: Reporter;
   /** Test command; called with the nodes once they are ready. */
   test: (nodes: ReadonlyMap<string, Started>) => Test;
-  /** What becomes of the test command when a server dies. */
+  /** What happens to the test command when a server dies. */
   serverDeath: "go on" | "end";
   /** Called for each node that is ready, before the test command runs. */
   onReady: (node: string, started: Started) => void;
@@ -58,15 +58,15 @@ export interface RunNode extends Started {
   dir: NodeDir;
   /** Whether its server died while the test command ran. */
   serverDied: boolean;
-  /** Whether this call has stopped it; not if it was running before, and not if it had ended. */
+  /** Whether this call stopped it; `false` if it was running before, or had already exited. */
   stopped: boolean;
   /** Processes of it, or of what was there before it, that had to be killed. */
   killed: number[];
-  /** Where that leaves the node. */
+  /** State of the node after the run. */
   left: "running" | "died" | "stopped";
 }
 
-/** What came of it. */
+/** Result of a run. */
 export interface RunResult {
   /** How the test command ended. */
   test: ForegroundEnd;
@@ -86,7 +86,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
     pid: Deno.pid,
     start_time: system.processes.read(Deno.pid)?.startTime ?? UNKNOWN_START,
   };
-  // A signal during the start ends it in good order; later ones are the test command's; the stop is not cut short.
+  // A signal during the start aborts it; later ones go to the test command; the stop is not interrupted.
   const controller = new AbortController();
   let interruption: TombstoneError | null = null;
   const abort = (signal: EndSignal) => controller.abort(interruption ??= endedBy(signal, "run", name));
@@ -101,7 +101,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
   const servers = members.map((member) => new Server(member, started));
   const own = servers.filter((server) => server.begun.started);
   const mine = own[0] ?? servers[0]!;
-  // A run that only joins, inside another run's test, leaves its own test to be found by that one.
+  // A run inside another run's test that starts nothing leaves its test command to the outer run to find.
   const isMarked = own.length > 0 || !Deno.env.get(ATTEMPT_VARIABLE);
   let test: ForegroundEnd;
   try {
@@ -109,7 +109,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
     const { command, env } = request.test(started);
     test = await runForeground(name, {
       command,
-      // Should this process be killed, what is left of the test command is found by the id of the run.
+      // If this process is killed, the next command finds the rest of the test command by the id of the run.
       env: isMarked ? { ...env, [ATTEMPT_VARIABLE]: owner.id } : env,
       roots: {
         of: "command",
@@ -130,13 +130,13 @@ export async function run(request: RunRequest): Promise<RunResult> {
     tellLeftovers(test, mine.dir, reporter);
   } finally {
     signals.answer = abort;
-    // A failure of the test command to run at all is told by its own error.
+    // If the test command could not be run at all, that error is on its way already.
     await stopGroup(own, {
       options: ({ stopOptions }) => ({ ...stopOptions, ofRun: owner.id }),
       onStopped(node, stopped) {
         const { recovered } = stopped;
         servers.find((server) => server.node === node)!.stopped = stopped;
-        // That it died has been told already.
+        // Its death has been reported already.
         if (recovered !== null && recovered.reason !== "died") reporter.recovered(node, recovered);
         request.onStopped(node, stopped);
       },
@@ -147,22 +147,22 @@ export async function run(request: RunRequest): Promise<RunResult> {
   return { test, nodes: new Map(servers.map((server) => [server.node, server.result()])) };
 }
 
-/** Tells what had to be done about the processes of the test command. */
+/** Reports which processes of the test command had to be terminated. */
 function tellLeftovers({ cause, leftovers: { pids, killed } }: ForegroundEnd, dir: NodeDir, reporter: Reporter): void {
   if (cause === null && pids.length > 0) reporter.info(`ended what the test left behind: pid ${pids.join(", ")}`);
   tellKilled(dir, killed, reporter);
 }
 
-/** A node's server, whoever restarts it. */
+/** A node's server, also after somebody else has restarted it. */
 class Server {
   readonly node: string;
   readonly after: string[];
   readonly dir: NodeDir;
-  /** How it came to run. */
+  /** The start that found or started it. */
   readonly begun: Started;
   /** How to stop it. */
   readonly stopOptions: StopOptions;
-  /** What came of its stop; `null` while there was none. */
+  /** Result of its stop; `null` before that. */
   stopped: Stopped | null = null;
   #info: NodeInfo;
   #hasDied = false;
@@ -177,7 +177,7 @@ class Server {
     this.#info = this.begun.info;
   }
 
-  /** Whether it has ended by itself since the last look: not if somebody has stopped it, or is about to start it anew. */
+  /** Whether it has died since the last call; not if somebody has stopped it, or is about to restart it. */
   hasJustDied(): boolean {
     if (this.#hasDied || findMain(this.dir, this.#info) !== null || isLocked(this.dir)) return false;
     const { nodeState } = lookAt(this.dir);

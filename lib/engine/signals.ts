@@ -1,15 +1,15 @@
 /**
- * Being told to end while at work.
+ * SIGINT, SIGTERM and SIGHUP while a command works.
  *
  * @module
  */
 import { END_SIGNALS, type TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 
-/** A signal that ends a command in good order. */
+/** A signal that makes a command clean up and exit. */
 export type EndSignal = keyof typeof END_SIGNALS;
 
-/** Tells that SIGINT, SIGTERM or SIGHUP has come. */
+/** Aborted by SIGINT, SIGTERM or SIGHUP. */
 export interface Interrupt extends Disposable {
   /** Aborted when one has come; its reason is the {@linkcode TombstoneError} to end with, exit code 128 + signal. */
   readonly abort: AbortSignal;
@@ -22,25 +22,25 @@ export function listenToSignals(action: string, node: string): Interrupt {
   return { abort: controller.signal, [Symbol.dispose]: () => signals[Symbol.dispose]() };
 }
 
-/** Those that the caller had set to be ignored; after the first listener the system no longer tells. */
+/** Signals that the caller has set to be ignored, read once: the first listener changes what the system reports. */
 let ignored: Deno.Signal[] | undefined;
 
-/** The signals that stay ignored, for as long as this process lives. */
+/** Keeps those signals ignored for the life of this process. */
 function keepIgnored(): Deno.Signal[] {
   if (ignored !== undefined) return ignored;
   ignored = system.self.ignoredSignals();
-  // With its first listener Deno catches every signal that it knows how to end by, and ends by those without a listener.
+  // From its first listener on, Deno catches every terminating signal, and exits on those that have no listener.
   for (const name of ignored) Deno.addSignalListener(name, () => {});
   return ignored;
 }
 
 /**
- * The signals, for a command whose answer to them changes while it works: between one answer and the next there must be
- * no moment in which a signal ends the process. Those that the caller has set to be ignored (`nohup`) stay ignored.
+ * The signals, for a command whose reaction to them changes while it works. One listener stays for the whole time, since
+ * between two listeners a signal would kill the process. Signals that the caller ignores (`nohup`) stay ignored.
  */
 export class Signals implements Disposable {
   readonly #handlers: (readonly [EndSignal, () => void])[];
-  /** What is done about a signal, from now on. */
+  /** Handles a signal; may be replaced at any time. */
   answer: (name: EndSignal) => void;
 
   /** Listens until disposed. */
@@ -53,7 +53,7 @@ export class Signals implements Disposable {
     for (const [name, handler] of this.#handlers) Deno.addSignalListener(name, handler);
   }
 
-  /** Leaves the signals to the system again. */
+  /** Restores the default behaviour. */
   [Symbol.dispose](): void {
     for (const [name, handler] of this.#handlers) Deno.removeSignalListener(name, handler);
   }

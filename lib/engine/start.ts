@@ -1,6 +1,6 @@
 /**
- * The start of a node: the order of its steps up to the spawn is written here, from the spawn to the
- * commit in attempt.ts, and nowhere else.
+ * The start of a node. The order of its steps up to the spawn is written here, from the spawn to the commit in attempt.ts,
+ * and nowhere else.
  *
  * Intent record, work, commit record, clean-up. Between any two statements this process may be killed;
  * the tombstone then tells the next start that what it finds is not to be trusted.
@@ -40,7 +40,7 @@ import type { Started, StartRequest } from "./request.ts";
 /**
  * Starts a node and waits until it is ready.
  *
- * @throws {TombstoneError} it could not be started, or was not ready in time; nothing of it runs then
+ * @throws {TombstoneError} it could not be started, or was not ready in time; none of its processes is left then
  */
 export async function start(request: StartRequest): Promise<Started> {
   const deadline = performance.now() + request.lockTimeoutMs;
@@ -60,12 +60,12 @@ export async function start(request: StartRequest): Promise<Started> {
     } catch (error) {
       const isVanished = error instanceof TombstoneError && error.kind === "state" && !lock.isLinked();
       if (!isVanished || progress.hasSpawned || performance.now() >= deadline) throw error;
-      // Somebody has removed the state before anything of this start ran: it begins anew, in a new place.
+      // The state was removed before anything of this start ran, so it can begin again in a new directory.
     }
   }
 }
 
-/** Makes the node's directory. Should somebody remove what is above it meanwhile, the next try makes that, too. */
+/** Makes the node's directory. If its parent is removed meanwhile, the next try makes that, too. */
 async function makePlace({ dir, workspace }: StartRequest): Promise<void> {
   try {
     await ensureNodeDir(dir, workspace);
@@ -74,9 +74,9 @@ async function makePlace({ dir, workspace }: StartRequest): Promise<void> {
   }
 }
 
-/** How far a start came. */
+/** How far a start has come. */
 interface Progress {
-  /** Whether anything of it may run. */
+  /** Whether a process of it may run. */
   hasSpawned: boolean;
 }
 
@@ -92,7 +92,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     await removeLeftovers(dir);
     const joined = await reuseRunning(request, nodeState.info);
     if (joined !== null) return joined;
-    // It has ended meanwhile, so this is a start after a death like any other.
+    // It has died meanwhile, so this is a start after a death.
     nodeFiles = readNodeFiles(dir);
     nodeState = classify(nodeFiles);
   }
@@ -117,7 +117,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   await beforeSpawn(request, hold, () => requireUnclaimed(dir, request.settings));
   await beforeSpawn(request, hold, () => sweepFiles(dir, declaredFiles(request.settings), { insist: lock.insist }));
   reached("recovered", reporter);
-  // From here on the log tells of this attempt, no longer of one of another namespace.
+  // From here on, an open log is a sign of this attempt, and no longer of one in another namespace.
   if (declared.elsewhere !== null) {
     await writeTombstone(dir, { ...tombstone, ...declared, elsewhere: null });
     reached("namespace-left", reporter);
@@ -162,7 +162,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   return started(await attempted.untilCommitted((info) => request.onCommit?.(started(info))));
 }
 
-/** A failure before anything of the attempt runs leaves nothing: the tombstone goes, too, unless it is a successor's. */
+/** A failure before the spawn leaves nothing: the tombstone is removed, too, unless it is a successor's. */
 async function beforeSpawn<T>(request: StartRequest, hold: Hold, step: () => T | Promise<T>): Promise<T> {
   try {
     await breathe();
@@ -176,7 +176,11 @@ async function beforeSpawn<T>(request: StartRequest, hold: Hold, step: () => T |
   }
 }
 
-/** The place for the server: its unix sockets are free, and so is its port, the one asked for, if it is free, or a free one; `null` if none was asked for. */
+/**
+ * Requires that the unix sockets and the port of the server are free, or chooses a free port.
+ *
+ * @returns `null` if no port was requested
+ */
 async function preparePort(request: StartRequest, nodeFiles: NodeFiles): Promise<ChosenPort | null> {
   const { host, port_request, probes } = request.settings;
   for (const probe of probes) {
@@ -188,13 +192,13 @@ async function preparePort(request: StartRequest, nodeFiles: NodeFiles): Promise
   if (port_request === null) return null;
   if (port_request === 0) {
     if (host !== null) requireLocal(host);
-    // The one it had before keeps bookmarks and configurations valid.
+    // The same port as before keeps bookmarks and configuration files valid.
     const before = nodeFiles.info.kind === "record" && nodeFiles.info.record.port_request === 0
       ? nodeFiles.info.record.port
       : readRecorded(request.dir).ports[0] ?? 0;
     return await chooseFreePort(host, before);
   }
-  // A process that was just ended may hold its port for a moment without being there any more.
+  // The kernel may hold the port of a process that was just terminated for a moment longer.
   const deadline = performance.now() + LINGER_MS;
   let owner: Owner | null;
   while ((owner = await findOccupant(host, port_request)) !== null) {
@@ -206,7 +210,7 @@ async function preparePort(request: StartRequest, nodeFiles: NodeFiles): Promise
   return { port: port_request, [Symbol.dispose]() {} };
 }
 
-/** Opens the socket on which the server says that it is ready; `null` if it is not asked to. */
+/** Opens the socket on which the server says that it is ready; `null` without `--notify`. */
 function listenToServer(request: StartRequest, attempt: string): Notifications | null {
   if (!request.settings.probes.some((probe) => probe.type === "notify")) return null;
   const notifications = Notifications.open(attempt);
@@ -218,7 +222,7 @@ function listenToServer(request: StartRequest, attempt: string): Notifications |
 }
 
 /**
- * Variables of the supervisor or CI runner that this process runs under, which are not meant for the server; nor is that of
+ * Variables that the server must not inherit: those by which a supervisor or CI runner addresses this process, and that of
  * a stop command, which may start another node.
  */
 function droppedVariables(settings: Settings): string[] {
@@ -226,11 +230,11 @@ function droppedVariables(settings: Settings): string[] {
   return [STOP_VARIABLE, ...supervisor, ...SUPERVISOR_VARIABLES, ...(settings.outlive_ci_job ? CI_VARIABLES : [])];
 }
 
-/** Socket activation and watchdog of systemd (sd_listen_fds(3), sd_watchdog_enabled(3)): all about this process. */
+/** Socket activation and watchdog of systemd (sd_listen_fds(3), sd_watchdog_enabled(3)) are for this process alone. */
 const SUPERVISOR_VARIABLES = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
-/** By these, the runners of GitHub Actions and Jenkins find the processes of a job, to kill them at its end. */
+/** GitHub Actions and Jenkins find the processes of a job by these, and kill them at its end. */
 const CI_VARIABLES = ["RUNNER_TRACKING_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "BUILD_ID"];
 
-/** How long a port without a visible owner is waited for, in milliseconds. */
+/** Longest wait for a port without a visible owner, in milliseconds. */
 const LINGER_MS = 1000;

@@ -42,7 +42,7 @@ export interface NodeFiles {
   info: Found<NodeInfo>;
   /** Launchers that have recorded themselves. */
   launches: LaunchRecord[];
-  /** Attempts that run though nothing here tells of any; looked for only where the directory holds nothing at all. */
+  /** Attempts that run although nothing here records them; searched for only if the directory is empty. */
   unrecorded: string[];
 }
 
@@ -50,19 +50,19 @@ export interface NodeFiles {
 export type NodeState =
   /** Nothing runs, nothing is left. */
   | { kind: "stopped" }
-  /** The process of `node.info` lives. If there is a tombstone of the same attempt, only its removal is missing. */
+  /** The process of `node.info` is alive. A tombstone of the same attempt only was not removed in time. */
   | { kind: "running"; info: NodeInfo }
-  /** The process of `node.info` lives, but was to end with a run that is gone. */
+  /** The process of `node.info` is alive, but belongs to a run that is gone. */
   | { kind: "abandoned"; info: NodeInfo; run: RunOwner }
-  /** `node.info` names a process that is gone, or that no longer can be: `rebooted`, or its pid namespace has ended. */
+  /** The process of `node.info` is gone; also because of a reboot, or because its pid namespace is gone. */
   | { kind: "died"; info: NodeInfo; rebooted: boolean; namespace: "this" | "ended" }
-  /** A start began and has not finished: it goes on (`live`), was interrupted, or failed and was cleaned up. */
+  /** A start that has not finished: it is at work (`live`), was interrupted, or failed and was cleaned up. */
   | { kind: "unfinished"; phase: "live" | "interrupted" | "failed" }
-  /** Nothing is recorded, since somebody has removed it; but something runs. */
+  /** Processes run, but their records were removed. */
   | { kind: "unrecorded" }
-  /** A record that cannot be read, without a tombstone to tell more. */
+  /** `node.info` cannot be read, and there is no tombstone. */
   | { kind: "unreadable"; reason: string }
-  /** Written on another machine or in another pid namespace: its processes cannot be judged from here. */
+  /** Written on another machine or in another pid namespace, so its processes cannot be seen from here. */
   | { kind: "foreign"; reason: string };
 
 /** How to look at a node. */
@@ -80,8 +80,8 @@ export interface ReadOptions {
 /** Reads the files of a node. */
 export function readNodeFiles(dir: NodeDir, { records = "opened", scan = live }: ReadOptions = {}): NodeFiles {
   requireSight();
-  // What is listed but gone when it is read, or the other way round, tells of a command that goes on meanwhile; what that
-  // has made, the next look shows.
+  // A file that is listed but gone when it is read, or the other way round, means that a command is at work; the next
+  // round shows what it did.
   for (let look = 1;; look++) {
     const entries = entriesOf(dir);
     const has = (path: string) => entries.includes(path.slice(dir.path.length + 1));
@@ -91,11 +91,11 @@ export function readNodeFiles(dir: NodeDir, { records = "opened", scan = live }:
     const launches = launchesAmong(entries).map((attempt) => readLaunchRecord(dir, attempt));
     const isGone = has(dir.starting) !== (tombstone.kind !== "missing") || has(dir.info) !== (info.kind !== "missing");
     const isBare = tombstone.kind === "missing" && info.kind === "missing";
-    // A sweep removes node.info last, so a pid without it tells of a record that somebody else has removed; or of a
-    // start that has begun since the first look, which the second look then sees.
+    // A sweep removes node.info last. So a pid without it means that something else removed the record, or that a start
+    // has begun since the first round, which the second one then sees.
     const isDoubtful = isGone || isBare && has(dir.pid);
     if (isDoubtful && look < MAX_READS) continue;
-    // Whatever a start has launched had a log, so a directory without one is new, or new again.
+    // Every launch has a log, so a directory without one is new, or was removed and made again.
     const unrecorded = entries.every((name) => name === "lock" || isTemporaryName(name)) ? findAttempts(dir, scan) : [];
     const nodeFiles: NodeFiles = { dir, entries, tombstone, info, launches, unrecorded };
     if (!isBare || !has(dir.pid)) return nodeFiles;
@@ -103,12 +103,12 @@ export function readNodeFiles(dir: NodeDir, { records = "opened", scan = live }:
   }
 }
 
-/** Whether there is anything of a node: a directory, or processes whose directory somebody has removed. */
+/** Whether a node exists: it has a directory, or processes whose directory was removed. */
 export function isKnown(dir: NodeDir): boolean {
   return existsDir(dir) === "present" || readNodeFiles(dir).unrecorded.length > 0;
 }
 
-/** Looks at files that change while they are looked at. */
+/** Most rounds of reading files that change meanwhile. */
 const MAX_READS = 5;
 
 /** What the files of a node mean. */
@@ -135,7 +135,7 @@ export function classify(nodeFiles: NodeFiles, scan: Scan = live): NodeState {
   return launches.length > 0 ? { kind: "unfinished", phase: "interrupted" } : { kind: "stopped" };
 }
 
-/** In words, why what the records tell of cannot be judged from here; `null`: it can. */
+/** In words, why the recorded processes cannot be seen from here; `null`: they can. */
 export function whyForeign({ dir, tombstone, info }: NodeFiles, scan: Scan = live): string | null {
   const records = [tombstone, info].flatMap((found) => found.kind === "record" ? [found.record] : []);
   if (records.some((record) => relate(record) === "other-host")) return "it was started on another host";
@@ -161,7 +161,7 @@ function phaseOf(dir: NodeDir, tombstone: Found<Tombstone>, scan: Scan): "live" 
   const { starter_pid: pid, starter_start_time: startTime, failed } = tombstone.record;
   if (failed !== null) return "failed";
   const relation = relate(tombstone.record);
-  // A starter that cannot be looked up still holds the lock, wherever it is.
+  // A starter whose pid cannot be looked up from here is alive if it holds the lock.
   const isElsewhere = relation === "other-namespace" || relation === "same-boot" && hasOtherClock(tombstone.record);
   const isLive = isElsewhere
     ? isLocked(dir)
@@ -181,19 +181,19 @@ export function progressOf(dir: NodeDir, nodeFiles: NodeFiles): "before-spawn" |
   return nodeFiles.info.kind === "missing" ? "before-spawn" : "committed";
 }
 
-/** What was seen of a node, and what it means. */
+/** The files of a node, and its state. */
 export interface Seen {
   /** Its files. */
   nodeFiles: NodeFiles;
-  /** What they mean. */
+  /** Its state. */
   nodeState: NodeState;
 }
 
-/** Looks at a node that goes on changing. */
+/** Most scans of a node that changes meanwhile. */
 const MAX_SCANS = 5;
 
 /**
- * What became of a node. Takes no lock, changes nothing.
+ * The state of a node. Takes no lock, changes nothing.
  *
  * @param options as for {@linkcode readNodeFiles}; what has ended is looked at again, as it is, with its records opened
  */
@@ -211,7 +211,7 @@ export function lookAt(dir: NodeDir, options: ReadOptions = {}): Seen {
   return { nodeFiles, nodeState };
 }
 
-/** Whether something is said to have ended. */
+/** Whether this state says that something has ended. */
 function isEnd(nodeState: NodeState): boolean {
   switch (nodeState.kind) {
     case "died":
@@ -228,7 +228,7 @@ function isEnd(nodeState: NodeState): boolean {
   }
 }
 
-/** The same for records that name the same processes. */
+/** Equal for records that name the same processes. */
 function keyOf({ tombstone, info, launches, unrecorded }: NodeFiles): string {
   return JSON.stringify([
     tombstone.kind === "record" ? [tombstone.record.attempt, tombstone.record.failed] : tombstone.kind,

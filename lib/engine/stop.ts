@@ -24,9 +24,9 @@ import { sweepFiles } from "./sweep_files.ts";
 export interface Stopped {
   /** Whether a running node was stopped by this call. */
   stopped: boolean;
-  /** Processes ended. */
+  /** Processes terminated. */
   pids: number[];
-  /** Those of them that did not end when asked, and were killed. */
+  /** Those of them that did not exit when asked, and were killed. */
   killed: number[];
   /** What a dead start or server had left; `null` if nothing. */
   recovered: Recovered | null;
@@ -34,9 +34,9 @@ export interface Stopped {
 
 /**
  * Stops a node and sweeps it. Not running is no error. Killed half-way, it leaves either a live main process
- * (still running) or a dead one (died): the next command can judge both.
+ * (running) or a dead one (died), and the next command can deal with both.
  *
- * @throws {TombstoneError} it could not be stopped, its port is still taken, or the lock or state refuse
+ * @throws {TombstoneError} a process did not exit, its port is still taken, or the state cannot be locked or changed
  */
 export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped> {
   using lock = await acquireLock(dir, {

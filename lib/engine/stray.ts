@@ -1,5 +1,5 @@
 /**
- * A server that listens on a port of its own choice.
+ * Hints for a server that listens on another port than the requested one.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { PORT } from "../spec/placeholders.ts";
 import type { Settings } from "../spec/recorded_settings.ts";
 import type { StartRequest } from "./request.ts";
 
-/** What tells of the port, once, as soon as it is known and not only when time is up. */
+/** Warns of such a port once, as soon as it is known: the user should not have to wait for the timeout. */
 export function strayReporter(
   { dir, settings, reporter }: StartRequest,
   asked: number | null,
@@ -22,8 +22,8 @@ export function strayReporter(
 }
 
 /**
- * What to type then: the port that it has, or the one that it was to have, told to it: where the command names its port, in
- * its place; else in the way that this program takes, or that most do.
+ * The commands to type: one with the port that the server has, one that passes the requested port to the server. The
+ * port replaces the one in the command, or is added in the way that this program, or most programs, expect it.
  */
 export function strayHint(node: string, { command }: Settings, stray: number): string {
   const typed = command.map(quoted).join(" ");
@@ -33,7 +33,7 @@ export function strayHint(node: string, { command }: Settings, stray: number): s
     (told === null ? "" : `; or tell it its port: -- ${told.map(quoted).join(" ")}`);
 }
 
-/** How programs take a port that do not take `--port N`; empty: in a file of theirs. */
+/** Port options of programs that have no `--port N`; empty: they read a configuration file. */
 const PORT_FLAGS: Record<string, string[]> = {
   postgres: ["-p", PORT],
   gunicorn: ["--bind", `127.0.0.1:${PORT}`],
@@ -56,7 +56,7 @@ function withPlaceholder(command: string[], port: number): string[] | null {
   return flags.length === 0 ? null : [...command, ...(isPassedOn ? ["--"] : []), ...flags];
 }
 
-/** A word as a shell takes it. */
+/** A word quoted for a shell, where that is needed. */
 export function quoted(word: string): string {
   return /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

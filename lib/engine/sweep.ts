@@ -26,9 +26,9 @@ export interface Swept {
 }
 
 /**
- * Insists on records of this machine and pid namespace.
+ * Requires records of this machine and pid namespace.
  *
- * @throws {TombstoneError} they are of another, and force was not asked for
+ * @throws {TombstoneError} they are of another one, and `foreign` is not `"force"`
  */
 export function refuseForeign(
   dir: NodeDir,
@@ -40,7 +40,7 @@ export function refuseForeign(
 }
 
 /**
- * Reaps and removes what interrupted starts and dead servers left. A running node is left alone.
+ * Terminates and removes what interrupted starts and dead servers left. A running node is left alone.
  *
  * @throws {TombstoneError} as {@linkcode stop}
  */
@@ -65,7 +65,7 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
   return { action: recovered !== null || hadTombstone ? "swept" : "nothing", recovered };
 }
 
-/** Whether there is anything for {@linkcode sweep} to do; by a look that changes nothing and takes no lock. */
+/** Whether {@linkcode sweep} has anything to do. Takes no lock and changes nothing. */
 export function hasWork(dir: NodeDir, scan: Scan): "running" | "nothing" | "work" {
   const { nodeFiles, nodeState } = lookAt(dir, { records: "listed", scan });
   if (nodeState.kind === "unrecorded") return "work";
@@ -73,7 +73,7 @@ export function hasWork(dir: NodeDir, scan: Scan): "running" | "nothing" | "work
   return nodeState.kind === "running" ? "running" : "nothing";
 }
 
-/** Whether an entry of a node's directory may stay as it is: logs, what is kept, and the records of a node that runs. */
+/** Whether an entry of a node's directory stays: logs, the remembered port, and the records of a running node. */
 function isPermanent(name: string, nodeState: NodeState): boolean {
   if (name === RECORDED || /^server\.log(\.\d+)?$/.test(name)) return true;
   return nodeState.kind === "running" && ["node.info", "pid", "port"].includes(name);
@@ -87,7 +87,7 @@ export async function previewSweep(dir: NodeDir, scan: Scan = live): Promise<Swe
   return { action: recovered === null ? "nothing" : "swept", recovered };
 }
 
-/** Takes over, reaps, sweeps, and removes the tombstone last: dying here at any point leaves it in place. */
+/** Takes over the tombstone, recovers, and removes the tombstone last: a kill at any point leaves it in place. */
 export async function undo(
   dir: NodeDir,
   nodeFiles: NodeFiles,

@@ -1,5 +1,5 @@
 /**
- * Removing the files that are stale while a node does not run: its own, and those that were declared.
+ * Removing the files of a node that does not run: the tool's own, and those that the node declares.
  *
  * @module
  */
@@ -19,15 +19,15 @@ function passingEntries(dir: NodeDir): string[] {
   return entriesOf(dir).filter((name) => isTemporaryName(name) || attemptOfEntry(name) !== null);
 }
 
-/** Entries of the node's directory that are stale while it does not run, the tombstone not among them. */
+/** Entries of the node's directory that are stale while it does not run, except the tombstone. */
 export function runtimeEntries(dir: NodeDir): string[] {
-  // node.info goes last: as long as it is there, the next command knows which files were declared.
+  // node.info is removed last: from it, the next command knows which files were declared.
   return ["port", "pid", ...passingEntries(dir), "node.info"];
 }
 
 /**
- * Removes what an interrupted command left beside a node that runs: the marks of its own unfinished clean-up, and the
- * temporary file of a replacement that died before its tombstone was in place.
+ * Removes what an interrupted command left beside a running node: the launch record and tombstone of a start that was
+ * killed after its commit, and the temporary file of a replacement that was killed before its tombstone was in place.
  */
 export async function removeLeftovers(dir: NodeDir): Promise<void> {
   for (const name of passingEntries(dir)) removeEntry(`${dir.path}/${name}`);
@@ -37,20 +37,20 @@ export async function removeLeftovers(dir: NodeDir): Promise<void> {
 /** How to sweep. */
 export interface SweepOptions {
   /**
-   * Called with a message for each declared file that could not be removed. Without it, such a file is an error: the start
+   * Called with a message for each declared file that could not be removed. Without it, such a file is an error: a start
    * that declares it would take it for a file of its own server.
    */
   onKept?: (message: string) => void;
-  /** Called after whatever may have taken time; throws where the directory is no longer the caller's. */
+  /** Called after each step that may have taken time; throws if the directory is no longer the caller's. */
   insist: () => void;
 }
 
 /**
- * Removes the runtime files of a node that is not running, all but the tombstone. What is in a declared file's place and
- * is no such file stays.
+ * Removes the runtime files of a node that is not running, all but the tombstone. A declared path that holds another
+ * kind of file is left alone.
  *
- * @returns those that were there
- * @throws {TombstoneError} naming the file that could not be removed
+ * @returns the files that were removed
+ * @throws {TombstoneError} a file could not be removed
  */
 export async function sweepFiles(
   dir: NodeDir,
@@ -86,16 +86,17 @@ export async function sweepFiles(
   return [...swept];
 }
 
-/** Why a declared file is not stale though this node does not run, in words; `null`: it is. */
+/** In words, why a declared file must stay though this node does not run; `null`: it is stale. */
 function whyNotStale(dir: NodeDir, file: DeclaredFile): string | null {
   if (isOfTool(dir, file.path)) return "it is in tombstone's own state";
-  const claimant = file.kind === "socket" ? undefined : claimantOf(dir, [file])?.claimant; // a socket is asked itself
+  // Whether a socket is in use, a connect shows.
+  const claimant = file.kind === "socket" ? undefined : claimantOf(dir, [file])?.claimant;
   return claimant === undefined ? null : `it is that of "${claimant.dir.node}", too, ${claimant.state}`;
 }
 
 /**
- * Whether somebody listens on a socket: a stranger, or a process that is excluded. One in another network namespace is in no
- * table of this one, but a connect reaches it.
+ * Whether some process listens on a socket, such as an excluded one. A listener in another network namespace is in no
+ * table here, but a connect reaches it.
  */
 async function isInUse(path: string): Promise<boolean> {
   return await findUnixOccupant(path) !== null || await connectToUnix(path) !== "refused";

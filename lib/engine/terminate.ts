@@ -22,27 +22,27 @@ import { rootsOf } from "./roots.ts";
 import { reached, type Reporter } from "./reporter.ts";
 import { expiry } from "../timers.ts";
 
-/** Under what a node is ended. */
+/** How a node is terminated. */
 export interface Ending {
-  /** The node's lock, without which no record is written. */
+  /** The node's lock; no record is written without it. */
   lock: Lock;
   /** Where to report. */
   reporter: Reporter;
   /** Where to ask who is there; default {@linkcode live}. */
   scan?: Scan | undefined;
-  /** Whether the commit record is to say that the node is being stopped: always, or where the next command must know more. */
+  /** When the commit record must say that the node is being stopped: always, or only if the next command needs it. */
   marking: "always" | "if needed";
 }
 
 /**
- * Ends a running node as it asks to be: its stop command or signal for the main process, TERM for what
- * the main process leaves behind or does not pass the signal on to, KILL for what is left after the timeout.
+ * Terminates a running node: its stop command or stop signal for the main process, SIGTERM for what that leaves behind or
+ * does not pass the signal on to, SIGKILL for what is left after the timeout.
  *
- * Notes in the commit record that the node is about to be asked to go, and who belongs to it: should this process be
- * killed meanwhile, the next start does not take a server on its way out for one that runs, and the next command knows
- * whom to end. (Tests: "a stop that is killed half-way", "who was once proven".)
+ * Before it asks, it records that the node is being stopped, and which processes belong to it. If this process is killed
+ * meanwhile, the next start does not take a server that is shutting down for a running one, and the next command knows
+ * what to terminate. (Tests: "a stop that is killed half-way", "who was once proven".)
  *
- * @throws {TombstoneError} somebody could not be ended
+ * @throws {TombstoneError} a process could not be terminated
  */
 export async function terminateGracefully(
   dir: NodeDir,
@@ -83,13 +83,13 @@ async function markStopping(dir: NodeDir, info: NodeInfo, tree: Identity[]): Pro
   try {
     await writeNodeInfo(dir, { ...info, stop_began_at: new Date().toISOString(), tree });
   } catch (error) {
-    if (!(error instanceof TombstoneError)) throw error; // a full disk keeps nobody from stopping a server
+    if (!(error instanceof TombstoneError)) throw error; // a full disk must not keep a server from being stopped
   }
 }
 
 /**
- * Records, before they are asked to end, who has no other proof, in the newest record that there is: should this process be
- * killed meanwhile, the next command knows them. Nothing is written where the state no longer is that of this command.
+ * Records the processes that have no proof of their own, in the newest record, before they get a signal: if this process
+ * is killed meanwhile, the next command still knows them. Writes nothing if the state belongs to another command now.
  */
 export async function rememberTree(dir: NodeDir, tree: Identity[], isOurs: () => boolean): Promise<void> {
   if (tree.length === 0 || !isOurs()) return;
@@ -98,14 +98,14 @@ export async function rememberTree(dir: NodeDir, tree: Identity[], isOurs: () =>
     if (tombstone.kind === "record") await writeTombstone(dir, { ...tombstone.record, tree });
     else if (info.kind === "record") await writeNodeInfo(dir, { ...info.record, tree });
   } catch (error) {
-    if (!(error instanceof TombstoneError)) throw error; // a full disk keeps nobody from ending them
+    if (!(error instanceof TombstoneError)) throw error; // a full disk must not keep them from being terminated
   }
 }
 
-/** Variable by which a stop command and all that it starts show which attempt they are to stop. */
+/** Variable of a stop command and all that it starts: the attempt that it is to stop. */
 export const STOP_VARIABLE = "TOMBSTONE_STOP";
 
-/** How long a stop command may go on when its server is gone, and how long what it left may take to end; milliseconds. */
+/** Time for a stop command to exit after its server, and for what it left to exit; milliseconds. */
 const LAST_WORDS_BYTES = 1000;
 
 /** A stop command; its output goes to the server's log. */
@@ -116,7 +116,7 @@ class StopCommand {
   readonly #info: NodeInfo;
   readonly #command: string;
 
-  /** The command, which does not run yet. */
+  /** Prepares the command; {@linkcode StopCommand.run} runs it. */
   constructor(dir: NodeDir, info: NodeInfo, command: string) {
     this.#dir = dir;
     this.#info = info;
@@ -133,7 +133,7 @@ class StopCommand {
           TOMBSTONE_WORKSPACE: this.#dir.workspace,
           TOMBSTONE_NODE: this.#dir.node,
           TOMBSTONE_PID: String(this.#info.pid),
-          TOMBSTONE_ATTEMPT: "", // it is not part of the tree that it ends
+          TOMBSTONE_ATTEMPT: "", // it is not part of the tree that it stops
           [STOP_VARIABLE]: this.#info.attempt ?? "",
           PORT: String(this.#info.port),
         },
@@ -152,7 +152,7 @@ class StopCommand {
     return this.#end;
   }
 
-  /** The server is gone: lets the command come to its own end, and ends what is left of it. */
+  /** To be called when the server is gone: gives the command time to exit, then terminates what is left of it. */
   async end(how: { reporter: Reporter; scan: Scan }): Promise<void> {
     if (this.#end === null || this.#leader === null) return;
     await Promise.race([this.#end, expiry(LAST_WORDS_BYTES)]);
@@ -163,9 +163,9 @@ class StopCommand {
 }
 
 /**
- * Ends what an earlier stop of this attempt has left of its stop command.
+ * Terminates what is left of the stop command of an earlier stop of this attempt.
  *
- * @throws {TombstoneError} it cannot be ended
+ * @throws {TombstoneError} a process could not be terminated
  */
 export async function endStopCommands(
   dir: NodeDir,
