@@ -34,7 +34,8 @@
  *
  * @module
  */
-export { type Probes, start, type StartOptions } from "./api/start.ts";
+export { start, type StartOptions } from "./api/start.ts";
+export type { LogOptions, NodeOptions, ProbesOptions, StopOptions } from "./api/options.ts";
 export { RunningNode } from "./api/node.ts";
 export { type Locator, status, stop } from "./api/where.ts";
 export {
@@ -56,6 +57,6 @@ export {
   UnsupportedError,
   UsageError,
 } from "./errors.ts";
-export type { Duration, Texts } from "./spec/fields.ts";
+export type { Duration } from "./spec/values.ts";
 export type { NodeReport, State } from "./engine/report.ts";
 export type { Recovered } from "./engine/reporter.ts";

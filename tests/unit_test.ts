@@ -1,7 +1,7 @@
 /** The parts that can be tested without a process. */
 import { JobText } from "../lib/cli/write.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { parseCount, parseDuration, parseEnv, parsePort, parseSignal } from "../lib/spec/values.ts";
+import { parseCount, parseDuration, parsePort, parseSignal, parseVariables } from "../lib/spec/values.ts";
 import { duration, PLAIN, size, StatusTable } from "../lib/cli/render.ts";
 import { AbortedError, type ErrorKind, EXIT, KINDS, retold, TombstoneError, tombstoneError } from "../lib/errors.ts";
 import { hostOf, hostPort, isLocal, isLocalhost, isLoopback } from "../lib/hosts.ts";
@@ -14,7 +14,7 @@ import { parseListeners } from "../lib/os/linux/socket_table.ts";
 import { chooseFreePort } from "../lib/process/free_port.ts";
 import { describeOwner, listenersFor } from "../lib/process/listeners.ts";
 import { linesFrom } from "../lib/state/log_reader.ts";
-import { DEFAULTS, readSettings } from "../lib/spec/recorded_settings.ts";
+import { DEFAULTS, readSettings } from "../lib/spec/settings.ts";
 import { strayHint } from "../lib/engine/stray.ts";
 import { findProject } from "../lib/state/workspace.ts";
 import { exitCodeOf } from "../lib/cli/commands/status.ts";
@@ -271,13 +271,13 @@ Deno.test("durations, ports, counts, variables and signals", () => {
   ]);
   assertEquals(["0", "65535"].map((text) => parsePort("--port", text)), [0, 65535]);
   assertEquals(parseCount("-n", "0"), 0);
-  assertEquals(parseEnv("--env", ["A=1", "B=", "C=x=y", "A=2"]), { A: "2", B: "", C: "x=y" });
+  assertEquals(parseVariables("--env", ["A=1", "B=", "C=x=y", "A=2"]), { A: "2", B: "", C: "x=y" });
   assertEquals(["TERM", "SIGINT", "quit"].map((text) => parseSignal("--s", text)), ["SIGTERM", "SIGINT", "SIGQUIT"]);
   const wrong = [
     ...["", "s", "-1s", "1 s", "1d", "1e3", "∞", "9999h99"].map((text) => () => parseDuration("--t", text)),
     ...["", "65536", "1.0", "0x50", "１"].map((text) => () => parsePort("--port", text)),
     () => parseSignal("--s", "SIGSTOP"),
-    () => parseEnv("--env", ["=x"]),
+    () => parseVariables("--env", ["=x"]),
   ];
   for (const call of wrong) assertEquals((assertThrows(call, TombstoneError) as TombstoneError).exitCode, 2);
 });

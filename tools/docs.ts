@@ -1,63 +1,30 @@
 /**
  * What is generated from the code: `docs/commands.md` from the help, the tables of errors in `docs/json.md` and
- * `docs/library.md` from their kinds, `tombstone.schema.json` from the fields of a described node. `deno task docs` writes
- * them; a test fails when they are stale.
+ * `docs/library.md` from their kinds; `tombstone.schema.json`, `docs/tombstone-json.md` and the options of the library from
+ * the table of settings. `deno task docs` writes them; a test fails when they are stale.
  *
  * @module
  */
 import { type Command, COMMANDS, COMMON_FLAGS, flagRows } from "../lib/cli/table.ts";
 import { type Flag, START_FLAGS } from "../lib/cli/start_flags.ts";
 import { type ErrorKind, EXIT, KINDS } from "../lib/errors.ts";
-import { type Field, FIELDS, type FieldType } from "../lib/spec/fields.ts";
+import { type Field, helpOf, optionOf, otherwiseOf } from "../lib/spec/field.ts";
+import { FIELDS, GROUPS } from "../lib/spec/fields.ts";
 import { NAME } from "../lib/spec/names.ts";
+import type { Schema } from "../lib/spec/type.ts";
+import { TYPES } from "../lib/spec/types.ts";
 import { ROOT } from "./standard_library.ts";
-
-/** A part of a JSON schema. */
-type Schema = Record<string, unknown>;
-
-const TEXT: Schema = { type: "string", minLength: 1 };
-
-/** The forms of fields, as JSON Schema. */
-const TYPES: Record<FieldType, Schema> = {
-  text: TEXT,
-  texts: { anyOf: [TEXT, { type: "array", items: TEXT }] },
-  switch: { type: "boolean" },
-  number: { type: "integer", minimum: 0 },
-  duration: { anyOf: [{ type: "string", pattern: "^\\d+(\\.\\d+)?(ms|s|m|h)?$" }, { type: "number", minimum: 0 }] },
-  size: { anyOf: [{ type: "string", pattern: "^\\d+(\\.\\d+)?([kKmMgG]i?)?[bB]?$" }, { type: "integer", minimum: 0 }] },
-  variables: { type: "object", additionalProperties: { type: ["string", "number", "boolean"] } },
-  names: { type: "array", items: TEXT },
-  command: { anyOf: [TEXT, { type: "array", items: { type: "string" }, minItems: 1 }] },
-};
-
-/** What fields without a flag mean, and groups of fields. */
-const MEANINGS: Record<string, string> = {
-  command:
-    "program and arguments, or a line for the shell; {port}, and {NODE.port}, {NODE.host}, {NODE.url} of nodes that it comes after",
-  after: "nodes that must be ready before this one starts",
-  probes: "when the node is ready; all of it must hold",
-  stop: "how the node is stopped",
-  log: "how much of its output is kept",
-};
-
-function meaningOf({ path, flag }: Field): string {
-  return MEANINGS[path] ?? START_FLAGS.find(({ name }) => name === flag)!.summary;
-}
 
 /** The schema of `tombstone.json`. */
 export function schema(): Schema {
   const properties: Record<string, Schema> = {};
   for (const field of FIELDS) {
     const [group, name] = field.path.split(".") as [string, string | undefined];
-    const own = {
-      description: meaningOf(field),
-      ...TYPES[field.type],
-      ...(field.path === "port" ? { maximum: 65535 } : {}),
-    };
+    const own = { description: helpOf(field), ...TYPES[field.type].schema };
     if (name === undefined) properties[group] = own;
     else {
       properties[group] ??= {
-        description: MEANINGS[group],
+        description: GROUPS[group],
         type: "object",
         properties: {},
         additionalProperties: false,
@@ -202,6 +169,57 @@ function classesTable(): string {
   return table([["class", "when", "`exitCode`"], ...rows]);
 }
 
+/** The fields of a described node. */
+function fieldsTable(): string {
+  const rows = FIELDS.map((field: Field) => [
+    `\`${field.path}\``,
+    `\`${TYPES[field.type].example}\``,
+    field.flag === undefined ? "" : `\`--${field.flag}\``,
+    cell(helpOf(field)),
+  ]);
+  return table([["field", "for example", "as `start`'s", "meaning, and what holds without it"], ...rows]);
+}
+
+/** The options of the library that describe a node, as interfaces. */
+function optionsModule(): string {
+  const interfaces = new Map<string, string[]>([["NodeOptions", ["/** What describes a node to start. */"]]]);
+  for (const field of FIELDS.filter((field: Field) => field.only !== "file") as Field[]) {
+    const [group, inner] = optionOf(field.path).split(".") as [string, string | undefined];
+    const name = inner === undefined ? "NodeOptions" : `${group[0]!.toUpperCase()}${group.slice(1)}Options`;
+    if (!interfaces.has(name)) {
+      interfaces.set(name, [`/** ${sentence(GROUPS[group]!)} */`]);
+      interfaces.get("NodeOptions")!.push(`/** ${sentence(GROUPS[group]!)} */`, `${group}?: ${name};`);
+    }
+    const otherwise = otherwiseOf(field);
+    const help = otherwise === null ? field.help : `${field.help}; default: ${otherwise}`;
+    const isRequired = field.path === "command";
+    interfaces.get(name)!.push(
+      `/** ${sentence(help)} */`,
+      `${inner ?? group}${isRequired ? "" : "?"}: ${TYPES[field.type].option};`,
+    );
+  }
+  return [
+    "/**",
+    " * The options of the library that describe a node. Generated from `lib/spec/fields.ts` by `deno task docs`.",
+    " *",
+    " * @module",
+    " */",
+    'import type { Duration } from "../spec/values.ts";',
+    ...[...interfaces].toReversed().flatMap(([name, [doc, ...members]]) => [
+      "",
+      doc!,
+      `export interface ${name} {`,
+      ...members.map((line) => `  ${line}`),
+      "}",
+    ]),
+    "",
+  ].join("\n");
+}
+
+function sentence(text: string): string {
+  return `${text[0]!.toUpperCase()}${text.slice(1)}.`;
+}
+
 /** A page with what stands between its marks made anew. */
 function filled(path: string, text: string): string {
   const [before, after] = [/^[^]*<!-- Generated by `deno task docs`. -->\n/, /<!-- End of what is generated. -->[^]*$/]
@@ -215,6 +233,8 @@ export function generated(): Record<string, string> {
     "docs/commands.md": commandsPage(),
     "docs/json.md": filled("docs/json.md", kindsTable()),
     "docs/library.md": filled("docs/library.md", classesTable()),
+    "docs/tombstone-json.md": filled("docs/tombstone-json.md", fieldsTable()),
+    "lib/api/options.ts": optionsModule(),
     "tombstone.schema.json": JSON.stringify(schema(), null, 2) + "\n",
   };
 }

@@ -4,8 +4,7 @@
  * @module
  */
 import { parseName } from "../spec/names.ts";
-import { parseDuration } from "../spec/values.ts";
-import type { Duration } from "../spec/fields.ts";
+import { type Duration, parseDuration } from "../spec/values.ts";
 import { isKnown } from "../engine/state.ts";
 import { inspect, type NodeReport } from "../engine/report.ts";
 import { stop as stopNode } from "../engine/stop.ts";
@@ -45,7 +44,7 @@ export async function find(name: string, where: Locator, state: "find" | "ensure
   const workspace = await currentWorkspace(where.workspace);
   const path = stateDirPath(where.stateDir);
   const root = state === "ensure" ? ensureStateDir(path) : findStateDir(path) ?? path;
-  const lockTimeoutMs = parseDuration('"lockTimeout" in the options', String(where.lockTimeout ?? "30s"));
+  const lockTimeoutMs = parseDuration('"lockTimeout" in the options', where.lockTimeout ?? "30s");
   const foreign = where.force === true ? "force" : "refuse";
   const dir = nodeDir(root, workspace.id, name);
   return { dir, workspace, options: { lockTimeoutMs, foreign, reporter: reporterOf(where.tell) } };

@@ -8,8 +8,9 @@ import type { Output } from "./output.ts";
 import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { type NodeDir, nodeDir } from "../state/node_dir.ts";
 import { currentWorkspace, nodeNameOf, type Workspace } from "../state/workspace.ts";
-import type { Flags, Source } from "../spec/source.ts";
+import type { Source } from "../spec/source.ts";
 import { parseDuration } from "../spec/values.ts";
+import { flagAt, type Flags, givenBy } from "./start_flags.ts";
 
 /** What a command is called with. */
 export class Call {
@@ -30,16 +31,10 @@ export class Call {
     return this.nodes[0] ?? nodeNameOf(currentDirectory());
   }
 
-  /** What the flags ask for. */
-  get source(): Source {
-    return {
-      node: this.node,
-      flags: this.flags,
-      get base() {
-        return currentDirectory();
-      },
-      place: (flag) => `--${flag}`,
-    };
+  /** What the flags ask for, for a server with this command: program and arguments, or a line for the shell. */
+  sourceOf(command: string[] | string): Source {
+    const given = givenBy(this.flags).set("command", command);
+    return { node: this.node, given, base: currentDirectory, place: flagAt };
   }
 
   /** The workspace that this call is about. */

@@ -5,25 +5,26 @@
  */
 import type { Call } from "./call.ts";
 import type { Flag } from "./start_flags.ts";
+import type { Endpoint } from "../spec/settings.ts";
 import { inOrder } from "../spec/order.ts";
 import { fillReferences } from "../spec/placeholders.ts";
 import { checkReferences } from "../spec/references.ts";
-import { type Project, readProject, requireDescribed } from "../spec/project_file.ts";
-import { settingsFrom } from "../spec/settings.ts";
+import { parseProject, type Project, requireDescribed } from "../spec/project_file.ts";
 import { retold, TombstoneError, usageError } from "../errors.ts";
 import type { Member } from "../engine/group.ts";
 import { addressOf } from "../engine/address.ts";
+import { prepare } from "../engine/preflight.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { RunOwner } from "../state/node_info.ts";
-import type { Endpoint } from "../spec/recorded_settings.ts";
+import { readProjectFile } from "../state/workspace.ts";
 import { PROJECT_FILE } from "../spec/names.ts";
 
 /** The nodes that the project of a call describes; none where it has no `tombstone.json`. */
 export async function projectOf(call: Call): Promise<Project> {
   const { project } = await call.workspace();
-  return project === null ? new Map() : await readProject(project);
+  return project === null ? new Map() : await parseProject(readProjectFile(project), project);
 }
 
 /** These nodes, or all, in order, with what they come after; `action` is what is to be done with them. */
@@ -63,25 +64,26 @@ export async function membersOf(
   const timeout = call.flags.text("timeout") === undefined ? {} : { timeout_ms: call.duration("timeout", 0) };
   const nodes = [...project.keys()];
   const prepared = await Promise.all(names.map(async (node) => {
-    const described = project.get(node)!;
-    const { source, command, env } = described;
+    const { source } = project.get(node)!;
+    const { settings: own, env } = prepare(source);
+    const settings = { ...own, ...timeout };
+    const { command } = settings;
     const needs = needsOf(project, node);
     for (const text of [...command, ...Object.values(env)]) await checkReferences(text, { node, needs, nodes });
-    const settings = { ...settingsFrom(source, command), ...timeout };
     requireProgram(node, command[0]!, { cwd: settings.cwd, path: searchPath(env) });
-    return { node, described, needs, settings };
+    return { node, env, needs, settings };
   }));
   const dirs = new Map<string, NodeDir>();
   for (const { node } of prepared) dirs.set(node, await call.nodeDir(node, "ensure"));
   const { lockTimeoutMs, foreign, output: reporter } = call;
   return ({ running, different, run, env: more = {} }) =>
-    prepared.map(({ node, described, needs, settings }) => ({
+    prepared.map(({ node, env, needs, settings }) => ({
       node,
       after: needs,
       request(before: ReadonlyMap<string, Started>): Omit<StartRequest, "abort" | "onCommit"> {
         const places = addressesOf(needs, before);
         const filled = (text: string) => fillReferences(text, places);
-        const own = Object.entries({ ...described.env, ...more }).map(([name, value]) => [name, filled(value)]);
+        const own = Object.entries({ ...env, ...more }).map(([name, value]) => [name, filled(value)]);
         return {
           dir: dirs.get(node)!,
           workspace,

@@ -6,9 +6,8 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { usageError } from "../errors.ts";
 import { nearest } from "../spec/nearest.ts";
-import type { Flags } from "../spec/source.ts";
 import { type Command, COMMANDS, COMMON_FLAGS } from "./table.ts";
-import type { Flag } from "./start_flags.ts";
+import type { Flag, Flags } from "./start_flags.ts";
 import { parseName } from "../spec/names.ts";
 
 /** A parsed command line. */

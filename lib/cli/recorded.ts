@@ -13,8 +13,8 @@ import { variable } from "../os/surroundings.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { readRecorded } from "../state/recorded.ts";
-import { type Settings, settingsOf } from "../spec/recorded_settings.ts";
-import { parseEnv } from "../spec/values.ts";
+import { type Settings, settingsOf } from "../spec/settings.ts";
+import { parseVariables } from "../spec/values.ts";
 
 /** What is to be done with the nodes. */
 export type Action = "start" | "restart";
@@ -30,7 +30,7 @@ export async function recordedMembersOf(
   action: Action,
 ): Promise<(options: MemberOptions) => Member[]> {
   const workspace = await call.workspace();
-  const given = parseEnv("--env", call.flags.texts("env"));
+  const given = parseVariables("--env", call.flags.texts("env"));
   const { lockTimeoutMs, foreign, output: reporter } = call;
   const prepared = await Promise.all(names.map(async (node) => {
     const dir = await call.nodeDir(node, "find");

@@ -5,7 +5,7 @@
  */
 import { hostPort } from "../hosts.ts";
 import { urlOf } from "../readiness/http.ts";
-import type { Endpoint } from "../spec/recorded_settings.ts";
+import type { Endpoint } from "../spec/settings.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 
 /** What of a node tells where it is reached. */

@@ -19,7 +19,7 @@ import { preparePort, writePid } from "../state/port_files.ts";
 import { type NodeInfo, writeNodeInfo } from "../state/node_info.ts";
 import { type Hold, type Tombstone, writeTombstone } from "../state/tombstone.ts";
 import { keepSettings } from "../state/recorded.ts";
-import { declaredFiles, type Settings, withPort } from "../spec/recorded_settings.ts";
+import { declaredFiles, type Settings, withPort } from "../spec/settings.ts";
 import { type AttemptFacts, failureOf, unreadableProcess, withLog } from "./failure.ts";
 import { commitRecord, followHandOver } from "./commit.ts";
 import { rememberTree } from "./terminate.ts";

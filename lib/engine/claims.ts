@@ -15,7 +15,7 @@ import { isTemporaryName, modifiedAtMs, readSmallFile } from "../state/durable.t
 import { attemptOfEntry } from "../state/launch_record.ts";
 import { allNodes, isLogOf, type NodeDir, projectOf } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
-import { declaredFiles, type Settings } from "../spec/recorded_settings.ts";
+import { declaredFiles, type Settings } from "../spec/settings.ts";
 import { classify, readNodeFiles } from "./state.ts";
 import { variable } from "../os/surroundings.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";

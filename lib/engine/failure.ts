@@ -11,7 +11,7 @@ import { stateRemoved } from "../state/lock.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Probe } from "../spec/probes.ts";
-import type { Settings } from "../spec/recorded_settings.ts";
+import type { Settings } from "../spec/settings.ts";
 import { describeOwnerNode, findOwnerNode, stopOwnerNode } from "./claims.ts";
 import { lastLinesOfItsOwn } from "../readiness/http.ts";
 import { strayHint } from "./stray.ts";

@@ -17,7 +17,7 @@ import type { Lock } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type Elsewhere, here } from "../state/origin.ts";
 import { type Tombstone, writeTombstone } from "../state/tombstone.ts";
-import { declaredFiles, DEFAULTS, type Settings } from "../spec/recorded_settings.ts";
+import { declaredFiles, DEFAULTS, type Settings } from "../spec/settings.ts";
 import { endStopCommands, rememberTree, terminateGracefully } from "./terminate.ts";
 import { elsewhereOf, requireGone } from "./liveness.ts";
 import { keepBeyondStop } from "./commit.ts";

@@ -6,7 +6,7 @@
 import type { Scan } from "../os/types.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo, RunOwner } from "../state/node_info.ts";
-import type { Settings } from "../spec/recorded_settings.ts";
+import type { Settings } from "../spec/settings.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Recovered, Reporter } from "./reporter.ts";
 

@@ -23,7 +23,7 @@ import { ensureNodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import { Hold, writeTombstone } from "../state/tombstone.ts";
 import { readRecorded, updateRecorded } from "../state/recorded.ts";
-import { declaredFiles, type Settings } from "../spec/recorded_settings.ts";
+import { declaredFiles, type Settings } from "../spec/settings.ts";
 import { Attempt } from "./attempt.ts";
 import { requireNotOfTool, requireUnclaimed } from "./claims.ts";
 import { placeTaken } from "./failure.ts";

@@ -12,7 +12,7 @@ import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock } from "../state/lock.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
-import { declaredFiles } from "../spec/recorded_settings.ts";
+import { declaredFiles } from "../spec/settings.ts";
 import { keepBeyondStop } from "./commit.ts";
 import { terminateGracefully } from "./terminate.ts";
 import { classify, readNodeFiles } from "./state.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { PORT } from "../spec/placeholders.ts";
-import type { Settings } from "../spec/recorded_settings.ts";
+import type { Settings } from "../spec/settings.ts";
 import type { StartRequest } from "./request.ts";
 
 /** Warns of such a port once, as soon as it is known: the user should not have to wait for the timeout. */

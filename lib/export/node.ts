@@ -5,7 +5,7 @@
  */
 import { fillPort, fillReferences } from "../spec/placeholders.ts";
 import type { Probe } from "../spec/probes.ts";
-import { DEFAULTS, type Settings } from "../spec/recorded_settings.ts";
+import { DEFAULTS, type Settings } from "../spec/settings.ts";
 
 /** A node to hand over. */
 export interface ExportedNode {

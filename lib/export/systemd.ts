@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { declaredFiles } from "../spec/recorded_settings.ts";
+import { declaredFiles } from "../spec/settings.ts";
 import {
   commandOf,
   comment,

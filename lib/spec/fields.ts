@@ -1,103 +1,221 @@
 /**
- * The fields of a described node: their forms, and the flags that mean the same.
+ * Every setting of a node, once. The flags of `start` with their help, the parser of `tombstone.json` and its schema, the
+ * options of the library, the settings of a start and their recorded form all come from this table.
  *
  * @module
  */
+import type { Field } from "./field.ts";
+import type { Type } from "./type.ts";
+import type { Types } from "./types.ts";
 
-/** Text, or several. */
-export type Texts = string | string[];
-
-/** `250ms`, `30s`, `5m`, `4h`; a number is seconds. */
-export type Duration = string | number;
-
-/** Form of a field's value. */
-export type FieldType =
-  | "text"
-  | "texts"
-  | "switch"
-  | "number"
-  | "duration"
-  | "size"
-  | "variables"
-  | "names"
-  | "command";
-
-/** A field: its path with dots, its form, and the flag of `start` that means the same. */
-export interface Field {
-  /** `probes.http` */
-  path: string;
-  /** Form of its value. */
-  type: FieldType;
-  /** Flag; `null` where there is none. */
-  flag: string | null;
-}
-
-/** Every field of a described node. */
-export const FIELDS: Field[] = [
-  { path: "command", type: "command", flag: null },
-  { path: "after", type: "names", flag: null },
-  { path: "port", type: "number", flag: "port" },
-  { path: "host", type: "text", flag: "host" },
-  { path: "port_file", type: "text", flag: "port-file" },
-  { path: "probes.http", type: "texts", flag: "http" },
-  { path: "probes.http_status", type: "text", flag: "http-status" },
-  { path: "probes.unix", type: "texts", flag: "unix" },
-  { path: "probes.log", type: "texts", flag: "log" },
-  { path: "probes.file", type: "texts", flag: "file" },
-  { path: "probes.exec", type: "texts", flag: "exec" },
-  { path: "probes.notify", type: "switch", flag: "notify" },
-  { path: "probes.fail_log", type: "texts", flag: "fail-log" },
-  { path: "probes.any_listener", type: "switch", flag: "any-listener" },
-  { path: "probes.none", type: "switch", flag: "no-probe" },
-  { path: "probes.alive_for", type: "duration", flag: "alive-for" },
-  { path: "probes.stable_for", type: "duration", flag: "stable-for" },
-  { path: "timeout", type: "duration", flag: "timeout" },
-  { path: "cwd", type: "text", flag: "cwd" },
-  { path: "env", type: "variables", flag: "env" },
-  { path: "clear_env", type: "switch", flag: "clear-env" },
-  { path: "stdin_open", type: "switch", flag: "stdin-open" },
-  { path: "pid_file", type: "text", flag: "pid-file" },
-  { path: "sweep_files", type: "texts", flag: "sweep-file" },
-  { path: "exclude", type: "texts", flag: "exclude" },
-  { path: "stop.signal", type: "text", flag: "stop-signal" },
-  { path: "stop.timeout", type: "duration", flag: "stop-timeout" },
-  { path: "stop.command", type: "text", flag: "stop-command" },
-  { path: "log.keep", type: "number", flag: "log-keep" },
-  { path: "log.max", type: "size", flag: "log-max" },
-  { path: "outlive_ci_job", type: "switch", flag: "outlive-ci-job" },
-];
-
-const isText = (value: unknown) => typeof value === "string" && value !== "" && !value.includes("\0");
-const isArgument = (value: unknown) => value === "" || isText(value);
-const isTexts = (value: unknown) => Array.isArray(value) && value.every(isText);
-const isNumber = (value: unknown) => typeof value === "number" && value >= 0;
-const isPlain = (value: unknown) =>
-  typeof value === "object" && value !== null && !Array.isArray(value) &&
-  Object.entries(value).every(([name, one]) =>
-    name !== "" && !/[=\0]/.test(name) && ["string", "number", "boolean"].includes(typeof one)
-  );
-
-/** What a value of each form must be, and how a refusal says so. */
-export const FORMS: Record<FieldType, { is: (value: unknown) => boolean; wanted: string; example: string }> = {
-  text: { is: isText, wanted: "text", example: '"text"' },
-  texts: { is: (value) => isText(value) || isTexts(value), wanted: "text or a list of texts", example: '["text"]' },
-  switch: { is: (value) => typeof value === "boolean", wanted: "true or false", example: "true" },
-  number: { is: (value) => isNumber(value) && Number.isInteger(value), wanted: "a whole number", example: "3000" },
-  duration: {
-    is: (value) => isText(value) || isNumber(value),
-    wanted: 'a duration such as "250ms", "30s" or "5m" (a number is seconds)',
-    example: '"30s"',
+/** Every setting, in the order of the help. */
+export const FIELDS = [
+  {
+    path: "command",
+    type: "command",
+    help:
+      "program and arguments, or a line for the shell; {port}, and {NODE.port}, {NODE.host}, {NODE.url} of nodes that it comes after",
+    recorded: "command",
   },
-  size: {
-    is: (value) => isText(value) || isNumber(value),
-    wanted: 'a size such as "50MB" (a number is bytes)',
-    example: '"50MB"',
+  { path: "after", type: "names", only: "file", help: "nodes that must be ready before this one starts" },
+  {
+    path: "port",
+    type: "port",
+    flag: "port",
+    help: "ready when the node itself listens on this TCP port; 0 chooses a free one ($PORT, {port})",
+    recorded: "port_request",
   },
-  variables: { is: isPlain, wanted: "an object of texts, by names without =", example: '{ "NAME": "value" }' },
-  names: { is: isTexts, wanted: "a list of nodes", example: '["db"]' },
-  command: {
-    is: (value) => isText(value) || (Array.isArray(value) && isText(value[0]) && value.every(isArgument)),
-    wanted: "a list of program and arguments, or a line for the shell",
-    example: '["node", "server.js"]',
+  {
+    path: "host",
+    type: "host",
+    flag: "host",
+    help: "address to connect to",
+    otherwise: "any of loopback",
+    recorded: "host",
   },
+  {
+    path: "port_file",
+    type: "path",
+    flag: "port-file",
+    help: "the server writes its port there, and a nonce on the second line",
+  },
+  {
+    path: "probes.http",
+    type: "target[]",
+    flag: "http",
+    help: "ready when a GET is answered; a path is asked for on the node's port",
+  },
+  {
+    path: "probes.http_status",
+    type: "statuses",
+    flag: "http-status",
+    help: "statuses that count as an answer",
+    default: "200-399",
+  },
+  { path: "probes.unix", type: "path[]", flag: "unix", help: "ready when the node accepts on this unix socket" },
+  { path: "probes.log", type: "regex[]", flag: "log", help: "ready when a line of its output matches" },
+  { path: "probes.file", type: "path[]", flag: "file", help: "ready when this file has been written since the start" },
+  {
+    path: "probes.exec",
+    type: "string[]",
+    flag: "exec",
+    word: "CMD",
+    help: "ready when this shell command exits with 0",
+  },
+  {
+    path: "probes.notify",
+    type: "boolean",
+    flag: "notify",
+    help: "ready when the server says READY=1 (sd_notify, as for systemd)",
+  },
+  {
+    path: "probes.fail_log",
+    type: "regex[]",
+    flag: "fail-log",
+    help: "failed as soon as a line of its output matches",
+    recorded: "fail_log",
+  },
+  {
+    path: "probes.any_listener",
+    type: "boolean",
+    flag: "any-listener",
+    help: "accept a listener that is not the node's own (containers)",
+  },
+  { path: "probes.none", type: "boolean", flag: "no-probe", help: "ready when the process has survived --alive-for" },
+  {
+    path: "probes.alive_for",
+    type: "duration",
+    flag: "alive-for",
+    help: "ready not before it has run this long",
+    default: "200ms",
+    otherwise: "{default} with --no-probe",
+  },
+  {
+    path: "probes.stable_for",
+    type: "duration",
+    flag: "stable-for",
+    help: "ready when all of it has held for this long",
+    default: "0",
+    recorded: "stable_for_ms",
+  },
+  {
+    path: "timeout",
+    type: "duration",
+    flag: "timeout",
+    help: "give up when it is not ready by then",
+    default: "60s",
+    recorded: "timeout_ms",
+  },
+  {
+    path: "cwd",
+    type: "path",
+    flag: "cwd",
+    word: "DIR",
+    help: "directory to run the command in",
+    default: ".",
+    otherwise: "the current one, or the project's",
+    recorded: "cwd",
+  },
+  { path: "env", type: "variables", flag: "env", help: "set a variable for the server; never recorded" },
+  {
+    path: "clear_env",
+    type: "boolean",
+    flag: "clear-env",
+    help: "keep only PATH, HOME, LANG, LC_*, TERM and TMPDIR of the environment",
+    recorded: "clear_env",
+  },
+  {
+    path: "stdin_open",
+    type: "boolean",
+    flag: "stdin-open",
+    help: "give the server an input that stays open; it ends at once otherwise",
+    recorded: "stdin_open",
+  },
+  {
+    path: "pid_file",
+    type: "path",
+    flag: "pid-file",
+    help: "the server daemonises itself and writes its pid there",
+    recorded: "pid_file",
+  },
+  {
+    path: "sweep_files",
+    type: "path[]",
+    flag: "sweep-file",
+    help: "a file that is stale whenever the node does not run",
+    recorded: "sweep_files",
+  },
+  {
+    path: "exclude",
+    type: "string[]",
+    flag: "exclude",
+    word: "NAME",
+    help: "never end processes of this name (epmd never is)",
+    recorded: "exclude",
+  },
+  {
+    path: "stop.signal",
+    type: "signal",
+    flag: "stop-signal",
+    help: "signal that stops the server",
+    default: "TERM",
+    recorded: "stop.signal",
+  },
+  {
+    path: "stop.timeout",
+    type: "duration",
+    flag: "stop-timeout",
+    help: "kill what is left after this time",
+    default: "10s",
+    recorded: "stop.timeout_ms",
+  },
+  {
+    path: "stop.command",
+    type: "string",
+    flag: "stop-command",
+    word: "CMD",
+    help: "shell command that stops the server, instead of the signal",
+    recorded: "stop.command",
+  },
+  {
+    path: "log.keep",
+    type: "count",
+    flag: "log-keep",
+    help: "logs of earlier starts to keep",
+    default: "3",
+    recorded: "log.keep",
+  },
+  {
+    path: "log.max",
+    type: "size",
+    flag: "log-max",
+    help: "cut the log to its end when it is longer than this",
+    default: "50MB",
+    recorded: "log.max_bytes",
+  },
+  {
+    path: "outlive_ci_job",
+    type: "boolean",
+    flag: "outlive-ci-job",
+    help: "hide the server from the clean-up of GitHub Actions and Jenkins",
+    recorded: "outlive_ci_job",
+  },
+] as const satisfies readonly Field[];
+
+/** The groups of settings: what stands before the dot. */
+export const GROUPS: Record<string, string> = {
+  probes: "when the node is ready; all of it must hold",
+  stop: "how the node is stopped",
+  log: "how much of its output is kept",
 };
+
+/** Every setting, as a type. */
+export type AnyField = (typeof FIELDS)[number];
+
+/** Path of a setting. */
+export type Path = AnyField["path"];
+
+/** The parsed value of a setting; where there is no default, also what says that it is not given. */
+export type ValueOf<F extends AnyField> = Types[F["type"]] extends Type<infer T, infer None>
+  ? F extends { default: string } ? T : T | None
+  : never;

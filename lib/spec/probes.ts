@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { fillPort } from "./placeholders.ts";
 import type { DeclaredFile } from "./declared.ts";
 import { asNumber, asString, type Fields } from "./json.ts";
+import { DURATION_MAX_MS, isPattern, kindOfTarget } from "./values.ts";
 
 /** One condition for "ready". */
 export type Probe =
@@ -30,10 +30,8 @@ export type Probe =
   /** It has run for this long, in milliseconds. */
   | { type: "alive"; for_ms: number };
 
-/** Statuses that `--http` accepts when nothing else is asked for: first to last. */
-export const HTTP_STATUS: [number, number][] = [[200, 399]];
-
-const DAY = 24 * 3600 * 1000;
+/** Statuses that an HTTP probe accepts when nothing else is asked for: first to last. */
+export const HTTP_STATUS: [number, number] = [200, 399];
 
 /** Whether a probe stands for an event, which stays true once it has happened, and not for a state. */
 export function isEvent(probe: Probe): boolean {
@@ -46,31 +44,14 @@ export function fileOf(probe: Probe): DeclaredFile | null {
   return probe.type === "unix" ? { path: probe.path, kind: "socket" } : null;
 }
 
-/** What an HTTP probe asks for: a path on the node's port, or a URL; `null` if it is neither. */
-export function kindOfTarget(text: string): "path" | "url" | null {
-  if (text.startsWith("/")) return "path";
-  const url = URL.parse(fillPort(text, 1));
-  return url?.protocol === "http:" || url?.protocol === "https:" ? "url" : null;
-}
-
-function readRanges(value: unknown): [number, number][] {
-  if (!Array.isArray(value)) return HTTP_STATUS;
+/** Recorded ranges of HTTP statuses; `null` if they are of another form. */
+export function readStatuses(value: unknown): [number, number][] | null {
+  if (!Array.isArray(value)) return null;
   const ranges = value.flatMap((range): [number, number][] => {
     const [low, high] = Array.isArray(range) ? range.map((end) => asNumber(end, 100, 599)) : [];
     return typeof low === "number" && typeof high === "number" ? [[low, high]] : [];
   });
-  return ranges.length > 0 ? ranges : HTTP_STATUS;
-}
-
-/** Whether this is a regular expression. */
-export function isPattern(text: string): boolean {
-  try {
-    new RegExp(text);
-    return true;
-  } catch (error) {
-    if (error instanceof SyntaxError) return false;
-    throw error;
-  }
+  return ranges.length > 0 ? ranges : null;
 }
 
 /** Reads one recorded probe; none if it is of another form. */
@@ -81,7 +62,7 @@ export function readProbe(value: unknown): Probe[] {
   const text = asString(fields.path);
   const path = text?.startsWith("/") ? text : null;
   const port = asNumber(fields.port, 0, 65535);
-  const for_ms = asNumber(fields.for_ms, 0, DAY);
+  const for_ms = asNumber(fields.for_ms, 0, DURATION_MAX_MS);
   const target = asString(fields.target);
   const pattern = asString(fields.pattern);
   const command = asString(fields.command);
@@ -94,7 +75,7 @@ export function readProbe(value: unknown): Probe[] {
       return [{ type: "discover" }];
     case "http":
       if (target === null || kindOfTarget(target) === null) return [];
-      return [{ type: "http", target, status: readRanges(fields.status), any_listener }];
+      return [{ type: "http", target, status: readStatuses(fields.status) ?? [HTTP_STATUS], any_listener }];
     case "unix":
       return path === null ? [] : [{ type: "unix", path, any_listener }];
     case "log":

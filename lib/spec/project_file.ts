@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { stateError } from "../errno.ts";
 import { usageError } from "../errors.ts";
 import { type Described, readDescription } from "./description.ts";
 import { placeOfMistake } from "./json_mistake.ts";
@@ -12,21 +11,18 @@ import { checkOrder } from "./order.ts";
 import { isFields } from "./json.ts";
 import { parseName, PROJECT_FILE } from "./names.ts";
 
-/** Largest file that is read, in bytes. */
-const LARGEST = 1_000_000;
-
 /** The nodes that a project describes, in its order; none where there is no file, or an empty one. */
 export type Project = Map<string, Described>;
 
 /**
- * Reads the nodes of a project.
+ * Parses the nodes of a project.
  *
- * @param dir the project's directory
- * @throws {TombstoneError} it cannot be read, or describes what cannot be; the message names file, node and field
+ * @param text the file's; an empty one describes nothing
+ * @param dir the project's directory, for messages and relative paths
+ * @throws {TombstoneError} it describes what cannot be; the message names file, node and field
  */
-export async function readProject(dir: string): Promise<Project> {
+export async function parseProject(text: string, dir: string): Promise<Project> {
   const path = `${dir}/${PROJECT_FILE}`;
-  const text = readText(path);
   if (text.trim() === "") return new Map();
   const value = parse(text, path);
   const hint = '{ "nodes": { "web": { "command": ["node", "server.js"] } } }';
@@ -41,7 +37,7 @@ export async function readProject(dir: string): Promise<Project> {
   const project: Project = new Map();
   for (const [node, description] of Object.entries(nodes)) {
     parseName("node", node);
-    project.set(node, await readDescription(description, { node, where: PROJECT_FILE, base: dir }));
+    project.set(node, await readDescription(description, { node, where: PROJECT_FILE, base: () => dir }));
   }
   await checkOrder(project);
   return project;
@@ -60,20 +56,6 @@ export async function requireDescribed(project: Project, node: string, action: s
     `Cannot ${action} "${node}": ${PROJECT_FILE} describes no such node`,
     `did you mean "${await nearest(node, names)}"? It describes ${names.join(", ")}`,
   );
-}
-
-function readText(path: string): string {
-  try {
-    const info = Deno.statSync(path);
-    if (!info.isFile) throw usageError(`Cannot use "${path}": it is no file`, "tombstone init makes one elsewhere");
-    if (info.size > LARGEST) {
-      throw usageError(`Cannot use "${path}": it is ${info.size} bytes long`, `at most ${LARGEST} bytes are read`);
-    }
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw stateError("read", path, error, "elsewhere");
-  }
 }
 
 function parse(text: string, path: string): unknown {

@@ -4,25 +4,31 @@
  *
  * @module
  */
-
-/** Values by the long name of their flag. */
-export interface Flags {
-  /** Whether a switch was given. */
-  has(name: string): boolean;
-  /** The value of a flag; `undefined` if it was not given. */
-  text(name: string): string | undefined;
-  /** The values of a flag that may be given several times. */
-  texts(name: string): string[];
-}
+import { type AnyField, FIELDS, type Path, type ValueOf } from "./fields.ts";
+import type { Type } from "./type.ts";
+import { TYPES } from "./types.ts";
 
 /** What is asked for, and how to speak of it. */
 export interface Source {
   /** Name of the node. */
   node: string;
-  /** The values. */
-  flags: Flags;
-  /** Absolute directory that relative paths begin at; asked for only where one does. */
-  readonly base: string;
-  /** What messages call the place of a value: `--port`, or `"port" of node "web" in tombstone.json`. */
-  place: (flag: string) => string;
+  /** What is given for each setting: a JSON value of the form of its type, or what its flag says. */
+  given: ReadonlyMap<Path, unknown>;
+  /** The absolute directory that relative paths begin at. Asked for only where one does: the current one may be gone. */
+  base: () => string;
+  /** What messages call the place of a setting: `--port`, or `"port" of node "web" in tombstone.json`. */
+  place: (path: Path) => string;
+}
+
+/**
+ * The value of a setting: what is given, else its default.
+ *
+ * @throws {TombstoneError} what is given is not a value of its type
+ */
+export function valueOf<P extends Path>(source: Source, path: P): ValueOf<Extract<AnyField, { path: P }>> {
+  const field: AnyField = FIELDS.find((field) => field.path === path)!;
+  const type = TYPES[field.type] as Type<unknown, unknown>;
+  const given = source.given.get(path) ?? ("default" in field ? field.default : undefined);
+  const value = given === undefined ? type.none : type.parse(given, { name: source.place(path), base: source.base });
+  return value as ValueOf<Extract<AnyField, { path: P }>>;
 }

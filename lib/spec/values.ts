@@ -4,23 +4,37 @@
  *
  * @module
  */
+import { resolve } from "@std/path/posix/resolve";
 import { type TombstoneError, usageError } from "../errors.ts";
-import { HTTP_STATUS, isPattern, kindOfTarget } from "./probes.ts";
-import { isSignal } from "./recorded_settings.ts";
+import { isFields } from "./json.ts";
+import { fillPort } from "./placeholders.ts";
+
+/** `250ms`, `30s`, `5m`, `4h`; a number is seconds. */
+export type Duration = string | number;
 
 const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** Longest duration that makes sense here: a year. */
-const LONGEST = 365 * 24 * MILLISECONDS.h!;
+export const DURATION_MAX_MS = 365 * 24 * MILLISECONDS.h!;
 
 /** The error of a value of another form; `flag` is `--flag`, or words that say where else it stands. */
-export function refuse(flag: string, value: string, wanted: string, example: string): TombstoneError {
+export function refuse(flag: string, value: string | number, wanted: string, example: string): TombstoneError {
   return usageError(`Cannot use "${value}" for ${flag}: expected ${wanted}`, hintOf(flag, example));
 }
 
 function hintOf(flag: string, example: string): string {
   return flag.startsWith("--") ? `${flag} ${example}` : `write ${example} for ${flag}`;
 }
+
+/** A number without a unit as it is; number and unit of a text; `NaN` where it has another form. */
+function amountOf(value: string | number, form: RegExp): { amount: number; unit?: string | undefined } {
+  if (typeof value === "number") return { amount: value };
+  const [, amount, unit] = form.exec(value) ?? [];
+  return { amount: Number(amount ?? NaN), unit };
+}
+
+/** Text of a duration: number and unit. */
+export const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/;
 
 /**
  * A duration in milliseconds: `250ms`, `30s`, `5m`, `4h`; a bare number is seconds.
@@ -31,28 +45,38 @@ function hintOf(flag: string, example: string): string {
  * import { parseDuration } from "./values.ts";
  *
  * assertEquals(parseDuration("--timeout", "1.5m"), 90_000);
+ * assertEquals(parseDuration("--timeout", 30), 30_000);
  * ```
  */
-export function parseDuration(flag: string, value: string): number {
-  const form = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(value);
-  const duration = form === null ? NaN : Number(form[1]) * MILLISECONDS[form[2] ?? "s"]!;
-  if (!(duration <= LONGEST)) {
+export function parseDuration(flag: string, value: Duration): number {
+  const { amount, unit = "s" } = amountOf(value, DURATION);
+  const duration = amount * MILLISECONDS[unit]!;
+  if (!(duration >= 0 && duration <= DURATION_MAX_MS)) {
     throw refuse(flag, value, "a duration such as 250ms, 30s, 5m or 4h (a bare number is seconds)", "30s");
   }
   return Math.round(duration);
 }
 
+/** A number of up to this many digits, or `NaN`. */
+function wholeNumber(value: string | number, digits: number): number {
+  const text = String(value);
+  return /^\d+$/.test(text) && text.length <= digits ? Number(text) : NaN;
+}
+
 /** A port, 0 to 65535. */
-export function parsePort(flag: string, value: string): number {
-  const port = /^\d{1,5}$/.test(value) ? Number(value) : NaN;
+export function parsePort(flag: string, value: string | number): number {
+  const port = wholeNumber(value, 5);
   if (!(port <= 65535)) throw refuse(flag, value, "a port from 0 to 65535 (0: a free one is chosen)", "3000");
   return port;
 }
 
+/** Text of a host name or an address: nothing that ends a word, moves a cursor or begins a path. */
+// deno-lint-ignore no-control-regex
+export const HOST = /^[^\s/\x00-\x20\x7f-\x9f]+$/;
+
 /** A host name or an address. */
 export function parseHost(flag: string, value: string): string {
-  // deno-lint-ignore no-control-regex
-  if (/^[^\s/\x00-\x20\x7f-\x9f]+$/.test(value)) return value;
+  if (HOST.test(value)) return value;
   throw refuse(flag, printed(value), "a host name or an IP address", "127.0.0.1");
 }
 
@@ -62,23 +86,29 @@ function printed(value: string): string {
 }
 
 /** A whole number from 0 to `most`. */
-export function parseCount(flag: string, value: string, most = 999_999_999): number {
-  const count = /^\d{1,9}$/.test(value) ? Number(value) : NaN;
+export function parseCount(flag: string, value: string | number, most = 999_999_999): number {
+  const count = wholeNumber(value, 9);
   if (count <= most) return count;
   throw refuse(flag, value, `a whole number up to ${most}`, String(Math.min(most, 20)));
 }
 
 const BYTES: Record<string, number> = { k: 1e3, m: 1e6, g: 1e9, ki: 1024, mi: 1024 ** 2, gi: 1024 ** 3 };
 
+/** Text of a size: number and unit. */
+export const SIZE = /^(\d+(?:\.\d+)?)(?:([kKmMgG][iI]?)[bB]?|[bB])?$/;
+
 /** A size in bytes: `50MB`, `512k`, `1GiB`; a bare number is bytes. */
-export function parseSize(flag: string, value: string): number {
-  const form = /^(\d+(?:\.\d+)?)(?:([kmg]i?)b?|b)?$/i.exec(value);
-  const size = form === null ? NaN : Math.round(Number(form[1]) * (BYTES[form[2]?.toLowerCase() ?? ""] ?? 1));
-  if (!Number.isSafeInteger(size)) {
+export function parseSize(flag: string, value: string | number): number {
+  const { amount, unit = "" } = amountOf(value, SIZE);
+  const size = Math.round(amount * (BYTES[unit.toLowerCase()] ?? 1));
+  if (!Number.isSafeInteger(size) || size < 0) {
     throw refuse(flag, value, "a size such as 512kB, 50MB or 1GiB (a bare number is bytes, 0 no limit)", "50MB");
   }
   return size;
 }
+
+/** Text of ranges of HTTP statuses. */
+export const STATUSES = /^\s*[2-5]\d\d(-[2-5]\d\d)?\s*(,\s*[2-5]\d\d(-[2-5]\d\d)?\s*)*$/;
 
 /**
  * Ranges of HTTP statuses, first to last: `200-399`, `200,204,301-308`.
@@ -91,21 +121,42 @@ export function parseSize(flag: string, value: string): number {
  * assertEquals(parseStatuses("--http-status", "200,300-399"), [[200, 200], [300, 399]]);
  * ```
  */
-export function parseStatuses(flag: string, value: string | undefined): [number, number][] {
-  if (value === undefined) return HTTP_STATUS;
-  return value.split(",").map((range) => {
-    const form = /^([2-5]\d\d)(?:-([2-5]\d\d))?$/.exec(range.trim());
-    const [low, high] = [Number(form?.[1]), Number(form?.[2] ?? form?.[1])];
-    if (!(low <= high)) throw refuse(flag, value, "statuses or ranges of them from 200 to 599", "200-399,401");
-    return [low, high];
+export function parseStatuses(flag: string, value: string): [number, number][] {
+  const ranges = value.split(",").map((range): [number, number] => {
+    const [first, last = first] = range.trim().split("-").map(Number);
+    return [first!, last!];
   });
+  if (STATUSES.test(value) && ranges.every(([first, last]) => first <= last)) return ranges;
+  throw refuse(flag, value, "statuses or ranges of them from 200 to 599", "200-399,401");
 }
 
-/** What an HTTP probe asks for: a path on the node's port, or a URL. */
-export function parseHttpTarget(flag: string, value: string): "path" | "url" {
-  const kind = kindOfTarget(value);
-  if (kind !== null) return kind;
+/** An absolute path. */
+export function parsePath(value: string, base: () => string): string {
+  return value.startsWith("/") ? resolve(value) : resolve(base(), value);
+}
+
+/** What an HTTP probe asks for: a path on the node's port, or a URL; `null` if it is neither. */
+export function kindOfTarget(text: string): "path" | "url" | null {
+  if (text.startsWith("/")) return "path";
+  const url = URL.parse(fillPort(text, 1));
+  return url?.protocol === "http:" || url?.protocol === "https:" ? "url" : null;
+}
+
+/** Checks what an HTTP probe asks for. */
+export function parseHttpTarget(flag: string, value: string): string {
+  if (kindOfTarget(value) !== null) return value;
   throw refuse(flag, value, "a path that begins with / or a URL with http or https", "/health");
+}
+
+/** Whether this is a regular expression. */
+export function isPattern(text: string): boolean {
+  try {
+    new RegExp(text);
+    return true;
+  } catch (error) {
+    if (error instanceof SyntaxError) return false;
+    throw error;
+  }
 }
 
 /** A regular expression. */
@@ -114,19 +165,53 @@ export function parsePattern(flag: string, value: string): string {
   throw refuse(flag, value, "a regular expression", "'listening on .*:\\d+'");
 }
 
-/** `NAME=VALUE` pairs; a later one wins. */
-export function parseEnv(flag: string, values: string[]): Record<string, string> {
-  const env: Record<string, string> = {};
-  for (const value of values) {
-    const at = value.indexOf("=");
-    const name = value.slice(0, Math.max(at, 0));
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || value.includes("\0")) {
+/** Variables by name, as JSON has them. */
+export type Variables = Record<string, string | number | boolean>;
+
+/** Whether these are variables: an object of texts, numbers or booleans. */
+export function isVariables(value: unknown): value is Variables {
+  return isFields(value) &&
+    Object.entries(value).every(([name, one]) =>
+      name !== "" && !/[=\0]/.test(name) && ["string", "number", "boolean"].includes(typeof one)
+    );
+}
+
+/** Variables from `NAME=VALUE` pairs, a later one wins; or by name. */
+export function parseVariables(flag: string, given: string[] | Variables): Record<string, string> {
+  const variables: Record<string, string> = {};
+  const pairs = Array.isArray(given) ? given.map(splitPair) : Object.entries(given);
+  for (const [name, value] of pairs) {
+    if (value === null || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || String(value).includes("\0")) {
       // What comes after the = may be a secret.
-      throw refuse(flag, at < 0 ? value : `${name}=…`, "NAME=VALUE", "NODE_ENV=test");
+      throw refuse(flag, value === null ? name : `${name}=…`, "NAME=VALUE", "NODE_ENV=test");
     }
-    env[name] = value.slice(at + 1);
+    variables[name] = String(value);
   }
-  return env;
+  return variables;
+}
+
+function splitPair(pair: string): [string, string | null] {
+  const at = pair.indexOf("=");
+  return at < 0 ? [pair, null] : [pair.slice(0, at), pair.slice(at + 1)];
+}
+
+/** Signals that may be asked for to stop a server; signal(7). */
+const STOP_SIGNALS = [
+  "SIGTERM",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGHUP",
+  "SIGKILL",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGABRT",
+  "SIGALRM",
+  "SIGWINCH",
+] as const;
+
+/** Whether this is the full name of a signal that can stop a server. */
+export function isSignal(name: string): name is Deno.Signal {
+  return (STOP_SIGNALS as readonly string[]).includes(name);
 }
 
 /** A signal that can stop a server, with or without `SIG`. */

@@ -7,7 +7,7 @@
 import { errnoOf, stateError } from "../errno.ts";
 import { moveOver, removeEntry, removeFile } from "./durable.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
-import type { LogSettings } from "../spec/recorded_settings.ts";
+import type { Settings } from "../spec/settings.ts";
 
 /**
  * Makes a new, empty `server.log` and numbers the earlier ones. The new file is made first: when the disk
@@ -15,7 +15,7 @@ import type { LogSettings } from "../spec/recorded_settings.ts";
  *
  * @throws {TombstoneError} the disk refuses
  */
-export function rotateLog(dir: NodeDir, settings: LogSettings): void {
+export function rotateLog(dir: NodeDir, settings: Settings["log"]): void {
   const fresh = `${dir.path}/.server.log.${crypto.randomUUID()}.tmp`;
   trimLog(dir.log, settings.max_bytes);
   try {

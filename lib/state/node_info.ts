@@ -9,7 +9,7 @@ import { replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 import { asAttempt, asNumber, asString, type Fields } from "../spec/json.ts";
 import { type Origin, readOrigin } from "./origin.ts";
-import { readSettings, type Settings } from "../spec/recorded_settings.ts";
+import { readSettings, type Settings } from "../spec/settings.ts";
 
 /** A `tombstone run` that started a node, and stops it when its test command ends. */
 export interface RunOwner {

@@ -4,7 +4,7 @@
  * @module
  */
 import { asNumber, asString, type Fields, isFields, parseObject } from "../spec/json.ts";
-import { readSettings, type Settings, settingsOf } from "../spec/recorded_settings.ts";
+import { readSettings, type Settings, settingsOf } from "../spec/settings.ts";
 import { readSmallFile, replaceFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 import type { NodeInfo } from "./node_info.ts";

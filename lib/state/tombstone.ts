@@ -12,7 +12,7 @@ import { type DeclaredFile, readDeclared } from "../spec/declared.ts";
 import { replaceFile, syncDir } from "./durable.ts";
 import { asAttempt, asNumber, asString, asStrings } from "../spec/json.ts";
 import { type Elsewhere, type Origin, readElsewhere, readOrigin } from "./origin.ts";
-import { readSettings, type Settings } from "../spec/recorded_settings.ts";
+import { readSettings, type Settings } from "../spec/settings.ts";
 import { type Lock, stateRemoved } from "./lock.ts";
 import type { NodeDir } from "./node_dir.ts";
 

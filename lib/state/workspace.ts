@@ -6,6 +6,7 @@
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
 import { stateError } from "../errno.ts";
+import { usageError } from "../errors.ts";
 import { currentDirectory, currentDirectoryIfAny } from "../os/surroundings.ts";
 import { PROJECT_FILE } from "../spec/names.ts";
 
@@ -43,6 +44,32 @@ export function isProject(dir: string): boolean {
 /** Whether a project has a file that describes its nodes. */
 export function hasProjectFile({ project }: Workspace): boolean {
   return project !== null && exists(`${project}/${PROJECT_FILE}`);
+}
+
+/** Largest file that is read, in bytes. */
+const PROJECT_FILE_MAX_BYTES = 1_000_000;
+
+/**
+ * The text of the file that describes the nodes of a project; empty where there is none.
+ *
+ * @throws {TombstoneError} it is not a file, is too long, or cannot be read
+ */
+export function readProjectFile(project: string): string {
+  const path = `${project}/${PROJECT_FILE}`;
+  try {
+    const { isFile, size } = Deno.statSync(path);
+    if (!isFile) throw usageError(`Cannot use "${path}": it is not a file`, "tombstone init makes one elsewhere");
+    if (size > PROJECT_FILE_MAX_BYTES) {
+      throw usageError(
+        `Cannot use "${path}": it is ${size} bytes long`,
+        `at most ${PROJECT_FILE_MAX_BYTES} bytes are read`,
+      );
+    }
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw stateError("read", path, error, "elsewhere");
+  }
 }
 
 /** Makes a directory's name fit for ids: what is no letter, digit, dot, dash or underscore becomes a dash. */

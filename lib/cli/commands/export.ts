@@ -8,7 +8,7 @@ import { basename } from "@std/path/posix/basename";
 import type { Call, Result } from "../call.ts";
 import { requireDescribed } from "../../spec/project_file.ts";
 import { inOrder } from "../../spec/order.ts";
-import { settingsFrom } from "../../spec/settings.ts";
+import { prepare } from "../../engine/preflight.ts";
 import { stateError } from "../../errno.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { compose } from "../../export/compose.ts";
@@ -60,8 +60,8 @@ async function exportedProject(call: Call): Promise<ExportedProject> {
   }
   for (const name of call.nodes.slice(1)) await requireDescribed(described, name, "export");
   const nodes = new Map<string, ExportedNode>();
-  for (const [name, { source, command, env, after }] of described) {
-    nodes.set(name, { name, settings: settingsFrom(source, command), env, after });
+  for (const [name, { source, after }] of described) {
+    nodes.set(name, { name, ...prepare(source), after });
   }
   return { name: basename(dir), dir, nodes };
 }

@@ -11,7 +11,7 @@ import { tombstoneError } from "../../errors.ts";
 import { stopGroup } from "../../engine/group.ts";
 import { tellKilled } from "../../engine/leftovers.ts";
 import { lookAt } from "../../engine/state.ts";
-import { parseEnv } from "../../spec/values.ts";
+import { parseVariables } from "../../spec/values.ts";
 import { existsDir, type NodeDir } from "../../state/node_dir.ts";
 import type { RunOwner } from "../../state/node_info.ts";
 
@@ -37,7 +37,7 @@ export async function run(call: Call): Promise<Result> {
     running: (node) => wanted.length === 1 && wanted[0] === node ? "replace" : "keep",
     different: "tell",
     run: (node) => runs.get(node)!,
-    env: parseEnv("--env", call.flags.texts("env")),
+    env: parseVariables("--env", call.flags.texts("env")),
   });
   const killed = new Map<string, number[]>();
   if (wanted.length > 1) {

@@ -6,8 +6,7 @@
 import { requireOneNode, runningOf, startAndTell, startMembers } from "../starting.ts";
 import { requireExecutable, searchPath } from "../../process/executable.ts";
 import type { Call, Result } from "../call.ts";
-import { settingsFrom } from "../../spec/settings.ts";
-import { parseEnv } from "../../spec/values.ts";
+import { prepare } from "../../engine/preflight.ts";
 import { type TombstoneError, usageError } from "../../errors.ts";
 
 /** Runs the command: the one node whose command is given, or those that are described or were started before. */
@@ -15,8 +14,7 @@ export async function run(call: Call): Promise<Result> {
   if (call.serverCommand === null) return await startKnown(call);
   if (call.serverCommand.length === 0) throw noCommand(call);
   requireOneNode(call);
-  const settings = settingsFrom(call.source, call.serverCommand);
-  const env = parseEnv("--env", call.flags.texts("env"));
+  const { settings, env } = prepare(call.sourceOf(call.serverCommand));
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
   const { lockTimeoutMs } = call;
   const running = call.flags.has("replace") ? "replace" : "keep";

@@ -1,0 +1,115 @@
+/**
+ * What a start needs of this system, looked at before anything is written.
+ *
+ * @module
+ */
+import { describeErrno, errnoOf, stateError } from "../errno.ts";
+import { usageError } from "../errors.ts";
+import { system } from "../os/system.ts";
+import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
+import type { Path } from "../spec/fields.ts";
+import { type Settings, settingsFrom } from "../spec/settings.ts";
+import { type Source, valueOf } from "../spec/source.ts";
+import { lookAtDeclared } from "../state/declared.ts";
+
+/**
+ * The settings and variables that a start is asked for, after a look at the directory and the files that they name.
+ *
+ * @throws {TombstoneError} a value is of another form, or names what cannot be used here
+ */
+export function prepare(source: Source): { settings: Settings; env: Record<string, string> } {
+  const settings = settingsFrom(source);
+  const look = (path: Path, kind: DeclaredKind) => (file: string) =>
+    requireSweepable(source.place(path), { path: file, kind });
+  requireDirectory(source.place("cwd"), settings.cwd);
+  settings.sweep_files.forEach(look("sweep_files", "leftover"));
+  if (settings.pid_file !== null) look("pid_file", "number")(settings.pid_file);
+  for (const probe of settings.probes) {
+    if (probe.type === "port-file") look("port_file", "number")(probe.path);
+    if (probe.type === "file") requirePossible(source.place("probes.file"), probe.path);
+    if (probe.type === "unix") requireSocket(source.place("probes.unix"), probe.path);
+    if (probe.type === "discover" && system.sockets === null) throw nothingToDiscover(source);
+  }
+  return { settings, env: valueOf(source, "env") };
+}
+
+function nothingToDiscover({ node, place }: Source) {
+  const port = place("port");
+  return usageError(
+    `Cannot start "${node}" without a probe: this platform does not tell which ports a process listens on`,
+    port.startsWith("--")
+      ? "say when it is ready with --port N, --port-file PATH, --log REGEX or --no-probe"
+      : `say when it is ready with ${port}, ${place("probes.log")} or ${place("probes.none")}`,
+  );
+}
+
+function hintFor(place: string, value: string): string {
+  return place.startsWith("--") ? `${place} ${value}` : `${place}: ${value}`;
+}
+
+/** Longest path of a unix socket, in bytes; `sun_path` of unix(7), on macOS 103. */
+const LONGEST_SOCKET = 107;
+
+/** A socket is removed while the node does not run; a file that is none must not be. */
+function requireSocket(place: string, path: string): void {
+  // A server may make a link to its socket; the link is never removed.
+  const target = lookAt(path);
+  if (!target?.isSocket && (target !== null || !isLink(path))) requireSweepable(place, { path, kind: "socket" });
+  if (new TextEncoder().encode(path).length > LONGEST_SOCKET) {
+    throw usageError(
+      `Cannot use "${path}" for ${place}: it is longer than the ${LONGEST_SOCKET} bytes that a socket's path may have`,
+      "choose a shorter path, such as one in /tmp",
+    );
+  }
+}
+
+function lookAt(path: string): Deno.FileInfo | null {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== null) return null; // missing, or not to be seen
+    throw error;
+  }
+}
+
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch (error) {
+    if (errnoOf(error) !== null) return false;
+    throw error;
+  }
+}
+
+function requireDirectory(place: string, path: string): void {
+  if (lookAt(path)?.isDirectory) return;
+  throw usageError(`Cannot use "${path}" for ${place}: no such directory`, `name an existing directory for ${place}`);
+}
+
+/** What the server makes in each kind of place, for hints. */
+const WANTED: Record<DeclaredKind, string> = {
+  leftover: "FILE that the server leaves behind",
+  number: "FILE that the server writes its number to",
+  socket: "PATH of the server's socket",
+};
+
+/** Declared files are removed; a slip of the pen must not cost a directory or a document. */
+function requireSweepable(place: string, file: DeclaredFile): void {
+  const found = lookAtDeclared(file);
+  if (found.kind === "missing" || found.kind === "stale") return;
+  const hint = hintFor(place, WANTED[file.kind]);
+  if (found.kind === "other") {
+    const why = found.reason === "it is a directory" ? `${found.reason}, and only files are swept` : found.reason;
+    throw usageError(`Cannot use "${file.path}" for ${place}: ${why}`, hint);
+  }
+  const isMistake = found.kind === "impossible" || found.error instanceof Deno.errors.PermissionDenied;
+  if (!isMistake) throw stateError("look at", file.path, found.error, "elsewhere");
+  throw usageError(`Cannot use "${file.path}" for ${place}: ${describeErrno(found.error)}`, hint);
+}
+
+/** A file that is waited for must be one that there can be. */
+function requirePossible(place: string, path: string): void {
+  const found = lookAtDeclared({ path, kind: "leftover" });
+  if (found.kind !== "impossible") return;
+  throw usageError(`Cannot use "${path}" for ${place}: ${describeErrno(found.error)}`, hintFor(place, "FILE"));
+}

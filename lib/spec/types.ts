@@ -1,0 +1,183 @@
+/**
+ * The types that the values of settings have.
+ *
+ * @module
+ */
+import { asNumber, asString, asStrings } from "./json.ts";
+import { isAmount, isText, isTexts, isWhole, list, matching, single, TEXT, type Type, whole } from "./type.ts";
+import { readStatuses } from "./probes.ts";
+import {
+  DURATION,
+  type Duration,
+  DURATION_MAX_MS,
+  HOST,
+  isPattern,
+  isSignal,
+  isVariables,
+  kindOfTarget,
+  parseCount,
+  parseDuration,
+  parseHost,
+  parseHttpTarget,
+  parsePath,
+  parsePattern,
+  parsePort,
+  parseSignal,
+  parseSize,
+  parseStatuses,
+  parseVariables,
+  SIZE,
+  STATUSES,
+  type Variables,
+} from "./values.ts";
+
+/** Every type, by the name that the table uses. */
+export interface Types {
+  /** True or false. */
+  boolean: Type<boolean, boolean>;
+  /** A text. */
+  string: Type<string>;
+  /** Texts. */
+  "string[]": Type<string[], string[]>;
+  /** Names of nodes. */
+  names: Type<string[], string[]>;
+  /** Program and arguments, or a line for the shell. */
+  command: Type<string[], string[]>;
+  /** Variables by name. */
+  variables: Type<Record<string, string>, Record<string, string>>;
+  /** A small whole number. */
+  count: Type<number>;
+  /** A port; 0: a free one. */
+  port: Type<number>;
+  /** A host name or an address. */
+  host: Type<string>;
+  /** A duration, in milliseconds. */
+  duration: Type<number>;
+  /** A size, in bytes. */
+  size: Type<number>;
+  /** A path, absolute. */
+  path: Type<string>;
+  /** Paths, absolute. */
+  "path[]": Type<string[], string[]>;
+  /** Regular expressions. */
+  "regex[]": Type<string[], string[]>;
+  /** Paths on the node's port, or URLs. */
+  "target[]": Type<string[], string[]>;
+  /** Ranges of HTTP statuses, first to last. */
+  statuses: Type<[number, number][]>;
+  /** A signal that can stop a server. */
+  signal: Type<Deno.Signal>;
+}
+
+/** Most of what can be counted here, such as logs of earlier starts. */
+const COUNT_MAX = 100;
+
+const string = single("TEXT", { parse: (value: string) => value, restore: asString });
+const path = single("PATH", {
+  example: '"./file"',
+  parse: (value: string, { base }) => parsePath(value, base),
+  restore: (value) => asString(value)?.startsWith("/") ? value as string : null,
+});
+const regex = single("REGEX", {
+  example: '"listening"',
+  parse: (value: string, { name }) => parsePattern(name, value),
+  restore: (value) => typeof value === "string" && isPattern(value) ? value : null,
+});
+const target = single("PATH|URL", {
+  example: '"/health"',
+  schema: matching(/^(\/|[hH][tT][tT][pP][sS]?:)/),
+  parse: (value: string, { name }) => parseHttpTarget(name, value),
+  restore: (value) => typeof value === "string" && kindOfTarget(value) !== null ? value : null,
+});
+
+/** How values of each type are written, checked, parsed and read back. */
+export const TYPES: Types = {
+  boolean: {
+    option: "boolean",
+    schema: { type: "boolean" },
+    word: null,
+    repeat: "once",
+    accepts: (value) => typeof value === "boolean",
+    wanted: "true or false",
+    example: "true",
+    parse: (value) => value === true,
+    restore: (value) => typeof value === "boolean" ? value : null,
+    none: false,
+  },
+  string,
+  "string[]": list(string),
+  names: {
+    ...list(string),
+    option: "string[]",
+    schema: { type: "array", items: TEXT },
+    accepts: isTexts,
+    wanted: "a list of nodes",
+    example: '["db"]',
+  },
+  command: {
+    ...list(string),
+    schema: { anyOf: [TEXT, { type: "array", items: { type: "string" }, minItems: 1 }] },
+    accepts: (value) =>
+      isText(value) || (Array.isArray(value) && isText(value[0]) && value.every((one) => one === "" || isText(one))),
+    wanted: "a list of program and arguments, or a line for the shell",
+    example: '["node", "server.js"]',
+    parse: (value: string | string[]) => typeof value === "string" ? ["/bin/sh", "-c", value] : value,
+    restore: asStrings,
+  },
+  variables: {
+    option: "Record<string, string | number | boolean>",
+    schema: { type: "object", additionalProperties: { type: ["string", "number", "boolean"] } },
+    word: "K=V",
+    repeat: "repeatable",
+    accepts: isVariables,
+    wanted: "an object of texts, by names without =",
+    example: '{ "NAME": "value" }',
+    parse: (value: string[] | Variables, { name }) => parseVariables(name, value),
+    restore: (value) => isVariables(value) ? value as Record<string, string> : null,
+    none: {},
+  },
+  count: whole(COUNT_MAX, {
+    example: "5",
+    parse: (value: string | number, { name }) => parseCount(name, value, COUNT_MAX),
+  }),
+  port: whole(65535, { example: "3000", parse: (value: string | number, { name }) => parsePort(name, value) }),
+  host: single("HOST", {
+    example: '"127.0.0.1"',
+    schema: matching(HOST),
+    parse: (value: string, { name }) => parseHost(name, value),
+    restore: asString,
+  }),
+  duration: single("TIME", {
+    option: "Duration",
+    schema: { anyOf: [matching(DURATION), { type: "number", minimum: 0 }] },
+    accepts: (value) => isText(value) || isAmount(value),
+    wanted: 'a duration such as "250ms", "30s" or "5m" (a number is seconds)',
+    example: '"30s"',
+    parse: (value: Duration, { name }) => parseDuration(name, value),
+    restore: (value) => asNumber(value, 0, DURATION_MAX_MS),
+  }),
+  size: single("SIZE", {
+    option: "string | number",
+    schema: { anyOf: [matching(SIZE), { type: "integer", minimum: 0 }] },
+    accepts: (value) => isText(value) || isWhole(value),
+    wanted: 'a size such as "20MB" (a number is bytes)',
+    example: '"20MB"',
+    parse: (value: string | number, { name }) => parseSize(name, value),
+    restore: (value) => asNumber(value, 0, Number.MAX_SAFE_INTEGER),
+  }),
+  path,
+  "path[]": list(path),
+  "regex[]": list(regex),
+  "target[]": list(target),
+  statuses: single("RANGES", {
+    example: '"200-399,401"',
+    schema: matching(STATUSES),
+    parse: (value: string, { name }) => parseStatuses(name, value),
+    restore: readStatuses,
+  }),
+  signal: single("SIG", {
+    example: '"INT"',
+    parse: (value: string, { name }) => parseSignal(name, value),
+    restore: (value) => typeof value === "string" && isSignal(value) ? value : null,
+  }),
+};
