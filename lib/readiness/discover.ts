@@ -12,27 +12,27 @@ import { checkTcp, once } from "./tcp.ts";
 import { system } from "../os/system.ts";
 import { expiry } from "../timers.ts";
 
-/** The whole tree is looked at only every so many times; the main process is looked at each time. */
+/** The main process is checked each time, the whole tree only every so many times. */
 const TREE_EVERY_MS = 25;
 
 /**
- * How long to wait for a better port after the last one has appeared, in milliseconds. One that the command names is the
- * one. Of those that stay, the first is often that of an administrator; one in the ephemeral range mostly belongs
- * to a part of the server, such as a compiler.
+ * How long to wait for a better port after the last one has appeared, in milliseconds. There is none better than one that
+ * the command names. The first fixed port is often an administration port; one in the ephemeral range mostly belongs to a
+ * part of the server, such as a compiler.
  */
 const SETTLING: Record<Claim, number> = { named: 0, told: 0, stays: 100, any: 400, aside: 1000, tool: Infinity };
 
-/** A node that listens on ever more ports is not waited for longer than this, in milliseconds. */
+/** Longest wait for a node that keeps opening ports, in milliseconds. */
 const SETTLING_LIMIT_MS = 3000;
 
-/** A wait that is about to end takes what there is, in milliseconds. */
+/** In the last milliseconds of a wait, the best port so far is taken. */
 const LAST_MOMENT_MS = 50;
 
 /**
  * Whether the node listens on some port: the likeliest of its own (see own_ports.ts), or, with HTTP probes of a path,
- * the likeliest of those that answer as wanted.
+ * the likeliest of those that give the wanted answer.
  *
- * @param asked probes whose port is not known before
+ * @param asked HTTP probes of a path, to be sent to the port that is found
  */
 export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Prober {
   const checks = new Map<number, Prober>();
@@ -59,7 +59,7 @@ export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Probe
         const all = await findOwnPorts(subject.mainPid, subject.roots, "tree");
         const meant = all.filter(isMeant).filter(({ port }) => !distribution.has(port));
         settling.see(meant);
-        // A child may have a better one, which is looked at when the whole tree is.
+        // A child process may have a better one, so the whole tree decides.
         const isBest = asked.length > 0 || meant[0]?.port === candidate.port;
         if (isBest && settling.isOver(candidate.claim, look)) {
           return { ...found, alsoListens: others(all, candidate.port) };
@@ -72,7 +72,7 @@ export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Probe
   };
 }
 
-/** What a port is to do: accept, and answer each of the probes. */
+/** The check of one port: it accepts, and answers each of the probes. */
 function checkOf(
   checks: Map<number, Prober>,
   port: number,
@@ -99,23 +99,23 @@ function checkOf(
   return check;
 }
 
-/** An address of a network, where a node listens on nothing else. */
+/** The address of a node that listens on no loopback address. */
 function outsideOf(own?: OwnPort): string | null {
   return own !== undefined && !own.addresses.some(isLocal) ? own.addresses[0]! : null;
 }
 
-/** In words, that none of its ports is one that it could be there for. */
+/** In words, that none of its ports can be the server's own. */
 function nothing(own: OwnPort[]): string {
   if (own.length === 0) return "it listens on no TCP port";
   return `it listens on no TCP port but ${own.map(({ port }) => port).join(", ")}, for debuggers or nodes of Erlang`;
 }
 
-/** What else it listens on. */
+/** The other ports that it listens on. */
 function others(all: OwnPort[], port: number): number[] {
   return all.map((own) => own.port).filter((other) => other !== port).sort((a, b) => a - b);
 }
 
-/** A debugger's port is not what a server is there for. */
+/** A debugger's port is not the server's own. */
 function isMeant({ claim }: OwnPort): boolean {
   return claim !== "tool";
 }
@@ -126,7 +126,7 @@ class Settling {
   #first: number | null = null;
   #last = 0;
 
-  /** Takes note of those that there are now. */
+  /** Records when new ports appear. */
   see(own: OwnPort[]): void {
     const now = performance.now();
     for (const { port } of own) {
@@ -151,8 +151,8 @@ const ANSWER_TIMEOUT_MS = 500;
 const NAMES_REQUEST = new Uint8Array([0, 1, 110]);
 
 /**
- * The ports that nodes of this machine have told epmd(1), so that other nodes find them; nobody else means them. Asked for
- * only where a port belongs to an Erlang system, and nothing names it.
+ * The ports that nodes of Erlang have registered with epmd(1) for each other; they are not a server's own. epmd is asked
+ * only about a port of an Erlang system that no command line names.
  */
 async function distributionPorts({ claim, holder }: OwnPort): Promise<number[]> {
   if (claim !== "any" && claim !== "stays") return [];
@@ -172,7 +172,7 @@ async function readNames(port: number): Promise<string> {
     const answer = await new Response(connection.readable).bytes();
     return new TextDecoder().decode(answer.subarray(4)); // epmd's own port comes first
   } catch (error) {
-    if (error instanceof Error && !(error instanceof TypeError)) return ""; // there is none
+    if (error instanceof Error && !(error instanceof TypeError)) return ""; // epmd does not run
     throw error;
   }
 }

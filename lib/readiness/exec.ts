@@ -1,5 +1,5 @@
 /**
- * A condition that a command decides.
+ * A condition that is the exit code of a command.
  *
  * @module
  */
@@ -10,8 +10,8 @@ import { Throttle } from "./throttle.ts";
 import type { Look, Prober, ProbeTarget } from "./types.ts";
 
 /**
- * Whether a shell command exits with 0. It runs in the server's directory, and gets the server's variables. Since its
- * environment names the attempt, what an interrupted start leaves of it is found.
+ * Whether a shell command exits with 0. It runs in the server's directory with the server's variables. Its environment
+ * names the attempt, so the next command finds what an interrupted start left of it.
  */
 export function execProber(command: string): Prober {
   const pace = new Throttle();
@@ -27,7 +27,7 @@ export function execProber(command: string): Prober {
 /** Longest delay of a timer, in milliseconds: 31 bits. */
 const LONGEST_LIMIT = 2 ** 31 - 1;
 
-/** How it ended: exit code or name of a signal; `null` if it took too long. */
+/** Its exit code or the name of the signal that killed it; `null` if it took too long. */
 async function runOnce(command: string, subject: ProbeTarget, look: Look): Promise<string | null> {
   const port = look.found?.port ?? subject.known?.port ?? 0;
   let isLate = false;
@@ -51,7 +51,7 @@ async function runOnce(command: string, subject: ProbeTarget, look: Look): Promi
       detached: true,
     }).spawn();
     const self = identityOfChild(child.pid);
-    // Nothing that it started in its session is to outlive it when it takes too long.
+    // If it takes too long, everything in its session is killed with it.
     const kill = () => {
       try {
         killSession(self, ATTEMPT_VARIABLE);

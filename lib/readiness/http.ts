@@ -1,5 +1,5 @@
 /**
- * A condition about the answer to an HTTP request, and how to tell such requests in the server's own log.
+ * A condition about the answer to an HTTP request, and how to recognise such requests in the server's log.
  *
  * @module
  */
@@ -20,9 +20,8 @@ const ANSWER_TIMEOUT_MS = 5000;
 const MAX_HEAD_BYTES = 64 * 1024;
 
 /**
- * Whether a GET on the node is answered as wanted. Redirects are answers, and are not followed. Written on a bare
- * connection: `fetch` would go through the proxy that the environment names, and cannot be told which of the addresses
- * of `localhost` was found to be the node's.
+ * Whether a GET on the node gets the wanted answer. Redirects are answers, and are not followed. This does not use
+ * `fetch`, which would go through the proxy of the environment, and choose an address of `localhost` by itself.
  */
 export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
   const pace = new Throttle(DEFAULT);
@@ -35,19 +34,19 @@ export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
     const spot = { host, port, anyListener: probe.any_listener };
     const reached = await checkTcp(spot, subject, "look");
     if (reached.kind !== "pass") return reached;
-    // A listener that is proven to be the node's needs no certificate that says so, too.
+    // A listener that is proven to be the node's needs no trusted certificate.
     const trust = !probe.any_listener && system.sockets !== null ? "proven" : "certificates";
     return await pace.look((last) => ask(probe, { url, host, port, address: reached.address!, trust }, look, last));
   };
 }
 
-/** The state of a node without a place to ask. What finds the place, if anything does, tells more. */
+/** The state of a node whose port is not known yet; the probe that finds the port says more. */
 export const NO_PORT_YET = "its port is not known yet";
 
-/** A server that does not answer well is asked ten times a second at first, in the end once a second. */
+/** A server that does not give the wanted answer is asked often at first, in the end once a second. */
 const DEFAULT = { shortestMs: 10, longestMs: 1000, part: 0.1 };
 
-/** Whether a probe asks for a path on the port that the node has, whichever that is. */
+/** Whether a probe asks on the node's own port. */
 export function isOnOwnPort(probe: Probe): boolean {
   return probe.type === "http" && (probe.target.startsWith("/") || probe.target.includes(PORT));
 }
@@ -57,9 +56,9 @@ interface Address {
   url: URL;
   host: string;
   port: number;
-  /** The host's address that was found to be the node's. */
+  /** The address of the host at which the node listens. */
   address: string;
-  /** Whose word says that the other side is the node. */
+  /** How the server is known to be the node: as the proven owner of the listener, or by its certificate. */
   trust: "proven" | "certificates";
 }
 
@@ -79,13 +78,13 @@ async function ask(
   return isWanted ? { kind: "pass", host, port } : { kind: "wait", state: `${url} answers with status ${answer}` };
 }
 
-/** The URL that a target stands for: itself, or a path where the node was found. */
+/** The URL of a target, which is a URL or a path on the node. */
 export function urlOf(target: string, at: { host: string | null; port: number } | null): URL {
   if (!target.startsWith("/")) return new URL(fillPort(target, at?.port ?? null));
   return new URL(`http://${hostPort(at!.host ?? "localhost", at!.port)}${target}`);
 }
 
-/** Status of the answer to a GET, or in words, why there is none. */
+/** Status of the answer to a GET; or why there is none, in words. */
 async function statusOf(at: Address, signal: AbortSignal): Promise<number | string> {
   const isSecure = at.url.protocol === "https:";
   try {
@@ -95,7 +94,7 @@ async function statusOf(at: Address, signal: AbortSignal): Promise<number | stri
     await write(connection, new TextEncoder().encode(head));
     return await readStatus(connection) ?? "does not answer in HTTP";
   } catch (error) {
-    // Refused, reset, ended, a certificate that is not trusted: each time there is no answer.
+    // Refused, reset, closed, an untrusted certificate: no answer.
     if (!(error instanceof Error) || error instanceof TypeError) throw error;
     if (error instanceof Deno.errors.ConnectionRefused) return "cannot be reached";
     return isSecure && error instanceof Deno.errors.InvalidData
@@ -104,7 +103,7 @@ async function statusOf(at: Address, signal: AbortSignal): Promise<number | stri
   }
 }
 
-/** What an answer is read from. */
+/** A connection, with or without TLS. */
 type Stream = Pick<Deno.Conn, "read" | "write"> & Disposable;
 
 function connectPlainly({ address, port }: Address, signal: AbortSignal): Promise<Deno.TcpConn> {
@@ -113,7 +112,7 @@ function connectPlainly({ address, port }: Address, signal: AbortSignal): Promis
 
 async function connectSecurely(at: Address, signal: AbortSignal): Promise<Stream> {
   if (at.trust === "certificates") return await Deno.startTls(await connectPlainly(at, signal), { hostname: at.host });
-  // Loaded where it is needed: it brings some 100 ms of Deno's code for Node with it.
+  // Loaded only here: it needs Deno's code for Node, which takes some 100 ms.
   const { connectUnverified } = await import("./tls.ts");
   return await connectUnverified({ hostname: at.address, port: at.port, name: at.host, signal });
 }
@@ -137,10 +136,10 @@ async function readStatus(connection: Stream): Promise<number | null> {
   return null;
 }
 
-/** Lines among which the last ones of another kind are looked for. */
+/** Number of last lines that are searched for others than access log lines. */
 const LOOKED_AT = 2000;
 
-/** The last lines of a log, those about requests of these probes left out, since what matters stands before them. */
+/** The last lines of a log without those about these probes, which would hide the ones that matter. */
 export function lastLinesOfItsOwn(log: string, probes: Probe[], count: number): string[] {
   const paths = probes.flatMap((probe) => probe.type === "http" ? [pathOf(probe.target)] : []);
   const lines = lastLines(log, LOOKED_AT);
@@ -153,7 +152,7 @@ function pathOf(target: string): string {
   return pathname + search;
 }
 
-/** Whether a line of an access log is about a request of this tool: by its `User-Agent`, or by method and path. */
+/** Whether a line of an access log is about a probe: by its `User-Agent`, or by method and path. */
 function isAboutRequest(line: string, paths: string[]): boolean {
   if (/"tombstone"|\bOPTIONS \*/.test(line)) return true;
   return paths.some((path) => {

@@ -9,15 +9,15 @@ import { isCheap, MatchWorker, weigh } from "./pattern.ts";
 import type { Prober } from "./types.ts";
 import { Latch } from "../async.ts";
 
-/** A match that has taken longer than this, in milliseconds, was the last one on this thread. */
+/** After a match that took longer than this, in milliseconds, matching moves to another thread. */
 const SUSPICIOUS_MS = 5;
 
-/** Longest time that is spent on a log before something else gets its turn, in milliseconds. */
+/** Longest time spent on a log before the event loop gets its turn, in milliseconds. */
 const SLICE_MS = 20;
 
 /**
- * The first line of a log that matches a pattern, as the log grows. Whatever the server writes, and however much of it,
- * the event loop goes on: a log is read in pieces, and what may take long is matched in another thread.
+ * The first line of a growing log that matches a pattern. It never blocks the event loop: the log is read in pieces, and
+ * what may take long is matched in another thread.
  */
 class LogWatch {
   readonly #reader: LogReader;
@@ -36,7 +36,7 @@ class LogWatch {
     this.#weight = weigh(pattern);
   }
 
-  /** How many lines took too long to be matched. */
+  /** Number of lines that took too long to be matched. */
   get skipped(): number {
     return this.#worker?.skipped ?? 0;
   }
@@ -68,7 +68,7 @@ class LogWatch {
   }
 }
 
-/** Whether a whole line of this start's log matches, colours left out. Each line is looked at once. */
+/** Whether a line of this start's log, colours stripped, contains a match. Each line is checked once. */
 export function logProber(pattern: string): Prober {
   let watch: LogWatch | null = null;
   return async ({ roots }, { signal }) => {
@@ -79,10 +79,10 @@ export function logProber(pattern: string): Prober {
   };
 }
 
-/** Pause between two looks at the log, in milliseconds. */
+/** Pause between two reads of the log, in milliseconds. */
 const PAUSE_MS = 20;
 
-/** A line that tells it. */
+/** A line that means that the start has failed. */
 export interface Failure {
   /** The line. */
   line: string;
@@ -90,7 +90,7 @@ export interface Failure {
   pattern: string;
 }
 
-/** Watches the log of an attempt beside its probes, whatever those wait for, until the signal is aborted. */
+/** Watches the log of an attempt for failures until the signal is aborted, independently of its probes. */
 export class FailureWatch {
   /** Opens when there is such a line, or the log cannot be read. */
   readonly latch = new Latch();
@@ -107,9 +107,9 @@ export class FailureWatch {
     if (patterns.length > 0) void this.#watch();
   }
 
-  /** The line, if there is one by now. */
+  /** The line, if there is one now. */
   async look(): Promise<Failure | null> {
-    // A look that is under way may have begun before the last line came.
+    // A read that is under way may have begun before the last line was written.
     await this.#looking;
     await (this.#looking ??= this.#lookOnce());
     if (this.#error !== null) throw this.#error;

@@ -1,5 +1,5 @@
 /**
- * What a server says of itself by the protocol of sd_notify(3): a datagram of `NAME=VALUE` lines to the socket that
+ * Notifications of a server by the protocol of sd_notify(3): a datagram of `NAME=VALUE` lines to the socket that
  * `NOTIFY_SOCKET` names.
  *
  * @module
@@ -9,13 +9,13 @@ import type { DatagramSocket } from "../os/types.ts";
 import { lookForTree, type Roots, scanOf } from "../process/tree.ts";
 import type { Verdict } from "./types.ts";
 
-/** Most messages that are taken in at a time: whoever sends without end must not keep a start from anything else. */
+/** Most messages that are read at a time: a process that sends without end must not hold up the start. */
 const MAX_MESSAGES = 256;
 
 /** The messages of one attempt. */
 export class Notifications implements Disposable {
   readonly #socket: DatagramSocket;
-  /** Whose messages count. */
+  /** The processes whose messages are accepted. */
   #roots: Roots | null = null;
   #isReady = false;
   #status: string | null = null;
@@ -25,18 +25,18 @@ export class Notifications implements Disposable {
     this.#socket = socket;
   }
 
-  /** Listens for an attempt; `null` where the platform cannot. The name is an abstract one, so no file can be left. */
+  /** Listens for an attempt; `null` if the platform cannot. The socket has an abstract name, so no file can be left. */
   static open(attempt: string): Notifications | null {
     const socket = system.readyChannel(`tombstone-notify-${attempt}`);
     return socket === null ? null : new Notifications(socket);
   }
 
-  /** What the server gets as `NOTIFY_SOCKET`. */
+  /** Value of `NOTIFY_SOCKET` for the server. */
   get address(): string {
     return `@${this.#socket.name}`;
   }
 
-  /** Says whose messages count; those of strangers are passed over. */
+  /** Sets the processes whose messages are accepted; others are ignored. */
   expect(roots: Roots): void {
     this.#roots = roots;
   }
@@ -55,7 +55,7 @@ export class Notifications implements Disposable {
     };
   }
 
-  /** Takes in what has been said since the last time. All senders are looked for in one look at the processes. */
+  /** Reads the messages since the last call. One scan of the processes covers all senders. */
   async receive(): Promise<void> {
     const messages = this.#socket.receive(MAX_MESSAGES);
     const roots = this.#roots;
@@ -93,7 +93,7 @@ export class Notifications implements Disposable {
   }
 }
 
-/** A helper like systemd-notify(1) has often ended when its message is read: then its user counts. */
+/** A helper like systemd-notify(1) has often exited before its message is read: then its user decides. */
 function hasEnded(pid: number): boolean {
   const row = system.processes.read(pid);
   return row === null || !isAlive(row);

@@ -1,21 +1,21 @@
 /**
- * What matching a regular expression may cost, and matching where it can be ended: JavaScript's engine tries every way to
- * match, and cannot be interrupted, but a thread of its own can.
+ * What matching a regular expression may cost, and matching that can be interrupted: JavaScript's engine tries every way
+ * to match, and cannot be stopped; a worker thread can.
  *
  * @module
  */
 import { cutShort, Latch } from "../async.ts";
 import { expiry } from "../timers.ts";
 
-/** What is known of a pattern without matching it. */
+/** An estimate of what a pattern costs, without matching it. */
 export interface Weight {
-  /** Text that every match contains; empty where none can be told. */
+  /** Text that every match contains; empty if there is none. */
   literal: string;
-  /** How often something is repeated without or within bounds. */
+  /** Number of repetitions, bounded or not. */
   repeats: number;
-  /** Choices: alternatives, and what may be left out. */
+  /** Number of alternatives and optional parts. */
   choices: number;
-  /** Whether a repetition holds another one or a choice, or the pattern refers back: the cost may then be anything. */
+  /** Whether a repetition contains another one or a choice, or there is a back reference: then the cost is unbounded. */
   isNested: boolean;
 }
 
@@ -24,7 +24,7 @@ const ATOM =
   /\\(?:u\{[^}]*\}|u[\da-f]{4}|x[\da-f]{2}|c[a-z]|k<[^>]*>|p\{[^}]*\}|\d+|[^])|\[(?:\\[^]|[^\]\\])*\]|\((?:\?(?:[:=!]|<[=!]|<[^>]*>|[a-z-]*:))?|[^]/iy;
 const QUANTIFIER = /([*+?]|\{\d+(?:,\d*)?\})\??/y;
 
-/** Looks at a valid pattern. */
+/** Estimates the cost of a valid pattern. */
 export function weigh(pattern: string): Weight {
   const weight: Weight = { literal: "", repeats: 0, choices: 0, isNested: false };
   /** Whether each open group holds a repetition or a choice. */
@@ -69,10 +69,10 @@ export function weigh(pattern: string): Weight {
   return hasAlternatives ? { ...weight, literal: "" } : weight;
 }
 
-/** Most steps that a match may take in the worst case: some tenths of a second. */
+/** Most steps that a match may take in the worst case; some tenths of a second. */
 const MOST_STEPS = 1e8;
 
-/** Whether a line of this length is matched in no time, whatever it says. */
+/** Whether a line of this length is matched quickly, whatever it contains. */
 export function isCheap({ repeats, choices, isNested }: Weight, length: number): boolean {
   return !isNested && length ** (repeats + 1) * 2 ** choices <= MOST_STEPS;
 }
@@ -80,10 +80,10 @@ export function isCheap({ repeats, choices, isNested }: Weight, length: number):
 /** Longest time for one line, in milliseconds. */
 const LINE_LIMIT_MS = 1000;
 
-/** Progress of a thread that is on its way, which may take its time on a busy machine. */
+/** Progress of a thread that has not begun yet, which may take a while on a busy machine. */
 const NOT_BEGUN = -1;
 
-/** The module that the thread runs. As text it needs no file, so that it works in a bundle, a binary and by URL. */
+/** The module of the thread. As a `data:` URL it works in a bundle, in a binary and by URL. */
 const SOURCE = `self.onmessage = ({ data: { pattern, lines, progress } }) => {
   const wanted = new RegExp(pattern);
   const found = lines.findIndex((line, at) => {
@@ -93,22 +93,22 @@ const SOURCE = `self.onmessage = ({ data: { pattern, lines, progress } }) => {
   self.postMessage(found);
 };`;
 
-/** A thread that looks for the first line that matches. It costs some 50 ms to begin, so it begins when it is needed. */
+/** A thread that searches for the first line that matches. Starting it takes some 50 ms, so that is done when needed. */
 export class MatchWorker {
   readonly #pattern: string;
   readonly #signal: AbortSignal;
   #worker: Worker | null = null;
-  /** How many lines took too long and were passed over. */
+  /** Number of lines that took too long and were skipped. */
   skipped = 0;
 
-  /** Ends when the signal is aborted. */
+  /** The thread is terminated when the signal is aborted. */
   constructor(pattern: string, signal: AbortSignal) {
     this.#pattern = pattern;
     this.#signal = signal;
     signal.addEventListener("abort", () => this.#end(), { once: true });
   }
 
-  /** The first of the lines that matches; `null` if none does, or the wait is over. A line that takes too long is none. */
+  /** The first of the lines that matches, else `null`; also on abort. Lines that take too long are skipped. */
   async find(lines: string[]): Promise<string | null> {
     const progress = new Int32Array(new SharedArrayBuffer(4));
     for (let left = lines; left.length > 0 && !this.#signal.aborted;) {
@@ -122,7 +122,7 @@ export class MatchWorker {
     return null;
   }
 
-  /** The index of the first that matches, -1 if none does; `"late"` if the one of the progress takes too long. */
+  /** The index of the first line that matches, -1 if none does; `"late"` if the current one takes too long. */
   async #ask(lines: string[], progress: Int32Array<SharedArrayBuffer>): Promise<number | "late"> {
     const answer = new Latch();
     let found: number | "late" = "late";
@@ -132,7 +132,7 @@ export class MatchWorker {
       answer.open();
     };
     worker.onerror = (event) => {
-      event.preventDefault(); // no failure of this program: the line counts as one that took too long
+      event.preventDefault(); // not an error of this program: the line is skipped
       answer.open();
     };
     using aborted = Latch.ofSignal(this.#signal);

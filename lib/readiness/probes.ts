@@ -1,6 +1,6 @@
 /**
- * All the probes of a wait: what looks at each kind of condition, and a round of looks at all of them. The small probes stand
- * here: a file, a unix socket, an age.
+ * The probes of a wait: which function checks each kind, and one round of checks after the other. The small ones are here:
+ * a file, a unix socket, an age.
  *
  * @module
  */
@@ -16,9 +16,9 @@ import { portFileProber, tcpProber } from "./tcp.ts";
 import type { Found, Look, Prober, ProbeTarget, Verdict } from "./types.ts";
 
 /**
- * What looks at a condition, for one wait.
+ * The function that checks a condition during one wait.
  *
- * @param asked HTTP probes by which a discovery is to tell the right port
+ * @param asked HTTP probes that a discovered port must answer
  */
 function proberOf(probe: Probe, asked: Extract<Probe, { type: "http" }>[]): Prober {
   switch (probe.type) {
@@ -50,7 +50,7 @@ function proberOf(probe: Probe, asked: Extract<Probe, { type: "http" }>[]): Prob
 function checkFile(path: string, subject: ProbeTarget): Verdict {
   const written = modifiedAtMs(path);
   if (written === null) return { kind: "wait", state: `"${path}" does not exist` };
-  // Both moments are dated by the kernel's own clock for files, which goes in steps of some milliseconds.
+  // Both times are of the kernel's clock for files, which advances in steps of some milliseconds.
   if (subject.sinceMs !== null && written < subject.sinceMs) {
     return { kind: "wait", state: `"${path}" is older than this start` };
   }
@@ -81,19 +81,19 @@ async function checkUnix(path: string, anyListener: boolean, subject: ProbeTarge
 
 /** A node that is ready, and where it was found. */
 export interface Ready {
-  /** Address that it was reached at; `null` where there is none. */
+  /** Address that it was reached at; `null` if there is none. */
   host: string | null;
-  /** Port; `null` where there is none. */
+  /** Port; `null` if there is none. */
   port: number | null;
-  /** Nonce of its port file; `null` where there is none. */
+  /** Nonce of its port file; `null` if there is none. */
   nonce: string | null;
-  /** What it has shown to speak; `null`: it has not been asked, or did not tell. */
+  /** Its protocol; `null` if unknown. */
   protocol: Protocol;
-  /** Other ports that it listens on, as a discovery has found. */
+  /** Other ports that it listens on, if its own was discovered. */
   alsoListens: number[];
 }
 
-/** The probes of one wait, and what has come of them so far. */
+/** The probes of one wait, and their results so far. */
 export class Round {
   readonly #probers;
   readonly #asks: boolean;
@@ -101,14 +101,14 @@ export class Round {
   #number = 0;
   /** What keeps the node from being ready, in words. */
   states: string[] = [];
-  /** A port that the node listens on instead of the one that it was given. */
+  /** A port that the node listens on instead of the requested one. */
   stray: number | null = null;
-  /** A listener in the node's place, if there is one. */
+  /** A listener of another process in the node's place, if there is one. */
   foreign: Extract<Verdict, { kind: "foreign" }> | null = null;
 
-  /** Nothing has been looked at yet. */
+  /** Nothing is checked yet. */
   constructor(probes: Probe[]) {
-    // A path is asked for on every port that a discovery finds, and the answer decides.
+    // HTTP probes of a path are part of the discovery: their answers decide which port is the one.
     const asked = probes.filter((probe) => probe.type === "http" && isOnOwnPort(probe));
     const discovers = probes.some(({ type }) => type === "discover");
     this.#asks = asked.length === 0;
@@ -116,7 +116,7 @@ export class Round {
       .map((probe) => ({ probe, look: proberOf(probe, asked as Extract<Probe, { type: "http" }>[]) }));
   }
 
-  /** Looks at what has not passed yet. All of it together gets `limitMs` milliseconds. */
+  /** Checks what has not passed yet, within `limitMs` milliseconds for all of it. */
   async look(subject: ProbeTarget, limitMs: number, signal: AbortSignal): Promise<void> {
     const begun = performance.now();
     const states: string[] = [];
@@ -124,7 +124,7 @@ export class Round {
     let stray: number | null = null;
     for (const { probe, look } of this.#probers) {
       if (signal.aborted) return;
-      // Where it listens is looked at anew as long as anything is missing: some listen elsewhere first, to try.
+      // The place is checked again as long as any condition is missing: some servers first try other addresses.
       if (this.#passed.has(probe) && !this.#locates(probe)) continue;
       const left = Math.max(limitMs - (performance.now() - begun), 1);
       const options: Look = { round: this.#number, limitMs: left, found: this.#found(), asks: this.#asks, signal };
@@ -147,7 +147,7 @@ export class Round {
     return type === "tcp" || type === "port-file" || (type === "discover" && this.#asks);
   }
 
-  /** Looks anew from now on at what stands for a state. */
+  /** Checks conditions that can change back again from now on. */
   again(): void {
     for (const { probe } of this.#probers) if (!isEvent(probe)) this.#passed.delete(probe);
   }

@@ -15,18 +15,18 @@ import { findOwnListener } from "../process/own_ports.ts";
 import type { Look, Prober, ProbeTarget, Verdict } from "./types.ts";
 
 /**
- * How far to go where the kernel says that the node's own socket listens: `look` believes it, `connect` wants its backlog
- * to take a connection, `ask` wants to know what it speaks, too.
+ * How much to check once the kernel shows that the node's own socket listens: `look` trusts the kernel, `connect` makes a
+ * connection, `ask` also finds out which protocol the server speaks.
  */
 export type Contact = "look" | "connect" | "ask";
 
-/** Where the node is to listen; without a host, on any loopback address. */
+/** Where the node should listen. */
 export interface Spot {
   /** Name or address; `null`: any loopback address. */
   host: string | null;
   /** Port. */
   port: number;
-  /** Whether anybody's listener counts. */
+  /** Whether the listener may belong to any process. */
   anyListener: boolean;
 }
 
@@ -40,8 +40,8 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
     const answer = await connectTo(host, port, contact);
     return typeof answer === "string" ? wait : passed(spot, answer.address, answer.protocol);
   }
-  // A connect before anybody listens costs the server's log a line at best; in the ephemeral range it can even meet
-  // itself, and then keeps the port from the server.
+  // The kernel is asked before a connect: a connect to a free port in the ephemeral range can meet itself, and then keeps
+  // the port from the server.
   const rows = (await table.list()).filter((row) => row.port === port);
   if (rows.length === 0) return wait;
   let foreign: Verdict | null = null;
@@ -63,13 +63,13 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
         place: { kind: "port", port },
         sockets: ownership.sockets,
       };
-      if (host === null) continue; // it may have another address of the port
+      if (host === null) continue; // the node may have the port at another address
       return foreign;
     }
     if (contact === "look") return passed(spot, address, null);
     const asks = contact === "ask" && !(await speaksOtherwise(sockets, subject));
     const answer = await connectTo(address, port, asks ? "ask" : "connect");
-    // Some try out whether a port is free, on addresses that they will not stay on. One that answers nothing may be doing so.
+    // Some servers first test on other addresses whether the port is free. One that answers nothing may be doing that.
     if (typeof answer !== "string" && asks && host === null && answer.protocol === null) await sleep(TRIAL_MS);
     if (typeof answer !== "string" && await stillListen(table, sockets)) return passed(spot, address, answer.protocol);
   }
@@ -81,10 +81,10 @@ async function stillListen(table: Sockets, sockets: ListenerRow[]): Promise<bool
   return sockets.every(({ inode }) => now.has(inode));
 }
 
-/** How long a server may listen on an address that it only tries, in milliseconds. */
+/** How long such a test may take, in milliseconds. */
 const TRIAL_MS = 30;
 
-/** Servers that are known to speak no HTTP, and write a line into their log when they are spoken to in it. */
+/** Servers without HTTP that log an error when they get a request. */
 const OTHERS = /^(postgres|postmaster|mysqld|mariadbd|redis-server|valkey-server|memcached|mosquitto|mongod)/;
 
 async function speaksOtherwise(sockets: ListenerRow[], { mainPid, roots }: ProbeTarget): Promise<boolean> {
@@ -99,19 +99,19 @@ function passed({ host, port }: Spot, address: string, protocol: Protocol): Verd
   return { kind: "pass", host: host ?? address, address, port, protocol };
 }
 
-/** What "localhost" means to a server is often ::1 alone. */
+/** The port is open on other addresses only: to some servers, "localhost" is ::1 alone. */
 function elsewhere({ host, port }: Spot, rows: ListenerRow[]): Verdict {
   const where = rows.map(({ address }) => address).join(" and ");
   return { kind: "wait", state: `port ${port} is open on ${where}, but not on ${host ?? "loopback"} (see --host)` };
 }
 
-/** Time between two looks for a port other than the one that was asked for, in milliseconds. */
+/** Time between two searches for a port other than the requested one, in milliseconds. */
 const STRAY_EVERY_MS = 700;
 
-/** Age from which on a node is looked through for it, in milliseconds. */
+/** Age of the node at the first of these searches, in milliseconds. */
 const STRAY_AFTER_MS = 300;
 
-/** Whether the node accepts connections on the port that it was given. It is connected to once. */
+/** Whether the node accepts connections on the requested port. Connects once. */
 export function tcpProber(probe: Extract<Probe, { type: "tcp" }>): Prober {
   const spot = { host: probe.host, port: probe.port, anyListener: probe.any_listener };
   const check = once(spot);
@@ -130,7 +130,7 @@ export function tcpProber(probe: Extract<Probe, { type: "tcp" }>): Prober {
   };
 }
 
-/** Looks that connect until one of them has been accepted; a node that was ready before is not disturbed. */
+/** Checks that connect until one connection was accepted; a node that was ready before gets none. */
 export function once(spot: Spot): (subject: ProbeTarget, look: Look) => Promise<Verdict> {
   let protocol: Protocol | undefined;
   return async (subject, look) => {

@@ -1,24 +1,24 @@
 /**
- * How often to look at what costs the server something.
+ * Spacing out checks that cost the server something.
  *
  * @module
  */
 import type { Verdict } from "./types.ts";
 
-/** How the pauses between two looks grow. */
+/** How the pauses between two checks grow. */
 export interface ThrottleOptions {
   /** Shortest, in milliseconds. */
   shortestMs: number;
   /** Longest, in milliseconds. */
   longestMs: number;
-  /** Part of the time already waited that may be lost to one. */
+  /** Longest pause as a part of the time waited so far. */
   part: number;
 }
 
-/** What holds where nothing else is said. */
+/** The default. */
 const DEFAULT: ThrottleOptions = { shortestMs: 5, longestMs: 250, part: 0.05 };
 
-/** Spaces looks out, the longer the wait the wider; in between, what was found last holds. */
+/** Spaces checks out, wider the longer the wait; in between, the last result holds. */
 export class Throttle {
   #first: number | null = null;
   #next = 0;
@@ -31,9 +31,9 @@ export class Throttle {
   }
 
   /**
-   * Looks, unless the last look is too short a time ago.
+   * Checks again, unless the last check was too recent.
    *
-   * @param look gets what was found last, which tells more than that a look was cut short by the end of the wait
+   * @param look gets the last result, to return it if the end of the wait cuts the check short
    */
   async look(look: (last: Verdict | null) => Promise<Verdict>): Promise<Verdict> {
     this.#first ??= performance.now();

@@ -1,11 +1,11 @@
 /**
- * TLS with a server that is known already: nobody has to vouch for it.
+ * TLS with a server that is proven to be the node, so that its certificate does not matter.
  *
  * @module
  */
 import type * as Tls from "node:tls";
 
-/** Loaded only where TLS is asked for: an import at the top costs every command some 60 ms of the processor's time. */
+/** Loaded only for TLS: an import at the top would cost every command some 60 ms. */
 function tls(): typeof Tls {
   const { process } = globalThis as unknown as { process: { getBuiltinModule(name: string): typeof Tls } };
   return process.getBuiltinModule("node:tls");
@@ -17,13 +17,13 @@ export interface SecureSpot {
   hostname: string;
   /** Port. */
   port: number;
-  /** Name that the server may have several certificates by. */
+  /** Server name, by which the server may choose its certificate (SNI). */
   name: string;
-  /** Ends the attempt. */
+  /** Aborts the connection. */
   signal: AbortSignal;
 }
 
-/** A connection whose other side may have any certificate. Deno's own TLS insists on one that somebody has signed. */
+/** Connects whatever the certificate. Deno's own TLS accepts trusted ones only, hence Node's. */
 export async function connectUnverified(spot: SecureSpot): Promise<Pick<Deno.Conn, "read" | "write"> & Disposable> {
   const { hostname: host, port, name, signal } = spot;
   const isName = !/^[\d.]+$|:/.test(name);

@@ -1,5 +1,5 @@
 /**
- * Waiting until a node is ready, or will never be.
+ * Waiting until a node is ready, or certainly will not be.
  *
  * @module
  */
@@ -15,21 +15,21 @@ import { type Ready, Round } from "./probes.ts";
 export interface Wait {
   /** All must pass. */
   probes: Probe[];
-  /** Its log, and regular expressions for lines that tell that it will never be ready; `null`: it is not looked at. */
+  /** Its log, and regular expressions for lines that mean failure; `null`: the log is not watched. */
   failures: { log: string; patterns: string[] } | null;
-  /** Milliseconds for which all must go on to pass. */
+  /** Milliseconds for which all must pass without a break. */
   stableForMs: number;
   /** Milliseconds to wait; the server itself can ask for more (see notify.ts). */
   timeoutMs: number;
   /** The node as it is now; `null` while its main process is not known yet. */
   subject: () => ProbeTarget | null;
-  /** Whether it has ended, so that waiting is in vain. */
+  /** Whether the node has ended. */
   isGone: () => boolean;
-  /** Resolves when the node may have ended, to look at once. */
+  /** Resolves when the node may have ended, to check at once. */
   end: Promise<void>;
   /** Ends the wait. */
   abort: AbortSignal;
-  /** Called after each look, with what still keeps it from being ready, in words, and a port that it has instead. */
+  /** Called after each round with what keeps it from being ready, in words, and a port that it has instead. */
   onLook?: (states: string[], stray: number | null) => void;
 }
 
@@ -42,32 +42,32 @@ export type Outcome =
   | { kind: "foreign"; verdict: Extract<Verdict, { kind: "foreign" }> }
   | { kind: "aborted" };
 
-/** A listener that is not the node's, seen for this long, will not become it; in milliseconds. */
+/** How long another process must hold the place until the wait gives up, in milliseconds. */
 const FOREIGN_FOR_MS = 250;
 
-/** Pauses between two looks: short while the wait is young, easier on the machine later. */
+/** Pause between two rounds: short at first, longer later to save the processor. */
 function pauseAt(elapsedMs: number, lookMs: number): Promise<void> {
-  // A program on whose thread this is goes on meanwhile: looks take a tenth of the time at most.
+  // In a program, this shares the thread with other work, so checks take a tenth of the time at most.
   if (!mayBlock()) return sleep(Math.min(Math.max(elapsedMs < 15_000 ? 5 : 20, lookMs * 10), 50));
   return elapsedMs < 3000 ? blockingPause() : sleep(elapsedMs < 15_000 ? 5 : 20);
 }
 
-/** Pause between two looks at a node that is ready, and has to stay so; milliseconds. */
+/** Pause between two rounds while a ready node has to stay ready, in milliseconds. */
 const STABLE_PAUSE_MS = 20;
 
-/** Longest look at a node that is not waited for, in milliseconds. */
+/** Longest single check outside a wait, in milliseconds. */
 const ONE_ROUND_MS = 5000;
 
-/** How long after the deadline a look that has not ended is given up, in milliseconds: most end by themselves, and tell more. */
+/** How long after the deadline a check may still end by itself, in milliseconds: its result says more than a timeout. */
 const GRACE_MS = 1000;
 
-/** Shortest time that a look gets, in milliseconds. */
+/** Shortest limit of a check, in milliseconds. */
 const LAST_ROUND_MS = 100;
 
 /** Longest delay of a timer, in milliseconds: 31 bits. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** Looks until every probe has passed, the node is gone, time is up, or the wait is aborted. */
+/** Checks until every probe has passed, the node is gone, time is up, or the wait is aborted. */
 export async function untilReady(wait: Wait): Promise<Outcome> {
   const begun = performance.now();
   const looks = new AbortController();
@@ -92,14 +92,14 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     if (subject !== null) {
       lookedAt = performance.now();
       const look = round.look(subject, Math.max(deadline - lookedAt, LAST_ROUND_MS), looks.signal);
-      // Whatever a probe waits for: an abort, the node's end and the deadline do not wait for it.
+      // A probe that hangs must not delay an abort, the node's end or the deadline.
       const interrupts = [aborted.latch, late.latch, failures.latch];
       let cut = await cutShort(look, ...interrupts, ...(ended.isOpen ? [] : [ended]));
       const isOver = () => wait.abort.aborted || wait.isGone() || failures.latch.isOpen;
-      if (cut === "cut" && !isOver()) cut = await cutShort(look, ...interrupts); // a daemon's parent has ended
+      if (cut === "cut" && !isOver()) cut = await cutShort(look, ...interrupts); // a daemon's parent has exited
       if (cut === "cut" || isOver()) {
         looks.abort();
-        void Promise.allSettled([look]); // what it finds is of no more use
+        void Promise.allSettled([look]); // its result is not needed
         if (isOver()) continue;
         const states = round.states.length > 0 ? round.states : ["a look at it did not end"];
         return { kind: "timeout", states, stray: round.stray };
@@ -120,7 +120,7 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
     if (foreign === null) foreignSince = null;
     else foreignSince ??= now;
     if (foreign !== null && now - foreignSince! >= FOREIGN_FOR_MS) return { kind: "foreign", verdict: foreign };
-    // This process may have slept over its deadline, and what it saw is of before that: the last look begins after it.
+    // If this process slept past the deadline, its last check is older than that: it makes one more.
     if (now >= deadline && (subject === null || lookedAt >= deadline)) {
       if (foreign !== null) return { kind: "foreign", verdict: foreign };
       return { kind: "timeout", states: waitingFor, stray: round.stray };
@@ -133,17 +133,17 @@ export async function untilReady(wait: Wait): Promise<Outcome> {
   }
 }
 
-/** What is to be told of a node whose process is not known yet. */
+/** State of a node whose process is not known yet. */
 const UNKNOWN = { states: ["its process is not known yet"], foreign: null };
 
-/** Opens its latch when a moment has passed, which may move on meanwhile. One timer, however many looks there are. */
+/** Opens its latch at a moment that may move on meanwhile. One timer for the whole wait. */
 class Lateness implements Disposable {
   readonly latch = new Latch();
   readonly #moment: () => number;
   #signal: AbortSignal | null = null;
   readonly #check = () => this.#arm();
 
-  /** `moment`: by `performance.now()`; asked again when it should have come. */
+  /** `moment`: by `performance.now()`; read again when it should have come. */
   constructor(moment: () => number) {
     this.#moment = moment;
     this.#arm();
@@ -156,21 +156,20 @@ class Lateness implements Disposable {
     this.#signal.addEventListener("abort", this.#check, { once: true });
   }
 
-  /** Without its listener, the timer keeps no program alive. */
+  /** Without a listener, the timer does not keep a program alive. */
   [Symbol.dispose](): void {
     this.#signal?.removeEventListener("abort", this.#check);
   }
 }
 
 /**
- * Whether a node is ready, asked time after time: what is asked at a pace, so that it costs the server little, keeps
- * its pace from one time to the next.
+ * Whether a node is ready, for callers that ask repeatedly: throttled probes stay throttled from one call to the next.
  */
 export class Readiness {
   #key = "";
   #round = new Round([]);
 
-  /** Looks once at every probe that stands for a state, and says in words what keeps it from being ready; empty: nothing. */
+  /** Checks every probe of a state once; what keeps the node from being ready, in words. Empty: it is ready. */
   async obstacles(probes: Probe[], subject: ProbeTarget): Promise<string[]> {
     const key = JSON.stringify([subject.roots.attempts, subject.mainPid, probes]);
     if (key !== this.#key) this.#round = new Round(probes.filter((probe) => !isEvent(probe)));
@@ -183,7 +182,7 @@ export class Readiness {
     if (await cutShort(look, late.latch) !== "cut") return this.#round.states;
     looks.abort();
     void Promise.allSettled([look]);
-    this.#key = ""; // that look goes on in the same round
+    this.#key = ""; // that check goes on in the same round
     return ["a look at it did not end"];
   }
 }
