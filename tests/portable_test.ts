@@ -15,9 +15,27 @@ Deno.test("parsePs() reads the columns of Linux and macOS and passes over the re
 garbage
 `;
   assertEquals(parsePs(text), [
-    { pid: 1, ppid: 0, pgid: 1, sid: null, state: "S", startTime: 1793606696, threads: 1, name: "launchd" },
-    { pid: 4312, ppid: 4300, pgid: 4312, sid: null, state: "S", startTime: 1795334696, threads: 1, name: "my server" },
-    { pid: 977, ppid: 1, pgid: 977, sid: null, state: "Z", startTime: 1767657599, threads: 1, name: "(sleep)" },
+    { pid: 1, ppid: 0, pgid: 1, sid: null, isAlive: true, isStopped: false, startTime: 1793606696, name: "launchd" },
+    {
+      pid: 4312,
+      ppid: 4300,
+      pgid: 4312,
+      sid: null,
+      isAlive: true,
+      isStopped: false,
+      startTime: 1795334696,
+      name: "my server",
+    },
+    {
+      pid: 977,
+      ppid: 1,
+      pgid: 977,
+      sid: null,
+      isAlive: false,
+      isStopped: false,
+      startTime: 1767657599,
+      name: "(sleep)",
+    },
   ]);
   assertEquals(new Date(1795334696 * 1000).toISOString(), "2026-11-22T08:04:56.000Z");
 });
@@ -62,7 +80,7 @@ Deno.test({
     Deno.kill(again.pid, "SIGKILL");
     await until("it is gone", () => !isRunning(again.pid));
     // The stranger is younger than the record says.
-    const forged = { ...info, pid: stranger, session_pid: stranger, start_time: info.start_time - 100 };
+    const forged = { ...info, pid: stranger, leader_pid: stranger, start_time: info.start_time - 100 };
     Deno.writeTextFileSync(`${again.dir}/node.info`, JSON.stringify(forged));
     assertEquals((await sandbox.json(["status", "web"], { env: ps, code: 1 })).state, "died");
     assertEquals((await sandbox.json(["stop", "web"], { env: ps })).nodes[0].stopped, false);

@@ -226,9 +226,7 @@ function filesOfLib(dir = ""): Record<string, string> {
 Deno.test("imports in lib point down, in no circle, and no file is above 250 lines", () => {
   const files = filesOfLib();
   assert(Object.keys(files).length > 50);
-  // Two are on their way to their final shape; any other is new.
-  const known = ["os/linux/system.ts has"];
-  assertEquals(violations(files).filter((line) => !known.some((begin) => line.startsWith(begin))), []);
+  assertEquals(violations(files), []);
 });
 
 Deno.test("the check of the rooms sees import(), types, circles, ranks, sizes and files that are not there", () => {

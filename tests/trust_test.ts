@@ -73,7 +73,7 @@ Deno.test({
     const mark = `${sandbox.root}/mark`;
     const node = await sandbox.json(["start", "web", "--stop-command", `touch ${mark}`, ...SERVER]);
     const info = JSON.parse(Deno.readTextFileSync(`${node.dir}/node.info`));
-    const forged = { ...info, pid: bystander, session_pid: bystander, start_time: ticks };
+    const forged = { ...info, pid: bystander, leader_pid: bystander, start_time: ticks };
     Deno.writeTextFileSync(`${node.dir}/node.info`, JSON.stringify(forged));
     Deno.chownSync(`${node.dir}/node.info`, STRANGER, STRANGER);
     assertEquals((await sandbox.json(["status", "web"], { code: 4 })).state, "unknown");

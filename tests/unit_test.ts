@@ -6,10 +6,8 @@ import { duration, PLAIN, size, StatusTable } from "../lib/cli/render.ts";
 import { AbortedError, type ErrorKind, EXIT, KINDS, retold, TombstoneError, tombstoneError } from "../lib/errors.ts";
 import { hostOf, hostPort, isLocal, isLocalhost, isLoopback } from "../lib/hosts.ts";
 import { fillPort, fillReferences } from "../lib/spec/placeholders.ts";
-import { readListeners } from "../lib/os/linux/system.ts";
 import { parseStat } from "../lib/os/linux/proc.ts";
-import { queryListeners } from "../lib/os/linux/sock_diag.ts";
-import { isAlive } from "../lib/os/system.ts";
+import { queryListeners, readListeners } from "../lib/os/linux/sockets.ts";
 import { parseListeners } from "../lib/os/linux/socket_table.ts";
 import { chooseFreePort } from "../lib/process/free_port.ts";
 import { describeOwner, listenersFor } from "../lib/process/listeners.ts";
@@ -131,8 +129,8 @@ Deno.test("parseStat() counts the fields from the last parenthesis", () => {
       pgid: 42,
       sid: 42,
       startTime: 123456,
-      threads: 1,
-      state: "S",
+      isAlive: true,
+      isStopped: false,
       name,
     });
   }
@@ -142,14 +140,17 @@ Deno.test("parseStat() counts the fields from the last parenthesis", () => {
 Deno.test("a zombie is dead once its last thread is", () => {
   const row = (state: string, threads: number) =>
     parseStat(`42 (node) ${state} 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 ${threads} 0 123456 1000 1`)!;
-  assertEquals([row("Z", 1), row("Z", 0), row("X", 1), row("Z", 11), row("S", 1), row("T", 1)].map(isAlive), [
-    false,
-    false,
-    false,
-    true,
-    true,
-    true,
-  ]);
+  assertEquals(
+    [row("Z", 1), row("Z", 0), row("X", 1), row("Z", 11), row("S", 1), row("T", 1)].map(({ isAlive }) => isAlive),
+    [
+      false,
+      false,
+      false,
+      true,
+      true,
+      true,
+    ],
+  );
 });
 
 Deno.test("parseListeners() decodes IPv4, IPv6 and IPv4-mapped addresses and keeps listeners only", () => {

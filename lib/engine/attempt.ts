@@ -5,7 +5,7 @@
  */
 import { TombstoneError } from "../errors.ts";
 import { UNKNOWN_START } from "../os/system.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity } from "../os/rows.ts";
 import type { Notifications } from "../readiness/notify.ts";
 import type { ProbeTarget } from "../readiness/types.ts";
 import { type Outcome, untilReady } from "../readiness/wait.ts";

@@ -7,7 +7,7 @@
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
 import { TombstoneError, tombstoneError, usageError } from "../errors.ts";
-import { isAlive, isPlausiblePid, system } from "../os/system.ts";
+import { isPlausiblePid, system } from "../os/system.ts";
 import { describeOwner } from "../process/listeners.ts";
 import type { DeclaredFile } from "../spec/declared.ts";
 import { lookAtDeclared } from "../state/declared.ts";
@@ -135,7 +135,7 @@ function strangerIn(path: string): number | null {
   if (!isPlausiblePid(pid)) return null;
   const row = system.processes.read(pid);
   const written = modifiedAtMs(path);
-  if (row === null || !isAlive(row) || written === null) return null;
+  if (row === null || !row.isAlive || written === null) return null;
   if (system.processes.commandLine(pid) === "") return null; // a kernel thread, so the file is from another pid namespace
   return system.processes.startedAtMs(row.startTime) <= written ? pid : null;
 }
@@ -176,7 +176,7 @@ export function findOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
 
 function searchOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
   const ancestors = ancestorsOf(pid);
-  const session = system.processes.read(pid)?.sid ?? null;
+  const row = system.processes.read(pid);
   const attempt = system.processes.environment(pid, ATTEMPT_VARIABLE);
   for (const other of allNodes(dirname(dirname(dir.path)))) {
     if (other.path === dir.path) continue;
@@ -184,7 +184,9 @@ function searchOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
     if (found.kind !== "record") continue;
     const info = found.record;
     const main = findMain(other, info)?.pid ?? null;
-    const isOfTree = main !== null && (ancestors.includes(main) || session === info.session_pid);
+    const isOfTree = main !== null &&
+      (ancestors.includes(main) ||
+        row !== null && system.processes.isLedBy(row, info.leader_pid));
     if (isOfTree || attempt !== null && attempt === info.attempt) return { dir: other, project: projectOf(other) };
   }
   return null;

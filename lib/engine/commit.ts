@@ -4,7 +4,7 @@
  * @module
  */
 import { TombstoneError } from "../errors.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity } from "../os/rows.ts";
 import type { Outcome } from "../readiness/wait.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { here } from "../state/origin.ts";
@@ -44,7 +44,7 @@ export function commitRecord({ request, tombstone, leader, main, port, ready, re
     port,
     pid: main.pid,
     start_time: main.startTime,
-    session_pid: leader.pid,
+    leader_pid: leader.pid,
     held_log: heldLog(request.dir, main.pid),
     nonce: ready.nonce,
     bind_addr: ready.host,

@@ -5,9 +5,9 @@
  */
 import { errnoOf, stateError } from "../errno.ts";
 import { TombstoneError } from "../errors.ts";
-import { isAlive, system } from "../os/system.ts";
+import { system } from "../os/system.ts";
 import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process/tree.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity } from "../os/rows.ts";
 import { allNodes, type NodeDir } from "../state/node_dir.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
 import { goneDirectoryOf, stopCommand } from "./directory.ts";
@@ -173,7 +173,7 @@ function findOrphans(nodes: NodeDir[]): Check[] {
   }
   return system.processes.list(ATTEMPT_VARIABLE)
     .filter((row) =>
-      isAlive(row) && row.pid !== Deno.pid && row.value !== null && row.value !== "" && !known.has(row.value) &&
+      row.isAlive && row.pid !== Deno.pid && row.value !== null && row.value !== "" && !known.has(row.value) &&
       !excluded.has(row.name)
     )
     .map((row) => ({

@@ -16,7 +16,7 @@ import { describeOwnerNode, findOwnerNode, stopOwnerNode } from "./claims.ts";
 import { lastLinesOfItsOwn } from "../readiness/http.ts";
 import { strayHint } from "./stray.ts";
 import { system } from "../os/system.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity } from "../os/rows.ts";
 import type { Outcome } from "../readiness/wait.ts";
 import { lookForTree, type Roots } from "../process/tree.ts";
 import type { StartRequest } from "./request.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 import { retold, TombstoneError, tombstoneError } from "../errors.ts";
-import { isAlive, maySignal, system } from "../os/system.ts";
-import type { ProcessRow } from "../os/types.ts";
+import { system } from "../os/system.ts";
+import type { ProcessRow } from "../os/rows.ts";
 import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE } from "../process/tree.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Reporter } from "./reporter.ts";
@@ -41,7 +41,7 @@ export function tellWriters(dir: NodeDir, exclude: string[], reporter: Reporter)
   const isLog = (path: string) => path === dir.log;
   const isExcluded = ({ name }: ProcessRow) => ALWAYS_EXCLUDED.includes(name) || exclude.includes(name);
   for (const row of system.processes.list(ATTEMPT_VARIABLE)) {
-    if (row.pid === Deno.pid || !isAlive(row) || isExcluded(row) || !system.processes.writesTo(row.pid, isLog)) {
+    if (row.pid === Deno.pid || !row.isAlive || isExcluded(row) || !system.processes.writesTo(row.pid, isLog)) {
       continue;
     }
     const named = `pid ${row.pid} (${system.processes.commandLine(row.pid) || row.name})`;
@@ -66,7 +66,7 @@ export function requireTerminated(dir: NodeDir, left: ProcessRow[], action = "st
   if (first === undefined) return;
   const others = left.slice(1).map((row) => `, ${row.pid} (${row.name})`).join("");
   const named = `pid ${first.pid} (${first.name})${others}`;
-  const isAnothers = !maySignal(first.pid);
+  const isAnothers = !system.processes.maySignal(first.pid);
   throw tombstoneError(
     isAnothers
       ? `Cannot ${action} "${dir.node}": ${named} belongs to another user, and may not be signalled`

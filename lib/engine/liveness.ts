@@ -7,8 +7,9 @@
  * @module
  */
 import { live } from "../os/scan.ts";
-import { isAlive, system } from "../os/system.ts";
-import type { ProcessRow, Scan } from "../os/types.ts";
+import { system } from "../os/system.ts";
+import type { ProcessRow } from "../os/rows.ts";
+import type { Scan } from "../os/types.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
 import { type Elsewhere, hasOtherClock, here, isDated, type Origin, relate } from "../state/origin.ts";
@@ -41,9 +42,10 @@ export function findUndated(
   scan: Scan = live,
 ): ProcessRow | null {
   const row = scan.read(pid);
-  if (row === null || !isAlive(row) || record.attempt === null) return null;
+  if (row === null || !row.isAlive || record.attempt === null) return null;
   if (scan.environment(pid, ATTEMPT_VARIABLE) === record.attempt) return row;
-  return hasOtherClock(record) && row.sid === pid && system.processes.writesTo(pid, (path) => isLogOf(dir, path))
+  return hasOtherClock(record) && system.processes.isLedBy(row, pid) &&
+      system.processes.writesTo(pid, (path) => isLogOf(dir, path))
     ? row
     : null;
 }
@@ -53,13 +55,13 @@ export function whyNotGoneHere(dir: NodeDir, info: NodeInfo, scan: Scan): string
   if (relate(info) === "other-namespace") return whyNotDead(dir, info, scan);
   if (relate(info) !== "same-boot" || !hasOtherClock(info)) return null;
   const row = scan.read(info.pid); // pids are the same in every time namespace
-  return row === null || !isAlive(row) ? null : whyNotDead(dir, info, scan);
+  return row === null || !row.isAlive ? null : whyNotDead(dir, info, scan);
 }
 
 /** Whether a starter or run of this boot and pid namespace is alive. It may be pid 1, the entry point of a container. */
 export function isAtWork(pid: number, startTime: number, scan: Scan): boolean {
   const row = Number.isInteger(pid) && pid > 0 ? scan.read(pid) : null;
-  return row !== null && isAlive(row) && system.processes.sameStart(row.startTime, startTime);
+  return row !== null && row.isAlive && system.processes.sameStart(row.startTime, startTime);
 }
 
 /** Whether the run of a node is alive. Where start times cannot be compared, any process with its pid is taken for it. */
@@ -92,7 +94,7 @@ function whyNotGone(dir: NodeDir, traces: Traces, scan: Scan): string | null {
     return "its log has been replaced, so nothing tells from here whether it still runs";
   }
   const visible = scan.list(ATTEMPT_VARIABLE)
-    .find((row) => isAlive(row) && row.value !== null && traces.attempts.includes(row.value));
+    .find((row) => row.isAlive && row.value !== null && traces.attempts.includes(row.value));
   if (visible !== undefined) return `it still runs there, seen from here as pid ${visible.pid}`;
   const hasWriter = system.files.hasWriter(dir.log);
   if (hasWriter === null) return "this system does not tell whether its log is still open there";

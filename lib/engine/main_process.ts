@@ -8,7 +8,7 @@
  * @module
  */
 import { findLive, identityOfChild, system } from "../os/system.ts";
-import type { Identity, ProcessRow } from "../os/types.ts";
+import type { Identity, ProcessRow } from "../os/rows.ts";
 import { sleep } from "../timers.ts";
 import type { Launched } from "../process/launcher.ts";
 import { Proven } from "../process/proven.ts";
@@ -164,12 +164,16 @@ export class MainProcess {
     return await this.settle(port) ?? this.#current;
   }
 
-  /** Whether a child of the leader has left the session and holds one of the leader's sockets. */
+  #isLed(row: ProcessRow | null): boolean {
+    return row !== null && system.processes.isLedBy(row, this.leader.pid);
+  }
+
+  /** Whether a child of the leader has left what that leads and holds one of the leader's sockets. */
   #hasHeir(): boolean {
     const socketsOf = system.sockets?.socketsOf;
     const own = socketsOf?.(this.leader.pid) ?? new Set();
     return system.processes.childrenOf(this.leader.pid).some((pid) =>
-      system.processes.read(pid)?.sid !== this.leader.pid && [...socketsOf?.(pid) ?? []].some((inode) => own.has(inode))
+      !this.#isLed(system.processes.read(pid)) && [...socketsOf?.(pid) ?? []].some((inode) => own.has(inode))
     );
   }
 }

@@ -6,8 +6,9 @@
 import { dirname } from "@std/path/posix/dirname";
 import { TombstoneError } from "../errors.ts";
 import { live } from "../os/scan.ts";
-import { isAlive, isPlausiblePid, system, UNKNOWN_START } from "../os/system.ts";
-import type { Identity, Scan } from "../os/types.ts";
+import { isPlausiblePid, system, UNKNOWN_START } from "../os/system.ts";
+import type { Identity } from "../os/rows.ts";
+import type { Scan } from "../os/types.ts";
 import { Proven } from "../process/proven.ts";
 import { findDaemon } from "../process/pid_file.ts";
 import { ATTEMPT_VARIABLE, type Roots } from "../process/tree.ts";
@@ -42,7 +43,7 @@ export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles, scan: Scan = live): 
     processes.push(findMain(dir, info) ?? { pid: info.pid, startTime: UNKNOWN_START });
     // What an abandoned test command left runs under the id of its run.
     if (info.run !== null && !isRunLive(info.run, info)) attempts.add(info.run.id);
-    if (info.session_pid !== info.pid) processes.push({ pid: info.session_pid, startTime: UNKNOWN_START });
+    if (info.leader_pid !== info.pid) processes.push({ pid: info.leader_pid, startTime: UNKNOWN_START });
   }
   for (const launch of nodeFiles.launches) {
     if (isOfOtherNamespace(launch, tombstone, info)) continue; // its pids mean nothing here
@@ -89,7 +90,7 @@ function findUnrecorded(dir: NodeDir): Identity | null {
   const pid = content.kind === "text" && /^\d{1,7}\n?$/.test(content.text) ? Number(content.text) : 0;
   if (!isPlausiblePid(pid)) return null;
   const row = system.processes.read(pid);
-  if (row === null || !isAlive(row) || row.sid !== pid) return null;
+  if (row === null || !row.isAlive || !system.processes.isLedBy(row, pid)) return null;
   return system.processes.writesTo(pid, (path) => isLogOf(dir, path)) ? { pid, startTime: row.startTime } : null;
 }
 

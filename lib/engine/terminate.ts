@@ -8,8 +8,9 @@
  */
 import { TombstoneError } from "../errors.ts";
 import { live } from "../os/scan.ts";
-import { findLive, identityOfChild, killSession, signal } from "../os/system.ts";
-import type { Identity, Scan } from "../os/types.ts";
+import { findLive, identityOfChild, killDetached, signal } from "../os/system.ts";
+import type { Identity } from "../os/rows.ts";
+import type { Scan } from "../os/types.ts";
 import { type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import type { Lock } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -157,7 +158,7 @@ class StopCommand {
     if (this.#end === null || this.#leader === null) return;
     await Promise.race([this.#end, expiry(LAST_WORDS_BYTES)]);
     await endStopCommands(this.#dir, { ...this.#info, stop_began_at: "now" }, how);
-    killSession(this.#leader, STOP_VARIABLE); // where environments cannot be seen
+    killDetached(this.#leader, STOP_VARIABLE); // where environments cannot be seen
     await this.#end;
   }
 }

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { findLive, isAlive, isPlausiblePid, requireSight, system } from "./system.ts";
-import type { Identity, ListenerRow, ProcessWithVariable, Scan } from "./types.ts";
+import { findLive, isPlausiblePid, requireSight, system } from "./system.ts";
+import type { Identity, ListenerRow, ProcessWithVariable } from "./rows.ts";
+import type { Scan } from "./types.ts";
 
 /** The system as it is: each question is a look of its own. */
 export const live: Scan = {
@@ -39,7 +40,7 @@ export function scanOnce(variable: string): Scan {
     read: (pid) => byPid.get(pid) ?? null,
     find({ pid, startTime }: Identity) {
       const row = isPlausiblePid(pid) ? byPid.get(pid) : undefined;
-      return row !== undefined && isAlive(row) && sameStart(row.startTime, startTime) ? row : null;
+      return row !== undefined && row.isAlive && sameStart(row.startTime, startTime) ? row : null;
     },
     environment: (pid, name) => name === variable ? byPid.get(pid)?.value ?? null : live.environment(pid, name),
     list: (name) => name === variable ? rows : live.list(name),

@@ -7,7 +7,8 @@
 import { tombstoneError } from "../errors.ts";
 import { linux } from "./linux/system.ts";
 import { posix } from "./posix/ps.ts";
-import type { Identity, ProcessRow, System } from "./types.ts";
+import type { Identity, ProcessRow } from "./rows.ts";
+import type { System } from "./types.ts";
 
 /** Largest pid that a Linux kernel hands out (`PID_MAX_LIMIT`, 2^22). */
 const PID_MAX = 4_194_304;
@@ -18,21 +19,13 @@ export function isPlausiblePid(pid: unknown): pid is number {
 }
 
 /**
- * Whether a row of a scan stands for a process that still runs. A zombie does not; but as long as it has other
- * threads, only its first one has ended, and what it holds, its port for one, is still held.
- */
-export function isAlive(row: ProcessRow): boolean {
-  return row.state === "Z" ? row.threads > 1 : row.state !== "X";
-}
-
-/**
  * The live process that this identity names, or `null`: gone, a zombie, a thread, or a later process
  * to which the pid was given.
  */
 export function findLive(identity: Identity): ProcessRow | null {
   const { read, sameStart } = system.processes;
   const row = isPlausiblePid(identity.pid) ? read(identity.pid) : null;
-  return row !== null && isAlive(row) && sameStart(row.startTime, identity.startTime) ? row : null;
+  return row !== null && row.isAlive && sameStart(row.startTime, identity.startTime) ? row : null;
 }
 
 /**
@@ -66,54 +59,18 @@ export function signal(identity: Identity, name: Deno.Signal): boolean {
     system.processes.signal(identity.pid, name, () => findLive(identity) !== null);
 }
 
-/** Whether this user may send signals to a process; one that has ended refuses nobody. */
-export function maySignal(pid: number): boolean {
-  try {
-    Deno.kill(pid, 0 as unknown as Deno.Signal); // kill(2): only asks
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return false;
-    if (error instanceof Deno.errors.NotFound) return true;
-    throw error;
-  }
-}
-
 /** Resolves when one of these processes has ended, or after `ms` milliseconds at most; perhaps earlier. */
 export function untilOneEnds(processes: Identity[], ms: number): Promise<void> {
   return system.processes.untilOneEnds(processes.map(({ pid }) => pid), ms);
 }
 
-/** Most looks for processes of a session that is killed: they may fork meanwhile. */
-const SESSION_LOOKS = 5;
-
 /**
- * Kills the whole session that a process of this identity leads, its other process groups included. The number of a
- * session stands for it as long as its leader lives, so the group of the leader goes last.
+ * Kills a process that was spawned detached, with all that it leads.
  *
- * @param variable any variable, for the look at the process table
+ * @param variable any variable, for the look at all processes
  */
-export function killSession(leader: Identity, variable: string): void {
-  const isThere = () => findLive(leader)?.pgid === leader.pid;
-  try {
-    for (let look = 0; look < SESSION_LOOKS && isThere(); look++) {
-      const others = system.processes.list(variable).filter(({ sid, pgid }) =>
-        sid === leader.pid && pgid !== leader.pid
-      );
-      const living = others.filter(isAlive);
-      if (living.length === 0 || !isThere()) break;
-      for (const row of living) signal(row, "SIGKILL");
-    }
-  } finally {
-    if (isThere()) killGroup(leader.pid);
-  }
-}
-
-function killGroup(leader: number): void {
-  try {
-    Deno.kill(-leader, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // it has ended meanwhile
-  }
+export function killDetached(leader: Identity, variable: string): void {
+  system.processes.killDetached(leader, { find: findLive, list: () => system.processes.list(variable), signal });
 }
 
 /** The operating system; `TOMBSTONE_PLATFORM=ps` forces the portable back end for tests. */

@@ -1,76 +1,17 @@
 /**
- * What an operating system tells about processes and listeners.
+ * The operating system, as far as this tool needs it: one interface, one back end for each system.
  *
  * @module
  */
-
-/** A process that cannot be confused with a later one of the same pid. */
-export interface Identity {
-  /** Process id, a thread-group leader. */
-  pid: number;
-  /** When the kernel started it: Linux clock ticks since boot; seconds since 1970 through `ps`. */
-  startTime: number;
-}
-
-/** One live or zombie process of a scan. */
-export interface ProcessRow extends Identity {
-  /** Parent process id. */
-  ppid: number;
-  /** Process group id. */
-  pgid: number;
-  /** Session id; `null` where the platform does not tell. */
-  sid: number | null;
-  /** One letter: `R`, `S`, `D`, `T`, `Z` (zombie), `X` (dead) … */
-  state: string;
-  /** Number of its threads; 1 where the platform does not tell. */
-  threads: number;
-  /** Short command name, as the kernel keeps it. */
-  name: string;
-}
-
-/** A process with what its environment says. */
-export interface ProcessWithVariable extends ProcessRow {
-  /** Value of the variable that was asked for; `null` if not set or not to be seen. */
-  value: string | null;
-}
-
-/** What a process does about signals, and whether it has run. */
-export interface SignalState {
-  /** Whether it has a handler for this signal. */
-  catches(name: Deno.Signal): boolean;
-  /** Whether this signal does nothing to it. */
-  ignores(name: Deno.Signal): boolean;
-  /** Whether its first thread lets this signal wait, to take it in its own time or not at all. */
-  blocks(name: Deno.Signal): boolean;
-  /** Whether this signal waits to be taken. */
-  isPending(name: Deno.Signal): boolean;
-  /** Whether its first thread waits for something. The kernel hands it a signal by waking it. */
-  isAsleep: boolean;
-  /** How often that thread has gone to sleep or was put aside: as long as it sleeps and this stays, it has not run. */
-  runs: number;
-}
-
-/** One listening TCP socket. */
-export interface ListenerRow {
-  /** Local address, an IPv4 or IPv6 literal; IPv4-mapped IPv6 appears as IPv4. */
-  address: string;
-  /** Local port. */
-  port: number;
-  /** Inode of the socket, the key to the descriptors of its holders. */
-  inode: number;
-  /** User id of the socket's creator. */
-  uid: number;
-}
-
-/** One listening unix socket. */
-export interface UnixListenerRow {
-  /** Inode of the socket, the key to the descriptors of its holders. */
-  inode: number;
-  /** Name that it was bound to, perhaps a relative one; begins with NUL in the abstract name space. */
-  path: string;
-  /** Inode of its file, wherever that has been moved, lower 32 bits; `null` where the kernel does not tell. */
-  fileInode: number | null;
-}
+import type {
+  DatagramSocket,
+  Identity,
+  ListenerRow,
+  ProcessRow,
+  ProcessWithVariable,
+  SignalState,
+  UnixListenerRow,
+} from "./rows.ts";
 
 /** Where the socket table and the descriptors can be read. */
 export interface Sockets {
@@ -86,22 +27,47 @@ export interface Sockets {
   isTaken(port: number): boolean;
 }
 
-/** A message, and who sent it. */
-export interface Datagram {
-  /** Process that sent it; 0 if unknown. */
-  pid: number;
-  /** Its user; -1 if unknown. */
-  uid: number;
-  /** What it said. */
-  text: string;
+/** Whose processes are looked for. */
+export interface Kin {
+  /** Values of the variable in the rows that count. */
+  values: string[];
+  /** Recorded processes: those that were launched, main processes, daemons. Dead ones count, too. */
+  processes: Identity[];
+  /** Names of processes to leave alone. */
+  exclude: readonly string[];
+  /** The log that the launcher opens for what it launches. */
+  log: {
+    /** Its path. */
+    path: string;
+    /** Whether a path is that of the log, or of one before it. */
+    isLog: (path: string) => boolean;
+    /** Whether whoever has kept it open where the launcher has opened it counts. */
+    proves: boolean;
+  };
+  /** Whether a process was proven earlier. */
+  isProven(row: Identity): boolean;
+  /** Processes that were recorded for others, asked for only where a member has no proof of its own; `null`: nobody knows. */
+  others: (() => Identity[]) | null;
+  /** Where to ask who is there. */
+  scan: Scan;
 }
 
-/** A socket that takes messages until it is disposed. */
-export interface DatagramSocket extends Disposable {
-  /** Its abstract name, without the NUL. */
-  readonly name: string;
-  /** What has come in since the last look, no more than so many messages; never waits. */
-  receive(most: number): Datagram[];
+/** A process that was found to be one of theirs. */
+export interface Member {
+  /** The process. */
+  row: ProcessRow;
+  /** Whether something of its own proves it, or only its kinship to others. */
+  proof: "by itself" | "by others";
+}
+
+/** What {@linkcode Processes.killDetached} goes by. */
+export interface Killing {
+  /** The live process that this identity names. */
+  find(identity: Identity): ProcessRow | null;
+  /** All processes. */
+  list(): ProcessRow[];
+  /** Sends a signal to a process if it still is the one that is meant. */
+  signal(identity: Identity, name: Deno.Signal): boolean;
 }
 
 /** Processes: who they are, what they do, how they are asked to end. */
@@ -124,6 +90,19 @@ export interface Processes {
    * @returns whether it was sent; `false` when the process is gone or belongs to somebody else
    */
   signal(pid: number, name: Deno.Signal, isStill: () => boolean): boolean;
+  /** Whether this user may send signals to a process; one that has ended refuses nobody. */
+  maySignal(pid: number): boolean;
+  /**
+   * Which of these rows, all of one look, are the kin's. The caller's own process is never among them, nor what shows
+   * another value of the variable.
+   */
+  members(rows: ProcessWithVariable[], kin: Kin): Member[];
+  /** Whether a process belongs to what this one leads since it was launched, itself included. */
+  isLedBy(row: ProcessRow, leader: number): boolean;
+  /** Whether two processes were mostly asked together by whoever has asked one of them. */
+  areTogether(a: ProcessRow, b: ProcessRow): boolean;
+  /** Kills a process that was spawned detached, with all that it leads. */
+  killDetached(leader: Identity, killing: Killing): void;
   /** Resolves when one of these processes has ended, or after `ms` milliseconds at most; perhaps earlier. */
   untilOneEnds(pids: number[], ms: number): Promise<void>;
   /** Time between two looks at one process that cost next to nothing, in milliseconds. */

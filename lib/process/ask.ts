@@ -4,7 +4,7 @@
  * @module
  */
 import { findLive, signal, system } from "../os/system.ts";
-import type { Identity, ProcessRow, SignalState } from "../os/types.ts";
+import type { Identity, ProcessRow, SignalState } from "../os/rows.ts";
 
 /** Part of the grace that those have to themselves who may have been asked by others; then everybody is asked. */
 const GRACE_SHARE = 1 / 3;
@@ -124,7 +124,7 @@ export class Asker {
     }
     if (this.#mayPassOn(guardian)) this.#covered.add(keyOf(row));
     if (!this.#waitsInForeground(guardian)) return false;
-    if (now === null) return row.pgid === guardian.pgid;
+    if (now === null) return system.processes.areTogether(row, guardian);
     return this.#before.get(keyOf(row)) !== null && this.#cannotHaveBeenAsked(row, now);
   }
 
@@ -183,7 +183,7 @@ export class Asker {
 export function ask(row: ProcessRow, name: Deno.Signal): void {
   signal(row, name);
   // A stopped process takes no other signal until it is continued.
-  if (row.state === "T") signal(row, "SIGCONT");
+  if (row.isStopped) signal(row, "SIGCONT");
 }
 
 /** Whether the program is a shell, however its script is called. */

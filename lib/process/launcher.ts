@@ -15,7 +15,8 @@ import { launchRecordPath } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { SCHEMA } from "../state/record.ts";
 import { findProgram } from "./executable.ts";
-import { ATTEMPT_VARIABLE, LOG_DESCRIPTOR, NODE_DIR_VARIABLE } from "./tree.ts";
+import { LOG_DESCRIPTOR } from "../os/posix/members.ts";
+import { ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "./tree.ts";
 
 /**
  * Exit codes of the launcher itself, as of sysexits.h: 73 the server's input could not be made, 74 its record could not be

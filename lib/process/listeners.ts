@@ -6,7 +6,7 @@
 import { system } from "../os/system.ts";
 import { stateError } from "../errno.ts";
 import { isLocal, isLoopback } from "../hosts.ts";
-import type { ListenerRow, UnixListenerRow } from "../os/types.ts";
+import type { ListenerRow, UnixListenerRow } from "../os/rows.ts";
 import { breathe } from "../os/thread.ts";
 import { addressesOf, connectTo, connectToUnix } from "./connect.ts";
 import { ATTEMPT_VARIABLE, lookForTree, type Roots, scanOf } from "./tree.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { system } from "../os/system.ts";
-import type { ListenerRow } from "../os/types.ts";
+import type { ListenerRow } from "../os/rows.ts";
 import { lookForTree, type Roots, scanOf } from "./tree.ts";
 
 /** A port that a process of the node listens on. */

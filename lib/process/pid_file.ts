@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { isAlive, isPlausiblePid, system } from "../os/system.ts";
-import type { Identity } from "../os/types.ts";
+import { isPlausiblePid, system } from "../os/system.ts";
+import type { Identity } from "../os/rows.ts";
 import { modifiedAtMs, readSmallFile } from "../state/durable.ts";
 import type { LaunchRecord } from "../state/launch_record.ts";
 import { ATTEMPT_VARIABLE } from "./tree.ts";
@@ -27,7 +27,7 @@ export function findDaemon(path: string, launch: LaunchRecord): Identity | null 
   const pid = content.kind === "text" && /^\s*\d{1,7}\s*$/.test(content.text) ? Number(content.text) : 0;
   if (launcher === null || !isPlausiblePid(pid) || pid === launcher.pid) return null;
   const row = system.processes.read(pid);
-  if (row === null || !isAlive(row) || row.startTime < launcher.startTime) return null;
+  if (row === null || !row.isAlive || row.startTime < launcher.startTime) return null;
   const daemon: Identity = { pid, startTime: row.startTime };
   const named = system.processes.environment(pid, ATTEMPT_VARIABLE);
   if (named !== null) return named === launch.attempt ? daemon : null;

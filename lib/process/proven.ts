@@ -5,7 +5,7 @@
  * @module
  */
 import { system } from "../os/system.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity } from "../os/rows.ts";
 
 /** Processes that were proven, of this command or of an interrupted one that has recorded them. */
 export class Proven {

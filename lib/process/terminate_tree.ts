@@ -4,7 +4,7 @@
  * @module
  */
 import { findLive, signal, untilOneEnds } from "../os/system.ts";
-import type { Identity, ProcessRow } from "../os/types.ts";
+import type { Identity, ProcessRow } from "../os/rows.ts";
 import { sleep } from "../timers.ts";
 import { ask, Asker } from "./ask.ts";
 import { Proven } from "./proven.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { identityOfChild, killSession } from "../os/system.ts";
+import { identityOfChild, killDetached } from "../os/system.ts";
 import { fillPort } from "../spec/placeholders.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { Throttle } from "./throttle.ts";
@@ -54,7 +54,7 @@ async function runOnce(command: string, subject: ProbeTarget, look: Look): Promi
     // If it takes too long, everything in its session is killed with it.
     const kill = () => {
       try {
-        killSession(self, ATTEMPT_VARIABLE);
+        killDetached(self, ATTEMPT_VARIABLE);
       } catch (error) {
         failure ??= error;
       }

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { isAlive, system } from "../os/system.ts";
-import type { DatagramSocket } from "../os/types.ts";
+import { system } from "../os/system.ts";
+import type { DatagramSocket } from "../os/rows.ts";
 import { lookForTree, type Roots, scanOf } from "../process/tree.ts";
 import type { Verdict } from "./types.ts";
 
@@ -96,5 +96,5 @@ export class Notifications implements Disposable {
 /** A helper like systemd-notify(1) has often exited before its message is read: then its user decides. */
 function hasEnded(pid: number): boolean {
   const row = system.processes.read(pid);
-  return row === null || !isAlive(row);
+  return row === null || !row.isAlive;
 }

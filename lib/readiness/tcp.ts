@@ -5,7 +5,8 @@
  */
 import { hostPort } from "../hosts.ts";
 import { sleep } from "../timers.ts";
-import type { ListenerRow, Sockets } from "../os/types.ts";
+import type { ListenerRow } from "../os/rows.ts";
+import type { Sockets } from "../os/types.ts";
 import { lookForTree, scanOf } from "../process/tree.ts";
 import type { Probe } from "../spec/probes.ts";
 import { readPortFile } from "../state/port_files.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import { isPlausiblePid, system } from "../os/system.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity } from "../os/rows.ts";
 import { modifiedAtMs, readSmallFile } from "./durable.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
 import { asAttempt } from "../spec/json.ts";

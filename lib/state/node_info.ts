@@ -4,7 +4,7 @@
  * @module
  */
 import { type Found, readRecord, readTree, SCHEMA, treeFields } from "./record.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity } from "../os/rows.ts";
 import { replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 import { asAttempt, asNumber, asString, type Fields } from "../spec/json.ts";
@@ -35,8 +35,8 @@ export interface NodeInfo extends Origin, Settings {
   pid: number;
   /** Its kernel start time; `null` in a file of another tool. */
   start_time: number | null;
-  /** Process that the launcher became: leader of the node's session. Differs from `pid` for self-made daemons. */
-  session_pid: number;
+  /** Process that the launcher became. Differs from `pid` for self-made daemons. */
+  leader_pid: number;
   /**
    * Inode of the log, if the main process had that open for writing when it was ready: as long as the file is held open,
    * somebody of its tree lives, wherever that is looked at from. `null`: it had not.
@@ -86,7 +86,7 @@ export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
       port: asNumber(fields.port, 0, 65535) ?? 0,
       pid,
       start_time: asNumber(fields.start_time, 0, Number.MAX_SAFE_INTEGER),
-      session_pid: asNumber(fields.session_pid, 2, 2 ** 22) ?? pid,
+      leader_pid: asNumber(fields.leader_pid, 2, 2 ** 22) ?? pid,
       held_log: asNumber(fields.held_log, 0, Infinity),
       nonce: asString(fields.nonce),
       bind_addr: asString(fields.bind_addr),

@@ -5,7 +5,7 @@
  * @module
  */
 import { asNumber, type Fields, isFields, parseObject } from "../spec/json.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity } from "../os/rows.ts";
 import { readSmallFile } from "./durable.ts";
 
 /** Version of both formats. */

@@ -7,7 +7,7 @@
  */
 import { UNKNOWN_START } from "../os/system.ts";
 import { type Found, readRecord, readTree, SCHEMA, treeFields } from "./record.ts";
-import type { Identity } from "../os/types.ts";
+import type { Identity } from "../os/rows.ts";
 import { type DeclaredFile, readDeclared } from "../spec/declared.ts";
 import { replaceFile, syncDir } from "./durable.ts";
 import { asAttempt, asNumber, asString, asStrings } from "../spec/json.ts";

@@ -63,7 +63,7 @@ function forge(path: string, kind: Kind, info: Record<string, unknown>, alive: A
   const write = (name: string, text: string) => Deno.writeTextFileSync(`${path}/${name}`, text, { mode: 0o600 });
   const attempt = crypto.randomUUID();
   const commit = (pid: number, start: number) => {
-    write("node.info", JSON.stringify({ ...info, attempt, pid, session_pid: pid, start_time: start }));
+    write("node.info", JSON.stringify({ ...info, attempt, pid, leader_pid: pid, start_time: start }));
     write("pid", `${pid}\n`);
   };
   const { pid: _pid, start_time: _start, port: _port, ...settings } = info;

@@ -370,7 +370,7 @@ export async function forgeNode(
 ): Promise<Document> {
   const started = await sandbox.json(["start", node, "--port", "0", "--", ...fixture()]);
   const info = JSON.parse(Deno.readTextFileSync(`${started.dir}/node.info`));
-  const forged = { ...info, pid, session_pid: pid, start_time: startTime };
+  const forged = { ...info, pid, leader_pid: pid, start_time: startTime };
   await sandbox.json(["stop", node]);
   Deno.writeTextFileSync(`${started.dir}/node.info`, JSON.stringify(forged));
   Deno.writeTextFileSync(`${started.dir}/pid`, `${pid}\n`);

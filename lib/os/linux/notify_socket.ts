@@ -4,7 +4,7 @@
  * @module
  */
 import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
-import type { Datagram, DatagramSocket } from "../types.ts";
+import type { Datagram, DatagramSocket } from "../rows.ts";
 
 // Numbers of <sys/socket.h>, the same on x86-64 and AArch64.
 const AF_UNIX = 1;

@@ -6,7 +6,8 @@
  */
 import { errnoOf, stateError } from "../../errno.ts";
 import { tombstoneError } from "../../errors.ts";
-import type { ProcessRow, ProcessWithVariable } from "../types.ts";
+import type { PosixRow } from "../posix/members.ts";
+import type { ProcessRow, ProcessWithVariable } from "../rows.ts";
 
 /**
  * Text of a `/proc` file, or `null` when it is gone or not ours to read.
@@ -54,7 +55,7 @@ export function isOutOfSight(error: unknown): boolean {
  *
  * @returns `null` if the text is not such a line
  */
-export function parseStat(text: string): ProcessRow | null {
+export function parseStat(text: string): PosixRow | null {
   const open = text.indexOf("(");
   const close = text.lastIndexOf(")");
   if (open < 1 || close < open) return null;
@@ -69,8 +70,8 @@ export function parseStat(text: string): ProcessRow | null {
     pgid: pgid!,
     sid: sid!,
     startTime: startTime!,
-    threads: threads!,
-    state: fields[0]!,
+    isAlive: fields[0] === "Z" ? threads! > 1 : fields[0] !== "X",
+    isStopped: fields[0] === "T",
     name: text.slice(open + 1, close),
   };
 }
@@ -106,7 +107,7 @@ export function* listProcesses(variable: string): Generator<void, ProcessWithVar
       const stat = readProc(`/proc/${name}/stat`) ?? "";
       const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ", 7)[6]);
       const row = (flags & KERNEL_THREAD) === 0 ? parseStat(stat) : null;
-      if (row !== null) rows.push({ ...row, value: row.state === "Z" ? null : environment(row.pid, variable) });
+      if (row !== null) rows.push({ ...row, value: row.isAlive ? environment(row.pid, variable) : null });
       yield;
     }
   }

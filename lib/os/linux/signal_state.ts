@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SignalState } from "../types.ts";
+import type { SignalState } from "../rows.ts";
 
 /** Signals of signal(7) in the order of their numbers from 1 on, the same on x86-64 and AArch64. */
 export const SIGNALS: Deno.Signal[] = [

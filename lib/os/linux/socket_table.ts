@@ -4,7 +4,7 @@
  * @module
  */
 import { addressText } from "../../hosts.ts";
-import type { ListenerRow, UnixListenerRow } from "../types.ts";
+import type { ListenerRow, UnixListenerRow } from "../rows.ts";
 
 /** `TCP_LISTEN` of the kernel's `include/net/tcp_states.h`. */
 const LISTEN = "0A";

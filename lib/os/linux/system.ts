@@ -1,5 +1,5 @@
 /**
- * Linux: processes through `/proc` (see proc.ts), listeners through netlink (see sock_diag.ts).
+ * Linux: processes through `/proc` (see proc.ts), listeners through netlink (see sockets.ts).
  *
  * @module
  */
@@ -14,67 +14,23 @@ import {
   readProcess,
 } from "./proc.ts";
 import { stateError } from "../../errno.ts";
-import type { Files, Host, Identity, Launcher, ListenerRow, Processes, Self, Sockets, System } from "../types.ts";
+import type { Identity } from "../rows.ts";
+import type { Files, Host, Launcher, Processes, Self, System } from "../types.ts";
 import { hasWriter } from "./lease.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { parseSignalState } from "./signal_state.ts";
-import { SCAN_PAUSE_MS, signalByNumber } from "../posix/ps.ts";
+import { areTogether, isLedBy, killSession, membersAmong } from "../posix/members.ts";
+import { maySignal, SCAN_PAUSE_MS, signalByNumber } from "../posix/signals.ts";
 import { sleep } from "../../timers.ts";
 import { atOnce, inPieces } from "../thread.ts";
-import { queryListeners, queryUnixListeners } from "./sock_diag.ts";
-import { parseListeners, parseUnixListeners } from "./socket_table.ts";
+import { sockets } from "./sockets.ts";
 
 /** Of open(2), as `/proc/PID/fdinfo` shows it. */
 const O_NONBLOCK = 0o4000;
 
 /** `USER_HZ`: start times of `/proc/PID/stat` count in these, on every Linux that Deno runs on. */
 const TICKS_PER_SECOND = 100;
-
-function socketsOf(pid: number): Set<number> | null {
-  const targets = descriptors(pid);
-  if (targets === null) return null;
-  const inodes = new Set<number>();
-  for (const target of targets.values()) {
-    const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
-    if (inode !== undefined) inodes.add(Number(inode));
-  }
-  return inodes;
-}
-
-/** `ip_local_port_range` of ip(7), read once. */
-let ephemeral: [number, number] | undefined;
-
-/** What `/proc/self/net` says, for kernels and C libraries that {@linkcode queryListeners} does not know. */
-export async function readListeners(): Promise<ListenerRow[]> {
-  const texts = await Promise.all(["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(async (path) => {
-    try {
-      return await Deno.readTextFile(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return ""; // a kernel without IPv6
-      throw stateError("read", path, error);
-    }
-  }));
-  return texts.flatMap(parseListeners);
-}
-
-const sockets: Sockets = {
-  list: async () => queryListeners() ?? await readListeners(),
-  listUnix: () => queryUnixListeners() ?? parseUnixListeners(readProc("/proc/self/net/unix") ?? ""),
-  socketsOf,
-  isEphemeral(port) {
-    if (ephemeral === undefined) {
-      const text = readProc("/proc/sys/net/ipv4/ip_local_port_range") ?? "32768 60999";
-      const [low, high] = text.trim().split(/\s+/).map(Number);
-      ephemeral = [low!, high!];
-    }
-    return port >= ephemeral[0] && port <= ephemeral[1];
-  },
-  isTaken(port) {
-    const tables = () => ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map((path) => readProc(path) ?? "");
-    return (queryListeners() ?? tables().flatMap(parseListeners)).some((row) => row.port === port);
-  },
-};
 
 let boot: string | null | undefined;
 
@@ -117,6 +73,11 @@ const processes: Processes = {
   list: (variable) => atOnce(listProcesses(variable)),
   look: (variable) => inPieces(listProcesses(variable)),
   signal: (pid, name, isStill) => signalByHandle(pid, name, isStill) ?? signalByNumber(pid, name, isStill),
+  maySignal,
+  members: (rows, kin) => membersAmong(rows, kin, { ...processes, hasWriter }),
+  isLedBy,
+  areTogether,
+  killDetached: killSession,
   async untilOneEnds(pids, ms) {
     await (untilOneEnds(pids, ms) ?? sleep(Math.min(ms, SCAN_PAUSE_MS)));
   },

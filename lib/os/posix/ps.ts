@@ -6,7 +6,10 @@
  * @module
  */
 import { sleep } from "../../timers.ts";
-import type { Identity, Processes, ProcessRow, System } from "../types.ts";
+import type { Identity } from "../rows.ts";
+import type { Processes, System } from "../types.ts";
+import { areTogether, isLedBy, killSession, membersAmong, type PosixRow } from "./members.ts";
+import { maySignal, SCAN_PAUSE_MS, signalByNumber } from "./signals.ts";
 
 const COLUMNS = "pid=,ppid=,pgid=,stat=,lstart=,comm=";
 
@@ -28,8 +31,8 @@ function run(program: string, args: string[]): string | null {
  * Parses the output of `ps -o pid=,ppid=,pgid=,stat=,lstart=,comm=` in the C locale and UTC.
  * Lines of another form are passed over.
  */
-export function parsePs(text: string): ProcessRow[] {
-  const rows: ProcessRow[] = [];
+export function parsePs(text: string): PosixRow[] {
+  const rows: PosixRow[] = [];
   const form = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\w{3}\s+\w{3}\s+\d+\s+[\d:]+\s+\d{4})\s+(.*)$/;
   for (const line of text.split("\n")) {
     const fields = form.exec(line);
@@ -41,8 +44,8 @@ export function parsePs(text: string): ProcessRow[] {
       pgid: Number(fields[3]),
       sid: null,
       startTime,
-      threads: 1,
-      state: fields[4]!.charAt(0),
+      isAlive: !/^[ZX]/.test(fields[4]!),
+      isStopped: fields[4]!.startsWith("T"),
       name: fields[6]!.trim().split("/").at(-1)!,
     });
   }
@@ -57,21 +60,6 @@ function parseStart(text: string): number | null {
   return Number.isNaN(time) ? null : time / 1000;
 }
 
-/** Sends a signal by number, right after a look. */
-export function signalByNumber(pid: number, name: Deno.Signal, isStill: () => boolean): boolean {
-  if (!isStill()) return false;
-  try {
-    Deno.kill(pid, name);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return false;
-    throw error;
-  }
-}
-
-/** Time between two looks at processes whose end is waited for, in milliseconds. */
-export const SCAN_PAUSE_MS = 5;
-
 const processes: Processes = {
   read(pid) {
     const row = parsePs(run("ps", ["-o", COLUMNS, "-p", String(pid)]) ?? "")[0];
@@ -82,6 +70,11 @@ const processes: Processes = {
   list: () => parsePs(run("ps", ["-A", "-o", COLUMNS]) ?? "").map((row) => ({ ...row, value: null })),
   childrenOf: () => [],
   signal: signalByNumber,
+  maySignal,
+  members: (rows, kin) => membersAmong(rows, kin, { ...processes, hasWriter: () => null }),
+  isLedBy,
+  areTogether,
+  killDetached: killSession,
   untilOneEnds: (_, ms) => sleep(Math.min(ms, SCAN_PAUSE_MS)),
   watchEveryMs: 500,
   // procps computes lstart from the uptime, so it wavers by a second; a pid does not come round in one.

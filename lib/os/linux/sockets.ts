@@ -5,8 +5,12 @@
  * @module
  */
 import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
-import type { ListenerRow, UnixListenerRow } from "../types.ts";
+import { stateError } from "../../errno.ts";
+import type { ListenerRow, UnixListenerRow } from "../rows.ts";
+import type { Sockets } from "../types.ts";
+import { descriptors, readProc } from "./proc.ts";
 import { addressText } from "../../hosts.ts";
+import { parseListeners, parseUnixListeners } from "./socket_table.ts";
 
 // Numbers of <linux/netlink.h>, <linux/sock_diag.h>, <linux/inet_diag.h>, <linux/unix_diag.h> and <sys/socket.h>.
 const AF_UNIX = 1;
@@ -135,3 +139,49 @@ function parseUnix(message: DataView, at: number, end: number): UnixListenerRow 
   }
   return row;
 }
+
+function socketsOf(pid: number): Set<number> | null {
+  const targets = descriptors(pid);
+  if (targets === null) return null;
+  const inodes = new Set<number>();
+  for (const target of targets.values()) {
+    const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
+    if (inode !== undefined) inodes.add(Number(inode));
+  }
+  return inodes;
+}
+
+/** `ip_local_port_range` of ip(7), read once. */
+let ephemeral: [number, number] | undefined;
+
+/** What `/proc/self/net` says, for kernels and C libraries that {@linkcode queryListeners} does not know. */
+export async function readListeners(): Promise<ListenerRow[]> {
+  const texts = await Promise.all(["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(async (path) => {
+    try {
+      return await Deno.readTextFile(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return ""; // a kernel without IPv6
+      throw stateError("read", path, error);
+    }
+  }));
+  return texts.flatMap(parseListeners);
+}
+
+/** See {@linkcode Sockets}. */
+export const sockets: Sockets = {
+  list: async () => queryListeners() ?? await readListeners(),
+  listUnix: () => queryUnixListeners() ?? parseUnixListeners(readProc("/proc/self/net/unix") ?? ""),
+  socketsOf,
+  isEphemeral(port) {
+    if (ephemeral === undefined) {
+      const text = readProc("/proc/sys/net/ipv4/ip_local_port_range") ?? "32768 60999";
+      const [low, high] = text.trim().split(/\s+/).map(Number);
+      ephemeral = [low!, high!];
+    }
+    return port >= ephemeral[0] && port <= ephemeral[1];
+  },
+  isTaken(port) {
+    const tables = () => ["/proc/self/net/tcp", "/proc/self/net/tcp6"].map((path) => readProc(path) ?? "");
+    return (queryListeners() ?? tables().flatMap(parseListeners)).some((row) => row.port === port);
+  },
+};
