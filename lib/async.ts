@@ -5,8 +5,8 @@
  */
 
 /**
- * Does something with each item, up to `size` of them at the same time, and gives the results in the order of the items.
- * The next items are not touched before the results of those before them have been taken, so memory stays flat.
+ * Works on the items in batches of `size` and yields the results in order. A batch begins only when the results of the one
+ * before it were taken, so memory stays flat.
  */
 export async function* inBatches<T, R>(
   size: number,
@@ -23,8 +23,8 @@ export async function* inBatches<T, R>(
 }
 
 /**
- * An event that happens once, and that many wait for one after another. `Promise.race` against a promise that lives
- * long keeps some 300 bytes in it for each call; a latch is attached to its source once, and forgets who no longer waits.
+ * An event that happens once, with many short waits for it. Each `Promise.race` against a long-lived promise keeps some
+ * 300 bytes in it; a latch is attached to its source once, and drops waiters that have stopped waiting.
  */
 export class Latch {
   #isOpen = false;
@@ -35,7 +35,7 @@ export class Latch {
     return this.#isOpen;
   }
 
-  /** Lets go whoever waits, and from now on everybody at once. */
+  /** Releases all waiters, and from now on every new one at once. */
   open(): void {
     this.#isOpen = true;
     for (const waiter of [...this.#waiters]) waiter();
@@ -70,8 +70,8 @@ export class Latch {
 }
 
 /**
- * What the work comes to, or `"cut"` as soon as one of the latches opens. The work then goes on unseen: what it
- * comes to, an error included, is of no more use.
+ * The result of the work, or `"cut"` as soon as one of the latches opens. The work then goes on, but its result, an error
+ * included, is ignored.
  */
 export function cutShort<T>(work: Promise<T>, ...latches: Latch[]): Promise<T | "cut"> {
   return new Promise((resolve, reject) => {

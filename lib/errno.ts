@@ -1,5 +1,5 @@
 /**
- * What the operating system refuses, in words, and as an error that is expected.
+ * Errors of the operating system: in words, and as expected errors.
  *
  * @module
  */
@@ -78,9 +78,9 @@ export function describeErrno(error: unknown): string {
 
 /**
  * Turns an operating-system error at a file into an expected one that names the file. Anything without an errno is a bug
- * and comes back as it is.
+ * and is returned as it is.
  *
- * @param place whether the file is in the state directory, so that another one helps
+ * @param place whether the file is in the state directory, so that choosing another one helps
  */
 export function stateError(
   action: string,
@@ -114,8 +114,8 @@ function hintFor(errno: string, path: string, place: "state" | "elsewhere"): str
 }
 
 /**
- * What the system refuses at a place where nobody expected it becomes an expected error, too: it is no bug of this tool
- * that a disk fails. Anything else comes back as it is.
+ * Turns any error of the operating system into an expected one: a failing disk is no bug of this tool, wherever it shows.
+ * Anything else is returned as it is.
  */
 export function systemError(error: unknown): unknown {
   const errno = errnoOf(error);

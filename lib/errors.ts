@@ -21,7 +21,7 @@ export const EXIT = {
   notFound: 127,
 } as const;
 
-/** The signals that end a command in good order, and their numbers, of signal(7). */
+/** The signals that make a command clean up and exit, with their numbers of signal(7). */
 export const END_SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /** What went wrong, as the `kind` of the JSON error document. */
@@ -110,7 +110,7 @@ export class PortInUseError extends TombstoneError {}
 /** Another program works on the node, and did not finish in time. */
 export class LockTimeoutError extends TombstoneError {}
 
-/** State cannot be read, written or judged. */
+/** State cannot be read, written or interpreted. */
 export class StateError extends TombstoneError {}
 
 /** There is nothing to act on. */
@@ -182,7 +182,7 @@ export const KINDS: Readonly<Record<ErrorKind, Kind>> = {
   "signalled": { exitCode: "128 + n", class: AbortedError, meaning: "ended by signal n, or by an `AbortSignal` (130)" },
 };
 
-/** What an error of this kind ends a command with. An abort by a program counts as Ctrl-C. */
+/** Exit code of a kind. An abort by a program has that of Ctrl-C. */
 function exitCodeOf(kind: ErrorKind, details: Record<string, unknown>): number {
   const { exitCode } = KINDS[kind];
   if (exitCode !== "128 + n") return exitCode;
@@ -204,7 +204,7 @@ export function tombstoneError(message: string, options: TombstoneErrorOptions):
   return new KINDS[options.kind].class(message, options);
 }
 
-/** The same failure, told differently: what is not named stays as it is. */
+/** The same failure with another message; parts that are not given stay as they are. */
 export function retold(
   error: TombstoneError,
   changes: Partial<Omit<TombstoneErrorOptions, "kind">> & { message?: string },

@@ -7,12 +7,12 @@
 /** The addresses that `localhost` may stand for; which one is up to each server. */
 export const LOOPBACK: readonly string[] = ["127.0.0.1", "::1"];
 
-/** Whether a name stands for this machine to itself (RFC 6761). */
+/** Whether a name is `localhost` or below it (RFC 6761). */
 export function isLocalhost(host: string): boolean {
   return /^(.+\.)?localhost$/i.test(host);
 }
 
-/** Whether an address is one of this machine to itself. */
+/** Whether an address is a loopback address. */
 export function isLoopback(address: string): boolean {
   return address === "::1" || /^127\.\d+\.\d+\.\d+$/.test(address);
 }

@@ -1,5 +1,5 @@
 /**
- * Waiting.
+ * Timers and pauses.
  *
  * @module
  */
@@ -18,20 +18,20 @@ export function expiry(ms: number): Promise<"expired"> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve("expired"), { once: true }));
 }
 
-/** Lets everything else of this process have its turn. Costs some 50 µs, where a timer takes a millisecond. */
+/** Gives way to the event loop. Takes some 50 µs, a timer a millisecond. */
 export async function turn(): Promise<void> {
-  await Deno.lstat("/"); // any operation of the event loop will do; this one always succeeds
+  await Deno.lstat("/"); // any operation of the event loop does; this one always succeeds
 }
 
 const cell = new Int32Array(new SharedArrayBuffer(4));
 
-/** The pause that goes on now. */
+/** The pause in progress. */
 let pausing: Promise<void> | null = null;
 
 /**
- * A pause of exactly a millisecond, in which nothing else of this process runs; pending events are then taken
- * in. For the few seconds in which every millisecond counts: a timer of 1 ms takes 2.2, the first one 6. Whoever asks
- * while one goes on shares it, so that many who wait do not hold each other up.
+ * A pause of exactly a millisecond that blocks the whole process, and then handles pending events. For the few seconds in
+ * which every millisecond counts: a timer of 1 ms takes 2.2, the first one 6. Concurrent callers share one pause, so that
+ * they do not hold each other up.
  */
 export function blockingPause(): Promise<void> {
   return pausing ??= pause().finally(() => {

@@ -1,29 +1,29 @@
 /**
- * Files outside the state directory that are stale whenever a node does not run, since the user said so or the server
- * writes them. They stand among the user's own files, so what is in such a place is looked at before it is removed.
+ * Declared files outside the state directory: files of the server that are stale whenever the node does not run. They are
+ * among the user's own files, so what is at such a path is checked before it is removed.
  *
  * @module
  */
 import { errnoOf, stateError } from "../errno.ts";
 import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
 
-/** What is in a declared place. */
+/** What is at a declared path. */
 export type Declared =
   /** Nothing. */
   | { kind: "missing" }
-  /** Nothing, and there never can be: a part of the path is no directory, or the name is too long. */
+  /** Nothing, and there cannot be: a part of the path is no directory, or the name is too long. */
   | { kind: "impossible"; error: unknown }
-  /** Nobody can tell. */
+  /** Unknown. */
   | { kind: "unseen"; error: unknown }
-  /** What was declared; it may be removed. */
+  /** A file of the declared kind, which may be removed. */
   | { kind: "stale"; isSocket: boolean }
-  /** Something else, in words: `it is a directory`. */
+  /** Something else; `reason` is part of a message. */
   | { kind: "other"; reason: string };
 
 /** Errors of a path that no file can have. */
 const IMPOSSIBLE = ["ENOTDIR", "ENAMETOOLONG", "ELOOP"];
 
-/** Looks at a declared place; follows no symbolic link but to see whether it leads to a directory. */
+/** What is at a declared path. Follows a symbolic link only to see whether it leads to a directory. */
 export function lookAtDeclared({ path, kind }: DeclaredFile): Declared {
   try {
     const info = Deno.lstatSync(path);
@@ -37,7 +37,7 @@ export function lookAtDeclared({ path, kind }: DeclaredFile): Declared {
   }
 }
 
-/** Why what is there is not to be removed, in words; `null` if it is what was declared. */
+/** In words, why what is there must not be removed; `null` if it is what was declared. */
 function reasonToKeep(path: string, kind: DeclaredKind, info: Deno.FileInfo): string | null {
   if (info.isDirectory) return "it is a directory";
   if (info.isBlockDevice || info.isCharDevice) return "it is a device";
@@ -60,7 +60,7 @@ function leadsToDirectory(path: string): boolean {
   try {
     return Deno.statSync(path).isDirectory;
   } catch (error) {
-    if (errnoOf(error) !== null) return false; // it leads nowhere
+    if (errnoOf(error) !== null) return false; // a dangling link
     throw error;
   }
 }
@@ -68,16 +68,16 @@ function leadsToDirectory(path: string): boolean {
 /** Largest port or pid file, in bytes: a number and a nonce. */
 const LARGEST = 512;
 
-/** Whether this is the content of a port or pid file: nothing yet, or a number, and perhaps a second line. */
+/** Whether this can be the content of a port or pid file: nothing, or a number and perhaps a second line. */
 export function isNumberFile(text: string): boolean {
   return /^\s*$|^[ \t]*\d{1,10}[ \t]*(\r?\n[^\r\n\0]{0,256})?\s*$/.test(text);
 }
 
 /**
- * Removes what is in a declared place if it is what was declared.
+ * Removes what is at a declared path if it is what was declared.
  *
- * @returns whether it was there and is gone now
- * @throws {TombstoneError} it is there and cannot be removed, or nobody can tell whether it is there
+ * @returns whether it was there
+ * @throws {TombstoneError} it cannot be removed or examined
  */
 export function removeDeclared(file: DeclaredFile): boolean {
   const found = lookAtDeclared(file);

@@ -1,5 +1,5 @@
 /**
- * Writing and removing state files so that a crash at any moment leaves the old content or the new.
+ * Writing, reading and removing state files. A crash at any moment leaves the old content or the new.
  *
  * @module
  */
@@ -28,15 +28,15 @@ export async function syncDir(path: string): Promise<void> {
  * entry itself must survive a power loss. A symbolic link at `path` is replaced, never written through;
  * a directory there is removed, since state files are this tool's own.
  *
- * @throws {TombstoneError} the disk refuses; what was there before is unchanged
+ * @throws {TombstoneError} the disk refuses; the old content is unchanged
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
   (await prepareFile(path, text))();
 }
 
 /**
- * The first half of {@linkcode replaceFile}, for content that is known before it holds: writes and syncs the
- * temporary file.
+ * The first half of {@linkcode replaceFile}: writes and syncs the temporary file, so that putting it in place later is
+ * quick.
  *
  * @returns the second half, which puts it in place
  * @throws {TombstoneError} the disk refuses
@@ -60,7 +60,7 @@ export async function prepareFile(path: string, text: string): Promise<() => voi
   };
 }
 
-/** Renames over whatever is in the target's place, a directory included: the target is this tool's own. */
+/** Renames over whatever is at the target, a directory included: the state directory holds only this tool's files. */
 export function moveOver(from: string, to: string): void {
   try {
     Deno.renameSync(from, to);
@@ -79,21 +79,21 @@ function notWritten(path: string, temporary: string, error: unknown): unknown {
 }
 
 /**
- * Removes a file. A missing one is not an error; a directory, which is a user's, is refused.
+ * Removes a file. A missing one is not an error; a directory is, since the path may be among the user's own files.
  *
- * @returns whether there was anything to remove
- * @throws {TombstoneError} any other failure, naming the file
+ * @returns whether it was there
+ * @throws {TombstoneError} it cannot be removed
  */
 export function removeFile(path: string): boolean {
   return remove(path, {});
 }
 
 /**
- * Removes what is in the place of a state file, a directory with all that is in it, too: what is in the state directory
- * is this tool's own.
+ * Removes an entry of the state directory, even a directory with its content: the state directory holds only this tool's
+ * files.
  *
- * @returns whether there was anything to remove
- * @throws {TombstoneError} any other failure, naming the entry
+ * @returns whether it was there
+ * @throws {TombstoneError} it cannot be removed
  */
 export function removeEntry(path: string): boolean {
   return remove(path, { recursive: true });
@@ -109,35 +109,35 @@ function remove(path: string, options: Deno.RemoveOptions): boolean {
   }
 }
 
-/** What a reader found in a file's place. */
+/** What {@linkcode readSmallFile} found. */
 export type FileContent =
   | { kind: "missing" }
   | { kind: "text"; text: string }
   | { kind: "unreadable"; reason: string };
 
 /**
- * Larger than any state file that this tool writes; what is larger was not written by it. A command line has at most 6 MiB
- * (execve(2)), and JSON writes a control character with six.
+ * More than any state file that this tool writes. A command line has at most 6 MiB (execve(2)), and a control character
+ * takes six bytes in JSON.
  */
 const SIZE_LIMIT = 64 * 1024 * 1024;
 
-/** Whose a file must be to count. */
+/** Whose file is accepted. */
 export type Owner = "anybody" | "own";
 
 /**
- * Reads a small text file, whatever is in its place: never blocks on a FIFO, never follows a symbolic link,
- * never reads a huge file whole.
+ * Reads a small text file. Whatever is at the path: it never blocks on a FIFO, follows a symbolic link or reads a huge
+ * file whole.
  *
- * @param owner `"own"`: what another user has written is unreadable, wherever he managed to put it
+ * @param owner `"own"`: a file of another user is unreadable
  */
 export function readSmallFile(path: string, owner: Owner = "anybody"): FileContent {
   try {
-    // Opening a FIFO would block for ever, so look first; the directory is ours alone (0700).
+    // Opening a FIFO would block for ever, so its type is checked first; nobody else can change it (0700).
     const reason = reasonNotToRead(Deno.lstatSync(path), owner);
     if (reason !== null) return { kind: "unreadable", reason };
     if (owner === "anybody") return { kind: "text", text: Deno.readTextFileSync(path) };
     using file = Deno.openSync(path);
-    const info = file.statSync(); // of what is really read
+    const info = file.statSync(); // of the file that is read
     const secondReason = reasonNotToRead(info, owner);
     if (secondReason !== null) return { kind: "unreadable", reason: secondReason };
     return { kind: "text", text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(readWhole(file, info.size)) };
@@ -172,7 +172,7 @@ export function sizeOf(path: string): number | null {
   try {
     return Deno.statSync(path).size;
   } catch (error) {
-    if (errnoOf(error) !== null) return null; // missing, or not to be seen
+    if (errnoOf(error) !== null) return null; // missing, or closed to this user
     throw error;
   }
 }

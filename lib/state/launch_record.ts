@@ -1,7 +1,6 @@
 /**
- * What a launcher leaves in the node's directory before anything of the user's runs: who it is.
- * Each attempt has a file of its own, so that a late launcher of a dead attempt cannot overwrite
- * the record of a living one.
+ * The launch record: before it runs the user's command, the launcher writes its identity into the node's directory. Each
+ * attempt has a file of its own, so that a late launcher of a dead attempt cannot overwrite the record of a living one.
  *
  * @module
  */
@@ -11,13 +10,13 @@ import { modifiedAtMs, readSmallFile } from "./durable.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
 import { asAttempt } from "../spec/json.ts";
 
-/** One launcher, as it recorded itself. */
+/** The launch record of an attempt, which may not be written yet. */
 export interface LaunchRecord {
   /** Attempt that it belongs to. */
   attempt: string;
   /** The launcher's process, which becomes the server's; `null` while the record is not written. */
   process: Identity | null;
-  /** When it was written, in milliseconds since 1970 by the clock as it was set then; `null` if it is not there. */
+  /** When it was written, in milliseconds since 1970 by the clock of that time; `null` if it is missing. */
   recordedAtMs: number | null;
 }
 
@@ -26,7 +25,7 @@ export function launchRecordPath(dir: NodeDir, attempt: string): string {
   return `${dir.path}/launch.${attempt}`;
 }
 
-/** The attempt that a directory entry is the launch record of, or `null`. */
+/** The attempt of a launch record, by the name of the file; `null` for other files. */
 export function attemptOfEntry(name: string): string | null {
   return name.startsWith("launch.") ? asAttempt(name.slice("launch.".length)) : null;
 }

@@ -1,6 +1,6 @@
 /**
- * The node's lock: flock(2), so the kernel releases it on any death of the holder. That it is held is the
- * whole truth: the file stays empty.
+ * The node's lock: flock(2), so the kernel releases it however its holder dies. The file stays empty; only whether it is
+ * locked counts.
  *
  * @module
  */
@@ -17,30 +17,30 @@ import type { NodeDir } from "./node_dir.ts";
 export interface LockOptions {
   /** How long to wait, in milliseconds. */
   timeoutMs: number;
-  /** Called once if somebody else holds the lock, with words that name the holder. */
+  /** Called once if another process holds the lock, with its name for messages. */
   onWait?: (holder: string) => void;
   /** Ends the wait early. */
   abort?: AbortSignal;
-  /** What it is taken for, in the words of messages. */
+  /** The action that needs it, for messages. */
   action: "start" | "stop" | "sweep";
-  /** Makes the node's directory, which somebody may remove while others wait. */
+  /** Makes the node's directory, which may be removed during the wait. */
   make: () => void | Promise<void>;
 }
 
 /** A lock that is held. */
 export interface Lock extends Disposable {
-  /** Whether whoever looks for the lock now still finds this one, so that it keeps others out. */
+  /** Whether the file is still at its path, so that the lock keeps others out. */
   isLinked(): boolean;
   /**
-   * Insists on that. To be asked after every wait, before anything is done to a file of the node: once the directory
-   * has been removed, what is found under its name belongs to a successor.
+   * Requires that. To be called after every wait, before anything is done to a file of the node: once the directory was
+   * removed, what is at its path belongs to a successor.
    *
    * @throws {TombstoneError} the lock has been removed
    */
   insist(): void;
 }
 
-/** Somebody has removed the node's directory or tombstone under the hands of a command: exit code 4. */
+/** The node's directory or tombstone was removed while a command was working on it: exit code 4. */
 export function stateRemoved(dir: NodeDir, action: string, cause?: unknown): TombstoneError {
   return tombstoneError(`Cannot ${action} "${dir.node}": its state in "${dir.path}" was removed meanwhile`, {
     kind: "state",
@@ -53,23 +53,23 @@ export function stateRemoved(dir: NodeDir, action: string, cause?: unknown): Tom
 /** Longest pause between two tries, in milliseconds. */
 const MAX_PAUSE_MS = 20;
 
-/** How often the node's directory is made again before it counts as one that cannot be. */
+/** How often the node's directory is made again before this gives up. */
 const MAX_REMOVALS = 20;
 
-/** A look at the lock by `status` holds it for an instant; waiting is worth a word only after this many milliseconds. */
+/** `status` holds the lock for an instant to test it, so a wait is reported only after this many milliseconds. */
 const NOTICE_AFTER_MS = 100;
 
 /**
- * Takes the lock of a node, and gives it back when disposed.
+ * Takes the lock of a node until it is disposed.
  *
- * @throws {TombstoneError} held by somebody else for the whole time (exit code 6), or the file cannot be opened
+ * @throws {TombstoneError} another process held it for the whole time (exit code 6), or the file cannot be opened
  */
 export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<Lock> {
   const begun = performance.now();
   let told = false;
   let missing = 0;
   const make = async (error: unknown) => {
-    // Where it can never be made, in /proc for example, the system says the same as where it was just removed.
+    // Where it can never be made, as in /proc, the error is the same as when it was just removed.
     if (++missing > MAX_REMOVALS) throw stateError("open", dir.lock, error);
     await options.make();
   };
@@ -108,8 +108,8 @@ function heldLock(file: Deno.FsFile, dir: NodeDir, action: string): Lock {
 }
 
 /**
- * Takes the lock if it is free now; `null` when it is held, or when something that was in its place or its directory has
- * been removed.
+ * Takes the lock if it is free now; `null` if it is held, or if its directory or something in its place was removed, so that
+ * the caller tries again.
  */
 async function tryLock(dir: NodeDir, make: (missing: unknown) => Promise<void>): Promise<Deno.FsFile | null> {
   let file: Deno.FsFile;
@@ -133,7 +133,7 @@ async function tryLock(dir: NodeDir, make: (missing: unknown) => Promise<void>):
   }
 }
 
-/** How often a signal may interrupt a lock before that counts as a failure. */
+/** How often a signal may interrupt the system call before this gives up. */
 const MAX_INTERRUPTIONS = 10;
 
 /** Takes a lock (flock) if it is free now. */
@@ -149,8 +149,8 @@ function lockNow(file: Deno.FsFile, path: string, how: "exclusive" | "shared"): 
 }
 
 /**
- * Makes sure that opening the lock opens a file of ours: what else is in its place is removed, so that no link is
- * followed and no FIFO waited for, and a file without rights gets them back. The directory is ours alone (0700).
+ * Makes sure that the path of the lock is a file that this user can open: anything else there is removed, so that no link
+ * is followed and no FIFO blocks; a file without rights gets them back. Nobody else can write there (0700).
  */
 function clearPlace(path: string): "kept" | "removed" {
   try {
@@ -159,14 +159,14 @@ function clearPlace(path: string): "kept" | "removed" {
     if (mode !== null && (mode & 0o600) !== 0o600) Deno.chmodSync(path, 0o600);
     return "kept";
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "kept"; // it is about to be made
+    if (error instanceof Deno.errors.NotFound) return "kept"; // it will be created
     throw stateError("look at", path, error);
   }
 }
 
 /**
- * Removes what is in the lock's place and is no file. Of several that find it, one at a time may, and only after
- * another look: else the second would remove the lock that the first has just made and taken.
+ * Removes something other than a file from the lock's place. One process at a time may do so, and checks once more
+ * before: else the second would remove the lock that the first has just created and taken.
  * (Test: "eight starters that find something else in the lock's place".)
  */
 function removeIntruder(path: string): "kept" | "removed" {
@@ -176,8 +176,7 @@ function removeIntruder(path: string): "kept" | "removed" {
 }
 
 /**
- * Whether the open file is the one that others find under its name. The state directory may have been deleted
- * meanwhile: then this lock guards nothing.
+ * Whether the open file is still at its path. If the state directory was deleted meanwhile, this lock protects nothing.
  */
 function isStillLinked(file: Deno.FsFile, path: string): boolean {
   try {
@@ -193,7 +192,7 @@ function describeHolder(dir: NodeDir): string {
   return pid === null ? "another tombstone process" : `pid ${pid} (${system.processes.commandLine(pid)})`;
 }
 
-/** Whether somebody starts, stops or sweeps this node at this moment. Creates nothing. */
+/** Whether another process holds the lock now. Creates nothing. */
 export function isLocked(dir: NodeDir): boolean {
   try {
     if (!Deno.lstatSync(dir.lock).isFile) return false; // opening a FIFO would block
@@ -201,7 +200,7 @@ export function isLocked(dir: NodeDir): boolean {
     return !lockNow(file, dir.lock, "shared");
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    if (error instanceof Deno.errors.PermissionDenied) return false; // without rights nobody can have taken it
+    if (error instanceof Deno.errors.PermissionDenied) return false; // without rights, no process can have taken it
     throw stateError("open", dir.lock, error);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The server's log, bounded without a resident process: numbered at each start, and cut to its end by any later
- * command that finds it too long.
+ * The server's log, bounded without a resident process: rotated at each start, and cut by any later command that finds it
+ * too long.
  *
  * @module
  */
@@ -10,8 +10,8 @@ import { entriesOf, type NodeDir } from "./node_dir.ts";
 import type { Settings } from "../spec/settings.ts";
 
 /**
- * Makes a new, empty `server.log` and numbers the earlier ones. The new file is made first: when the disk
- * refuses it, nothing has changed.
+ * Makes a new, empty `server.log` and rotates the earlier ones. The new file is made first: if the disk refuses it,
+ * nothing has changed.
  *
  * @throws {TombstoneError} the disk refuses
  */
@@ -20,7 +20,7 @@ export function rotateLog(dir: NodeDir, settings: Settings["log"]): void {
   trimLog(dir.log, settings.max_bytes);
   try {
     Deno.openSync(fresh, { write: true, createNew: true, mode: 0o600 }).close();
-    // 0 stands for the current one. Earlier starts may have kept more than this one does.
+    // 0 is the current one. Earlier starts may have kept more logs than this one does.
     for (const number of numbersOf(dir).sort((a, b) => b - a)) {
       const from = number === 0 ? dir.log : `${dir.log}.${number}`;
       if (number < settings.keep) moveOver(from, `${dir.log}.${number + 1}`);
@@ -42,13 +42,13 @@ function numbersOf(dir: NodeDir): number[] {
 }
 
 /**
- * Cuts a log that is longer than allowed to about half of that, in place: the server goes on appending to the same
- * file and does not notice. The end is copied to the beginning, with what comes in meanwhile, and then the file is
- * shortened. Killed half-way, the log has some lines twice and is still too long, so the next command cuts it. What the
- * server writes in the microseconds between the last read and the shortening is lost.
+ * Cuts a log that is longer than allowed to about half of that, in place, so the server can go on appending to the same
+ * file. Its end is copied to its beginning, with what is written meanwhile, and then the file is truncated. If this is
+ * killed half-way, the log has some lines twice and is still too long, so the next command cuts it. What the server writes
+ * in the microseconds between the last read and the truncation is lost.
  *
- * @param maxBytes 0: however long it is, it stays
- * @returns whether it was cut; a disk that refuses is no error, since no command is about the length of a log
+ * @param maxBytes 0: no limit
+ * @returns whether it was cut; a failure is no error, since no command is about the length of a log
  */
 export function trimLog(path: string, maxBytes: number): boolean {
   try {
@@ -61,7 +61,7 @@ export function trimLog(path: string, maxBytes: number): boolean {
     file.truncateSync(moveEnd(file, size - Math.floor(maxBytes / 2)));
     return true;
   } catch (error) {
-    if (errnoOf(error) !== null) return false; // no log, or a disk that refuses: the next command tries again
+    if (errnoOf(error) !== null) return false; // no log, or the disk refuses: the next command tries again
     throw error;
   }
 }

@@ -5,10 +5,10 @@
  */
 import { stateError } from "../errno.ts";
 
-/** Longest line that is kept together, in characters: a server that never ends its line must not fill the memory. */
+/** Longest line that is kept whole, in characters: a line without an end must not fill the memory. */
 const LONGEST_LINE = 1024 * 1024;
 
-/** What is read of a log at a time, in bytes. */
+/** Bytes that are read at a time. */
 const PIECE = 64 * 1024;
 
 /** The lines of a log as they are written, each once. */
@@ -16,28 +16,28 @@ export class LogReader {
   readonly #path: string;
   readonly #buffer = new Uint8Array(PIECE);
   #decoder = new TextDecoder();
-  /** Inode of the file that is read; another one in its place is read from its beginning. */
+  /** Inode of the file; if another file takes its place, that is read from its beginning. */
   #inode: number | null = null;
   #at = 0;
   #rest = "";
 
-  /** Reads this log from its beginning, though not before it is asked for lines. */
+  /** A reader at the beginning of this log, which may not exist yet. */
   constructor(path: string) {
     this.#path = path;
   }
 
   /**
-   * Whole lines that have come since the last call, without colours and other control characters. A server may write
-   * faster than anybody reads, so one call takes one piece.
+   * The whole lines since the last call, without colours and other control characters. A server may write faster than
+   * this reads, so one call reads one piece.
    *
-   * @returns `isAll`: whether that is all there is by now
+   * @returns `isAll`: whether the log has no more for now
    */
   async read(): Promise<{ lines: string[]; isAll: boolean }> {
     try {
       const { size, isFile, ino } = Deno.lstatSync(this.#path);
       if (ino !== this.#inode || size < this.#at) this.#begin(ino); // replaced, or cut to its end meanwhile
       if (!isFile || size === this.#at) return { lines: [], isAll: true };
-      // Should it be a FIFO by now, another thread waits for it, and not this one.
+      // If it is a FIFO by now, opening it blocks a thread of Deno, and not this one.
       using file = await Deno.open(this.#path);
       if (!file.statSync().isFile) return { lines: [], isAll: true };
       file.seekSync(this.#at, Deno.SeekMode.Start);
@@ -58,7 +58,7 @@ export class LogReader {
     this.#decoder = new TextDecoder();
   }
 
-  /** Only what is new is searched for the ends of lines: a line may be long, and come in small pieces. */
+  /** Searches only the new text for line ends: a line may be long, and come in small pieces. */
   #split(bytes: Uint8Array): string[] {
     const text = this.#decoder.decode(bytes, { stream: true });
     const end = text.lastIndexOf("\n");
@@ -118,7 +118,7 @@ export function linesFrom(file: Deno.FsFile, count: number): number {
     const length = file.readSync(piece.subarray(0, end - start)) ?? 0;
     for (let at = length - 1; at >= 0; at--) {
       if (piece[at] !== 10) continue;
-      // The newline that ends the last line begins none.
+      // The newline at the end of the file begins no line.
       const isLast = start + at === size - 1;
       if (!isLast && ++found === count) return start + at + 1;
     }
@@ -150,7 +150,7 @@ export class Tail {
     return file === null ? null : new Tail(path, file);
   }
 
-  /** Gives what has come since the last call. */
+  /** Copies what was written since the last call. */
   copy(emit: (bytes: Uint8Array) => "written" | "closed"): "written" | "closed" {
     const next = replacementOf(this.#file, this.path);
     skipWhatWasCut(this.#file);
@@ -161,7 +161,7 @@ export class Tail {
     return reader === "closed" ? "closed" : copy(next, emit);
   }
 
-  /** Gives the file back. */
+  /** Closes the file. */
   close(): void {
     this.#file.close();
   }
@@ -177,7 +177,7 @@ function open(path: string): Deno.FsFile | null {
   }
 }
 
-/** Copies what is left of a file. */
+/** Copies the rest of a file. */
 function copy(file: Deno.FsFile, emit: (bytes: Uint8Array) => "written" | "closed"): "written" | "closed" {
   const buffer = new Uint8Array(64 * 1024);
   for (let length: number | null; (length = file.readSync(buffer)) !== null;) {
@@ -186,7 +186,7 @@ function copy(file: Deno.FsFile, emit: (bytes: Uint8Array) => "written" | "close
   return "written";
 }
 
-/** A log that is cut to its end while it is followed goes on with what comes after that. */
+/** If the log was cut while it is followed, goes on at its new end. */
 function skipWhatWasCut(file: Deno.FsFile): void {
   const { size } = file.statSync();
   if (size < file.seekSync(0, Deno.SeekMode.Current)) file.seekSync(size, Deno.SeekMode.Start);

@@ -1,5 +1,5 @@
 /**
- * The directory of one node: names of its files, and how to make and find it.
+ * The directory of one node: the paths of its files, making it, and listing all of them.
  *
  * @module
  */
@@ -34,7 +34,7 @@ export interface NodeDir {
   readonly log: string;
 }
 
-/** The paths of a node; touches nothing. */
+/** The paths of a node. Does not touch the disk. */
 export function nodeDir(stateDir: string, workspace: string, node: string): NodeDir {
   const path = `${stateDir}/${workspace}/${node}`;
   return {
@@ -50,12 +50,12 @@ export function nodeDir(stateDir: string, workspace: string, node: string): Node
   };
 }
 
-/** Whether this is the path of the node's log, current or of an earlier start. */
+/** Whether this is the path of the node's log, or of the log of an earlier start. */
 export function isLogOf(dir: NodeDir, path: string): boolean {
   return path === dir.log || path.startsWith(`${dir.log}.`);
 }
 
-/** Makes the node's directory (0700) where it is missing. */
+/** Makes the node's directory (0700) if it is missing. */
 export function makeNodeDir(dir: NodeDir): void {
   try {
     Deno.mkdirSync(dir.path, { recursive: true, mode: 0o700 });
@@ -68,21 +68,21 @@ export function makeNodeDir(dir: NodeDir): void {
 interface WorkspaceRecord {
   schema: 1;
   workspace: string;
-  /** Project directory; `null` where the current one was gone when a named workspace was first used. */
+  /** Project directory; `null` if there was no current directory when a named workspace was first used. */
   project: string | null;
-  /** Mount namespace in which the project was seen. */
+  /** Mount namespace of the project directory. */
   mount_namespace: string | null;
   created_at: string;
 }
 
-/** Makes the node's directory and its workspace's record where they are missing. */
+/** Makes the node's directory and its workspace's record if they are missing. */
 export async function ensureNodeDir(dir: NodeDir, workspace: Workspace): Promise<void> {
   makeNodeDir(dir);
   const record = `${dirname(dir.path)}/workspace.json`;
   if (readSmallFile(record).kind !== "missing") return;
   try {
     using parent = Deno.openSync(dirname(dir.path));
-    await parent.lock(true); // one at a time, so that a temporary file that is found has no writer any more
+    await parent.lock(true); // one at a time, so any temporary file found here is left over
     if (readSmallFile(record).kind !== "missing") return;
     for (const { name } of Deno.readDirSync(dirname(dir.path))) {
       if (isTemporaryName(name)) removeEntry(`${dirname(dir.path)}/${name}`);
@@ -97,7 +97,7 @@ export async function ensureNodeDir(dir: NodeDir, workspace: Workspace): Promise
     };
     await replaceFile(record, JSON.stringify(text) + "\n");
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return; // the directory was removed at once; the lock makes it again
+    if (error instanceof Deno.errors.NotFound) return; // the directory was removed again; taking the lock makes it
     throw stateError("write", record, error);
   }
 }
@@ -108,7 +108,7 @@ export function projectOf(dir: NodeDir): string | null {
   return project?.startsWith("/") ? project : null;
 }
 
-/** Whether a project was seen in the mount namespace of this process; `"other"` where that is not recorded. */
+/** Whether the project was recorded in the mount namespace of this process; `"other"` if that is unknown. */
 export function viewOf(dir: NodeDir): "own" | "other" {
   const namespace = workspaceRecordOf(dir)?.mount_namespace;
   return namespace !== undefined && asString(namespace) === system.host.namespace("mnt") ? "own" : "other";
@@ -119,7 +119,7 @@ function workspaceRecordOf(dir: NodeDir): Fields | null {
   return content.kind === "text" ? parseObject(content.text) : null;
 }
 
-/** Whether a node has a directory, that is, was ever started. */
+/** Whether a node has a directory: whether it was ever started. */
 export function existsDir(dir: NodeDir): "present" | "missing" {
   try {
     Deno.lstatSync(dir.path);
@@ -131,7 +131,7 @@ export function existsDir(dir: NodeDir): "present" | "missing" {
 }
 
 /**
- * Names of what is in a node's directory; none if there is none.
+ * Names of the entries of a node's directory; none if it does not exist.
  *
  * @throws {TombstoneError} it cannot be listed
  */
@@ -140,23 +140,23 @@ export function entriesOf(dir: NodeDir): string[] {
     .map((entry) => entry.name);
 }
 
-/** Names of the directories in one of the state directory's. */
+/** Names of the directories in a directory of the state. */
 function directoriesIn(path: string): string[] {
-  // A directory has a link from each one in it, on file systems that count them. (Others say 1.)
+  // On most file systems, each directory in it adds a link to a directory. (On others the number is 1.)
   return list(path, (entries) => entries.length > 0 || linksOf(path) <= 2)
     .filter((entry) => entry.isDirectory && NAME.test(entry.name))
     .map((entry) => entry.name)
     .sort();
 }
 
-/** How often a directory is listed before it counts as unreadable. */
+/** How often an incomplete listing is repeated before it is an error. */
 const MOST_TRIES = 3;
 
 /**
- * Lists a directory; empty if there is none. Deno tells no error in the middle of a listing, so what such a listing lacks
- * is looked for. (Test: "a listing that fails is told …".)
+ * Lists a directory; empty if it does not exist. Deno hides an error in the middle of a listing, so a listing that lacks
+ * something is taken for a failed one. (Test: "a listing that fails is told …".)
  *
- * @param isWhole whether the listing may be all that there is
+ * @param isWhole whether the listing can be complete
  */
 function list(path: string, isWhole: (entries: Deno.DirEntry[]) => boolean): Deno.DirEntry[] {
   for (let look = 0; look < MOST_TRIES; look++) {
@@ -185,7 +185,7 @@ function isThere(path: string): boolean {
   }
 }
 
-/** Number of names that a directory has, its own and those that the ones in it have for it. */
+/** Number of links to a directory: its own, and one from each directory in it. */
 function linksOf(path: string): number {
   return Deno.statSync(path).nlink ?? 0;
 }
@@ -200,7 +200,7 @@ export function allNodes(stateDir: string): Iterable<NodeDir> {
   return nodesOf(stateDir, directoriesIn(stateDir));
 }
 
-/** All are listed before the first is given: a directory that cannot be listed is an error before anything is told. */
+/** Lists all before it yields the first, so that a failure is reported before anything is printed. */
 function nodesOf(stateDir: string, workspaces: string[]): Iterable<NodeDir> {
   const listed = workspaces.map((workspace) => ({ workspace, nodes: directoriesIn(`${stateDir}/${workspace}`) }));
   return (function* () {

@@ -38,17 +38,17 @@ export interface NodeInfo extends Origin, Settings {
   /** Process that the launcher became. Differs from `pid` for self-made daemons. */
   leader_pid: number;
   /**
-   * Inode of the log, if the main process had that open for writing when it was ready: as long as the file is held open,
-   * somebody of its tree lives, wherever that is looked at from. `null`: it had not.
+   * Inode of the log, if the main process had it open for writing when it was ready. As long as that file is open, some
+   * process of its tree is alive, which can be seen from other namespaces, too. `null`: it was not open.
    */
   held_log: number | null;
   /** Nonce of the server's port file. */
   nonce: string | null;
   /** Address that the probes reached it at. */
   bind_addr: string | null;
-  /** What it has shown to speak on its port at its start; `null`: nothing of these, or it was not asked. */
+  /** Its protocol, found out during its start; `null`: another one, or it was not asked. */
   protocol: "http" | "https" | null;
-  /** Other ports that it listens on, where its own was found out. */
+  /** Other ports that it listens on, if its own was discovered. */
   also_listens: number[];
   /** When the attempt began, ISO 8601. */
   started_at: string | null;
@@ -56,9 +56,9 @@ export interface NodeInfo extends Origin, Settings {
   ready_at: string | null;
   /** Milliseconds from the spawn until ready. */
   ready_ms: number | null;
-  /** When a stop of it began, ISO 8601; should that be interrupted, nobody joins a server on its way out. */
+  /** When a stop of it began, ISO 8601. If that stop is killed, no start reuses a server that is shutting down. */
   stop_began_at: string | null;
-  /** Processes that the stop has found to be the node's, and that have no other proof; else empty. */
+  /** The node's processes that have no other proof, recorded by a stop; else empty. */
   tree: Identity[];
   /** The run that it belongs to; `null` for a node that stays. */
   run: RunOwner | null;

@@ -12,15 +12,15 @@ export interface Origin {
   boot_id: string | null;
   /** Machine id; `null` if the writer recorded none. */
   host_id: string | null;
-  /** Pid namespace; `null` where there is none. */
+  /** Pid namespace; `null` if the platform has none. */
   pid_namespace: string | null;
-  /** Network namespace, in which its port is; `null` where there is none or the writer recorded none. */
+  /** Network namespace, to which its port belongs; `null` if the platform has none or none was recorded. */
   network_namespace: string | null;
-  /** Time namespace, by whose clock its start times are; `null` where there is none or the writer recorded none. */
+  /** Time namespace, to whose clock its start times belong; `null` if the platform has none or none was recorded. */
   time_namespace: string | null;
 }
 
-/** Where an attempt ran that has been taken over from another pid namespace, and is not shown to be gone yet. */
+/** Namespaces of an attempt that was taken over from another pid namespace and is not known to be dead yet. */
 export type Elsewhere = Pick<Origin, "pid_namespace" | "network_namespace">;
 
 let origin: Origin | undefined;
@@ -36,7 +36,7 @@ export function here(): Origin {
   };
 }
 
-/** Reads the origin of a record; what is missing or of another form is `null`. */
+/** Reads the origin of a record; what is missing or invalid is `null`. */
 export function readOrigin(fields: Fields): Origin {
   return {
     boot_id: asString(fields.boot_id),
@@ -55,12 +55,12 @@ export function readElsewhere(value: unknown): Elsewhere | null {
 }
 
 /**
- * Where a record stands to this process: same boot and pid namespace, an earlier boot, another pid namespace of this
- * boot, or another machine.
+ * Relation of a record to this process: same boot and pid namespace, an earlier boot, another pid namespace of this boot,
+ * or another machine.
  */
 export type Relation = "same-boot" | "earlier-boot" | "other-namespace" | "other-host";
 
-/** Where a record stands to this process. */
+/** The relation of a record to this process. */
 export function relate(origin: Origin): Relation {
   const now = here();
   if (origin.host_id !== null && origin.host_id !== now.host_id) return "other-host";
@@ -70,8 +70,8 @@ export function relate(origin: Origin): Relation {
 }
 
 /**
- * Whether start times of this record can be compared: where boots have ids, the record must carry one; and each time
- * namespace has its own clock.
+ * Whether start times of this record can be compared: if boots have ids here, the record must have one, and it must be of
+ * the same time namespace, since each has its own clock.
  */
 export function isDated(origin: Origin): boolean {
   return (origin.boot_id !== null || system.host.boot() === null) && !hasOtherClock(origin);

@@ -1,5 +1,5 @@
 /**
- * The small files that hold a number for others to read: `pid` and `port`.
+ * The small files with a number for other programs to read, `pid` and `port`, and the port files of servers.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { NodeDir } from "./node_dir.ts";
 /**
  * Prepares `port`: the number, and the server's nonce on a second line.
  *
- * @returns what puts it in place
+ * @returns the function that puts it in place
  */
 export function preparePort(dir: NodeDir, port: number, nonce: string | null): Promise<() => void> {
   return prepareFile(dir.port, nonce === null ? `${port}\n` : `${port}\n${nonce}\n`);
@@ -29,7 +29,7 @@ export interface PortFile {
   nonce: string | null;
 }
 
-/** Parses a port file; `null` while it is missing, incomplete or no port file. */
+/** Reads a port file; `null` if it is missing, incomplete or invalid. */
 export function readPortFile(path: string): PortFile | null {
   const content = readSmallFile(path);
   if (content.kind !== "text") return null;
@@ -39,7 +39,7 @@ export function readPortFile(path: string): PortFile | null {
   return { port, nonce: second ? second : null };
 }
 
-/** In words, which port file carries a nonce other than the recorded one; `null` if none does. */
+/** In words, which port file has a nonce other than the recorded one; `null` if none has. */
 export function findForeignNonce(dir: NodeDir, info: NodeInfo): string | null {
   if (info.nonce === null) return null;
   const files = [dir.port, ...info.probes.flatMap((probe) => probe.type === "port-file" ? [probe.path] : [])];

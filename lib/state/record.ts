@@ -1,6 +1,5 @@
 /**
- * What the two durable records of a start have in common. Their readers accept anything and never throw for what a file
- * holds.
+ * What the two durable records of a start have in common. Whatever a file holds, reading it does not throw.
  *
  * @module
  */
@@ -11,13 +10,13 @@ import { readSmallFile } from "./durable.ts";
 /** Version of both formats. */
 export const SCHEMA = 1;
 
-/** What stands in a record's place. */
+/** Result of reading a record. */
 export type Found<T> =
   | { kind: "missing" }
   | { kind: "unreadable"; reason: string }
   | { kind: "record"; record: T };
 
-/** Reads a record; whatever a file holds, this does not throw. */
+/** Reads a record, of which `form` makes the typed one; it returns `null` if a field is missing or invalid. */
 export function readRecord<T>(path: string, form: (fields: Fields) => T | null): Found<T> {
   const content = readSmallFile(path, "own");
   if (content.kind !== "text") return content;
@@ -42,7 +41,7 @@ export function readTree(value: unknown): Identity[] {
   });
 }
 
-/** The field, where there is anything to record. */
+/** The same for writing; an empty list is left out. */
 export function treeFields(tree: Identity[]): Fields {
   return tree.length === 0 ? {} : { tree: tree.map(({ pid, startTime }) => ({ pid, start_time: startTime })) };
 }

@@ -1,5 +1,5 @@
 /**
- * `recorded.json`: what a node keeps beyond a stop and a sweep, so that it starts again as it was, and where it was.
+ * `recorded.json`: what is kept of a node after a stop and a sweep, so that it can be started again as before.
  *
  * @module
  */
@@ -17,24 +17,24 @@ export const RECORDED = "recorded.json";
 
 /** What is kept of a node. */
 export interface Recorded {
-  /** Settings of the last start that committed; `null`: none has, or they cannot be read. */
+  /** Settings of the last start that succeeded; `null`: none did, or they cannot be read. */
   settings: Settings | null;
   /** Address that it was last reached at. */
   bind_addr: string | null;
-  /** What it last spoke there. */
+  /** Its protocol there. */
   protocol: "http" | "https" | null;
-  /** Ports chosen for the node that no other is given, the first one first (see ports.ts). */
+  /** Ports chosen for the node and kept from others, the first one first (see ports.ts). */
   ports: number[];
-  /** Port from which on they were chosen; 0: any. */
+  /** First port of the range that they were chosen from; 0: any. */
   ports_from: number;
 }
 
-/** What is kept of a node, whatever is in the file's place. */
+/** Reads what is kept of a node; whatever the file holds, this does not throw. */
 export function readRecorded(dir: NodeDir): Recorded {
   return parse(textOf(dir));
 }
 
-/** What is kept of a node that none has started yet. */
+/** What is kept of a node that was never started. */
 const NOTHING: Recorded = { settings: null, bind_addr: null, protocol: null, ports: [], ports_from: 0 };
 
 function textOf(dir: NodeDir): string {
@@ -63,7 +63,7 @@ function readPorts({ ports }: Fields): number[] {
 /**
  * Changes what is kept of a node. The caller holds the node's lock.
  *
- * @throws {TombstoneError} the disk refuses; what was there before is unchanged
+ * @throws {TombstoneError} the disk refuses; the old content is unchanged
  */
 export async function updateRecorded(dir: NodeDir, change: Partial<Recorded>): Promise<void> {
   const before = textOf(dir);
@@ -72,7 +72,7 @@ export async function updateRecorded(dir: NodeDir, change: Partial<Recorded>): P
 }
 
 /**
- * Keeps what a committed start was started with. The commit record has it, too, so whoever removes that calls this first.
+ * Keeps the settings of a committed start. They are in the commit record as well, so this is called before that is removed.
  *
  * @throws {TombstoneError} as {@linkcode updateRecorded}
  */

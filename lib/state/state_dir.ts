@@ -1,6 +1,6 @@
 /**
- * Where state lives, and whether that place can be trusted: in a directory that others could write to, they could have
- * prepared a record, and with it a stop command or the pid of somebody else's process.
+ * The state directory, and whether it can be trusted: users who can write to it could have prepared a record, and with it
+ * a stop command or the pid of another process.
  *
  * @module
  */
@@ -30,8 +30,8 @@ export function stateDirPath(flag: string | undefined): string {
 }
 
 /**
- * Follows the path to the real directory and refuses one that others could have prepared. What is returned is what was
- * looked at, whatever the path leads to by now.
+ * Follows the path to the real directory and refuses one that others could have prepared. The result is the path that was
+ * checked, even if a symbolic link has been changed meanwhile.
  *
  * @returns its real path, or `null` if there is none yet
  * @throws {TombstoneError} it is no directory, belongs to another user, or is writable by others
@@ -56,13 +56,13 @@ export function ensureStateDir(path: string): string {
   } catch (error) {
     throw stateError("make the state directory", path, error);
   }
-  // Somebody who can write to the parent may have put another one there.
+  // A user who can write to the parent may have put another directory there.
   const made = findStateDir(path);
   if (made === null) throw refuseDirectory(path, "it was removed at once", "choose another place with --state-dir");
   return made;
 }
 
-/** Refuses to use a directory for state. */
+/** The error for a directory that must not hold state. */
 function refuseDirectory(path: string, state: string, hint: string): TombstoneError {
   return tombstoneError(`Cannot use the state directory "${path}": ${state}`, {
     kind: "state",
@@ -72,9 +72,9 @@ function refuseDirectory(path: string, state: string, hint: string): TombstoneEr
 }
 
 /**
- * Insists on a directory of this user's own that nobody else can write to.
+ * Requires a directory of this user that nobody else can write to.
  *
- * @param info what a look at it returned that followed no symbolic link
+ * @param info of `lstat`
  * @throws {TombstoneError} it is something else
  */
 function requireOwn(path: string, info: Deno.FileInfo): void {
@@ -90,11 +90,11 @@ function requireOwn(path: string, info: Deno.FileInfo): void {
 }
 
 /**
- * Insists on that for the directories of a node: the state directory, which a stranger may have put in the place of the one
- * that was looked at, the workspace's and the node's own. (Test: "a state directory in a shared parent …".)
+ * Requires that of all directories of a node: the state directory, which another user may have replaced since it was
+ * checked, the workspace's and the node's. (Test: "a state directory in a shared parent …".)
  *
- * @returns `"missing"` if one of them is not there
- * @throws {TombstoneError} one of them is somebody else's, or can be written to by others
+ * @returns `"missing"` if one of them does not exist
+ * @throws {TombstoneError} one of them belongs to another user, or is writable by others
  */
 export function requireOwnDirs(dir: NodeDir): "own" | "missing" {
   const workspace = dirname(dir.path);

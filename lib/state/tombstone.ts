@@ -1,7 +1,7 @@
 /**
- * The tombstone, the file `starting`: the durable record that an attempt has begun and has not finished. It is written
- * before anything else and removed last, so whoever is killed in between leaves it, and the next command knows that what it
- * finds is not to be trusted.
+ * The tombstone, the file `starting`: the durable record of an attempt that has begun and has not finished. It is written
+ * first and removed last. A start that is killed in between leaves it, and so the next command knows that what it finds is
+ * not to be trusted.
  *
  * @module
  */
@@ -34,13 +34,13 @@ export interface Tombstone extends Origin, Settings {
   older_pid_files: string[];
   /** Files that older attempts declared, which have not been swept yet. */
   older_files: DeclaredFile[];
-  /** Where an older attempt of another pid namespace ran that has not been recovered yet; `null`: there is none. */
+  /** Pid namespace of an older attempt that has not been recovered yet, if that is another one; else `null`. */
   elsewhere: Elsewhere | null;
-  /** Processes that were proven to be the node's by descent alone, while they are being ended. */
+  /** Processes that were proven to be the node's by descent alone, while they are being terminated. */
   tree: Identity[];
 }
 
-/** Reads the tombstone, whatever is in its place. */
+/** Reads the tombstone. */
 export function readTombstone(dir: NodeDir): Found<Tombstone> {
   return readRecord(dir.starting, (fields) => {
     const attempt = asAttempt(fields.attempt);
@@ -63,14 +63,14 @@ export function readTombstone(dir: NodeDir): Found<Tombstone> {
 }
 
 /**
- * Puts the tombstone in place, durably. Replacing an older one takes it over: the launcher of that
- * attempt finds another name in it and ends.
+ * Puts the tombstone in place, durably. Replacing an older one takes it over: the launcher of that attempt finds another
+ * id in it and exits.
  *
- * @throws {TombstoneError} the disk refuses; nothing has changed then
+ * @throws {TombstoneError} the disk refuses; nothing has changed
  */
 export async function writeTombstone(dir: NodeDir, tombstone: Tombstone): Promise<void> {
-  // The launcher compares the beginning (see process/launcher.ts). A shell reads its line byte by byte, so it is a short
-  // one: what follows is of no use to it, and may be as long as a command line.
+  // The launcher compares the first line (see process/launcher.ts). A shell reads a line byte by byte, so it is kept short;
+  // the rest may be as long as a command line.
   const { attempt, tree, ...rest } = tombstone;
   const begins = JSON.stringify({ schema: SCHEMA, attempt }).slice(0, -1);
   await replaceFile(dir.starting, `${begins},\n${JSON.stringify({ ...rest, ...treeFields(tree) }).slice(1)}\n`);
@@ -78,29 +78,29 @@ export async function writeTombstone(dir: NodeDir, tombstone: Tombstone): Promis
 }
 
 /**
- * The state of a node in the hands of one attempt: its lock and its tombstone. Both are found by their path, and so is
- * everything that the attempt writes; after a wait, that path may lead to a successor's.
+ * An attempt's hold on the state of its node, by lock and tombstone. Every file is found by its path, and once the state
+ * was removed, the path may lead to a successor's. So this is checked after every wait.
  */
 export class Hold {
   readonly #dir: NodeDir;
   readonly #lock: Lock;
   readonly #attempt: string;
 
-  /** The state that this attempt has written its tombstone into, under this lock. */
+  /** The hold of this attempt, which has written its tombstone under this lock. */
   constructor(dir: NodeDir, lock: Lock, attempt: string) {
     this.#dir = dir;
     this.#lock = lock;
     this.#attempt = attempt;
   }
 
-  /** Whether the state still is that of this attempt: nobody has removed it, and no successor has made it anew. */
+  /** Whether the state is still that of this attempt, and was not removed or made again by a successor. */
   isKept(): boolean {
     const tombstone = this.#lock.isLinked() ? readTombstone(this.#dir) : null;
     return tombstone?.kind === "record" && tombstone.record.attempt === this.#attempt;
   }
 
   /**
-   * Insists on that. (Test: "a start whose state is deleted half-way …".)
+   * Requires that. (Test: "a start whose state is deleted half-way …".)
    *
    * @throws {TombstoneError} it is not
    */
@@ -108,7 +108,7 @@ export class Hold {
     if (!this.isKept()) throw stateRemoved(this.#dir, "start");
   }
 
-  /** The same without reading the tombstone, for those who ask a thousand times a second. */
+  /** The same without reading the tombstone, for a check a thousand times a second. */
   insistOnLock(): void {
     this.#lock.insist();
   }

@@ -1,5 +1,5 @@
 /**
- * Which workspace a command is about.
+ * The workspace of a command: the project that it belongs to.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { PROJECT_FILE } from "../spec/names.ts";
 export interface Workspace {
   /** `<basename>-<first 12 hex of SHA-256 of the real path>`, or the name that the user gave. */
   id: string;
-  /** Real path of the project directory; `null` where the current one is gone and only the id is named. */
+  /** Real path of the project directory; `null` if the current directory is gone and only the id was given. */
   project: string | null;
 }
 
@@ -36,7 +36,7 @@ export function findProject(from: string): string {
   }
 }
 
-/** Whether a directory is a project by what is in it, and not only since nothing above it is one. */
+/** Whether a directory has one of these files itself. */
 export function isProject(dir: string): boolean {
   return exists(`${dir}/${PROJECT_FILE}`) || exists(`${dir}/.git`);
 }
@@ -72,7 +72,7 @@ export function readProjectFile(project: string): string {
   }
 }
 
-/** Makes a directory's name fit for ids: what is no letter, digit, dot, dash or underscore becomes a dash. */
+/** A directory's name as part of an id: all but letters, digits, dots, dashes and underscores become dashes. */
 function slug(name: string): string {
   return name.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[._-]+/, "").slice(0, 48) || "workspace";
 }
@@ -81,8 +81,8 @@ function slug(name: string): string {
 const NODE = "node";
 
 /**
- * What a node is called when nobody names it: the last part of the directory that it is started in, so that two packages
- * of one repository are two nodes.
+ * The default name of a node: the last part of the directory that it is started in, so that two packages of one
+ * repository are two nodes.
  *
  * @example
  * ```ts
@@ -119,13 +119,13 @@ export async function currentWorkspace(name: string | undefined): Promise<Worksp
   return { id: name ?? await workspaceIdOf(project), project };
 }
 
-/** Whether an id may be the computed one of this project, and not one that somebody has named. */
+/** Whether an id can be the computed one of this project; otherwise the user has named it. */
 export function isComputedId(id: string, project: string): boolean {
   const name = slug(basename(project));
   return id.startsWith(`${name}-`) && /^[0-9a-f]{12}$/.test(id.slice(name.length + 1));
 }
 
-/** The id of a project's workspace, where nobody has named one. */
+/** The computed id of a project's workspace. */
 export async function workspaceIdOf(project: string): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(project)));
   const hex = [...digest.subarray(0, 6)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
