@@ -4,6 +4,42 @@
  * @module
  */
 
+/** How many nodes are worked on at the same time. */
+export const AT_ONCE = {
+  /** Each has a launcher, a log and several looks a millisecond. */
+  start: 32,
+  /** Each waits for its processes, and looks at all of them. */
+  stop: 32,
+  /** Each may wait for an answer of its server. */
+  look: 64,
+  /** They share their looks at all processes. */
+  sweep: 128,
+} as const;
+
+/** Lets a number of callers in at a time; the others wait. */
+export class Gate {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  /** A gate with this many places. */
+  constructor(size: number) {
+    this.#free = size;
+  }
+
+  /** Resolves when there is a place; disposed, it is given to the next. */
+  async enter(): Promise<Disposable> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return {
+      [Symbol.dispose]: () => {
+        const next = this.#waiting.shift();
+        if (next === undefined) this.#free++;
+        else next();
+      },
+    };
+  }
+}
+
 /**
  * Works on the items in batches of `size` and yields the results in order. A batch begins only when the results of the one
  * before it were taken, so memory stays flat.

@@ -1,19 +1,19 @@
 /**
- * Locator nodes are, and what can be done with one that this program has not started.
+ * Where nodes are, and what can be done with one that this program has not started.
  *
  * @module
  */
 import { parseName } from "../spec/names.ts";
 import { type Duration, parseDuration } from "../spec/values.ts";
-import { isKnown } from "../engine/state.ts";
 import { inspect, type NodeReport } from "../engine/report.ts";
 import { stop as stopNode } from "../engine/stop.ts";
 import type { Reporter } from "../engine/reporter.ts";
-import { type NodeDir, nodeDir } from "../state/node_dir.ts";
-import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
-import { currentWorkspace, type Workspace } from "../state/workspace.ts";
+import type { NodeOptions } from "../engine/request.ts";
+import type { NodeDir } from "../state/node_dir.ts";
+import { Place } from "../state/place.ts";
+import type { Workspace } from "../state/workspace.ts";
 
-/** Locator a node is, and how to get at it. */
+/** Where a node is, and how to get at it. */
 export interface Locator {
   /** Workspace to use instead of that of the current directory. */
   workspace?: string;
@@ -34,20 +34,18 @@ export interface ResolvedNode {
   /** Its workspace. */
   workspace: Workspace;
   /** What the lifecycle wants to know. */
-  options: { lockTimeoutMs: number; foreign: "refuse" | "force"; reporter: Reporter };
+  options: NodeOptions;
 }
 
 /** Finds a node's place; makes the state directory if it is to be written to. */
 export async function find(name: string, where: Locator, state: "find" | "ensure"): Promise<ResolvedNode> {
   parseName("node", name);
   if (where.workspace !== undefined) parseName("workspace", where.workspace);
-  const workspace = await currentWorkspace(where.workspace);
-  const path = stateDirPath(where.stateDir);
-  const root = state === "ensure" ? ensureStateDir(path) : findStateDir(path) ?? path;
+  const place = new Place(where);
   const lockTimeoutMs = parseDuration('"lockTimeout" in the options', where.lockTimeout ?? "30s");
   const foreign = where.force === true ? "force" : "refuse";
-  const dir = nodeDir(root, workspace.id, name);
-  return { dir, workspace, options: { lockTimeoutMs, foreign, reporter: reporterOf(where.tell) } };
+  const options: NodeOptions = { lockTimeoutMs, foreign, reporter: reporterOf(where.tell) };
+  return { dir: await place.nodeDir(name, state), workspace: await place.workspace(), options };
 }
 
 /** A reporter for a program: only what is meant for everybody. */
@@ -80,5 +78,5 @@ export async function status(name: string, where: Locator = {}): Promise<NodeRep
  */
 export async function stop(name: string, where: Locator = {}): Promise<boolean> {
   const { dir, options } = await find(name, where, "find");
-  return isKnown(dir) && (await stopNode(dir, options)).stopped;
+  return (await stopNode(dir, options)).stopped;
 }

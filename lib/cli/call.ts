@@ -5,15 +5,15 @@
  */
 import { currentDirectory } from "../os/surroundings.ts";
 import type { Output } from "./output.ts";
-import { ensureStateDir, findStateDir, stateDirPath } from "../state/state_dir.ts";
-import { type NodeDir, nodeDir } from "../state/node_dir.ts";
-import { currentWorkspace, nodeNameOf, type Workspace } from "../state/workspace.ts";
+import type { NodeOptions } from "../engine/request.ts";
+import { Place } from "../state/place.ts";
+import { nodeNameOf } from "../state/workspace.ts";
 import type { Source } from "../spec/source.ts";
 import { parseDuration } from "../spec/values.ts";
 import { flagAt, type Flags, givenBy } from "./start_flags.ts";
 
 /** What a command is called with. */
-export class Call {
+export class Call extends Place {
   /** A call from its parsed parts. */
   constructor(
     /** Nodes named, validated. */
@@ -24,7 +24,9 @@ export class Call {
     readonly serverCommand: string[] | null,
     /** Where to report. */
     readonly output: Output,
-  ) {}
+  ) {
+    super({ workspace: flags.text("workspace"), stateDir: flags.text("state-dir") });
+  }
 
   /** Name of the one node that this call starts: the first that is named, else that of the current directory. */
   get node(): string {
@@ -37,44 +39,19 @@ export class Call {
     return { node: this.node, given, base: currentDirectory, place: flagAt };
   }
 
-  /** The workspace that this call is about. */
-  workspace(): Promise<Workspace> {
-    return this.#workspace ??= currentWorkspace(this.flags.text("workspace"));
-  }
-
-  #workspace: Promise<Workspace> | undefined;
-
-  /** The state directory; `null` if there is none yet. */
-  findState(): string | null {
-    return findStateDir(this.statePath);
-  }
-
-  /** Paths of a node in a state directory that may not exist yet. */
-  async nodeDir(node: string, state: "find" | "ensure"): Promise<NodeDir> {
-    const path = this.statePath;
-    const root = state === "ensure" ? ensureStateDir(path) : findStateDir(path) ?? path;
-    return nodeDir(root, (await this.workspace()).id, node);
-  }
-
   /** A duration in milliseconds. */
   duration(flag: string, otherwise: number): number {
     const text = this.flags.text(flag);
     return text === undefined ? otherwise : parseDuration(`--${flag}`, text);
   }
 
-  /** How long to wait for a lock, in milliseconds. */
-  get lockTimeoutMs(): number {
-    return this.duration("lock-timeout", 30_000);
-  }
-
-  /** What to do with state of another machine. */
-  get foreign(): "refuse" | "force" {
-    return this.flags.has("force") ? "force" : "refuse";
-  }
-
-  /** Path of the state directory, whether it exists or not. */
-  get statePath(): string {
-    return stateDirPath(this.flags.text("state-dir"));
+  /** How to work on nodes. */
+  get options(): NodeOptions {
+    return {
+      lockTimeoutMs: this.duration("lock-timeout", 30_000),
+      foreign: this.flags.has("force") ? "force" : "refuse",
+      reporter: this.output,
+    };
   }
 }
 

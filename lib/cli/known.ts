@@ -16,17 +16,14 @@ import {
 import { recordedNames } from "./nodes.ts";
 import { type Action, isRecorded, recordedMembersOf } from "./recorded.ts";
 import { START_FLAGS } from "./start_flags.ts";
-import type { Member } from "../engine/group.ts";
-import type { Project } from "../spec/project_file.ts";
+import type { StartMember } from "../engine/group.ts";
 
 /** Nodes that can be started without their commands being named. */
 export interface KnownNodes {
-  /** What the project describes. */
-  project: Project;
   /** Names of all that are to run, each after those that it needs. */
   names: string[];
   /** The same as members of a group. */
-  members: (options: MemberOptions) => Member[];
+  members: (options: MemberOptions) => StartMember[];
 }
 
 /**
@@ -63,7 +60,6 @@ export async function knownNodes(call: Call, action: Action): Promise<KnownNodes
   const ofRecorded = await recordedMembersOf(call, recorded, action);
   const ofDescribed = await membersOf(call, project, names);
   return {
-    project,
     names: [...names, ...recorded],
     members: (options) => [...ofDescribed(options), ...ofRecorded(options)],
   };

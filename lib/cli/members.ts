@@ -11,7 +11,7 @@ import { fillReferences } from "../spec/placeholders.ts";
 import { checkReferences } from "../spec/references.ts";
 import { parseProject, type Project, requireDescribed } from "../spec/project_file.ts";
 import { retold, TombstoneError, usageError } from "../errors.ts";
-import type { Member } from "../engine/group.ts";
+import type { StartMember } from "../engine/group.ts";
 import { addressOf } from "../engine/address.ts";
 import { prepare } from "../engine/preflight.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
@@ -44,8 +44,8 @@ export interface MemberOptions {
   running: (node: string) => "keep" | "replace";
   /** What to do with one that runs otherwise than it is described. */
   different: StartRequest["different"];
-  /** The run that it belongs to. */
-  run: (node: string) => RunOwner | null;
+  /** The run that it belongs to; asked before anything is stopped or started. */
+  run: (dir: NodeDir) => RunOwner | null;
   /** Variables on top of the described ones. */
   env?: Record<string, string>;
 }
@@ -59,7 +59,7 @@ export async function membersOf(
   call: Call,
   project: Project,
   names: string[],
-): Promise<(options: MemberOptions) => Member[]> {
+): Promise<(options: MemberOptions) => StartMember[]> {
   const workspace = await call.workspace();
   const timeout = call.flags.text("timeout") === undefined ? {} : { timeout_ms: call.duration("timeout", 0) };
   const nodes = [...project.keys()];
@@ -73,32 +73,26 @@ export async function membersOf(
     requireProgram(node, command[0]!, { cwd: settings.cwd, path: searchPath(env) });
     return { node, env, needs, settings };
   }));
-  const dirs = new Map<string, NodeDir>();
-  for (const { node } of prepared) dirs.set(node, await call.nodeDir(node, "ensure"));
-  const { lockTimeoutMs, foreign, output: reporter } = call;
+  const placed = await Promise.all(
+    prepared.map(async (one) => ({ ...one, dir: await call.nodeDir(one.node, "ensure") })),
+  );
+  const { options } = call;
   return ({ running, different, run, env: more = {} }) =>
-    prepared.map(({ node, env, needs, settings }) => ({
-      node,
-      after: needs,
-      request(before: ReadonlyMap<string, Started>): Omit<StartRequest, "abort" | "onCommit"> {
+    placed.map(({ dir, env, needs, settings }) => {
+      const same = { workspace, different, running: running(dir.node), run: run(dir) };
+      const request = (before: ReadonlyMap<string, Started>) => {
         const places = addressesOf(needs, before);
         const filled = (text: string) => fillReferences(text, places);
         const own = Object.entries({ ...env, ...more }).map(([name, value]) => [name, filled(value)]);
         return {
-          dir: dirs.get(node)!,
-          workspace,
+          ...same,
           settings: { ...settings, command: settings.command.map(filled), needs: places },
-          commandAt: (places) => settings.command.map((word) => fillReferences(word, places)),
-          different,
+          commandAt: (places: Record<string, Endpoint>) => settings.command.map((word) => fillReferences(word, places)),
           env: { ...placesOf(needs, before), ...Object.fromEntries(own) },
-          lockTimeoutMs,
-          foreign,
-          reporter,
-          running: running(node),
-          run: run(node),
         };
-      },
-    }));
+      };
+      return { dir, after: needs, options, request };
+    });
 }
 
 function requireProgram(node: string, program: string, options: { cwd: string; path: string }): void {

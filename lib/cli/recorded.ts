@@ -7,7 +7,7 @@ import type { Call } from "./call.ts";
 import type { MemberOptions } from "./members.ts";
 import { type TombstoneError, tombstoneError, usageError } from "../errors.ts";
 import { errnoOf } from "../errno.ts";
-import type { Member } from "../engine/group.ts";
+import type { StartMember } from "../engine/group.ts";
 import { readNodeFiles } from "../engine/state.ts";
 import { variable } from "../os/surroundings.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
@@ -28,10 +28,10 @@ export async function recordedMembersOf(
   call: Call,
   names: string[],
   action: Action,
-): Promise<(options: MemberOptions) => Member[]> {
+): Promise<(options: MemberOptions) => StartMember[]> {
   const workspace = await call.workspace();
   const given = parseVariables("--env", call.flags.texts("env"));
-  const { lockTimeoutMs, foreign, output: reporter } = call;
+  const { options } = call;
   const prepared = await Promise.all(names.map(async (node) => {
     const dir = await call.nodeDir(node, "find");
     const recorded = findRecorded(dir);
@@ -44,25 +44,13 @@ export async function recordedMembersOf(
     };
     requireDirectory(dir, settings.cwd, action);
     requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
-    return { node, dir, settings, env };
+    return { dir, settings, env };
   }));
   return ({ running, different, run }) =>
-    prepared.map(({ node, dir, settings, env }) => ({
-      node,
-      after: [],
-      request: () => ({
-        dir,
-        workspace,
-        settings,
-        env,
-        different,
-        lockTimeoutMs,
-        foreign,
-        reporter,
-        running: running(node),
-        run: run(node),
-      }),
-    }));
+    prepared.map(({ dir, settings, env }) => {
+      const request = { workspace, settings, env, different, running: running(dir.node), run: run(dir) };
+      return { dir, after: [], options, request: () => request };
+    });
 }
 
 /** Whether a node can be started without its command being named. */

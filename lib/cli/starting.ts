@@ -5,7 +5,7 @@
  */
 import type { Call, Result } from "./call.ts";
 import { EXIT, usageError } from "../errors.ts";
-import { type Member, startGroup } from "../engine/group.ts";
+import { type Member, startGroup, type StartMember } from "../engine/group.ts";
 import { reportOfInfo } from "../engine/report.ts";
 import { listenToSignals } from "../engine/signals.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
@@ -32,12 +32,12 @@ export function runningOf(call: Call, node: string): "keep" | "replace" {
 /** Starts several nodes, and tells of each as it is ready; and in the document, who had to be killed before. */
 export async function startMembers(
   call: Call,
-  members: Member[],
+  members: StartMember[],
   killed: ReadonlyMap<string, number[]> = new Map(),
 ): Promise<Result> {
   const { output } = call;
   using interrupt = listenToSignals("start", nameOf(members));
-  const dirs = new Map(members.map(({ node, request }) => [node, request(new Map()).dir]));
+  const dirs = new Map(members.map(({ dir }) => [dir.node, dir]));
   const started = await startGroup(members, {
     abort: interrupt.abort,
     reporter: output,
@@ -50,10 +50,10 @@ export async function startMembers(
       if (stopped) output.info(`stopped "${node}" again`);
     },
   });
-  const documents = new Map(members.map(({ node }) => {
-    const begun = started.get(node)!;
-    const all = [...killed.get(node) ?? [], ...begun.killed];
-    return [node, resultOf(dirs.get(node)!, { ...begun, killed: all }).document];
+  const documents = new Map(members.map(({ dir }) => {
+    const begun = started.get(dir.node)!;
+    const all = [...killed.get(dir.node) ?? [], ...begun.killed];
+    return [dir.node, resultOf(dir, { ...begun, killed: all }).document];
   }));
   // The form depends on what was typed, not on what the file says.
   const document = call.nodes.length === 1 ? documents.get(call.node) : { nodes: [...documents.values()] };
@@ -61,23 +61,21 @@ export async function startMembers(
 }
 
 /** What messages call a group. */
-export function nameOf(members: { node: string }[]): string {
-  return members.map(({ node }) => node).join(" ");
+export function nameOf(members: Member[]): string {
+  return members.map(({ dir }) => dir.node).join(" ");
 }
 
 /** Starts, and tells of it at the moment of the commit: what remains then is only clean-up. */
 export async function startAndTell(
   call: Call,
-  request: Pick<StartRequest, "dir" | "settings" | "env" | "running" | "different" | "lockTimeoutMs" | "run">,
+  request: Pick<StartRequest, "dir" | "settings" | "env" | "running" | "different" | "run">,
 ): Promise<Result> {
-  const { foreign, output: reporter } = call;
   using interrupt = listenToSignals("start", call.node);
   let told: Result | null = null;
   const started = await start({
     ...request,
+    ...call.options,
     workspace: await call.workspace(),
-    foreign,
-    reporter,
     abort: interrupt.abort,
     onCommit: (started) => {
       told = { ...resultOf(request.dir, started, call.output.paint), isTold: true };

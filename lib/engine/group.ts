@@ -8,23 +8,29 @@
  * @module
  */
 import { retold, TombstoneError, tombstoneError } from "../errors.ts";
+import { AT_ONCE, Gate } from "../async.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { Started, StartRequest, StopOptions } from "./request.ts";
+import type { NodeOptions, Started, StartRequest, StopOptions } from "./request.ts";
 import { start } from "./start.ts";
 import type { Reporter } from "./reporter.ts";
 import { stop, type Stopped } from "./stop.ts";
 
-/** Nodes that are started at the same time: each costs a launcher and a probe every millisecond. */
-const AT_ONCE = 32;
-
 /** A node of a group. */
 export interface Member {
-  /** Its name. */
-  node: string;
-  /** Names of all members that must be ready first, directly or not. */
+  /** Its directory. */
+  dir: NodeDir;
+  /** Names of all nodes that it needs, directly or not: they are started before it, and stopped after it. */
   after: string[];
-  /** How to start it, once those run. */
-  request: (before: ReadonlyMap<string, Started>) => Omit<StartRequest, "abort" | "onCommit">;
+}
+
+/** A node of a group that is to be started. */
+export interface StartMember extends Member {
+  /** How to work on it. */
+  options: NodeOptions;
+  /** How to start it, once the nodes that it needs are ready. */
+  request: (
+    before: ReadonlyMap<string, Started>,
+  ) => Omit<StartRequest, "dir" | "abort" | "onCommit" | keyof NodeOptions>;
 }
 
 /** Options of {@linkcode startGroup}. */
@@ -46,14 +52,15 @@ export interface GroupOptions {
  * @returns the result of each
  * @throws {TombstoneError} the first failure; the members that were started here are stopped again
  */
-export async function startGroup(members: Member[], options: GroupOptions): Promise<Map<string, Started>> {
+export async function startGroup(members: StartMember[], options: GroupOptions): Promise<Map<string, Started>> {
   const started = new Map<string, Started>();
   const controller = new AbortController();
   const abort = AbortSignal.any([options.abort, controller.signal]);
   const ready = new Map<string, Promise<void>>();
-  const gate = new Gate(AT_ONCE);
+  const gate = new Gate(AT_ONCE.start);
   let failure: { error: unknown } | null = null;
-  for (const { node, after, request } of members) {
+  for (const { dir, after, options: how, request } of members) {
+    const { node } = dir;
     const before = after.map((name) => ready.get(name)!);
     const startOne = async () => {
       await Promise.all(before);
@@ -61,6 +68,8 @@ export async function startGroup(members: Member[], options: GroupOptions): Prom
       if (failure !== null || abort.aborted) return;
       const result = await start({
         ...request(started),
+        ...how,
+        dir,
         abort,
         onCommit: (committed) => {
           started.set(node, committed);
@@ -86,37 +95,13 @@ export async function startGroup(members: Member[], options: GroupOptions): Prom
   throw (failure as unknown as { error: unknown }).error;
 }
 
-/** A semaphore. */
-class Gate {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(size: number) {
-    this.#free = size;
-  }
-
-  /** Resolves when there is a free place; disposing gives it to the next caller. */
-  async enter(): Promise<Disposable> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    return {
-      [Symbol.dispose]: () => {
-        const next = this.#waiting.shift();
-        if (next === undefined) this.#free++;
-        else next();
-      },
-    };
-  }
-}
-
 /** Stops what this call has started, unless somebody else has restarted it meanwhile. */
-async function undo(members: Member[], started: Map<string, Started>, options: GroupOptions): Promise<void> {
-  const own = members.filter(({ node }) => started.get(node)?.started === true)
-    .map(({ node, after, request }) => ({ node, after, info: started.get(node)!.info, ...request(started) }));
+async function undo(members: StartMember[], started: Map<string, Started>, options: GroupOptions): Promise<void> {
+  const own = members.filter(({ dir }) => started.get(dir.node)?.started === true);
   try {
     await stopGroup(own, {
-      options: (member) => ({ ...member, ofAttempt: member.info.attempt }),
-      onStopped: options.onUndone,
+      options: ({ dir, options }) => ({ ...options, ofAttempt: started.get(dir.node)!.info.attempt }),
+      onStopped: ({ node }, stopped) => options.onUndone(node, stopped),
     });
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error;
@@ -135,51 +120,46 @@ function becauseOf(node: string, error: unknown): TombstoneError {
     : tombstoneError(told.message, { kind: "server-exited", hint: told.hint });
 }
 
-/** A node of a group that is to be stopped. */
-export interface StopMember {
-  /** Its name. */
-  node: string;
-  /** Names of all nodes that it needs, directly or not; they are stopped after it. */
-  after: string[];
-  /** Its directory. */
-  dir: NodeDir;
-}
-
 /** How a group is stopped. */
-export interface GroupStopOptions<T extends StopMember> {
+export interface GroupStopOptions<T extends Member> {
   /** How to stop one of them. */
   options: (member: T) => StopOptions;
   /** Called as each is stopped. */
-  onStopped: (node: string, stopped: Stopped) => void;
+  onStopped: (dir: NodeDir, stopped: Stopped) => void;
 }
 
 /**
- * Stops nodes, dependents first, in parallel where that allows. A failure does not keep the others from being stopped.
+/**
+ * Stops nodes, dependents first, in parallel where that allows. A failure does not keep the others from being stopped;
+ * those after the first are warnings.
  *
  * @throws {TombstoneError} the first that could not be stopped
  */
-export async function stopGroup<T extends StopMember>(members: T[], how: GroupStopOptions<T>): Promise<void> {
-  const errors: unknown[] = [];
-  for (const level of levelsOf(members)) {
-    await Promise.all(level.map(async (member) => {
-      try {
-        how.onStopped(member.node, await stop(member.dir, how.options(member)));
-      } catch (error) {
-        errors.push(error);
-      }
-    }));
-  }
-  if (errors.length > 0) throw errors[0];
+export async function stopGroup<T extends Member>(members: T[], how: GroupStopOptions<T>): Promise<void> {
+  const gate = new Gate(AT_ONCE.stop);
+  let failure: { error: unknown } | null = null;
+  const stopOne = async (member: T) => {
+    using _place = await gate.enter();
+    const options = how.options(member);
+    try {
+      how.onStopped(member.dir, await stop(member.dir, options));
+    } catch (error) {
+      if (failure !== null && error instanceof TombstoneError) options.reporter.warn(error.message);
+      failure ??= { error };
+    }
+  };
+  for (const level of levelsOf(members)) await Promise.all(level.map(stopOne));
+  if (failure !== null) throw (failure as { error: unknown }).error;
 }
 
 /** The order of a stop: each level holds the nodes that none of the later levels needs. */
-export function levelsOf<T extends { node: string; after: string[] }>(members: T[]): T[][] {
+function levelsOf<T extends Member>(members: T[]): T[][] {
   const levels: T[][] = [];
   for (let left = members; left.length > 0;) {
     const needed = new Set(left.flatMap(({ after }) => after));
-    const level = left.filter(({ node }) => !needed.has(node));
+    const level = left.filter(({ dir }) => !needed.has(dir.node));
     levels.push(level);
-    left = left.filter(({ node }) => needed.has(node));
+    left = left.filter(({ dir }) => needed.has(dir.node));
   }
   return levels;
 }

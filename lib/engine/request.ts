@@ -10,8 +10,18 @@ import type { Settings } from "../spec/settings.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Recovered, Reporter } from "./reporter.ts";
 
+/** How to work on a node. */
+export interface NodeOptions {
+  /** How long to wait for the lock, in milliseconds. */
+  lockTimeoutMs: number;
+  /** What to do with records of another machine or pid namespace. */
+  foreign: "refuse" | "force";
+  /** Where to report. */
+  reporter: Reporter;
+}
+
 /** What to start, and how. */
-export interface StartRequest {
+export interface StartRequest extends NodeOptions {
   /** The node. */
   dir: NodeDir;
   /** Its workspace. */
@@ -20,8 +30,6 @@ export interface StartRequest {
   settings: Settings;
   /** Variables for the server; never recorded. */
   env: Record<string, string>;
-  /** How long to wait for the lock, in milliseconds. */
-  lockTimeoutMs: number;
   /** What to do when the node already runs. */
   running: "keep" | "replace";
   /**
@@ -31,12 +39,8 @@ export interface StartRequest {
   different: "refuse" | "tell";
   /** The command with these addresses of the nodes that it needs filled in; default: `settings.command`. */
   commandAt?: (needs: Settings["needs"]) => string[];
-  /** What to do with records of another machine or pid namespace. */
-  foreign: "refuse" | "force";
   /** Aborted by a signal to the starter; the reason is the error to throw. */
   abort: AbortSignal;
-  /** Where to report. */
-  reporter: Reporter;
   /** The `tombstone run` that owns the node and stops it at its end; `null`: the node stays. */
   run: RunOwner | null;
   /** Called at the commit of a node that was started here; only clean-up follows. */
@@ -58,13 +62,7 @@ export interface Started {
 }
 
 /** Options of a stop and of a sweep. */
-export interface StopOptions {
-  /** How long to wait for the lock, in milliseconds. */
-  lockTimeoutMs: number;
-  /** What to do with records of another machine or pid namespace. */
-  foreign: "refuse" | "force";
-  /** Where to report. */
-  reporter: Reporter;
+export interface StopOptions extends NodeOptions {
   /** Where to ask who is there; many that are stopped at the same time share it; default: each looks itself. */
   scan?: Scan;
   /** Stops a running node only if it belongs to the run of this id; default: any. */

@@ -21,8 +21,8 @@ import { findMain } from "./liveness.ts";
 import { requireTerminated, tellKilled } from "./leftovers.ts";
 import { lookAt } from "./state.ts";
 import { recordedByOthers } from "./roots.ts";
-import { type Member, startGroup, stopGroup } from "./group.ts";
-import type { Started, StopOptions } from "./request.ts";
+import { startGroup, type StartMember, stopGroup } from "./group.ts";
+import type { NodeOptions, Started } from "./request.ts";
 import type { Stopped } from "./stop.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -31,7 +31,7 @@ export interface RunRequest {
   /** Name of the nodes in messages. */
   name: string;
   /** The nodes, for a run of this id. */
-  members: (owner: RunOwner) => Member[];
+  members: (owner: RunOwner) => StartMember[];
   /** Where to report. */
   reporter: Reporter;
   /** Test command; called with the nodes once they are ready. */
@@ -132,10 +132,10 @@ export async function run(request: RunRequest): Promise<RunResult> {
     signals.answer = abort;
     // If the test command could not be run at all, that error is on its way already.
     await stopGroup(own, {
-      options: ({ stopOptions }) => ({ ...stopOptions, ofRun: owner.id }),
-      onStopped(node, stopped) {
+      options: ({ options }) => ({ ...options, ofRun: owner.id }),
+      onStopped({ node }, stopped) {
         const { recovered } = stopped;
-        servers.find((server) => server.node === node)!.stopped = stopped;
+        servers.find(({ dir }) => dir.node === node)!.stopped = stopped;
         // Its death has been reported already.
         if (recovered !== null && recovered.reason !== "died") reporter.recovered(node, recovered);
         request.onStopped(node, stopped);
@@ -144,7 +144,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
   }
   requireTerminated(mine.dir, test.leftovers.left, "end the test of");
   test.cause ??= interruption;
-  return { test, nodes: new Map(servers.map((server) => [server.node, server.result()])) };
+  return { test, nodes: new Map(servers.map((server) => [server.dir.node, server.result()])) };
 }
 
 /** Reports which processes of the test command had to be terminated. */
@@ -155,25 +155,22 @@ function tellLeftovers({ cause, leftovers: { pids, killed } }: ForegroundEnd, di
 
 /** A node's server, also after somebody else has restarted it. */
 class Server {
-  readonly node: string;
-  readonly after: string[];
   readonly dir: NodeDir;
+  readonly after: string[];
   /** The start that found or started it. */
   readonly begun: Started;
-  /** How to stop it. */
-  readonly stopOptions: StopOptions;
+  /** How to work on it. */
+  readonly options: NodeOptions;
   /** Result of its stop; `null` before that. */
   stopped: Stopped | null = null;
   #info: NodeInfo;
   #hasDied = false;
 
-  constructor(member: Member, started: ReadonlyMap<string, Started>) {
-    const { dir, lockTimeoutMs, foreign, reporter } = member.request(started);
-    this.node = member.node;
-    this.after = member.after;
+  constructor({ dir, after, options }: StartMember, started: ReadonlyMap<string, Started>) {
     this.dir = dir;
-    this.stopOptions = { lockTimeoutMs, foreign, reporter };
-    this.begun = started.get(member.node)!;
+    this.after = after;
+    this.options = options;
+    this.begun = started.get(dir.node)!;
     this.#info = this.begun.info;
   }
 

@@ -3,19 +3,18 @@
  *
  * @module
  */
-import { refuseForeign, undo } from "./sweep.ts";
+import { lockNode, refuseForeign, undo } from "./sweep.ts";
 import type { StopOptions } from "./request.ts";
 import { tombstoneError } from "../errors.ts";
 import { sleep } from "../timers.ts";
 import { describeOwner, findOccupant, type Owner } from "../process/listeners.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
-import { acquireLock } from "../state/lock.ts";
-import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
+import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import { declaredFiles } from "../spec/settings.ts";
 import { keepBeyondStop } from "./commit.ts";
 import { terminateGracefully } from "./terminate.ts";
-import { classify, readNodeFiles } from "./state.ts";
+import { classify, isKnown, readNodeFiles } from "./state.ts";
 import { tellWriters } from "./leftovers.ts";
 import { reached, type Recovered } from "./reporter.ts";
 import { sweepFiles } from "./sweep_files.ts";
@@ -39,24 +38,19 @@ export interface Stopped {
  * @throws {TombstoneError} a process did not exit, its port is still taken, or the state cannot be locked or changed
  */
 export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped> {
-  using lock = await acquireLock(dir, {
-    action: "stop",
-    make: () => makeNodeDir(dir),
-    timeoutMs: options.lockTimeoutMs,
-    onWait: (holder) => options.reporter.info(`waiting for ${holder}`),
-  });
-  reached("locked", options.reporter);
+  const nothing: Stopped = { stopped: false, pids: [], killed: [], recovered: null };
+  if (!isKnown(dir)) return nothing;
+  using lock = await lockNode(dir, "stop", options);
   const nodeFiles = readNodeFiles(dir);
   const nodeState = classify(nodeFiles);
   refuseForeign(dir, nodeState, "stop", options.foreign);
   if (nodeState.kind !== "running") {
-    const recovered = await undo(dir, nodeFiles, nodeState, { lock, ...options });
-    return { stopped: false, pids: [], killed: [], recovered };
+    return { ...nothing, recovered: await undo(dir, nodeFiles, nodeState, { lock, ...options }) };
   }
   const { ofRun, ofAttempt } = options;
   const isAnother = ofAttempt !== undefined && ofAttempt !== nodeState.info.attempt;
   if (isAnother || (ofRun !== undefined && ofRun !== nodeState.info.run?.id)) {
-    return { stopped: false, pids: [], killed: [], recovered: null };
+    return nothing;
   }
   const how = { lock, reporter: options.reporter, scan: options.scan, marking: "always" } as const;
   const { pids, killed } = await terminateGracefully(dir, nodeFiles, nodeState.info, how);

@@ -5,14 +5,14 @@
  */
 import { live } from "../os/scan.ts";
 import type { Scan } from "../os/types.ts";
-import type { StopOptions } from "./request.ts";
+import type { NodeOptions, StopOptions } from "./request.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
 import { foreignError } from "./liveness.ts";
-import { classify, lookAt, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
+import { classify, isKnown, lookAt, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
 import { previewRecovery, recover, takeOver } from "./recover.ts";
 import { reached, type Recovered } from "./reporter.ts";
 import { removeLeftovers } from "./sweep_files.ts";
@@ -45,13 +45,8 @@ export function refuseForeign(
  * @throws {TombstoneError} as {@linkcode stop}
  */
 export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> {
-  using lock = await acquireLock(dir, {
-    action: "sweep",
-    make: () => makeNodeDir(dir),
-    timeoutMs: options.lockTimeoutMs,
-    onWait: (holder) => options.reporter.info(`waiting for ${holder}`),
-  });
-  reached("locked", options.reporter);
+  if (!isKnown(dir)) return { action: "nothing", recovered: null };
+  using lock = await lockNode(dir, "sweep", options);
   const nodeFiles = readNodeFiles(dir);
   const nodeState = classify(nodeFiles);
   refuseForeign(dir, nodeState, "sweep", options.foreign);
@@ -63,6 +58,22 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
   const hadTombstone = nodeFiles.tombstone.kind !== "missing";
   const recovered = await undo(dir, nodeFiles, nodeState, { lock, ...options });
   return { action: recovered !== null || hadTombstone ? "swept" : "nothing", recovered };
+}
+
+/** The lock of a node, for a stop or a sweep. */
+export async function lockNode(
+  dir: NodeDir,
+  action: "stop" | "sweep",
+  { lockTimeoutMs, reporter }: NodeOptions,
+): Promise<Lock> {
+  const lock = await acquireLock(dir, {
+    action,
+    make: () => makeNodeDir(dir),
+    timeoutMs: lockTimeoutMs,
+    onWait: (holder) => reporter.info(`waiting for ${holder}`),
+  });
+  reached("locked", reporter);
+  return lock;
 }
 
 /** Whether {@linkcode sweep} has anything to do. Takes no lock and changes nothing. */
@@ -81,6 +92,7 @@ function isPermanent(name: string, nodeState: NodeState): boolean {
 
 /** What {@linkcode sweep} would do now. */
 export async function previewSweep(dir: NodeDir, scan: Scan = live): Promise<Swept> {
+  if (!isKnown(dir)) return { action: "nothing", recovered: null };
   const { nodeFiles, nodeState } = lookAt(dir);
   if (nodeState.kind === "running") return { action: "running", recovered: null };
   const recovered = await previewRecovery(dir, { nodeFiles, nodeState, scan });

@@ -5,14 +5,13 @@
  */
 import type { Call, Result } from "../call.ts";
 import { knownNodes } from "../known.ts";
-import { needsOf } from "../members.ts";
 import { startMembers } from "../starting.ts";
 import { tombstoneError } from "../../errors.ts";
 import { stopGroup } from "../../engine/group.ts";
 import { tellKilled } from "../../engine/leftovers.ts";
 import { lookAt } from "../../engine/state.ts";
 import { parseVariables } from "../../spec/values.ts";
-import { existsDir, type NodeDir } from "../../state/node_dir.ts";
+import type { NodeDir } from "../../state/node_dir.ts";
 import type { RunOwner } from "../../state/node_info.ts";
 
 /**
@@ -28,27 +27,23 @@ export async function run(call: Call): Promise<Result> {
       hint: "tombstone start -- COMMAND [ARG...]",
     });
   }
-  const { project, names } = known;
+  const { names } = known;
   const wanted = call.nodes.length === 0 ? names : names.filter((node) => call.nodes.includes(node));
-  const dirs = new Map<string, NodeDir>();
-  for (const node of names) dirs.set(node, await call.nodeDir(node, "find"));
-  const runs = new Map(names.map((node) => [node, runOf(dirs.get(node)!)]));
   const members = known.members({
     running: (node) => wanted.length === 1 && wanted[0] === node ? "replace" : "keep",
     different: "tell",
-    run: (node) => runs.get(node)!,
+    run: runOf,
     env: parseVariables("--env", call.flags.texts("env")),
   });
   const killed = new Map<string, number[]>();
   if (wanted.length > 1) {
-    const { lockTimeoutMs, foreign, output: reporter } = call;
-    const running = wanted.filter((node) => existsDir(dirs.get(node)!) === "present");
-    await stopGroup(running.map((node) => ({ node, after: needsOf(project, node), dir: dirs.get(node)! })), {
-      options: () => ({ lockTimeoutMs, foreign, reporter }),
-      onStopped(node, stopped) {
-        killed.set(node, stopped.killed);
-        tellKilled(dirs.get(node)!, stopped.killed, reporter);
-        if (stopped.recovered !== null) reporter.recovered(node, stopped.recovered);
+    const { options } = call;
+    await stopGroup(members.filter(({ dir }) => wanted.includes(dir.node)), {
+      options: () => options,
+      onStopped(dir, stopped) {
+        killed.set(dir.node, stopped.killed);
+        tellKilled(dir, stopped.killed, options.reporter);
+        if (stopped.recovered !== null) options.reporter.recovered(dir.node, stopped.recovered);
       },
     });
   }

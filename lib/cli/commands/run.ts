@@ -9,7 +9,7 @@ import type { Call, Result } from "../call.ts";
 import { START_FLAGS } from "../start_flags.ts";
 import { prepare } from "../../engine/preflight.ts";
 import { EXIT, usageError } from "../../errors.ts";
-import type { Member } from "../../engine/group.ts";
+import type { StartMember } from "../../engine/group.ts";
 import { addressOf } from "../../engine/address.ts";
 import { reportOfInfo } from "../../engine/report.ts";
 import type { Started } from "../../engine/request.ts";
@@ -32,7 +32,7 @@ export async function run(call: Call): Promise<Result> {
   if (test.length === 0) throw usageError(`Cannot run "${call.node}": no test command after --`, usage);
   requireExecutable(test[0]!, { cwd: currentDirectory(), path: searchPath() });
   const members = await prepare(call);
-  const dirs = new Map(members(null).map(({ node, request }) => [node, request(new Map()).dir]));
+  const dirs = new Map(members(null).map(({ dir }) => [dir.node, dir]));
   const result = await runTest({
     name: nameOf(members(null)),
     members,
@@ -64,28 +64,18 @@ export async function run(call: Call): Promise<Result> {
   return { exitCode: exitCodeOf(result), document: documentOf(call, result, test), lines: [] };
 }
 
-type Members = (owner: RunOwner | null) => Member[];
+type Members = (owner: RunOwner | null) => StartMember[];
 
 /** The one node of `--serve`. */
 async function ownMember(call: Call): Promise<Members> {
-  const { flags, lockTimeoutMs, foreign, output: reporter } = call;
+  const { flags, options } = call;
   requireOneNode(call);
   const { settings, env } = prepare(call.sourceOf(flags.text("serve")!));
   const dir = await call.nodeDir(call.node, "ensure");
   const workspace = await call.workspace();
   const running = flags.has("replace") ? "replace" : "keep";
-  const request = {
-    dir,
-    workspace,
-    settings,
-    env,
-    lockTimeoutMs,
-    foreign,
-    reporter,
-    running,
-    different: "refuse",
-  } as const;
-  return (run) => [{ node: call.node, after: [], request: () => ({ ...request, run }) }];
+  const request = { workspace, settings, env, running, different: "refuse" } as const;
+  return (run) => [{ dir, after: [], options, request: () => ({ ...request, run }) }];
 }
 
 /** The described nodes; refuses a call that has none. */

@@ -16,11 +16,10 @@ export async function run(call: Call): Promise<Result> {
   requireOneNode(call);
   const { settings, env } = prepare(call.sourceOf(call.serverCommand));
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
-  const { lockTimeoutMs } = call;
   const running = call.flags.has("replace") ? "replace" : "keep";
   // The last mistake that a command line can hold is known by now; from here on there is state.
   const dir = await call.nodeDir(call.node, "ensure");
-  return await startAndTell(call, { dir, settings, env, running, different: "refuse", lockTimeoutMs, run: null });
+  return await startAndTell(call, { dir, settings, env, running, different: "refuse", run: null });
 }
 
 function noCommand(call: Call): TombstoneError {

@@ -12,16 +12,13 @@ import { Readiness } from "../../readiness/wait.ts";
 import { ATTEMPT_VARIABLE } from "../../process/tree.ts";
 import { modifiedAtMs } from "../../state/durable.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
-import { inBatches } from "../../async.ts";
+import { AT_ONCE, inBatches } from "../../async.ts";
 import { NodeStream } from "../node_stream.ts";
 import { describedNames, NO_NODES } from "../nodes.ts";
 import { statusLine, StatusTable } from "../render.ts";
 
 /** Exit codes of states, as of the init scripts of the LSB; the worst first. */
 const WORST_FIRST = [EXIT.state, EXIT.failed, EXIT.nothing, EXIT.ok];
-
-/** Nodes that are looked at at the same time: their probes may take a while to answer. */
-const AT_ONCE = 64;
 
 /** Rows by which the widths of the table's columns are chosen; later ones may be wider. */
 const FIRST_ROWS = 1000;
@@ -113,7 +110,7 @@ export async function tellNodes(
     for (const report of first) stream.line(table.row(report));
     return table;
   };
-  for await (const report of inBatches(AT_ONCE, dirs, (dir) => look(dir, scan))) {
+  for await (const report of inBatches(AT_ONCE.look, dirs, (dir) => look(dir, scan))) {
     const isAside = report.state === "stopped" && !described.includes(report.node);
     if (!isAside) states.add(report.state);
     stream.add(report);

@@ -4,60 +4,50 @@
  * @module
  */
 import type { Call, Result } from "../call.ts";
-import { EXIT, TombstoneError, usageError } from "../../errors.ts";
-import { levelsOf } from "../../engine/group.ts";
-import { isKnown } from "../../engine/state.ts";
-import { stop, type Stopped } from "../../engine/stop.ts";
+import { EXIT, usageError } from "../../errors.ts";
+import { type Member, stopGroup } from "../../engine/group.ts";
 import { live, scanTogether } from "../../os/scan.ts";
 import { describeKilled } from "../output.ts";
-import { inBatches } from "../../async.ts";
 import { NO_NODES, recordedNames } from "../nodes.ts";
-
-/** Nodes that are stopped at the same time. */
-const AT_ONCE = 32;
 
 /** Runs the command. Every node is tried; the first error is the one that counts. */
 export async function run(call: Call): Promise<Result> {
-  const members = await stopMembersOf(call);
-  const names = members.map(({ node }) => node);
-  const results: unknown[] = [];
-  const lines: string[] = [];
-  let firstError: unknown = null;
-  const scan = names.length > 1 ? scanTogether() : live;
-  const stopOne = async ({ node }: { node: string }): Promise<void> => {
-    const dir = await call.nodeDir(node, "find");
-    try {
-      const done: Stopped = !isKnown(dir)
-        ? { stopped: false, pids: [], killed: [], recovered: null }
-        : await stop(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, reporter: call.output, scan });
-      if (done.recovered !== null) call.output.recovered(node, done.recovered);
-      const at = names.indexOf(node);
-      results[at] = { workspace: dir.workspace, node, state: "stopped", ...done };
-      lines[at] = done.stopped
-        ? `stopped "${node}" (pid ${done.pids.join(", ")})${describeKilled(done.killed)}`
-        : `"${node}" is not running`;
-    } catch (error) {
-      if (!(error instanceof TombstoneError)) throw error;
-      if (firstError !== null) call.output.warn(error.message);
-      firstError ??= error;
-    }
-  };
-  for (const level of levelsOf(members)) for await (const _ of inBatches(AT_ONCE, level, stopOne));
-  if (firstError !== null) {
-    for (const line of lines.filter((line) => line !== undefined)) call.output.info(line);
-    throw firstError;
+  const members = await membersOf(call);
+  const results = new Map<string, { document: unknown; line: string }>();
+  const told = () => members.flatMap(({ dir }) => results.get(dir.node) ?? []);
+  const options = { ...call.options, scan: members.length > 1 ? scanTogether() : live };
+  try {
+    await stopGroup(members, {
+      options: () => options,
+      onStopped({ workspace, node }, stopped) {
+        if (stopped.recovered !== null) call.output.recovered(node, stopped.recovered);
+        results.set(node, {
+          document: { workspace, node, state: "stopped", ...stopped },
+          line: stopped.stopped
+            ? `stopped "${node}" (pid ${stopped.pids.join(", ")})${describeKilled(stopped.killed)}`
+            : `"${node}" is not running`,
+        });
+      },
+    });
+  } catch (error) {
+    for (const { line } of told()) call.output.info(line);
+    throw error;
   }
-  return { exitCode: EXIT.ok, document: { nodes: results }, lines: names.length === 0 ? [NO_NODES] : lines };
+  const lines = members.length === 0 ? [NO_NODES] : told().map(({ line }) => line);
+  return { exitCode: EXIT.ok, document: { nodes: told().map(({ document }) => document) }, lines };
 }
 
 /** The nodes that are to be stopped, each with all that it needs. */
-async function stopMembersOf(call: Call): Promise<{ node: string; after: string[] }[]> {
+async function membersOf(call: Call): Promise<Member[]> {
   const all = call.flags.has("all");
   if (all && call.nodes.length > 0) throw usageError("Cannot use --all with names of nodes", "tombstone stop --all");
   // One node has no order, and must be stoppable whatever the file says.
-  if (call.nodes.length === 1) return [{ node: call.node, after: [] }];
+  if (call.nodes.length === 1) return [{ dir: await call.nodeDir(call.node, "find"), after: [] }];
   const { projectIfReadable, needsOf } = await import("../members.ts");
   const project = await projectIfReadable(call);
   const names = call.nodes.length > 0 ? call.nodes : [...project.keys(), ...await recordedNames(call)];
-  return [...new Set(names)].map((node) => ({ node, after: needsOf(project, node) }));
+  return await Promise.all([...new Set(names)].map(async (node) => ({
+    dir: await call.nodeDir(node, "find"),
+    after: needsOf(project, node),
+  })));
 }

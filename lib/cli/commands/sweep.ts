@@ -6,7 +6,6 @@
 import type { Call, Result } from "../call.ts";
 import { EXIT, TombstoneError, usageError } from "../../errors.ts";
 import { describeGone, goneDirectoryOfRunning } from "../../engine/directory.ts";
-import { isKnown } from "../../engine/state.ts";
 import { hasWork, previewSweep, sweep, type Swept } from "../../engine/sweep.ts";
 import { live, scanOnce, scanTogether } from "../../os/scan.ts";
 import type { Scan } from "../../os/types.ts";
@@ -14,14 +13,11 @@ import { describeRecovery } from "../output.ts";
 import { ATTEMPT_VARIABLE } from "../../process/tree.ts";
 import { isLocked } from "../../state/lock.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
-import { inBatches } from "../../async.ts";
+import { AT_ONCE, inBatches } from "../../async.ts";
 import { NodeStream } from "../node_stream.ts";
 import { NO_NODES } from "../nodes.ts";
 
 type Done = Omit<Swept, "action"> & { action: Swept["action"] | "locked" | "refused" };
-
-/** Nodes that are swept at the same time: they share their looks at the process table. */
-const AT_ONCE = 128;
 
 /** Runs the command. Of several nodes, what refuses to be swept is told and passed over, and counts in the exit code. */
 export async function run(call: Call): Promise<Result> {
@@ -80,7 +76,7 @@ async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, don
       return [dir, { action: "refused", recovered: null }];
     }
   };
-  for await (const [dir, what] of inBatches(AT_ONCE, dirs(), work)) {
+  for await (const [dir, what] of inBatches(AT_ONCE.sweep, dirs(), work)) {
     tell(dir, what);
     waiting.update([`${++done} of ${count} nodes`]);
   }
@@ -88,9 +84,7 @@ async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, don
 }
 
 async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean, scan: Scan = live): Promise<Done> {
-  if (!isKnown(dir)) return { action: "nothing", recovered: null };
-  if (isDryRun) return await previewSweep(dir, scan);
-  return await sweep(dir, { lockTimeoutMs: call.lockTimeoutMs, foreign: call.foreign, reporter: call.output, scan });
+  return isDryRun ? await previewSweep(dir, scan) : await sweep(dir, { ...call.options, scan });
 }
 
 function describe(node: string, done: Done, isDryRun: boolean): string {

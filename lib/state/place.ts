@@ -1,0 +1,49 @@
+/**
+ * Where nodes are: in a workspace, and in a directory for the state.
+ *
+ * @module
+ */
+import { type NodeDir, nodeDir } from "./node_dir.ts";
+import { ensureStateDir, findStateDir, stateDirPath } from "./state_dir.ts";
+import { currentWorkspace, type Workspace } from "./workspace.ts";
+
+/** What was asked for in place of what the current directory and the environment say. */
+export interface PlaceOptions {
+  /** Name of the workspace. */
+  workspace?: string | undefined;
+  /** Path of the state directory. */
+  stateDir?: string | undefined;
+}
+
+/** Finds nodes. */
+export class Place {
+  readonly #options: PlaceOptions;
+  #workspace: Promise<Workspace> | undefined;
+
+  /** Looks nowhere before it is asked. */
+  constructor(options: PlaceOptions) {
+    this.#options = options;
+  }
+
+  /** The workspace. */
+  workspace(): Promise<Workspace> {
+    return this.#workspace ??= currentWorkspace(this.#options.workspace);
+  }
+
+  /** Path of the state directory, whether it exists or not. */
+  get statePath(): string {
+    return stateDirPath(this.#options.stateDir);
+  }
+
+  /** The state directory; `null` if there is none yet. */
+  findState(): string | null {
+    return findStateDir(this.statePath);
+  }
+
+  /** Paths of a node; `find`: in a state directory that may not exist yet. */
+  async nodeDir(node: string, state: "find" | "ensure"): Promise<NodeDir> {
+    const path = this.statePath;
+    const root = state === "ensure" ? ensureStateDir(path) : findStateDir(path) ?? path;
+    return nodeDir(root, (await this.workspace()).id, node);
+  }
+}
