@@ -1,7 +1,6 @@
 /** The parts that can be tested without a process. */
 import { JobText } from "../lib/cli/write.ts";
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { parseCount, parseDuration, parsePort, parseSignal, parseVariables } from "../lib/spec/values.ts";
+import { assert, assertEquals } from "@std/assert";
 import { duration, PLAIN, size, StatusTable } from "../lib/cli/render.ts";
 import { AbortedError, type ErrorKind, EXIT, KINDS, retold, TombstoneError, tombstoneError } from "../lib/errors.ts";
 import { hostOf, hostPort, isLocal, isLocalhost, isLoopback } from "../lib/hosts.ts";
@@ -12,7 +11,7 @@ import { parseListeners } from "../lib/os/linux/socket_table.ts";
 import { chooseFreePort } from "../lib/process/free_port.ts";
 import { describeOwner, listenersFor } from "../lib/process/listeners.ts";
 import { linesFrom } from "../lib/state/log_reader.ts";
-import { DEFAULTS, readSettings } from "../lib/spec/settings.ts";
+import { DEFAULTS } from "../lib/spec/settings.ts";
 import { strayHint } from "../lib/engine/stray.ts";
 import { findProject } from "../lib/state/workspace.ts";
 import { exitCodeOf } from "../lib/cli/commands/status.ts";
@@ -258,43 +257,6 @@ Deno.test("chooseFreePort() gives a port to one starter at a time", async () => 
     again = third.port === port;
   }
   assert(again, "a port that was given back is given again");
-});
-
-Deno.test("durations, ports, counts, variables and signals", () => {
-  assertEquals(["250ms", "30s", "5m", "4h", "2", "0", "1.5s"].map((text) => parseDuration("--t", text)), [
-    250,
-    30_000,
-    300_000,
-    14_400_000,
-    2000,
-    0,
-    1500,
-  ]);
-  assertEquals(["0", "65535"].map((text) => parsePort("--port", text)), [0, 65535]);
-  assertEquals(parseCount("-n", "0"), 0);
-  assertEquals(parseVariables("--env", ["A=1", "B=", "C=x=y", "A=2"]), { A: "2", B: "", C: "x=y" });
-  assertEquals(["TERM", "SIGINT", "quit"].map((text) => parseSignal("--s", text)), ["SIGTERM", "SIGINT", "SIGQUIT"]);
-  const wrong = [
-    ...["", "s", "-1s", "1 s", "1d", "1e3", "∞", "9999h99"].map((text) => () => parseDuration("--t", text)),
-    ...["", "65536", "1.0", "0x50", "１"].map((text) => () => parsePort("--port", text)),
-    () => parseSignal("--s", "SIGSTOP"),
-    () => parseVariables("--env", ["=x"]),
-  ];
-  for (const call of wrong) assertEquals((assertThrows(call, TombstoneError) as TombstoneError).exitCode, 2);
-});
-
-Deno.test("recorded settings are read whatever they are", () => {
-  const defaults = readSettings({});
-  for (const odd of [null, 1, "x", [], [1], {}, { type: "tcp" }, [{ type: "tcp", port: 99999 }], [null], true]) {
-    const fields = Object.fromEntries(Object.keys(defaults).map((name) => [name, odd]));
-    const settings = readSettings(fields);
-    assertEquals(settings.probes.length, 1);
-    assertEquals(settings.stop, defaults.stop);
-    assertEquals(settings.sweep_files, []);
-  }
-  assertEquals(readSettings({ sweep_files: ["relative", "/absolute", "/with\0nul"] }).sweep_files, []);
-  assertEquals(readSettings({ sweep_files: ["relative", "/absolute"] }).sweep_files, ["/absolute"]);
-  assertEquals(readSettings({ stop: { signal: "SIGSTOP" } }).stop.signal, "SIGTERM");
 });
 
 Deno.test("the project is the nearest ancestor with tombstone.json or .git", () => {

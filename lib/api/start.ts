@@ -6,7 +6,6 @@
 import { requireExecutable, searchPath } from "../process/executable.ts";
 import { currentDirectory } from "../os/surroundings.ts";
 import { readDescription } from "../spec/description.ts";
-import { optionOf } from "../spec/field.ts";
 import { prepare } from "../engine/preflight.ts";
 import { tombstoneError } from "../errors.ts";
 import { start as startNode } from "../engine/start.ts";
@@ -41,7 +40,7 @@ export async function start(options: StartOptions): Promise<RunningNode> {
     node: name,
     where: "the options of start",
     base: currentDirectory,
-    spell: optionOf,
+    kind: "program",
   });
   await breathe();
   const { settings, env } = prepare(source);

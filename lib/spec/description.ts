@@ -4,6 +4,7 @@
  * @module
  */
 import { type TombstoneError, usageError } from "../errors.ts";
+import { optionOf } from "./field.ts";
 import { FIELDS, type Path } from "./fields.ts";
 import { isFields } from "./json.ts";
 import { nearest } from "./nearest.ts";
@@ -18,8 +19,8 @@ export interface Origin {
   where: string;
   /** The absolute directory that its relative paths begin at. */
   base: () => string;
-  /** How a field is called there; default: by its path. */
-  spell?: (path: string) => string;
+  /** `"file"`: fields are called by their paths; `"program"`: as options of the library. */
+  kind: "file" | "program";
 }
 
 /** A described node that holds what it should. */
@@ -72,7 +73,10 @@ async function collect(
   given: Map<Path, unknown>,
   origin: Origin,
 ): Promise<void> {
-  const known = FIELDS.filter(({ path }) => path.startsWith(prefix)).map(({ path }) => path);
+  const known = FIELDS.filter((field) =>
+    field.path.startsWith(prefix) && (origin.kind === "file" || !("only" in field))
+  )
+    .map(({ path }) => path);
   const names = new Map(known.map((path) => {
     const [name] = path.slice(prefix.length).split(".") as [string];
     return [spelled(origin, name), name];
@@ -95,16 +99,20 @@ async function collect(
 
 async function unknownField(prefix: string, given: string, known: string[], origin: Origin): Promise<TombstoneError> {
   return usageError(
-    `Cannot use ${placeIn(origin, prefix + given)}: there is no such field`,
+    `Cannot use "${spelled(origin, prefix)}${given}" ${ofNode(origin)}: there is no such field`,
     `did you mean "${await nearest(given, known)}"? All fields: ${known.join(", ")}`,
   );
 }
 
-function spelled({ spell }: Origin, path: string): string {
-  return spell === undefined ? path : spell(path);
+function spelled({ kind }: Origin, path: string): string {
+  return kind === "file" ? path : optionOf(path);
 }
 
 /** A field, as messages call it. */
 function placeIn(origin: Origin, path: string): string {
-  return `"${spelled(origin, path)}" of node "${origin.node}" in ${origin.where}`;
+  return `"${spelled(origin, path)}" ${ofNode(origin)}`;
+}
+
+function ofNode({ node, where }: Origin): string {
+  return `of node "${node}" in ${where}`;
 }

@@ -37,7 +37,7 @@ export async function parseProject(text: string, dir: string): Promise<Project> 
   const project: Project = new Map();
   for (const [node, description] of Object.entries(nodes)) {
     parseName("node", node);
-    project.set(node, await readDescription(description, { node, where: PROJECT_FILE, base: () => dir }));
+    project.set(node, await readDescription(description, { node, where: PROJECT_FILE, base: () => dir, kind: "file" }));
   }
   await checkOrder(project);
   return project;

@@ -30,19 +30,19 @@ export type Recorded = {
   [F in Extract<AnyField, { recorded: string }> as F["recorded"]]: ValueOf<F>;
 };
 
-/** Those of a group, by the name in it. */
-export type RecordedGroup<Group extends string> = {
-  [R in keyof Recorded as R extends `${Group}.${infer Name}` ? Name : never]: Recorded[R];
-};
+/** The names of their groups: `stop`, `log`. */
+export type RecordedGroup = keyof Recorded extends infer R ? R extends `${infer Group}.${string}` ? Group : never
+  : never;
 
-/** The recorded settings of a node: those of the table, and what is made of several of them. */
+/** The recorded settings of a node: those of the table, with their groups, and what is made of several of them. */
 export type Settings =
   & { [R in keyof Recorded as R extends `${string}.${string}` ? never : R]: Recorded[R] }
   & {
-    /** How to stop it. */
-    stop: RecordedGroup<"stop">;
-    /** How much of its output is kept. */
-    log: RecordedGroup<"log">;
+    [Group in RecordedGroup]: {
+      [R in keyof Recorded as R extends `${Group}.${infer Name}` ? Name : never]: Recorded[R];
+    };
+  }
+  & {
     /** What must hold before the node counts as ready; never empty. */
     probes: Probe[];
     /** Names of the variables given with `--env`; values are never recorded. */

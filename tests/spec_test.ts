@@ -1,0 +1,325 @@
+/**
+ * The table of settings and what is made of it. No test here needs a system: nothing is read, written or run, and
+ * everything that is tested of a setting follows from its entry, so that a new one is tested by being there.
+ */
+import { Ajv } from "npm:ajv@8";
+import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import { flagAt, type Flags, givenBy, START_FLAGS } from "../lib/cli/start_flags.ts";
+import { UsageError } from "../lib/errors.ts";
+import { type Described, readDescription } from "../lib/spec/description.ts";
+import { type Field, helpOf, optionOf, otherwiseOf } from "../lib/spec/field.ts";
+import { FIELDS as TABLE, GROUPS, type Path } from "../lib/spec/fields.ts";
+import { NAME, parseName } from "../lib/spec/names.ts";
+import { HTTP_STATUS } from "../lib/spec/probes.ts";
+import { parseProject } from "../lib/spec/project_file.ts";
+import { DEFAULTS, readSettings, type Settings, settingsFrom, settingsOf } from "../lib/spec/settings.ts";
+import { type Source, valueOf } from "../lib/spec/source.ts";
+import type { Type } from "../lib/spec/type.ts";
+import { TYPES, type Types } from "../lib/spec/types.ts";
+import { parseCount, parseDuration, parsePort, parseSignal, parseVariables } from "../lib/spec/values.ts";
+
+const FIELDS: (Field & { path: Path })[] = [...TABLE];
+const NAMES = Object.keys(TYPES) as (keyof Types)[];
+const PLACE = { name: "--x", base: () => "/base" };
+
+const typeOf = (name: keyof Types) => TYPES[name] as Type<unknown, unknown>;
+
+/**
+ * JSON values of each type. `good`: the schema and the parser take them; `bad`: both refuse them; `beyond`: the parser
+ * alone does, since a schema cannot say why.
+ */
+const VALUES: Record<keyof Types, { good: unknown[]; bad: unknown[]; beyond?: unknown[] }> = {
+  boolean: { good: [true, false], bad: ["true", 1, null, []] },
+  string: { good: ["x", "two words"], bad: ["", 1, null, ["x"]] },
+  "string[]": { good: ["x", ["x", "y"], []], bad: ["", [1], [""], {}] },
+  names: { good: [[], ["db", "cache"]], bad: ["db", [""], [1], {}] },
+  command: { good: ["npm run dev", ["a", ""]], bad: ["", [], [1], {}, 1] },
+  variables: {
+    good: [{}, { A: "x", B: 1, C: true, D: "" }],
+    bad: ["A=1", ["A=1"], { A: null }, { A: {} }],
+    beyond: [{ "A=": "x" }, { "a b": "x" }, { A: "\0" }],
+  },
+  count: { good: [0, 100], bad: [-1, 1.5, 101, "3"] },
+  port: { good: [0, 65535], bad: [-1, 1.5, 65536, "80"] },
+  host: { good: ["localhost", "::1", "127.0.0.1"], bad: ["", "a b", "http://x", "a\nb", 1] },
+  duration: {
+    good: ["250ms", "1.5s", "30", 0, 0.5, "5m", "4h"],
+    bad: ["soon", "-1s", "1d", "", -1, true],
+    beyond: ["9000h", 1e12],
+  },
+  size: { good: ["50MB", "512k", "1GiB", "7b", "8", 0, 1000], bad: ["big", "1TB", "", -1, 0.5], beyond: ["9999999GB"] },
+  path: { good: ["a", "/a/b", "../a"], bad: ["", 1, ["a"]] },
+  "path[]": { good: ["a", ["/a", "b"]], bad: ["", [""], 1] },
+  "regex[]": { good: ["^ready$", ["a", "b|c"]], bad: ["", 1, [""]], beyond: ["(", ["a", "("]] },
+  "target[]": { good: ["/", ["/a?b", "https://x/"], "HTTP://x:{port}/"], bad: ["", "x", "ftp://x", ["x"]] },
+  statuses: { good: ["200", "200-399, 401"], bad: ["", "20", "600", "200-", 200], beyond: ["300-200"] },
+  signal: { good: ["TERM", "SIGINT", "quit"], bad: ["", 15], beyond: ["STOP", "nothing"] },
+};
+
+/** A value of a setting that is not its default. */
+function sampleOf({ type }: Field): unknown {
+  return JSON.parse(TYPES[type].example);
+}
+
+/** An object with this value at a path such as `stop.timeout`. */
+function nested(path: string, value: unknown): Record<string, unknown> {
+  const [first, rest] = path.split(/\.(.*)/) as [string, string | undefined];
+  return { [first]: rest === undefined ? value : nested(rest, value) };
+}
+
+/** Two objects, and the objects in them, as one. */
+function merged(one: Record<string, unknown>, other: Record<string, unknown>): Record<string, unknown> {
+  const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+  return Object.entries(other).reduce((all, [name, value]) => {
+    const both = isObject(all[name]) && isObject(value);
+    return { ...all, [name]: both ? merged(all[name] as typeof one, value as typeof one) : value };
+  }, one);
+}
+
+/** Flags as they would be given for this value of a setting. */
+function flagsFor({ flag, type }: Field, value: unknown): Flags {
+  const isMap = typeof value === "object" && !Array.isArray(value);
+  const texts = isMap ? Object.entries(value!).map((pair) => pair.join("=")) : [value].flat().map(String);
+  return {
+    has: (name) => name === flag && TYPES[type].word === null && value === true,
+    text: (name) => name === flag ? texts[0] : undefined,
+    texts: (name) => name === flag ? texts : [],
+  };
+}
+
+const inFile = (value: unknown) =>
+  readDescription(value, { node: "web", where: "tombstone.json", base: () => "/project", kind: "file" });
+
+const inProgram = (value: unknown) =>
+  readDescription(value, { node: "web", where: "the options of start", base: () => "/project", kind: "program" });
+
+/** What a description comes to. */
+function outcomeOf({ source, after }: Described): unknown {
+  return { settings: settingsFrom(source), env: valueOf(source, "env"), after };
+}
+
+/** What else is described: alone, a setting may say nothing (`http_status`), and beside others it may not stand (`none`). */
+const CONTEXTS = [{ command: "serve" }, { command: "serve", port: 1, probes: { http: "/x" } }];
+
+/** The contexts in which a setting changes the outcome. */
+async function telling(field: Field): Promise<Record<string, unknown>[]> {
+  const found = [];
+  for (const context of CONTEXTS) {
+    const described = await inFile(merged(context, nested(field.path, sampleOf(field))));
+    try {
+      const without = JSON.stringify(outcomeOf(await inFile(context)));
+      if (JSON.stringify(outcomeOf(described)) !== without) found.push(context);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+    }
+  }
+  return found;
+}
+
+Deno.test("each path, flag, option and place in the record stands once in the table, and each group is explained", () => {
+  const lists = {
+    paths: FIELDS.map(({ path }) => path),
+    flags: START_FLAGS.map(({ name }) => name),
+    options: FIELDS.map(({ path }) => optionOf(path)),
+    places: FIELDS.flatMap(({ recorded }) => recorded ?? []),
+  };
+  for (const [what, list] of Object.entries(lists)) assertEquals(list, [...new Set(list)], what);
+  const groups = new Set(FIELDS.flatMap(({ path }) => path.includes(".") ? path.split(".")[0]! : []));
+  assertEquals([...groups].sort(), Object.keys(GROUPS).sort());
+  for (const { path, flag } of FIELDS) {
+    assertMatch(path, /^[a-z]+(_[a-z]+)*(\.[a-z]+(_[a-z]+)*)?$/);
+    if (flag !== undefined) assertEquals(flagAt(path), `--${flag}`);
+  }
+});
+
+Deno.test("each default is a value of its type, is told in the help, and holds where nothing is given", () => {
+  const source: Source = { node: "web", given: new Map(), base: () => "/", place: (path) => path };
+  for (const field of FIELDS) {
+    const type = typeOf(field.type);
+    const value = valueOf(source, field.path) as unknown;
+    if (field.default === undefined) {
+      assertEquals(value, type.none, field.path);
+      continue;
+    }
+    assertEquals(value, type.parse(field.default, { ...PLACE, base: () => "/" }), field.path);
+    assert(helpOf(field).endsWith(`(${otherwiseOf(field)})`), field.path);
+    assert(field.otherwise !== undefined || helpOf(field).includes(field.default), field.path);
+    assertNotEquals(type.parse(sampleOf(field), PLACE), value, `the example of ${field.path} is its default`);
+  }
+  assertEquals(valueOf(source, "probes.http_status"), [HTTP_STATUS]);
+  assertEquals(readSettings({}), DEFAULTS);
+  assertEquals(DEFAULTS.timeout_ms, 60_000);
+});
+
+Deno.test("the schema of each type and its parser agree, on good and on bad values", () => {
+  for (const name of NAMES) {
+    const type = typeOf(name);
+    const { good, bad, beyond = [] } = VALUES[name];
+    const isValid = new Ajv({ allowUnionTypes: true }).compile(type.schema);
+    const isTaken = (value: unknown) => {
+      try {
+        if (!type.accepts(value)) return false;
+        type.parse(value, PLACE);
+        return true;
+      } catch (error) {
+        if (error instanceof UsageError) return false;
+        throw error;
+      }
+    };
+    for (const value of [JSON.parse(type.example), ...good]) {
+      assertEquals([isValid(value), isTaken(value)], [true, true], `${name}: ${JSON.stringify(value)}`);
+    }
+    for (const value of bad) assertEquals([isValid(value), isTaken(value)], [false, false], `${name}: ${value}`);
+    for (const value of beyond) assertEquals(isTaken(value), false, `${name}: ${JSON.stringify(value)}`);
+  }
+});
+
+Deno.test("a refusal names the place, and its hint has an example that is taken", async () => {
+  for (const field of FIELDS) {
+    for (const value of VALUES[field.type].bad) {
+      const error = await assertRejects(
+        async () => outcomeOf(await inFile(merged({ command: "serve" }, nested(field.path, value)))),
+        UsageError,
+        `"${field.path}" of node "web" in tombstone.json`,
+      );
+      assert(error.hint.length > 0 && !error.message.includes("\n"), error.message);
+    }
+    const { example } = TYPES[field.type];
+    outcomeOf(await inFile(merged({ command: "serve" }, nested(field.path, JSON.parse(example)))));
+  }
+});
+
+Deno.test("each setting reaches the start from the file, from its flag and from its option, as the same value", async () => {
+  for (const field of FIELDS.filter(({ path }) => path !== "command")) {
+    const contexts = await telling(field);
+    assert(contexts.length > 0, `${field.path} changes nothing`);
+    for (const context of contexts) {
+      const value = sampleOf(field);
+      const expected = outcomeOf(await inFile(merged(context, nested(field.path, value))));
+      const options = merged(context, nested(optionOf(field.path), value));
+      if (field.only === "file") await assertRejects(() => inProgram(options), UsageError, "there is no such field");
+      else assertEquals(outcomeOf(await inProgram(options)), expected, field.path);
+      if (field.flag === undefined) continue;
+      const { source } = await inFile(context);
+      const given = new Map([...source.given, ...givenBy(flagsFor(field, value))]);
+      assertEquals(outcomeOf({ source: { ...source, given }, after: [] }), expected, field.path);
+    }
+  }
+});
+
+Deno.test("the command is a list as it is, or a line for the shell", async () => {
+  const commandOf = async (command: unknown) => settingsFrom((await inFile({ command })).source).command;
+  assertEquals(await commandOf(["a", "", "b c"]), ["a", "", "b c"]);
+  assertEquals((await commandOf("a | b")).at(-1), "a | b");
+});
+
+Deno.test("an option of another spelling is refused, and the near one is named", async () => {
+  const error = await assertRejects(() => inProgram({ command: "serve", sweep_files: "a" }), UsageError, "sweep_files");
+  assertMatch(error.hint, /did you mean "sweepFiles"\?/);
+  const inner = await assertRejects(() => inProgram({ command: "x", probes: { htttp: "/" } }), UsageError);
+  assertMatch(inner.hint, /did you mean "http"\?/);
+});
+
+Deno.test("an option that is undefined is not given", async () => {
+  const { source } = await inProgram({ command: "serve", port: undefined, probes: { aliveFor: undefined } });
+  assertEquals(settingsFrom(source), { ...settingsFrom((await inFile({ command: "serve" })).source) });
+});
+
+Deno.test("settings are recorded and read back as they are", async () => {
+  for (const field of FIELDS) {
+    for (const context of await telling(field)) {
+      const { source } = await inFile(merged(context, nested(field.path, sampleOf(field))));
+      const settings = settingsFrom(source);
+      assertEquals(readSettings(JSON.parse(JSON.stringify(settings))), settings, field.path);
+      assertEquals(settingsOf({ ...settings, pid: 1 } as Settings), settings);
+    }
+  }
+});
+
+Deno.test("what is recorded in another form becomes the default of its setting, and of no other", () => {
+  const ODD = [null, 1.5, -1, "relative\0", [], [1], {}, { type: "tcp" }, [{ type: "tcp", port: 99999 }], [null], true];
+  for (const { recorded, type } of FIELDS) {
+    if (recorded === undefined) continue;
+    for (const odd of ODD) {
+      if (typeOf(type).restore(odd) !== null) continue;
+      assertEquals(readSettings(nested(recorded, odd)), DEFAULTS, `${recorded}: ${JSON.stringify(odd)}`);
+    }
+  }
+  for (const odd of ODD) {
+    const all = Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, odd]));
+    assertEquals(readSettings(all).stop, DEFAULTS.stop);
+    assertEquals(readSettings(all).probes.length, 1);
+  }
+  assertEquals(readSettings({ sweep_files: ["relative", "/absolute", "/with\0nul"] }).sweep_files, []);
+  assertEquals(readSettings({ sweep_files: ["relative", "/absolute"] }).sweep_files, ["/absolute"]);
+  assertEquals(readSettings({ stop: { signal: "SIGSTOP" } }).stop.signal, "SIGTERM");
+});
+
+Deno.test("values of variables are in no record and in no message", async () => {
+  const { source } = await inFile({ command: "serve", env: { TOKEN: "secret" } });
+  assert(!JSON.stringify(settingsFrom(source)).includes("secret"));
+  const bad = [{ TOKEN: ["secret"] }, { "TOKEN=": "secret" }, { "a b": "secret" }, { TOKEN: "secret\0" }];
+  for (const env of bad) {
+    const error = await assertRejects(async () => outcomeOf(await inFile({ command: "serve", env })), UsageError);
+    assert(!`${error.message} ${error.hint}`.includes("secret"), error.message);
+  }
+});
+
+Deno.test("the current directory is asked for only where a relative path begins in it", async () => {
+  const base = () => {
+    throw new Error("asked for");
+  };
+  const settings = async (value: unknown) =>
+    settingsFrom((await readDescription(value, { node: "web", where: "here", base, kind: "file" })).source);
+  assertEquals((await settings({ command: "serve", cwd: "/x/../y", sweep_files: "/z" })).cwd, "/y");
+  await assertRejects(() => settings({ command: "serve", cwd: "/x", sweep_files: "z" }), Error, "asked for");
+});
+
+Deno.test("a project is parsed from its text alone; an empty one describes nothing", async () => {
+  assertEquals((await parseProject("\n", "/p")).size, 0);
+  const project = await parseProject(
+    '{ "nodes": { "web": { "command": "x", "after": ["db"] }, "db": { "command": "y" } } }',
+    "/p",
+  );
+  assertEquals([...project].map(([name, { after }]) => [name, after]), [["web", ["db"]], ["db", []]]);
+  assertEquals(settingsFrom(project.get("db")!.source).cwd, "/p");
+  await assertRejects(
+    () => parseProject("{", "/p"),
+    UsageError,
+    'Cannot use "/p/tombstone.json": it is not valid JSON',
+  );
+});
+
+Deno.test("names of nodes and workspaces: 1 to 64 letters, digits, dots, dashes, underscores", () => {
+  for (const name of ["a", "0", "web.1", "a-b_c", "x".repeat(64)]) assertEquals(parseName("node", name), name);
+  for (const name of ["", ".a", "-a", "a/b", "a b", "é", "x".repeat(65), "workspace.json", "a\n"]) {
+    assertThrows(() => parseName("node", name), UsageError, "as the name of a node");
+  }
+  assert(NAME.test("workspace.json"));
+});
+
+Deno.test("durations, ports, counts, variables and signals", () => {
+  assertEquals(["250ms", "30s", "5m", "4h", "2", "0.5", "1.5s"].map((text) => parseDuration("--t", text)), [
+    250,
+    30_000,
+    300_000,
+    14_400_000,
+    2_000,
+    500,
+    1_500,
+  ]);
+  assertEquals([0, 0.25, 60].map((seconds) => parseDuration("--t", seconds)), [0, 250, 60_000]);
+  assertEquals(["0", "65535"].map((text) => parsePort("--port", text)), [0, 65535]);
+  assertEquals(parseCount("-n", "0"), 0);
+  assertEquals(parseVariables("--env", ["A=1", "B=", "C=x=y", "A=2"]), { A: "2", B: "", C: "x=y" });
+  assertEquals(["TERM", "SIGINT", "quit"].map((text) => parseSignal("--s", text)), ["SIGTERM", "SIGINT", "SIGQUIT"]);
+  const wrong = [
+    ...["", "s", "-1s", "1 s", "1d", "1e3", "∞", "9999h99"].map((text) => () => parseDuration("--t", text)),
+    ...["", "65536", "1.0", "0x50", "１"].map((text) => () => parsePort("--port", text)),
+    ...[NaN, Infinity, -1].map((value) => () => parseDuration("--t", value)),
+    () => parseSignal("--s", "SIGSTOP"),
+    () => parseVariables("--env", ["=x"]),
+    () => parseVariables("--env", ["x"]),
+  ];
+  for (const call of wrong) assertEquals(assertThrows(call, UsageError).exitCode, 2);
+});
