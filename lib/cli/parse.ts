@@ -5,10 +5,9 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { usageError } from "../errors.ts";
-import { nearest } from "../spec/nearest.ts";
+import { nearest, parseName } from "../spec/names.ts";
 import { type Command, COMMANDS, COMMON_FLAGS } from "./table.ts";
 import type { Flag, Flags } from "./start_flags.ts";
-import { parseName } from "../spec/names.ts";
 
 /** A parsed command line. */
 export interface Parsed {

@@ -8,10 +8,9 @@ import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { identityOfChild, system } from "../os/system.ts";
 import { cutShort, Latch } from "../async.ts";
 import { expiry } from "../timers.ts";
-import { Proven } from "../process/proven.ts";
+import { lookForTree, Proven, type Roots } from "../process/tree.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import type { ExitStatus } from "../process/launcher.ts";
-import { lookForTree, type Roots } from "../process/tree.ts";
 import { endedBy, type EndSignal, type Signals } from "./signals.ts";
 
 /** What to run, and what may terminate it early. */

@@ -14,7 +14,7 @@ import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import type { Tombstone } from "../state/tombstone.ts";
 import { readRecorded, RECORDED } from "../state/recorded.ts";
-import { addressOf } from "./address.ts";
+import { addressOf } from "../readiness/http.ts";
 import { describeGone, goneDirectoryOf, NOBODY, type Resident } from "./directory.ts";
 import { probeTargetOf } from "./reuse.ts";
 import { lookAt } from "./state.ts";

@@ -7,8 +7,7 @@ import { findLive, signal, untilOneEnds } from "../os/system.ts";
 import type { Identity, ProcessRow } from "../os/rows.ts";
 import { sleep } from "../timers.ts";
 import { ask, Asker } from "./ask.ts";
-import { Proven } from "./proven.ts";
-import { findTreeQuickly, lookForTree, type Roots } from "./tree.ts";
+import { findTreeQuickly, lookForTree, Proven, type Roots } from "./tree.ts";
 
 /** How to end a tree. */
 export interface TerminateOptions {

@@ -1,5 +1,5 @@
 /**
- * A condition about the answer to an HTTP request, and how to recognise such requests in the server's log.
+ * A condition about the answer to an HTTP request, the URL of a node, and how to recognise such requests in the server's log.
  *
  * @module
  */
@@ -12,6 +12,8 @@ import { Throttle } from "./throttle.ts";
 import type { Look, Prober, Verdict } from "./types.ts";
 import { checkTcp } from "./tcp.ts";
 import { lastLines } from "../state/log_reader.ts";
+import type { Endpoint } from "../spec/settings.ts";
+import type { NodeInfo } from "../state/node_info.ts";
 
 /** Longest wait for an answer, in milliseconds; then it is asked again. */
 const ANSWER_TIMEOUT_MS = 5000;
@@ -79,7 +81,7 @@ async function ask(
 }
 
 /** The URL of a target, which is a URL or a path on the node. */
-export function urlOf(target: string, at: { host: string | null; port: number } | null): URL {
+function urlOf(target: string, at: { host: string | null; port: number } | null): URL {
   if (!target.startsWith("/")) return new URL(fillPort(target, at?.port ?? null));
   return new URL(`http://${hostPort(at!.host ?? "localhost", at!.port)}${target}`);
 }
@@ -159,4 +161,27 @@ function isAboutRequest(line: string, paths: string[]): boolean {
     const at = line.indexOf(`GET ${path}`);
     return at >= 0 && /^($|[\s"'])/.test(line.slice(at + 4 + path.length));
   });
+}
+
+/** What of a node tells where it is reached. */
+export type Reached = Pick<NodeInfo, "port" | "probes" | "bind_addr" | "host" | "protocol">;
+
+/** Where a node is reached; `null` where it has no port. */
+export function addressOf(info: Reached): Endpoint | null {
+  const { port } = info;
+  if (port === 0) return null;
+  const host = info.bind_addr ?? info.host ?? "127.0.0.1";
+  const scheme = schemeOf(info);
+  const where = hostPort(host, port);
+  return { host, port, url: scheme === null ? where : `${scheme}://${where}` };
+}
+
+function schemeOf({ probes, port, bind_addr, host, protocol }: Reached): "http" | "https" | null {
+  for (const probe of probes) {
+    if (probe.type !== "http") continue;
+    const url = urlOf(probe.target, { host: bind_addr ?? host, port });
+    const isHere = (Number(url.port) || (url.protocol === "https:" ? 443 : 80)) === port;
+    if (isHere) return url.protocol === "https:" ? "https" : "http";
+  }
+  return protocol;
 }

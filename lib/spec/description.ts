@@ -7,7 +7,7 @@ import { type TombstoneError, usageError } from "../errors.ts";
 import { optionOf } from "./field.ts";
 import { FIELDS, type Path } from "./fields.ts";
 import { isFields } from "./json.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "./names.ts";
 import { type Source, valueOf } from "./source.ts";
 import { TYPES } from "./types.ts";
 

@@ -1,5 +1,5 @@
 /**
- * Reading JSON of which nothing is certain.
+ * Reading JSON that may have any content, and finding the place where a text is not valid JSON.
  *
  * @module
  */
@@ -41,4 +41,72 @@ export function asStrings(value: unknown): string[] {
 /** The value if it is a random UUID in its canonical form, else `null`. */
 export function asAttempt(value: unknown): string | null {
   return typeof value === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value) ? value : null;
+}
+
+/** A blank, a string, a number, a word or a sign of JSON (RFC 8259). */
+const TOKEN =
+  // deno-lint-ignore no-control-regex
+  /[ \t\n\r]+|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]/y;
+
+/**
+ * The place of the first mistake in a text that is no JSON, as `line 3, column 7`.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { placeOfMistake } from "./json.ts";
+ *
+ * assertEquals(placeOfMistake('{\n  "a": secret\n}'), "line 2, column 8");
+ * assertEquals(placeOfMistake('{ "a": 1, }'), "line 1, column 11");
+ * ```
+ */
+export function placeOfMistake(text: string): string {
+  const at = offsetOfMistake(text);
+  const before = text.slice(0, at).split("\n");
+  return `line ${before.length}, column ${before.at(-1)!.length + 1}`;
+}
+
+/** What may come next: a value, a value or the end of an empty list, a key, a key or the end of an empty object, … */
+type Next = "value" | "value-or-]" | "key" | "key-or-}" | "colon" | "comma-or-end" | "nothing";
+
+function offsetOfMistake(text: string): number {
+  const open: string[] = [];
+  let next: Next = "value";
+  const afterValue = (): Next => open.length === 0 ? "nothing" : "comma-or-end";
+  for (let at = 0; at < text.length; at = TOKEN.lastIndex) {
+    TOKEN.lastIndex = at;
+    const token = TOKEN.exec(text)?.[0];
+    if (token === undefined) return at;
+    if (/^[ \t\n\r]/.test(token)) continue;
+    const step = nextAfter(token, next, open.at(-1));
+    if (step === null) return at;
+    if (token === "{" || token === "[") open.push(token);
+    if (token === "}" || token === "]") open.pop();
+    next = step === "after-value" ? afterValue() : step;
+  }
+  return text.length;
+}
+
+/** What may come after this token; `null` if it may not come here. */
+function nextAfter(token: string, next: Next, inside: string | undefined): Next | "after-value" | null {
+  const isValue = next === "value" || next === "value-or-]";
+  const isKey = next === "key" || next === "key-or-}";
+  switch (token[0]) {
+    case "{":
+      return isValue ? "key-or-}" : null;
+    case "[":
+      return isValue ? "value-or-]" : null;
+    case "}":
+      return next === "key-or-}" || next === "comma-or-end" && inside === "{" ? "after-value" : null;
+    case "]":
+      return next === "value-or-]" || next === "comma-or-end" && inside === "[" ? "after-value" : null;
+    case ",":
+      return next === "comma-or-end" ? (inside === "{" ? "key" : "value") : null;
+    case ":":
+      return next === "colon" ? "value" : null;
+    case '"':
+      return isKey ? "colon" : isValue ? "after-value" : null;
+    default:
+      return isValue ? "after-value" : null;
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * What nodes and workspaces may be called, and the file that describes nodes.
+ * Names: of nodes and workspaces, of the file that describes nodes, and the one nearest to a mistyped name.
  *
  * @module
  */
@@ -24,4 +24,16 @@ export function parseName(what: "node" | "workspace", value: string): string {
       "expected 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit",
     what === "node" ? "tombstone start web -- COMMAND" : "--workspace my-project",
   );
+}
+
+/** Of the candidates, the one that begins with the word, or else is the most like it. Loads the comparison when needed. */
+export async function nearest(word: string, candidates: string[]): Promise<string> {
+  const beginning = candidates.find((candidate) => candidate.startsWith(word));
+  if (beginning !== undefined) return beginning;
+  // Two letters in the wrong order are the commonest slip, which a distance between texts counts as two.
+  const letters = (text: string) => [...text].sort().join("");
+  const mixed = candidates.find((candidate) => letters(candidate) === letters(word));
+  if (mixed !== undefined) return mixed;
+  const { closestString } = await import("@std/text/closest-string");
+  return closestString(word, candidates) ?? candidates[0]!;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { usageError } from "../errors.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "./names.ts";
 
 /** Something that comes after others. */
 export interface Ordered {

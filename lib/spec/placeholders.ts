@@ -1,9 +1,14 @@
 /**
- * What stands in braces in commands, URLs and variables: `{port}` for the node's own port, `{db.port}`, `{db.host}` and
- * `{db.url}` for a node that it comes after.
+ * Placeholders in commands, URLs and variables: `{port}` for the node's own port, `{db.port}`, `{db.host}` and `{db.url}` for
+ * a node that it comes after; and mistakes in them.
+ *
+ * Braces mean much to shells, awk, templates and JSON, so a mistake is only what is certainly meant for this tool: a known
+ * node or a known property around a dot, and `{port}` with its letters mixed up or in another case.
  *
  * @module
  */
+import { type TombstoneError, usageError } from "../errors.ts";
+import { nearest, PROJECT_FILE } from "./names.ts";
 
 /** What can be said of a node. */
 export const PROPERTIES = ["port", "host", "url"] as const;
@@ -12,7 +17,7 @@ export const PROPERTIES = ["port", "host", "url"] as const;
 export type Address = Record<typeof PROPERTIES[number], string | number>;
 
 /** Text such as `{db.port}`: where a node that this one comes after is to be found. */
-export const REFERENCE: RegExp = /\{([A-Za-z0-9][A-Za-z0-9._-]*)\.(port|host|url)\}/g;
+const REFERENCE: RegExp = /\{([A-Za-z0-9][A-Za-z0-9._-]*)\.(port|host|url)\}/g;
 
 /** What stands for the node's own port. */
 export const PORT = "{port}";
@@ -29,3 +34,52 @@ export function fillReferences(text: string, addresses: Record<string, Address>)
     return address === undefined ? reference : String(address[property]);
   });
 }
+
+/** What looks like one; `${db.port}` is a shell's. */
+const LOOKALIKE = /(?<!\$)\{ *([A-Za-z0-9][A-Za-z0-9._-]*)\.([A-Za-z_]+) *\}/g;
+
+/** One word in braces; `${port}` is a shell's. */
+const WORD = /(?<!\$)\{ *([A-Za-z]{4}) *\}/g;
+
+/** The node whose texts are looked at. */
+export interface Referrer {
+  /** Its name. */
+  node: string;
+  /** Names of all that it comes after, directly or not. */
+  needs: string[];
+  /** Names of all described nodes. */
+  nodes: string[];
+}
+
+/**
+ * Checks the placeholders of a text.
+ *
+ * @throws {TombstoneError} one names a node or property that there is not; the hint names the nearest
+ */
+export async function checkReferences(text: string, { node, needs, nodes }: Referrer): Promise<void> {
+  const where = `of node "${node}" in ${PROJECT_FILE}`;
+  const refuse = (found: string, state: string, hint: string): TombstoneError =>
+    usageError(`Cannot use "${found}" ${where}: ${state}`, hint);
+  for (const [found, other, property] of text.matchAll(LOOKALIKE)) {
+    const isProperty = (PROPERTIES as readonly string[]).includes(property!);
+    if (nodes.includes(other!) && !isProperty) {
+      const near = await nearest(property!, [...PROPERTIES]);
+      throw refuse(found, `of a node there are ${PROPERTIES.join(", ")}`, `did you mean "{${other}.${near}}"?`);
+    }
+    if (!isProperty || needs.includes(other!) && REFERENCE_ALONE.test(found)) continue;
+    if (needs.includes(other!)) throw refuse(found, "there are spaces in it", `"{${other}.${property}}"`);
+    if (nodes.includes(other!)) throw refuse(found, `it does not come after "${other}"`, `"after": ["${other}"]`);
+    const near = await nearest(other!, nodes);
+    throw refuse(
+      found,
+      `there is no node "${other}"`,
+      `did you mean "{${near}.${property}}"? It describes ${nodes.join(", ")}`,
+    );
+  }
+  for (const [found, word] of text.matchAll(WORD)) {
+    if (found === PORT || [...word!.toLowerCase()].sort().join("") !== "oprt") continue;
+    throw refuse(found, "there is no such placeholder", 'did you mean "{port}"?');
+  }
+}
+
+const REFERENCE_ALONE = new RegExp(`^${REFERENCE.source}$`);

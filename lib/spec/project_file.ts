@@ -5,11 +5,9 @@
  */
 import { usageError } from "../errors.ts";
 import { type Described, readDescription } from "./description.ts";
-import { placeOfMistake } from "./json_mistake.ts";
-import { nearest } from "./nearest.ts";
+import { isFields, placeOfMistake } from "./json.ts";
+import { nearest, parseName, PROJECT_FILE } from "./names.ts";
 import { checkOrder } from "./order.ts";
-import { isFields } from "./json.ts";
-import { parseName, PROJECT_FILE } from "./names.ts";
 
 /** The nodes that a project describes, in its order; none where there is no file, or an empty one. */
 export type Project = Map<string, Described>;

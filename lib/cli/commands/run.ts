@@ -10,7 +10,7 @@ import { START_FLAGS } from "../start_flags.ts";
 import { prepare } from "../../engine/preflight.ts";
 import { EXIT, usageError } from "../../errors.ts";
 import type { StartMember } from "../../engine/group.ts";
-import { addressOf } from "../../engine/address.ts";
+import { addressOf } from "../../readiness/http.ts";
 import { reportOfInfo } from "../../engine/report.ts";
 import type { Started } from "../../engine/request.ts";
 import { run as runTest, type RunResult } from "../../engine/run.ts";
