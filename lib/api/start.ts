@@ -26,7 +26,16 @@ export interface StartOptions extends Locator, NodeOptions {
 }
 
 /** Options that do not describe the node. */
-const OTHERS = ["name", "workspace", "stateDir", "lockTimeout", "force", "tell", "replace", "signal"];
+const OTHERS: Record<Exclude<keyof StartOptions, keyof NodeOptions>, true> = {
+  name: true,
+  workspace: true,
+  stateDir: true,
+  lockTimeout: true,
+  force: true,
+  tell: true,
+  replace: true,
+  signal: true,
+};
 
 /**
  * Starts a node detached, and waits until it is ready. Should this program be killed meanwhile, the next start cleans up.
@@ -35,7 +44,7 @@ const OTHERS = ["name", "workspace", "stateDir", "lockTimeout", "force", "tell",
  */
 export async function start(options: StartOptions): Promise<RunningNode> {
   const { name = nodeNameOf(currentDirectory()), replace, signal } = options;
-  const description = Object.fromEntries(Object.entries(options).filter(([option]) => !OTHERS.includes(option)));
+  const description = Object.fromEntries(Object.entries(options).filter(([option]) => !Object.hasOwn(OTHERS, option)));
   const { source } = await readDescription(description, {
     node: name,
     where: "the options of start",

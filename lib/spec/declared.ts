@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { asString, type Fields } from "./json.ts";
+import { asPath, type Fields } from "./json.ts";
 
 /**
  * What may be removed in a declared place. `leftover`: a file, a socket or a symbolic link, because the user named it as
@@ -30,9 +30,9 @@ export function readDeclared(value: unknown): DeclaredFile[] {
   const items: unknown[] = Array.isArray(value) ? value : [];
   return items.flatMap((item): DeclaredFile[] => {
     const { path, kind } = (item ?? {}) as Fields;
-    const text = asString(path);
-    if (!text?.startsWith("/") || !(KINDS as unknown[]).includes(kind)) return [];
-    return [{ path: text, kind: kind as DeclaredKind }];
+    const absolute = asPath(path);
+    if (absolute === null || !(KINDS as unknown[]).includes(kind)) return [];
+    return [{ path: absolute, kind: kind as DeclaredKind }];
   });
 }
 

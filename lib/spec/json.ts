@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isAbsolute } from "@std/path/is-absolute";
 
 /** A value that JSON can hold, for total readers. */
 export type Fields = Record<string, unknown>;
@@ -26,6 +27,12 @@ export function parseObject(text: string): Fields | null {
 /** The value if it is a string without NUL, else `null`. */
 export function asString(value: unknown): string | null {
   return typeof value === "string" && !value.includes("\0") ? value : null;
+}
+
+/** The value if it is an absolute path, else `null`. */
+export function asPath(value: unknown): string | null {
+  const path = asString(value);
+  return path !== null && isAbsolute(path) ? path : null;
 }
 
 /** The value if it is a finite number in the range, else `null`. */

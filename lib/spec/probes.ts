@@ -4,7 +4,7 @@
  * @module
  */
 import type { DeclaredFile } from "./declared.ts";
-import { asNumber, asString, type Fields } from "./json.ts";
+import { asNumber, asPath, asString, type Fields } from "./json.ts";
 import { DURATION_MAX_MS, isPattern, kindOfTarget } from "./values.ts";
 
 /** One condition for "ready". */
@@ -59,8 +59,7 @@ export function readProbe(value: unknown): Probe[] {
   const fields = (value ?? {}) as Fields;
   const host = asString(fields.host);
   const any_listener = fields.any_listener === true;
-  const text = asString(fields.path);
-  const path = text?.startsWith("/") ? text : null;
+  const path = asPath(fields.path);
   const port = asNumber(fields.port, 0, 65535);
   const for_ms = asNumber(fields.for_ms, 0, DURATION_MAX_MS);
   const target = asString(fields.target);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { asNumber, asString, asStrings } from "./json.ts";
+import { asNumber, asPath, asString, asStrings } from "./json.ts";
 import { isAmount, isText, isTexts, isWhole, list, matching, single, TEXT, type Type, whole } from "./type.ts";
 import { readStatuses } from "./probes.ts";
 import {
@@ -76,7 +76,7 @@ const string = single("TEXT", { parse: (value: string) => value, restore: asStri
 const path = single("PATH", {
   example: '"./file"',
   parse: (value: string, { base }) => parsePath(value, base),
-  restore: (value) => asString(value)?.startsWith("/") ? value as string : null,
+  restore: asPath,
 });
 const regex = single("REGEX", {
   example: '"listening"',

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { resolve } from "@std/path/posix/resolve";
+import { isAbsolute } from "@std/path/is-absolute";
+import { resolve } from "@std/path/resolve";
 import { type TombstoneError, usageError } from "../errors.ts";
 import { isFields } from "./json.ts";
 import { fillPort } from "./placeholders.ts";
@@ -132,7 +133,7 @@ export function parseStatuses(flag: string, value: string): [number, number][] {
 
 /** An absolute path. */
 export function parsePath(value: string, base: () => string): string {
-  return value.startsWith("/") ? resolve(value) : resolve(base(), value);
+  return isAbsolute(value) ? resolve(value) : resolve(base(), value);
 }
 
 /** What an HTTP probe asks for: a path on the node's port, or a URL; `null` if it is neither. */

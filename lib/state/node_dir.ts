@@ -7,7 +7,7 @@ import { dirname } from "@std/path/posix/dirname";
 import { stateError } from "../errno.ts";
 import { tombstoneError } from "../errors.ts";
 import { isTemporaryName, readSmallFile, removeEntry, replaceFile } from "./durable.ts";
-import { asString, type Fields, parseObject } from "../spec/json.ts";
+import { asPath, asString, type Fields, parseObject } from "../spec/json.ts";
 import { system } from "../os/system.ts";
 import { NAME } from "../spec/names.ts";
 import type { Workspace } from "./workspace.ts";
@@ -104,8 +104,7 @@ export async function ensureNodeDir(dir: NodeDir, workspace: Workspace): Promise
 
 /** Directory of the project that a node's workspace belongs to; `null` if that is not recorded. */
 export function projectOf(dir: NodeDir): string | null {
-  const project = asString(workspaceRecordOf(dir)?.project);
-  return project?.startsWith("/") ? project : null;
+  return asPath(workspaceRecordOf(dir)?.project);
 }
 
 /** Whether the project was recorded in the mount namespace of this process; `"other"` if that is unknown. */
