@@ -1,6 +1,7 @@
 /** The scenario that everything comes from: a start dies half-way, and the next one cleans up and succeeds. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { launch, LAUNCHER_EXIT } from "../lib/process/launcher.ts";
+import { launch } from "../lib/process/launcher.ts";
+import { system } from "../lib/os/system.ts";
 import { removeFile } from "../lib/state/durable.ts";
 import { nodeDir } from "../lib/state/node_dir.ts";
 import { TombstoneError } from "../lib/errors.ts";
@@ -182,7 +183,7 @@ Deno.test("a launcher whose tombstone was taken over ends before anything of the
     else Deno.writeTextFileSync(dir.starting, tombstone);
     const launched = run();
     await until("the launcher has ended", () => launched.ended !== null);
-    assertEquals(launched.ended!.code, LAUNCHER_EXIT.superseded);
+    assertEquals(system.launcher.failureOf(launched.ended!.code), "superseded");
     assertEquals([...Deno.readDirSync(sandbox.project)], []);
     const left = [...Deno.readDirSync(dir.path)].map((entry) => entry.name).filter((name) => name !== "server.log");
     assertEquals(left, tombstone === null ? [] : ["starting"]); // the log is opened before the tombstone is read

@@ -104,7 +104,7 @@ export class Attempt {
   async #untilReady(): Promise<Outcome> {
     this.#hold.insist();
     // Written while the server boots, so it costs no time; a daemon's pid is not known yet.
-    if (this.#settings.pid_file === null) await writePid(this.#dir, this.#spawned.launched.pid);
+    if (this.#settings.pid_file === null) await writePid(this.#dir, this.#spawned.launched.leader.pid);
     const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
     if (this.#spawned.port !== null && !mayHaveNonce) {
       this.#putPort = await preparePort(this.#dir, this.#spawned.port, null);

@@ -6,7 +6,7 @@
 import { type ErrorKind, retold, TombstoneError, tombstoneError } from "../errors.ts";
 import { describeOwner, type Endpoint, findOccupant, type Owner, ownerOf } from "../process/listeners.ts";
 import type { Failure } from "../readiness/log.ts";
-import { type ExitStatus, hasRecord, LAUNCHER_EXIT, LAUNCHER_NAME } from "../process/launcher.ts";
+import { type ExitStatus, hasRecord } from "../process/launcher.ts";
 import { stateRemoved } from "../state/lock.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -127,16 +127,17 @@ function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
   if (ended === null) return failed(`the daemon, pid ${server.pid}, ended after ${afterMs} ms`);
   if (ended.signal !== null) return failed(`the server was ended by ${ended.signal} after ${afterMs} ms`);
   if (!hasRecord(dir, server.attempt)) {
-    if (ended.code === LAUNCHER_EXIT.superseded) return stateRemoved(dir, "start");
-    if (ended.code === LAUNCHER_EXIT.inputFailed) {
+    const failure = system.launcher.failureOf(ended.code);
+    if (failure === "superseded") return stateRemoved(dir, "start");
+    if (failure === "input") {
       return failed(`its input could not be made in "${dir.path}"`, `df "${dir.path}"`, "state");
     }
-    if (ended.code === LAUNCHER_EXIT.recordFailed) {
+    if (failure === "record") {
       return failed(`its launch could not be recorded in "${dir.path}"`, `df "${dir.path}"`, "state");
     }
   }
-  if ((ended.code === 126 || ended.code === 127) && lastLines(log, 1)[0]?.startsWith(LAUNCHER_NAME)) {
-    const kind = ended.code === 126 ? "command-not-executable" : "command-not-found";
+  const kind = system.launcher.couldNotExecute(ended.code, lastLines(log, 1)[0] ?? "");
+  if (kind !== null) {
     return failed(`"${server.command}" could not be executed`, seeLog, kind);
   }
   const state = `the server exited with code ${ended.code} after ${afterMs} ms`;

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { findLive, identityOfChild, system } from "../os/system.ts";
+import { findLive, system } from "../os/system.ts";
 import type { Identity, ProcessRow } from "../os/rows.ts";
 import { sleep } from "../timers.ts";
 import type { Launched } from "../process/launcher.ts";
@@ -59,7 +59,7 @@ export class MainProcess {
   /** Follows a process that was just launched. */
   constructor(followed: Followed) {
     this.#followed = followed;
-    this.leader = identityOfChild(followed.launched.pid);
+    this.leader = followed.launched.leader;
   }
 
   /** The main process, once it is known. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { UNKNOWN_START } from "../os/system.ts";
+import { system, UNKNOWN_START } from "../os/system.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import type { ProbeTarget } from "../readiness/types.ts";
 import { type Outcome, untilReady } from "../readiness/wait.ts";
@@ -138,10 +138,10 @@ const PLAIN_LINE = /^[\w@%+:,./-][\w@%+=:,./-]*( [\w@%+=:,./-]+)*$/;
 
 /** Makes `sh -c "npm run dev"` equal to `npm run dev`. */
 function words(command: string[]): string[] {
-  const [shell, option, line, ...more] = command;
-  const isLine = (shell === "/bin/sh" || shell === "sh") && option === "-c" && line !== undefined && more.length === 0;
-  if (!isLine) return command;
-  return PLAIN_LINE.test(line.trim()) && !/^\S*=/.test(line.trim()) ? line.trim().split(" ") : ["/bin/sh", "-c", line];
+  const line = system.shell.lineOf(command);
+  if (line === null) return command;
+  const isPlain = PLAIN_LINE.test(line.trim()) && !/^\S*=/.test(line.trim());
+  return isPlain ? line.trim().split(" ") : system.shell.words(line);
 }
 
 /** Compares real paths: symbolic links may lead to one directory by several. */

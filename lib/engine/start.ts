@@ -151,12 +151,12 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
       input: request.settings.stdin_open ? "open" : "none",
     });
   });
-  if (launched.lost.length > 0) {
+  if (launched.lost !== null) {
     reporter.warn(
-      `"${dir.node}" does not get ${launched.lost.join(", ")}: /bin/sh drops such names, and there is no bash`,
+      `"${dir.node}" does not get ${launched.lost}`,
     );
   }
-  reached("spawned", reporter, `pid ${launched.pid}`);
+  reached("spawned", reporter, `pid ${launched.leader.pid}`);
   const started = (info: NodeInfo): Started => ({ started: true, info, recovered, differs: [], killed });
   const attempted = new Attempt(request, { hold, tombstone, port, launched, launchedAt, notifications });
   return started(await attempted.untilCommitted((info) => request.onCommit?.(started(info))));

@@ -8,7 +8,7 @@
  */
 import { TombstoneError } from "../errors.ts";
 import { live } from "../os/scan.ts";
-import { findLive, identityOfChild, killDetached, signal } from "../os/system.ts";
+import { findLive, identityOfChild, killDetached, signal, system } from "../os/system.ts";
 import type { Identity } from "../os/rows.ts";
 import type { Scan } from "../os/types.ts";
 import { type Terminated, terminateTree } from "../process/terminate_tree.ts";
@@ -127,8 +127,9 @@ class StopCommand {
   /** Runs it; resolves to its exit code. */
   run(): Promise<number> {
     try {
-      const child = new Deno.Command("/bin/sh", {
-        args: ["-c", `exec >>"$0" 2>&1\n${this.#command}`, this.#dir.log],
+      const [program, ...args] = system.shell.logging(this.#command, this.#dir.log);
+      const child = new Deno.Command(program, {
+        args,
         cwd: this.#info.cwd,
         env: {
           TOMBSTONE_WORKSPACE: this.#dir.workspace,

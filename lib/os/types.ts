@@ -12,6 +12,7 @@ import type {
   SignalState,
   UnixListenerRow,
 } from "./rows.ts";
+import type { Launcher, Shell } from "./spawn.ts";
 
 /** Where the socket table and the descriptors can be read. */
 export interface Sockets {
@@ -190,14 +191,6 @@ export interface Files {
   lockHolder(path: string): number | null;
 }
 
-/** How a server is launched, and how the launcher records itself. */
-export interface Launcher {
-  /** POSIX `sh` that sets `_tombstone_stamp` to one line about the running shell, without a fork where possible. */
-  readonly recordScript: string;
-  /** Reads that line back; `null` for anything else, and for a process of an earlier boot. */
-  parseRecord(line: string): Identity | null;
-}
-
 /** The operating system, as far as this tool needs it. One back end for each, behind the same contract. */
 export interface System {
   /** Back end. */
@@ -210,8 +203,10 @@ export interface System {
   readonly self: Self;
   /** All processes. */
   readonly processes: Processes;
-  /** Starts servers. */
+  /** Launches servers. */
   readonly launcher: Launcher;
+  /** The shell of command lines, and the programs that commands name. */
+  readonly shell: Shell;
   /** Files. */
   readonly files: Files;
   /** Who listens where; `null` where the system does not tell. */

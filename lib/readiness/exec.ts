@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { identityOfChild, killDetached } from "../os/system.ts";
+import { identityOfChild, killDetached, system } from "../os/system.ts";
 import { fillPort } from "../spec/placeholders.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { Throttle } from "./throttle.ts";
@@ -34,8 +34,9 @@ async function runOnce(command: string, subject: ProbeTarget, look: Look): Promi
   let failure: unknown = null;
   const { dir, attempts } = subject.roots;
   try {
-    const child = new Deno.Command("/bin/sh", {
-      args: ["-c", fillPort(command, port === 0 ? null : port)],
+    const [program, ...args] = system.shell.words(fillPort(command, port === 0 ? null : port));
+    const child = new Deno.Command(program, {
+      args,
       cwd: subject.cwd,
       env: {
         ...(port === 0 ? {} : { PORT: String(port) }),

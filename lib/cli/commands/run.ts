@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { system } from "../../os/system.ts";
 import { fillPort } from "../../spec/placeholders.ts";
 import { currentDirectory } from "../../os/surroundings.ts";
 import type { Call, Result } from "../call.ts";
@@ -50,7 +51,7 @@ export async function run(call: Call): Promise<Result> {
       const words = test.map((word) => fillPort(word, place?.port ?? null));
       return {
         // With --json, stdout is one document, and not the test's.
-        command: output.mode.form === "json" ? ["/bin/sh", "-c", 'exec "$@" >&2', "sh", ...words] : words,
+        command: output.mode.form === "json" ? system.shell.toStderr(words) : words,
         env: {
           ...(dirs.size === 1 ? {} : placesOf([...dirs.keys()], nodes)),
           ...(place === null ? {} : { PORT: String(place.port), TOMBSTONE_URL: place.url }),

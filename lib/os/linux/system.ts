@@ -15,12 +15,14 @@ import {
 } from "./proc.ts";
 import { stateError } from "../../errno.ts";
 import type { Identity } from "../rows.ts";
-import type { Files, Host, Launcher, Processes, Self, System } from "../types.ts";
+import type { Files, Host, Processes, Self, System } from "../types.ts";
 import { hasWriter } from "./lease.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { parseSignalState } from "./signal_state.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "../posix/members.ts";
+import { launcherWith } from "../posix/launcher.ts";
+import { shell } from "../posix/shell.ts";
 import { maySignal, SCAN_PAUSE_MS, signalByNumber } from "../posix/signals.ts";
 import { sleep } from "../../timers.ts";
 import { atOnce, inPieces } from "../thread.ts";
@@ -199,15 +201,15 @@ const files: Files = {
   },
 };
 
-const launcher: Launcher = {
-  recordScript: "IFS= read -r _tombstone_boot </proc/sys/kernel/random/boot_id && " +
+const launcher = launcherWith({
+  script: "IFS= read -r _tombstone_boot </proc/sys/kernel/random/boot_id && " +
     'IFS= read -r _tombstone_stamp </proc/$$/stat && _tombstone_stamp="$_tombstone_boot $_tombstone_stamp"',
-  parseRecord(line): Identity | null {
+  parse(line): Identity | null {
     const space = line.indexOf(" ");
     const row = parseStat(line.slice(space + 1));
     return row === null || line.slice(0, space) !== bootId() ? null : { pid: row.pid, startTime: row.startTime };
   },
-};
+});
 
 /** The Linux back end. */
 export const linux: System = {
@@ -217,6 +219,7 @@ export const linux: System = {
   self,
   processes,
   launcher,
+  shell,
   files,
   sockets,
   readyChannel: listenDatagrams,

@@ -9,6 +9,8 @@ import { sleep } from "../../timers.ts";
 import type { Identity } from "../rows.ts";
 import type { Processes, System } from "../types.ts";
 import { areTogether, isLedBy, killSession, membersAmong, type PosixRow } from "./members.ts";
+import { launcherWith } from "./launcher.ts";
+import { shell } from "./shell.ts";
 import { maySignal, SCAN_PAUSE_MS, signalByNumber } from "./signals.ts";
 
 const COLUMNS = "pid=,ppid=,pgid=,stat=,lstart=,comm=";
@@ -117,14 +119,15 @@ export const posix: System = {
     blockingWriter: () => null,
   },
   processes,
-  launcher: {
-    recordScript: '_tombstone_stamp="$$ $(LC_ALL=C TZ=UTC0 ps -o lstart= -p $$)"',
-    parseRecord(line): Identity | null {
+  launcher: launcherWith({
+    script: '_tombstone_stamp="$$ $(LC_ALL=C TZ=UTC0 ps -o lstart= -p $$)"',
+    parse(line): Identity | null {
       const form = /^(\d+)\s+(.+)$/.exec(line.trim());
       const startTime = parseStart(form?.[2] ?? "");
       return form === null || startTime === null ? null : { pid: Number(form[1]), startTime };
     },
-  },
+  }),
+  shell,
   files: {
     hasWriter: () => null,
     lockHolder: (path) =>

@@ -1,0 +1,91 @@
+/**
+ * Starting processes: the launcher of servers, the shell, the programs.
+ *
+ * @module
+ */
+import type { Identity } from "./rows.ts";
+
+/** What to launch, and the files that the launcher goes by. */
+export interface LaunchSpec {
+  /** Program and arguments, ready to run. */
+  command: string[];
+  /** Directory to run it in. */
+  cwd: string;
+  /** Variables on top of the inherited ones. */
+  env: Record<string, string>;
+  /** Whether it inherits this process's variables. */
+  inherit: "all" | "none";
+  /** Variables of this process that it does not get. */
+  drop: string[];
+  /** What it reads from: nothing, or an input that stays open and never has anything. */
+  input: "none" | "open";
+  /** Where the launcher records itself, before anything else. */
+  record: string;
+  /** The file that, once the record is there, has to begin so; else the launcher ends, and runs nothing. */
+  intent: { path: string; begins: string };
+  /** Where its output goes, at the end. */
+  log: string;
+  /** A name for a temporary file of the launcher. */
+  scratch: string;
+}
+
+/** The process just spawned: the launcher, and after that the server in the same process. */
+export interface Launching {
+  /** Its pid. It leads whatever it starts. */
+  pid: number;
+  /** How it ends. */
+  status: Promise<Deno.CommandStatus>;
+  /** In words, which variables the server does not get, and why; `null`: it gets all. */
+  lost: string | null;
+}
+
+/**
+ * Launches servers. The launcher writes its record, *then* reads the intent; a starter that takes over writes the intent,
+ * *then* reads the records. Whichever comes second sees the other, so there is no moment in which a server
+ * runs and nobody knows. (Test: "start recovers when its starter is killed …".)
+ */
+export interface Launcher {
+  /**
+   * Spawns the launcher detached: nothing of the caller's terminal or pipes.
+   *
+   * @throws {Error} the system refuses to run it
+   */
+  launch(spec: LaunchSpec): Launching;
+  /** Who wrote this record; `null` for anything else, and for a process of an earlier boot. */
+  parseRecord(text: string): Identity | null;
+  /** What the exit code of a launcher means that has left no record: which of its files failed, or not its intent. */
+  failureOf(code: number): "input" | "record" | "superseded" | null;
+  /** Whether a launcher that ended so could not execute the command, by its last line in the log. */
+  couldNotExecute(code: number, lastLine: string): "command-not-executable" | "command-not-found" | null;
+}
+
+/** Where to look for a command. */
+export interface ResolveOptions {
+  /** Directory that the command will run in. */
+  cwd: string;
+  /** Its `PATH`. */
+  path: string;
+}
+
+/** What a command name leads to. */
+export type Resolved =
+  | { kind: "executable"; path: string }
+  | { kind: "no-interpreter"; path: string; interpreter: string }
+  /** `by`: as a path, or looked up on `PATH`. */
+  | { kind: "not-executable" | "missing"; by: "path" | "name" };
+
+/** The shell that command lines are written for, and the programs that commands name. */
+export interface Shell {
+  /** Program and arguments that run a line. */
+  words(line: string): [string, ...string[]];
+  /** Program and arguments that run a line whose output goes to the end of a log. */
+  logging(line: string, log: string): [string, ...string[]];
+  /** Program and arguments that run a command whose stdout goes to stderr. */
+  toStderr(words: string[]): [string, ...string[]];
+  /** The line of a command that is made of {@linkcode Shell.words}; `null`: it is another command. */
+  lineOf(command: string[]): string | null;
+  /** Looks a command up as the system will. */
+  resolve(program: string, options: ResolveOptions): Resolved;
+  /** The `PATH` of a system that has none. */
+  readonly defaultPath: string;
+}
