@@ -1,6 +1,7 @@
 /** The library: the same engine for programs. Each program runs in a process of its own, with a sandbox's state. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { allPids, type Document, exists, fixture, freePort, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import { TIER } from "./support/tier.ts";
 
 /** Where the modules come from here, as the tests themselves found them. */
 const IMPORTS = [
@@ -104,6 +105,37 @@ Deno.test("errors are classes with the exit code of the command line", async (te
   }
 });
 
+Deno.test("a start that fails, and whose processes cannot be looked at, tells both", async () => {
+  await using sandbox = await Sandbox.create();
+  const { said } = await program(
+    sandbox,
+    `const { live } = await import("${ROOT}/lib/os/scan.ts");
+    (live as { look: unknown }).look = () => Deno.readTextFileSync("/nowhere/at/all");
+    const error = await lib.start({ name: "web", command: "exit 3", probes: { none: true, aliveFor: 60 } }).catch((error) => error);
+    const { name, message, cause } = error;
+    console.log(JSON.stringify({ name, message, cause: cause.name }));`,
+  );
+  assertEquals([said.name, said.cause], ["StateError", "ServerExitedError"]);
+  assertMatch(said.message, /^Cannot start "web": the server exited with code 3 after \d+ ms\. Cannot .*\/nowhere/);
+});
+
+Deno.test("a start leaves no listener in its signal, whether it succeeds or fails", async () => {
+  await using sandbox = await Sandbox.create();
+  const { said } = await program(
+    sandbox,
+    `const { signal } = new AbortController();
+    const counts = { added: 0, removed: 0 };
+    const [add, remove] = [signal.addEventListener, signal.removeEventListener];
+    signal.addEventListener = (...all: unknown[]) => (counts.added++, add.apply(signal, all as never));
+    signal.removeEventListener = (...all: unknown[]) => (counts.removed++, remove.apply(signal, all as never));
+    await (await lib.start({ name: "web", command: serve(), port: 0, signal })).stop();
+    await lib.start({ name: "web", command: "exit 3", signal }).catch(() => {});
+    console.log(JSON.stringify(counts));`,
+  );
+  assert(said.added > 0);
+  assertEquals(said.removed, said.added);
+});
+
 Deno.test("a program that is killed: the next start of its node cleans up", async () => {
   await using sandbox = await Sandbox.create();
   const path = `${sandbox.root}/killed.ts`;
@@ -201,4 +233,29 @@ Deno.test("a start lets go of the signal that could have aborted it", async () =
     console.log(JSON.stringify(listeners));`,
   );
   assertEquals(said, 0);
+});
+
+Deno.test({
+  name: "a test command that not even SIGKILL ends does not hold up the end of a run",
+  ignore: TIER === "fast", // it takes the five seconds that such a command is given
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const { said } = await program(
+      sandbox,
+      `const [{ runForeground }, { Signals }, { system }, { nodeDir }] = await Promise.all([
+        import("${ROOT}/lib/engine/foreground.ts"),
+        import("${ROOT}/lib/engine/signals.ts"),
+        import("${ROOT}/lib/os/system.ts"),
+        import("${ROOT}/lib/state/node_dir.ts"),
+      ]);
+      (system.processes as { signal: unknown }).signal = () => false;
+      using signals = new Signals(() => {});
+      const roots = { dir: nodeDir("${sandbox.root}", "w", "web"), attempts: [], exclude: [] };
+      const request = { command: ["sleep", "600"], env: {}, roots, graceMs: 0, signals, watch: () => "end" as const };
+      const { status, cause, leftovers } = await runForeground("web", request);
+      console.log(JSON.stringify({ status, cause, left: leftovers.left.map(({ name }) => name) }));
+      for (const { pid } of leftovers.left) Deno.kill(pid, "SIGKILL");`,
+    );
+    assertEquals(said, { status: { code: 137, signal: "SIGKILL" }, cause: "watch", left: ["sleep"] });
+  },
 });

@@ -4,18 +4,24 @@ import { cutShort, Latch } from "../lib/async.ts";
 import type { ProbeTarget } from "../lib/readiness/types.ts";
 import { isCheap, weigh } from "../lib/readiness/pattern.ts";
 import { Readiness } from "../lib/readiness/wait.ts";
-import { nodeDir } from "../lib/state/node_dir.ts";
-import type { Probe } from "../lib/spec/probes.ts";
+import { type NodeDir, nodeDir } from "../lib/state/node_dir.ts";
+import { HTTP_STATUS, type Probe } from "../lib/spec/probes.ts";
+import { httpProber } from "../lib/readiness/http.ts";
 import { ROOT } from "./support/sandbox.ts";
+
+/** A node of which nothing runs but this process. */
+function subjectOf(dir: NodeDir, cwd: string): ProbeTarget {
+  return {
+    ...{ mainPid: Deno.pid, ageMs: Infinity, sinceMs: null, cwd, env: {}, known: null, notifications: null },
+    roots: { dir, attempts: [crypto.randomUUID()], processes: [], exclude: [] },
+  };
+}
 
 Deno.test("a node that is looked at again and again is asked at one pace, which outlives the single look", async () => {
   const root = Deno.makeTempDirSync();
   try {
     const dir = nodeDir(root, "w", "n");
-    const subject: ProbeTarget = {
-      ...{ mainPid: Deno.pid, ageMs: Infinity, sinceMs: null, cwd: root, env: {}, known: null, notifications: null },
-      roots: { dir, attempts: [crypto.randomUUID()], processes: [], exclude: [] },
-    };
+    const subject = subjectOf(dir, root);
     const readiness = new Readiness();
     const probes: Probe[] = [{ type: "exec", command: "echo >>asked; false" }];
     for (let look = 0; look < 1000; look++) assertEquals((await readiness.obstacles(probes, subject)).length, 1);
@@ -28,6 +34,39 @@ Deno.test("a node that is looked at again and again is asked at one pace, which 
   } finally {
     Deno.removeSync(root, { recursive: true });
   }
+});
+
+Deno.test("a server that does not answer a GET in time is hung up on", async () => {
+  const root = Deno.makeTempDirSync();
+  using server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = server.addr;
+  const requests: string[] = [];
+  const hungUp = Promise.withResolvers<void>();
+  (async () => {
+    for await (const connection of server) {
+      using _connection = connection;
+      const buffer = new Uint8Array(1024);
+      for (let length; (length = await connection.read(buffer)) !== null;) {
+        requests.push(new TextDecoder().decode(buffer.subarray(0, length)));
+      }
+      if (requests.length > 0) hungUp.resolve();
+    }
+  })().catch(hungUp.reject); // the listener is closed at the end
+  const target = `http://127.0.0.1:${port}/`;
+  const look = httpProber({ type: "http", target, status: [HTTP_STATUS], any_listener: true });
+  const subject = subjectOf(nodeDir(root, "w", "n"), root);
+  const { signal } = new AbortController();
+  assertEquals(await look(subject, { round: 0, limitMs: 100, found: null, asks: true, signal }), {
+    kind: "wait",
+    state: `${target} did not answer within 100 ms`,
+  });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise((_, reject) =>
+    timer = setTimeout(() => reject(new Error("the connection is open")), 30_000)
+  );
+  await Promise.race([hungUp.promise, late]).finally(() => clearTimeout(timer));
+  assert(requests[0]?.startsWith("GET / HTTP/1.1\r\n"), requests.join());
+  Deno.removeSync(root, { recursive: true });
 });
 
 Deno.test("a wait for the first of several events leaves nothing in those that go on", async () => {

@@ -23,7 +23,7 @@ import { declaredFiles, type Settings, withPort } from "../spec/settings.ts";
 import { type AttemptFacts, failureOf, unreadableProcess, withLog } from "./failure.ts";
 import { commitRecord, followHandOver } from "./commit.ts";
 import { rememberTree } from "./terminate.ts";
-import { requireTerminatedAfter, tellKilled, tellWriters } from "./leftovers.ts";
+import { afterFailure, requireTerminated, tellKilled, tellWriters } from "./leftovers.ts";
 import { MainProcess } from "./main_process.ts";
 import { sweepFiles } from "./sweep_files.ts";
 import { reached } from "./reporter.ts";
@@ -89,8 +89,11 @@ export class Attempt {
       if (main === null) throw await failureOf({ kind: "gone" }, this.#request, this.#told());
       info = await this.#commit(outcome, main);
     } catch (error) {
+      const state = await this.#abandon(error).catch((second) => {
+        throw afterFailure(error, second);
+      });
       // If the state is gone, whatever is at its path now, even the log, may be a successor's.
-      if (await this.#abandon(error) === "removed") throw stateRemoved(this.#dir, "start", error);
+      if (state === "removed") throw stateRemoved(this.#dir, "start", error);
       throw withLog(this.#dir, error, this.#settings.probes);
     }
     reached("committed", this.#request.reporter);
@@ -203,7 +206,7 @@ export class Attempt {
     const first = await end();
     const { killed, left } = await this.#main.isLate() ? await end() : NOBODY;
     tellKilled(dir, [...first.killed, ...killed], this.#request.reporter);
-    requireTerminatedAfter(dir, [...first.left, ...left], error);
+    requireTerminated(dir, [...first.left, ...left]);
     if (!this.#hold.isKept()) return "removed";
     tellWriters(dir, this.#settings.exclude, this.#request.reporter);
     try {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { systemError } from "../errno.ts";
 import { retold, TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import type { ProcessRow } from "../os/rows.ts";
@@ -10,18 +11,14 @@ import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE } from "../process/tree.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Reporter } from "./reporter.ts";
 
-/**
- * Requires that no process of a failed start is left.
- *
- * @throws {TombstoneError} one is left; its message also says why the start had failed
- */
-export function requireTerminatedAfter(dir: NodeDir, left: ProcessRow[], cause: unknown): void {
-  try {
-    requireTerminated(dir, left);
-  } catch (error) {
-    if (!(error instanceof TombstoneError) || !(cause instanceof Error)) throw error;
-    throw retold(error, { message: `${cause.message}. ${error.message}`, cause });
+/** An error of the clean-up after a failed start: it also tells why the start had failed. */
+export function afterFailure(cause: unknown, error: unknown): unknown {
+  const expected = systemError(error);
+  if (expected instanceof TombstoneError && cause instanceof Error) {
+    return retold(expected, { message: `${cause.message}. ${expected.message}`, cause });
   }
+  if (error instanceof Error) error.cause ??= cause;
+  return error;
 }
 
 /** Warns that processes had to be killed. */

@@ -72,7 +72,7 @@ async function ask(
 ): Promise<Verdict> {
   const { url, host, port } = address;
   const limit = Math.min(ANSWER_TIMEOUT_MS, look.limitMs);
-  const answer = await Promise.race([statusOf(address, look.signal), expiry(limit)]);
+  const answer = await answerWithin(limit, address, look.signal);
   if (answer === "expired" && limit < ANSWER_TIMEOUT_MS && last !== null) return last;
   if (answer === "expired") return { kind: "wait", state: `${url} did not answer within ${Math.round(limit)} ms` };
   if (typeof answer === "string") return { kind: "wait", state: `${url} ${answer}` };
@@ -86,11 +86,26 @@ function urlOf(target: string, at: { host: string | null; port: number } | null)
   return new URL(`http://${hostPort(at!.host ?? "localhost", at!.port)}${target}`);
 }
 
-/** Status of the answer to a GET; or why there is none, in words. */
+/** As {@linkcode statusOf}; `"expired"` after `ms` milliseconds, and the connection is closed then. */
+async function answerWithin(ms: number, at: Address, signal: AbortSignal): Promise<number | string> {
+  const over = new AbortController();
+  const abort = () => over.abort();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([statusOf(at, over.signal), expiry(ms)]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    abort();
+  }
+}
+
+/** Status of the answer to a GET; or why there is none, in words. The signal closes the connection. */
 async function statusOf(at: Address, signal: AbortSignal): Promise<number | string> {
   const isSecure = at.url.protocol === "https:";
   try {
     using connection = isSecure ? await connectSecurely(at, signal) : await connectPlainly(at, signal);
+    signal.throwIfAborted();
+    signal.addEventListener("abort", () => connection[Symbol.dispose](), { once: true });
     const head = `GET ${at.url.pathname}${at.url.search} HTTP/1.1\r\nHost: ${at.url.host}\r\n` +
       "User-Agent: tombstone\r\nAccept: */*\r\nConnection: close\r\n\r\n";
     await write(connection, new TextEncoder().encode(head));
