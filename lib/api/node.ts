@@ -11,17 +11,17 @@ import { stop } from "../engine/stop.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { ResolvedNode } from "./where.ts";
 
-/** A node that is ready. Disposed, it is stopped, if it was started here. */
+/** A node that is ready. Disposing stops it, if it was started here. */
 export class RunningNode implements AsyncDisposable {
   /** Its name. */
   readonly name: string;
   /** Main process. */
   readonly pid: number;
-  /** Address that it was reached at; `null` where there is none. */
+  /** Address that it was reached at; `null` without a port. */
   readonly host: string | null;
-  /** Port; `null` where there is none. */
+  /** Port; `null` if it has none. */
   readonly port: number | null;
-  /** Both as a URL where HTTP has been asked for or is spoken, else `host:port`; `null` where there is none. */
+  /** Both as a URL if it has an HTTP probe or speaks HTTP, else `host:port`; `null` without a port. */
   readonly url: string | null;
   /** Whether it was started here; `false`: it was running already. */
   readonly started: boolean;
@@ -50,7 +50,7 @@ export class RunningNode implements AsyncDisposable {
     this.#attempt = info.attempt;
   }
 
-  /** What has become of it, as `tombstone status NODE --json` tells it. */
+  /** Its state, as reported by `tombstone status NODE --json`. */
   async status(): Promise<NodeReport> {
     return await inspect(this.#found.dir);
   }
@@ -61,7 +61,7 @@ export class RunningNode implements AsyncDisposable {
   }
 
   /**
-   * Stops it, and waits until its whole process tree is gone. One that somebody has started anew meanwhile is left alone.
+   * Stops it, and waits until its whole process tree is gone. If it was restarted meanwhile, the new one is left alone.
    *
    * @returns whether it ran
    * @throws {TombstoneError} it could not be stopped

@@ -19,9 +19,9 @@ import { find, type Locator } from "./where.ts";
 export interface StartOptions extends Locator, NodeOptions {
   /** Name of the node; default: the last part of the current directory. */
   name?: string;
-  /** Whether to stop the node first if it runs; default: one that runs is joined. */
+  /** Whether to stop the node first if it runs; default: a running one is reused. */
   replace?: boolean;
-  /** Aborts the start, which is undone then. */
+  /** Aborts the start, which is then undone. */
   signal?: AbortSignal;
 }
 
@@ -38,9 +38,9 @@ const OTHERS: Record<Exclude<keyof StartOptions, keyof NodeOptions>, true> = {
 };
 
 /**
- * Starts a node detached, and waits until it is ready. Should this program be killed meanwhile, the next start cleans up.
+ * Starts a node detached, and waits until it is ready. If this program is killed meanwhile, the next start cleans up.
  *
- * @throws {TombstoneError} it could not be started, or was not ready in time; nothing of it runs then
+ * @throws {TombstoneError} it could not be started, or was not ready in time; none of its processes is left then
  */
 export async function start(options: StartOptions): Promise<RunningNode> {
   const { name = nodeNameOf(currentDirectory()), replace, signal } = options;
@@ -73,7 +73,7 @@ export async function start(options: StartOptions): Promise<RunningNode> {
   return new RunningNode(found, started);
 }
 
-/** The caller's signal, with an error of ours as the reason. */
+/** The caller's signal, with a {@linkcode TombstoneError} as its reason. */
 function abortOf(name: string, signal: AbortSignal | undefined): { signal: AbortSignal } & Disposable {
   const controller = new AbortController();
   const abort = () =>

@@ -1,5 +1,5 @@
 /**
- * Where nodes are, and what can be done with one that this program has not started.
+ * Finding any node from a program, also one that it has not started: its status, and stopping it.
  *
  * @module
  */
@@ -13,31 +13,31 @@ import type { NodeDir } from "../state/node_dir.ts";
 import { Place } from "../state/place.ts";
 import type { Workspace } from "../state/workspace.ts";
 
-/** Where a node is, and how to get at it. */
+/** Options for finding a node. */
 export interface Locator {
   /** Workspace to use instead of that of the current directory. */
   workspace?: string;
-  /** Directory of the state, instead of `TOMBSTONE_STATE_DIR` or the platform's own. */
+  /** State directory to use instead of `TOMBSTONE_STATE_DIR` or the platform's default. */
   stateDir?: string;
   /** How long to wait while another program works on the node; default 30 s. */
   lockTimeout?: Duration;
-  /** Whether to go on where state was written on another host or in another pid namespace. */
+  /** Whether to accept state that was written on another host or in another pid namespace. */
   force?: boolean;
-  /** Gets what people might want to know, a line at a time; default: nobody. */
+  /** Gets each message for users; default: messages are dropped. */
   tell?: (text: string) => void;
 }
 
-/** A node's place, found. */
+/** A node that was found. */
 export interface ResolvedNode {
   /** Its directory. */
   dir: NodeDir;
   /** Its workspace. */
   workspace: Workspace;
-  /** What the lifecycle wants to know. */
+  /** Options for the engine. */
   options: NodeOptions;
 }
 
-/** Finds a node's place; makes the state directory if it is to be written to. */
+/** Finds a node; makes the state directory if it will be written to. */
 export async function find(name: string, where: Locator, state: "find" | "ensure"): Promise<ResolvedNode> {
   parseName("node", name);
   if (where.workspace !== undefined) parseName("workspace", where.workspace);
@@ -48,7 +48,7 @@ export async function find(name: string, where: Locator, state: "find" | "ensure
   return { dir: await place.nodeDir(name, state), workspace: await place.workspace(), options };
 }
 
-/** A reporter for a program: only what is meant for everybody. */
+/** A reporter for a program: messages for users only. */
 function reporterOf(report: (text: string) => void = () => {}): Reporter {
   return {
     warn: report,
@@ -62,7 +62,7 @@ function reporterOf(report: (text: string) => void = () => {}): Reporter {
 }
 
 /**
- * What became of a node, as `tombstone status NODE --json` tells it.
+ * The state of a node, as reported by `tombstone status NODE --json`.
  *
  * @throws {TombstoneError} its state cannot be read
  */

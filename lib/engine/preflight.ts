@@ -1,5 +1,5 @@
 /**
- * What a start needs of this system, looked at before anything is written.
+ * Checks of the settings of a start against this system, before anything is written.
  *
  * @module
  */
@@ -13,9 +13,9 @@ import { type Source, valueOf } from "../spec/source.ts";
 import { lookAtDeclared } from "../state/declared.ts";
 
 /**
- * The settings and variables that a start is asked for, after a look at the directory and the files that they name.
+ * The requested settings and variables of a start, after checks of the directory and the files that they name.
  *
- * @throws {TombstoneError} a value is of another form, or names what cannot be used here
+ * @throws {TombstoneError} a value is invalid, or names something that cannot be used here
  */
 export function prepare(source: Source): { settings: Settings; env: Record<string, string> } {
   const settings = settingsFrom(source);
@@ -50,9 +50,9 @@ function hintFor(place: string, value: string): string {
 /** Longest path of a unix socket, in bytes; `sun_path` of unix(7), on macOS 103. */
 const LONGEST_SOCKET = 107;
 
-/** A socket is removed while the node does not run; a file that is none must not be. */
+/** Refuses a socket path with another kind of file: sockets are removed while the node does not run. */
 function requireSocket(place: string, path: string): void {
-  // A server may make a link to its socket; the link is never removed.
+  // A server may create a symbolic link to its socket; the link is never removed.
   const target = lookAt(path);
   if (!target?.isSocket && (target !== null || !isLink(path))) requireSweepable(place, { path, kind: "socket" });
   if (new TextEncoder().encode(path).length > LONGEST_SOCKET) {
@@ -86,14 +86,14 @@ function requireDirectory(place: string, path: string): void {
   throw usageError(`Cannot use "${path}" for ${place}: no such directory`, `name an existing directory for ${place}`);
 }
 
-/** What the server makes in each kind of place, for hints. */
+/** What the server creates at each kind of path, for hints. */
 const WANTED: Record<DeclaredKind, string> = {
   leftover: "FILE that the server leaves behind",
   number: "FILE that the server writes its number to",
   socket: "PATH of the server's socket",
 };
 
-/** Declared files are removed; a slip of the pen must not cost a directory or a document. */
+/** Declared files are removed, so a typo must not cost a directory or a document. */
 function requireSweepable(place: string, file: DeclaredFile): void {
   const found = lookAtDeclared(file);
   if (found.kind === "missing" || found.kind === "stale") return;
@@ -107,7 +107,7 @@ function requireSweepable(place: string, file: DeclaredFile): void {
   throw usageError(`Cannot use "${file.path}" for ${place}: ${describeErrno(found.error)}`, hint);
 }
 
-/** A file that is waited for must be one that there can be. */
+/** Refuses a path that no file can have. */
 function requirePossible(place: string, path: string): void {
   const found = lookAtDeclared({ path, kind: "leftover" });
   if (found.kind !== "impossible") return;

@@ -1,31 +1,32 @@
 /**
- * Whom to ask to end, and when: whoever may pass the request on is given the time to, and nobody is asked twice.
+ * Which processes of a tree get the stop signal, and when: a process that may pass it on gets the time to, and none gets it
+ * twice.
  *
  * @module
  */
 import { findLive, signal, system } from "../os/system.ts";
 import type { Identity, ProcessRow, SignalState } from "../os/rows.ts";
 
-/** Part of the grace that those have to themselves who may have been asked by others; then everybody is asked. */
+/** Part of the grace during which processes that may have got the signal from others are left alone; then all get it. */
 const GRACE_SHARE = 1 / 3;
 
-/** The same where the node's own stop command is at work, whose way need not be by signals at all. */
+/** The same while the node's own stop command runs, which may not use signals at all. */
 const GRACE_SHARE_WITH_COMMAND = 2 / 3;
 
-/** Longest such time where the platform does not tell who has been asked, in milliseconds. */
+/** Longest such time if the platform does not show who has got a signal, in milliseconds. */
 const UNSEEN_GRACE_MS = 1000;
 
 /**
- * The same for what a shell without a trap has left, in milliseconds: whoever passes a signal on to its shell ends that,
- * and mostly nobody else (`npm run dev`).
+ * The same for the children of a shell without a trap, in milliseconds: a program that passes the signal on to its shell
+ * kills the shell, and mostly nothing else (`npm run dev`).
  */
 const BELOW_SHELL_GRACE_MS = 500;
 
-/** After this, a shell has run its trap, unless it waits for a foreground child; and a signal has been taken; milliseconds. */
+/** Time for a shell to run its trap unless it waits for a foreground child, and for a signal to be delivered; ms. */
 const SHELL_TIME_MS = 30;
 const TAKING_TIME_MS = 100;
 
-/** Shells put off their traps until the foreground child has ended (POSIX 2.11), so that must be asked, too. */
+/** Shells run their traps only after the foreground child has exited (POSIX 2.11), so that needs the signal, too. */
 const SHELL = /^(?:(?:r?ba|da|k|a|z|mk|lk|ya|po|fi)?sh(?:\d[\w.]*|[-.].*)?|busybox)$/;
 
 /** How the main process is asked. */
@@ -40,46 +41,46 @@ export interface Asking {
   ask?: () => Promise<void>;
 }
 
-/** When and by what a process was asked. */
+/** When and how a process was asked. */
 interface Asked {
   at: number;
   name: Deno.Signal;
 }
 
 /**
- * Asks a tree whose main process lives, or has just ended.
+ * Asks a tree whose main process is alive, or has just exited.
  *
- * The main process is asked first. One that catches the signal may pass it on, so nobody below it is asked for a part of
- * the grace. One that ignores or blocks it (`strace -f`, `unshare --kill-child`, `mysqld_safe`) cannot, so its children are
- * asked in its place. When a process that may have passed the signal on has ended, those that it leaves are asked at
- * once if they have not run since before it was asked, which shows that they have not got it; else they may be at work on
- * ending, and a second signal might cut that short. (Tests: tests/ending_test.ts.)
+ * The main process is asked first. If it catches the signal, it may pass it on, so its descendants are left alone for a
+ * part of the grace. If it ignores or blocks the signal (`strace -f`, `unshare --kill-child`, `mysqld_safe`), it cannot, so
+ * its children are asked in its place. When a process that may have passed the signal on has exited, the ones it leaves
+ * are asked at once if they have not run since before it was asked, which shows that they did not get the signal.
+ * Otherwise they may be shutting down, and a second signal might abort that. (Tests: tests/ending_test.ts.)
  */
 export class Asker {
   readonly #asking: Asking;
   readonly #begun = performance.now();
   readonly #asked = new Map<string, Asked>();
-  /** What each did about signals before anybody was asked; `null` for those that came later, or where it cannot be told. */
+  /** Signal state of each process before the first signal; `null` for those that came later, or if it is unknown. */
   readonly #before = new Map<string, SignalState | null>();
-  /** Those that somebody may have asked who is not this process. */
+  /** Processes that may have got the signal from another process. */
   readonly #covered = new Set<string>();
-  /** Those whose parent was a shell that only dies of a signal. */
+  /** Processes whose parent was a shell that the signal just kills. */
   readonly #belowShell = new Set<string>();
   #isFirst = true;
   #byCommand: Promise<void> | null = null;
   #orphanedAt: number | null = null;
 
-  /** Will ask in this way. */
+  /** Prepares to ask. */
   constructor(asking: Asking) {
     this.#asking = asking;
   }
 
-  /** The main process, while it lives. */
+  /** The main process, while it is alive. */
   get main(): ProcessRow | null {
     return findLive(this.#asking.main);
   }
 
-  /** Asks those of the tree whose turn it is. */
+  /** Asks the processes whose turn it is. */
   turn(tree: ProcessRow[]): void {
     const { ask, signal: name, graceMs } = this.#asking;
     const rows = new Map(tree.map((row) => [row.pid, row]));
@@ -128,28 +129,28 @@ export class Asker {
     return this.#before.get(keyOf(row)) !== null && this.#cannotHaveBeenAsked(row, now);
   }
 
-  /** The nearest process above that may have passed the signal on, or still may. */
+  /** The nearest ancestor that may have passed the signal on, or still may. */
   #guardianOf(row: ProcessRow, rows: Map<number, ProcessRow>, main: ProcessRow | null): ProcessRow | null {
     const seen = new Set([row.pid]);
     for (let above = rows.get(row.ppid); above !== undefined && !seen.has(above.pid); above = rows.get(above.ppid)) {
       seen.add(above.pid);
       if (above.pid === main?.pid ? !this.#isDeaf(above) : this.#mayPassOn(above)) return above;
     }
-    // One that has left the line of descent may still be the main process's own business.
+    // The main process may also manage a process that is no longer its descendant.
     return main !== null && !seen.has(main.pid) && !this.#isDeaf(main) ? main : null;
   }
 
-  /** Whether it may pass the signal on: it catches it, or blocks it to wait for it. One that does neither just ends. */
+  /** Whether it may pass the signal on: it catches it, or blocks it and waits for it. Else the signal just kills it. */
   #mayPassOn(row: ProcessRow): boolean {
     const isMain = row.pid === this.#asking.main.pid;
     if (isMain && this.#asking.ask !== undefined) return true;
-    // As it was before it was asked, for it may have ended since.
+    // Its state before it was asked, because it may have exited since.
     const state = this.#before.get(keyOf(row)) ?? system.processes.signalState(row.pid);
     const name = isMain ? this.#asking.signal : "SIGTERM";
     return state === null ? isMain : (state.catches(name) || state.blocks(name)) && !this.#isDeaf(row);
   }
 
-  /** Whether a signal does nothing to it: ignored, or blocked and not waited for. */
+  /** Whether a signal has no effect on it: ignored, or blocked and not waited for. */
   #isDeaf(row: ProcessRow): boolean {
     const isMain = row.pid === this.#asking.main.pid;
     const state = system.processes.signalState(row.pid);
@@ -160,7 +161,7 @@ export class Asker {
     return asked !== undefined && state.isPending(name) && performance.now() - asked.at >= TAKING_TIME_MS;
   }
 
-  /** Whether this is a shell that was asked, and puts its trap off. */
+  /** Whether this is a shell that was asked, and has not run its trap yet. */
   #waitsInForeground(guardian: ProcessRow): boolean {
     const asked = this.#asked.get(keyOf(guardian));
     if (asked === undefined || performance.now() - asked.at < SHELL_TIME_MS) return false;
@@ -169,9 +170,9 @@ export class Asker {
     return isShell(guardian);
   }
 
-  /** Whether it is certain that it has got no signal since before anybody was asked. */
+  /** Whether it has certainly got no signal since before the first one was sent. */
   #cannotHaveBeenAsked(row: ProcessRow, now: SignalState): boolean {
-    if (!now.catches("SIGTERM")) return true; // else it would have ended, or it does not matter
+    if (!now.catches("SIGTERM")) return true; // otherwise it would be dead, or a second signal does no harm
     const before = this.#before.get(keyOf(row)) ?? null;
     return before !== null && before.isAsleep && now.isAsleep && before.runs === now.runs &&
       !now.isPending("SIGTERM") &&
@@ -179,14 +180,14 @@ export class Asker {
   }
 }
 
-/** Asks a process by a signal. */
+/** Sends the signal to a process. */
 export function ask(row: ProcessRow, name: Deno.Signal): void {
   signal(row, name);
   // A stopped process takes no other signal until it is continued.
   if (row.isStopped) signal(row, "SIGCONT");
 }
 
-/** Whether the program is a shell, however its script is called. */
+/** Whether the program is a shell, also if it runs a script. */
 export function isShell(row: ProcessRow): boolean {
   return SHELL.test(system.processes.program(row.pid) ?? row.name);
 }

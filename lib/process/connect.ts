@@ -1,5 +1,5 @@
 /**
- * Connecting to a server, and finding out what it speaks.
+ * Connecting to a server, and finding out its protocol.
  *
  * @module
  */
@@ -16,10 +16,10 @@ export function addressesOf(host: string | null): string[] {
 }
 
 /**
- * Connects, and closes again.
+ * Connects, and closes the connection again.
  *
- * @param contact `ask`: finds out what it speaks, too
- * @returns the address that accepted, an IP literal; `"refused"` if nobody did; `"silent"` if there was no answer
+ * @param contact `ask`: also finds out the protocol
+ * @returns the address that accepted, an IP literal; `"refused"` if none did; `"silent"` if there was no answer
  */
 export async function connectTo(
   host: string | null,
@@ -48,13 +48,13 @@ async function connectOnce(
     if (local.port === port && local.hostname === remote.hostname) return null;
     return { address: remote.hostname, protocol: asks ? await protocolOf(connection) : null };
   } catch (error) {
-    // Refused, unreachable, reset, no such host, permission: each time nobody of use answers.
+    // Refused, unreachable, reset, no such host, permission: no server answers.
     if (error instanceof Error && !(error instanceof TypeError)) return null;
     throw error;
   }
 }
 
-/** Connects to a unix socket, and closes again. */
+/** Connects to a unix socket, and closes the connection again. */
 export async function connectToUnix(path: string): Promise<"accepted" | "refused" | "silent"> {
   try {
     const connection = Deno.connect({ transport: "unix", path });
@@ -63,32 +63,32 @@ export async function connectToUnix(path: string): Promise<"accepted" | "refused
     answer.close();
     return "accepted";
   } catch (error) {
-    // A full backlog refuses with EAGAIN; somebody may be behind a socket of another type, or one that is closed to this
-    // user; what else there may be, nobody of use answers.
+    // EAGAIN: the backlog is full. A socket of another type, or closed to this user, may have a listener. After any other
+    // error, no server answers.
     if (["EAGAIN", "EPROTOTYPE", "EACCES", "EPERM"].includes(errnoOf(error) ?? "")) return "silent";
     if (error instanceof Error && !(error instanceof TypeError)) return "refused";
     throw error;
   }
 }
 
-/** What a server has shown to speak; `null`: nothing of these. */
+/** Protocol of a server; `null`: another one, or unknown. */
 export type Protocol = "http" | "https" | null;
 
-/** How long a server may take to speak first, as databases and mail servers do; then it is spoken to. Milliseconds. */
+/** How long to wait for a server that sends first, as databases and mail servers do, before it gets a request; ms. */
 const GREETING_MS = 4;
 
 /** Longest wait for its answer, from the connect, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 100;
 
 /**
- * A request that servers refuse by themselves, before it comes to what the user wrote: HTTP/1.1 without a host. Nor is
- * it the kind of request that redis takes for an attack (`POST`, `Host:`).
+ * A request that HTTP servers refuse before the user's code sees it: HTTP/1.1 without a host. It avoids what redis takes
+ * for an attack (`POST`, `Host:`).
  */
 const QUESTION = new TextEncoder().encode("OPTIONS * HTTP/1.1\r\nUser-Agent: tombstone\r\n\r\n");
 
 /**
- * The least that TLS begins with: a ClientHello of RFC 5246, 7.4.1.2, with one suite and no extension. Whoever speaks TLS
- * answers with a record of the handshake (22) or an alert (21).
+ * The shortest ClientHello of TLS (RFC 5246, 7.4.1.2), with one suite and no extension. A TLS server answers with a
+ * handshake record (22) or an alert (21).
  */
 const CLIENT_HELLO = new Uint8Array([
   ...[22, 3, 1, 0, 45], // record: handshake, version, length
@@ -101,14 +101,14 @@ const CLIENT_HELLO = new Uint8Array([
 const MAX_ANSWER_BYTES = 4096;
 
 /**
- * Finds out, on a connection that has just been made, whether the other side speaks HTTP. Never writes to who speaks
- * first, and never takes longer than a tenth of a second.
+ * Finds out, on a new connection, whether the server speaks HTTP. It writes nothing to a server that sends first, and takes
+ * a tenth of a second at most.
  */
 export async function protocolOf(connection: Deno.Conn): Promise<Protocol> {
   const answer = await ask(connection, QUESTION);
   if (!answer.startsWith("HTTP/")) return null;
   if (/HTTPS|SSL|TLS/.test(answer)) return "https";
-  // nginx asks for a host before it tells that its port is one for HTTPS.
+  // nginx complains about the missing host before it says that the port expects HTTPS.
   if (!/^HTTP\/\S+ 400\b/.test(answer) || !/^server: *(nginx|openresty)/im.test(answer)) return "http";
   const { hostname, port } = connection.remoteAddr as Deno.NetAddr;
   try {
@@ -121,18 +121,18 @@ export async function protocolOf(connection: Deno.Conn): Promise<Protocol> {
   }
 }
 
-/** What it answers, as far as it comes in time; empty if that is nothing, or if it said something by itself. */
+/** The answer, as far as it comes in time; empty if there is none, or if the server sent something first. */
 async function ask(connection: Deno.Conn, question: Uint8Array): Promise<string> {
   const answer = { text: "" };
   const reading = read(connection, answer);
   const end = expiry(ANSWER_TIMEOUT_MS);
-  if (await Promise.race([reading, expiry(GREETING_MS)]) !== "expired") return ""; // it spoke first, or hung up
+  if (await Promise.race([reading, expiry(GREETING_MS)]) !== "expired") return ""; // it sent first, or closed
   const sent = connection.write(question).catch(forget);
   await Promise.race([Promise.all([reading, sent]), end]);
   return answer.text;
 }
 
-/** Reads the head and what comes with it, until there is enough to tell, or the other side has finished. */
+/** Reads the head and what comes with it, until that is enough or the server closes the connection. */
 async function read(connection: Deno.Conn, answer: { text: string }): Promise<void> {
   const decoder = new TextDecoder("latin1");
   const buffer = new Uint8Array(MAX_ANSWER_BYTES);
@@ -140,7 +140,7 @@ async function read(connection: Deno.Conn, answer: { text: string }): Promise<vo
     const length = await connection.read(buffer).catch(forget);
     if (length === null) break;
     answer.text += decoder.decode(buffer.subarray(0, length));
-    // An error's explanation may follow its head; of other answers, the first line is enough.
+    // After an error, the explanation in the body may matter; else the first line is enough.
     if (!/^HTTP\/\S+ 400\b/.test(answer.text) || /\r?\n\r?\n[^]*\S/.test(answer.text)) break;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Choosing a free port, and whether one can be chosen at an address.
+ * Choosing a free port for a server.
  *
  * @module
  */
@@ -15,9 +15,8 @@ export interface ChosenPort extends Disposable {
 }
 
 /**
- * A free port for a server. It lies below the range from which the kernel serves outgoing connections,
- * so none of those can take it before the server binds it, and a probe cannot meet itself there. Of starters that
- * choose at the same time, only one gets it. (Test: "fifty nodes at once".)
+ * A free port for a server. It is below the ephemeral range, so no outgoing connection can take it before the server binds
+ * it, and a connect cannot meet itself there. Concurrent starts never get the same one. (Test: "fifty nodes at once".)
  *
  * @param preferred tried first; 0: none
  */
@@ -36,7 +35,7 @@ export async function chooseFreePort(host: string | null, preferred: number): Pr
   return { port: (listener.addr as Deno.NetAddr).port, [Symbol.dispose]() {} };
 }
 
-/** Whether a server could listen there: on each address that it may take for its own. */
+/** Whether a server could listen there, on each address that the host may stand for. */
 function canBind(host: string | null, port: number): boolean {
   return addressesOf(host).every((hostname) => {
     try {
@@ -51,14 +50,14 @@ function canBind(host: string | null, port: number): boolean {
   });
 }
 
-/** Whether nobody listens there. */
+/** Whether no process listens there. */
 async function isUnused(host: string | null, port: number): Promise<boolean> {
   if ((await system.sockets?.list() ?? []).some((row) => row.port === port)) return false;
   return await connectTo(host, port) === "refused";
 }
 
 /**
- * Insists on an address that a server of this machine can listen on.
+ * Requires an address that a server on this machine can listen on.
  *
  * @throws {TombstoneError} it cannot be resolved, or belongs to another machine
  */
@@ -71,7 +70,7 @@ export function requireLocal(host: string): void {
     if (error instanceof Deno.errors.AddrNotAvailable) {
       throw usageError(`Cannot choose a port on "${host}": it is not an address of this machine`, hint);
     }
-    // A name that cannot be resolved is a plain error without a code; an address in a wrong form a URIError.
+    // Deno throws a plain error without a code for a name that cannot be resolved, and a URIError for an invalid address.
     if (error.constructor === Error && !("code" in error) || error instanceof URIError) {
       throw usageError(`Cannot choose a port on "${host}": it cannot be resolved`, hint);
     }

@@ -1,5 +1,5 @@
 /**
- * Who answers on a port.
+ * Which process owns a listener, and whether that is the node.
  *
  * @module
  */
@@ -11,12 +11,12 @@ import { breathe } from "../os/thread.ts";
 import { addressesOf, connectTo, connectToUnix } from "./connect.ts";
 import { ATTEMPT_VARIABLE, lookForTree, type Roots, scanOf } from "./tree.ts";
 
-/** Where somebody listens. */
+/** A port or a unix socket. */
 export type Endpoint = { kind: "port"; port: number } | { kind: "socket"; path: string };
 
 /** The process behind a listener that is not the node's. */
 export interface Owner {
-  /** Its pid; `null` when it is not to be seen (another user's process, another namespace). */
+  /** Its pid; `null` if it cannot be seen (another user's process, another namespace). */
   pid: number | null;
   /** Its command line; empty if unknown. */
   command: string;
@@ -24,7 +24,7 @@ export interface Owner {
   uid: number | null;
 }
 
-/** In words, for messages. */
+/** An owner as part of a message. */
 export function describeOwner(owner: Owner): string {
   if (owner.pid !== null) return `pid ${owner.pid} (${owner.command || "unknown command"})`;
   if (owner.uid === null) return "an unknown process";
@@ -34,17 +34,17 @@ export function describeOwner(owner: Owner): string {
 }
 
 /**
- * Addresses at which a host may be reached on a port. What `localhost` means is up to each server, so where no host was
- * asked for, every loopback address counts that somebody listens on.
+ * Addresses at which a host may be reached on a port. Servers disagree about `localhost`, so without a host, every loopback
+ * address with a listener is tried.
  *
- * @param rows those who listen on the port
+ * @param rows the listeners on the port
  */
 export function candidatesOf(host: string | null, rows: ListenerRow[]): string[] {
   const others = host === null ? rows.map(({ address }) => address).filter(isLoopback) : [];
   return [...new Set([...addressesOf(host), ...others])];
 }
 
-/** The listeners that a connection to this address reaches: the most specific ones, as the kernel chooses. */
+/** The listeners that a connection to this address reaches: like the kernel, this prefers the most specific address. */
 export function listenersFor(rows: ListenerRow[], address: string, port: number): ListenerRow[] {
   const here = rows.filter((row) => row.port === port);
   for (const candidate of address.includes(":") ? [address, "::"] : [address, "0.0.0.0", "::"]) {
@@ -64,20 +64,20 @@ async function socketsOfTree(roots: Roots): Promise<Set<number>> {
   return all;
 }
 
-/** A listening socket: the key to its holders, and its creator's user where that is known. */
+/** A listening socket: its inode, by which its owners are found, and the user of its creator if that is known. */
 export type Socket = Pick<ListenerRow, "inode"> & Partial<Pick<ListenerRow, "uid">>;
 
-/** What is known about a listener. */
+/** Who owns a listener: the node, no visible process (`none`), or another one. */
 export type Ownership =
   | { kind: "ours" }
   | { kind: "none" }
   | { kind: "foreign"; sockets: Socket[] };
 
 /**
- * Whether the listener behind a unix socket's file belongs to the node. With several (SO_REUSEPORT), all must.
- * Where the platform cannot tell, it counts as ours; `--verbose` and the README say so.
+ * Whether the listener behind a unix socket's file belongs to the node. If the platform cannot tell, it is taken for the
+ * node's; `--verbose` and the README say so.
  *
- * @param mainPid process to look at first, which spares the look at all of them
+ * @param mainPid is checked first, which mostly saves a scan of all processes
  */
 export async function ownershipOfUnixListener(path: string, mainPid: number, roots: Roots): Promise<Ownership> {
   const { sockets } = scanOf(roots);
@@ -85,7 +85,7 @@ export async function ownershipOfUnixListener(path: string, mainPid: number, roo
   return await ownershipOfSockets(unixListenersFor(sockets.listUnix(), path), mainPid, roots);
 }
 
-/** The same for sockets that are known. */
+/** The same for these sockets. All of them must belong to the node (SO_REUSEPORT). */
 export async function ownershipOfSockets(sockets: Socket[], mainPid: number, roots: Roots): Promise<Ownership> {
   if (sockets.length === 0) return { kind: "none" };
   const own = scanOf(roots).sockets?.socketsOf(mainPid);
@@ -96,17 +96,17 @@ export async function ownershipOfSockets(sockets: Socket[], mainPid: number, roo
 }
 
 /**
- * The sockets behind a file: by the inode of the file, which holds for a socket that was bound by a relative
- * name or moved; where the kernel does not tell it, or a layered file system shows another, by the name.
+ * The sockets behind a file: by the inode of the file, which also works for a socket that was bound by a relative name or
+ * moved. If the kernel does not give it, or a layered file system shows another one, by the name.
  */
 export function unixListenersFor(rows: UnixListenerRow[], path: string): UnixListenerRow[] {
   const file = fileInodeOf(path);
-  if (file === null) return []; // a socket without its file, removed or replaced, can still listen, but not there
+  if (file === null) return []; // a listener whose file was removed or replaced cannot be reached there
   const byFile = rows.filter((row) => row.fileInode !== null && row.fileInode === file);
   return byFile.length > 0 ? byFile : rows.filter((row) => row.path === path);
 }
 
-/** Lower 32 bits, as the kernel's table has them. */
+/** The lower 32 bits, as in the kernel's table. */
 function fileInodeOf(path: string): number | null {
   try {
     const { ino } = Deno.statSync(path);
@@ -117,7 +117,7 @@ function fileInodeOf(path: string): number | null {
   }
 }
 
-/** The process that holds one of these sockets, from one look at everybody's descriptors. */
+/** The process that owns one of these sockets, by a scan of all descriptors. */
 export function ownerOf(wanted: Socket[]): Owner {
   const uid = wanted[0]?.uid ?? null;
   for (const process of system.processes.list(ATTEMPT_VARIABLE)) {
@@ -130,9 +130,9 @@ export function ownerOf(wanted: Socket[]): Owner {
 }
 
 /**
- * Who listens where a start wants to; `null` if the port is free. Without a host, it is free if nobody listens on any
- * loopback address, nor on all addresses: what `localhost` will mean to the server is not known yet. Where the
- * platform tells, nobody is disturbed by a connect.
+ * The owner of a port that a start wants; `null` if the port is free. Without a host, it must be free on all loopback
+ * addresses, since it is not known what `localhost` means to the server. Connects only if the kernel's tables do not show a
+ * listener.
  */
 export async function findOccupant(host: string | null, port: number): Promise<Owner | null> {
   const rows = (await system.sockets?.list() ?? []).filter((row) => row.port === port);
@@ -140,13 +140,13 @@ export async function findOccupant(host: string | null, port: number): Promise<O
     ? rows.filter(({ address }) => isLocal(address))
     : addressesOf(host).flatMap((address) => listenersFor(rows, address, port));
   if (near.length > 0) return ownerOf(near);
-  // What is forwarded by the kernel, as a container's port may be, is in no table; and a name has yet to be resolved.
+  // A port that the kernel forwards, such as a container's, is in no table; and a host name is not resolved yet.
   const answer = await connectTo(host, port);
   if (typeof answer === "string") return null;
   return ownerOf(listenersFor(await system.sockets?.list() ?? [], answer.address, port));
 }
 
-/** Who listens on a unix socket; `null` if nobody does. Where the platform tells, nobody is disturbed by a connect. */
+/** The owner of the listener on a unix socket; `null` if there is none. Connects only if the kernel's table is unknown. */
 export async function findUnixOccupant(path: string): Promise<Owner | null> {
   if (system.sockets === null) return await connectToUnix(path) === "refused" ? null : ownerOf([]);
   const sockets = unixListenersFor(system.sockets.listUnix(), path);

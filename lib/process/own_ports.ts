@@ -1,5 +1,5 @@
 /**
- * Which ports a node's own processes listen on, and which of them is likely to be the one that it is there for.
+ * Which ports a node's own processes listen on, and which of them is most likely the server's own.
  *
  * @module
  */
@@ -13,16 +13,16 @@ export interface OwnPort {
   port: number;
   /** Addresses that it listens on. */
   addresses: string[];
-  /** How likely it is the one that is meant. */
+  /** How likely it is the server's own. */
   claim: Claim;
   /** Process that listens. */
   holder: number;
 }
 
 /**
- * What speaks for a port: the command names it (or `PORT` does), a process of the node was told it, it is at least one
- * that stays, or nothing; `aside`: it is named as something else, such as a port for peers; `tool`: a debugger's, or
- * that of Erlang's distribution, which nobody means.
+ * Evidence for a port. `named`: by the command or `PORT`; `told`: by the command line of another process of the node;
+ * `stays`: it is outside the ephemeral range; `any`: none; `aside`: named as something else, such as a port for peers;
+ * `tool`: of a debugger or Erlang's distribution, which is never the server's own.
  */
 export type Claim = "named" | "told" | "stays" | "any" | "aside" | "tool";
 
@@ -30,9 +30,8 @@ export type Claim = "named" | "told" | "stays" | "any" | "aside" | "tool";
 const ORDER: Claim[] = ["named", "told", "stays", "any", "aside", "tool"];
 
 /**
- * The ports that the main process, or the whole tree, listens on; the likeliest first. Of two with the same claim, one
- * that is open to every address comes first, since what is only for the machine itself is often only for its
- * keeper; then the lower one.
+ * The ports that the main process, or the whole tree, listens on; the likeliest first. Of two with the same claim, the one
+ * that is open to all addresses comes first, since a loopback port is often for administration; then the lower one.
  */
 export async function findOwnPorts(mainPid: number, roots: Roots, extent: "main" | "tree"): Promise<OwnPort[]> {
   const { sockets } = scanOf(roots);
@@ -62,7 +61,7 @@ function isOpen({ addresses }: OwnPort): boolean {
   return addresses.some((address) => address === "0.0.0.0" || address === "::");
 }
 
-/** The port that the node is likely to be there for; `null` while it listens on none. */
+/** The port that is most likely the server's own; `null` while it listens on none. */
 export async function findOwnListener(
   mainPid: number,
   roots: Roots,
@@ -86,25 +85,25 @@ function claimOf(port: number, mainPid: number, holder: number): Claim {
   return system.sockets!.isEphemeral(port) ? "any" : "stays";
 }
 
-/** Ports of other use that a command line or `NODE_OPTIONS` asks for; 0: one that the system chooses. */
+/** Debugger and distribution ports in a command line or `NODE_OPTIONS`; 0: one that the system chooses. */
 export function toolPorts(text: string): number[] {
   const ports: number[] = [];
-  // Node's, Deno's, Bun's and workerd's debuggers. The last of several counts, and 9229 is where none is named.
+  // Debuggers of Node, Deno, Bun and workerd. The last of several flags counts; the default is 9229.
   const inspectors = text.matchAll(
     /(?:^|\s)--inspect(?:or)?(?:-(?:brk|wait|port|addr))?(?:(?:=|(?<=-port|-addr)\s)(?:\S*:)?(\d+)|(?:=\S*)?)(?=\s|$)/g,
   );
   let last: number | null = null;
   for (const [, port] of inspectors) last = port === undefined ? last ?? 9229 : Number(port);
   if (last !== null) ports.push(last);
-  // What nodes of Erlang reach each other at.
+  // The distribution of Erlang.
   for (const [, port] of text.matchAll(/\binet_dist_listen_(?:min|max)\s+(\d+)/g)) ports.push(Number(port));
   return ports;
 }
 
-/** Words that call a port something other than the server's own. */
+/** Words of flags for ports with another purpose. */
 const ASIDE = /peer|admin|metric|manage|mgmt|debug|cluster|gossip/i;
 
-/** What a command line says of a port: its number as a word's whole number, after a word such as `--peer-port` or not. */
+/** Whether a command line names a port, as a whole number; `"aside"` if its flag is one such as `--peer-port`. */
 export function nameOf(port: number, line: string): "port" | "aside" | null {
   let found: "aside" | null = null;
   const words = line.split(/\s+/);

@@ -1,5 +1,5 @@
 /**
- * Ending every process of a node.
+ * Terminating every process of a node.
  *
  * @module
  */
@@ -9,54 +9,55 @@ import { sleep } from "../timers.ts";
 import { ask, Asker } from "./ask.ts";
 import { findTreeQuickly, lookForTree, Proven, type Roots } from "./tree.ts";
 
-/** How to end a tree. */
+/** How to terminate a tree. */
 export interface TerminateOptions {
   /**
-   * The process that is asked first, with the others left to it for a part of the grace (a graceful stop);
+   * The process that is asked first, while the others are left alone for a part of the grace (a graceful stop);
    * `null`: all are asked at once.
    */
   main: Identity | null;
-  /** Signal that asks. */
+  /** The signal. */
   signal: Deno.Signal;
   /** Milliseconds until what is left is killed. */
   graceMs: number;
-  /** Ends the grace early. */
+  /** Aborting it ends the grace early. */
   hurry?: AbortSignal;
   /** Asks the main process in another way than by the signal; resolves when that is done. */
   ask?: () => Promise<void>;
   /**
-   * Called before the first is asked, and again when there are more, with those that nothing would prove if this
-   * command were killed now, since they have proven themselves by their descent alone.
+   * Called before the first signal, and again when there are more, with the processes that are proven by descent alone: if
+   * this command were killed now, nothing else would prove them.
    */
   remember?: (lean: Identity[]) => Promise<void>;
-  /** Called once, when the first have been asked. */
+  /** Called once, after the first signal. */
   onAsked?: () => void;
-  /** Called with those that have not ended yet, after each look. */
+  /** Called after each scan with the processes that are still alive. */
   onLook?: (left: ProcessRow[]) => void;
 }
 
-/** What came of it. */
+/** Result of {@linkcode terminateTree}. */
 export interface Terminated {
-  /** Processes that were found and have ended. */
+  /** Processes that were found and are gone. */
   pids: number[];
-  /** Those of them that did not end when they were asked, and were killed. */
+  /** Those of them that did not exit when asked, and were killed. */
   killed: number[];
-  /** Those that could not be ended. */
+  /** Processes that are still alive. */
   left: ProcessRow[];
 }
 
-/** Nobody was there to be ended. */
+/** There was no process. */
 export const NOBODY: Terminated = { pids: [], killed: [], left: [] };
 
-/** Longest time between two looks at the whole process table, in milliseconds. */
+/** Longest time between two scans of the process table, in milliseconds. */
 const SCAN_EVERY_MS = 50;
 
-/** What cannot be killed (uninterruptible sleep, another user's) is waited for no longer than this, in milliseconds. */
+/** Longest wait for a process that cannot be killed (uninterruptible sleep, another user's), in milliseconds. */
 const AFTER_KILL_MS = 5000;
 
 /**
- * Ends the processes of a node: asks, and kills what is left after the grace. Looks first, so that who loses his proof
- * with his parent is known, and again until there is nobody twice in a row, because a process may fork while it dies.
+ * Terminates the processes of a node: asks, and kills what is left after the grace. It scans before the first signal, since
+ * a process may lose its only proof with its parent; and then until two scans in a row find nothing, since a process may
+ * fork while it dies.
  */
 export async function terminateTree(given: Roots, options: TerminateOptions): Promise<Terminated> {
   const roots = { ...given, proven: given.proven ?? new Proven() };
@@ -109,14 +110,14 @@ export async function terminateTree(given: Roots, options: TerminateOptions): Pr
   }
 }
 
-/** Most looks for processes that came while others were stopped; each is as long as a look at the process table. */
+/** Most scans for processes that were forked while others were being stopped. */
 const MAX_FREEZES = 20;
 
 /**
- * Stops all that are to be killed before the first of them is: one that forks on would else leave children whom nothing
- * proves any more once it is gone. Looks again until nobody new has come. (Test: "a tree that forks while it is killed".)
+ * Stops (SIGSTOP) all processes before the first is killed: one that keeps forking would else leave children that nothing
+ * proves once it is gone. Scans until there is no new one. (Test: "a tree that forks while it is killed".)
  *
- * @returns them and those that came meanwhile
+ * @returns these and the new ones
  */
 async function freeze(
   tree: ProcessRow[],
@@ -145,13 +146,13 @@ function keyOf({ pid, startTime }: Identity): string {
   return `${pid} ${startTime}`;
 }
 
-/** Waits until none of these processes lives, or until the deadline (of `performance.now()`). */
+/** Waits until none of these processes is alive, or until the deadline (of `performance.now()`). */
 async function untilGone(processes: Identity[], deadline: number): Promise<void> {
   for (let left = processes; (left = left.filter((process) => findLive(process) !== null)).length > 0;) {
     const now = performance.now();
     if (now >= deadline) return;
     await untilOneEnds(left, deadline - now);
-    // Woken for an end that is not one yet, of a first thread for example: not again and again.
+    // A wake-up may come too early, as when only the first thread has exited; this keeps it from spinning.
     if (performance.now() - now < 1 && left.every((process) => findLive(process) !== null)) await sleep(1);
   }
 }

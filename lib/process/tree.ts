@@ -1,6 +1,6 @@
 /**
  * The processes of a node: what was launched for it and what that leads, its descendants, every process whose environment
- * names one of its attempts or that has kept the log which the launcher opened for it, and the daemon that its pid file names.
+ * names one of its attempts or that has kept the log which the launcher opened, and the daemon that its pid file names.
  *
  * A descendant in a session of its own has no proof left when its parent is gone, so it is kept by its identity: a process
  * that was proven once belongs to the node until it is gone.
@@ -18,39 +18,38 @@ import type { LaunchRecord } from "../state/launch_record.ts";
 
 /** What is known of the node's processes. */
 export interface Roots {
-  /** The node, whose log tells who belongs to a launched process that is gone. */
+  /** The node; an open log shows that a process belongs to a launched one that is gone. */
   dir: NodeDir;
-  /** Attempts whose processes are meant. */
+  /** Its attempts. */
   attempts: string[];
-  /** Recorded processes: launchers, main processes, daemons. Dead ones count too. */
+  /** Recorded processes, dead or alive: launchers, main processes, daemons. */
   processes: Identity[];
   /** Names of processes to leave alone, besides `epmd`. */
   exclude: string[];
-  /** Whose processes are meant: the node's, the default, or those of a command beside its server, which keeps the log. */
+  /** The processes of the node (default), or of a command beside its server, which has the same log open. */
   of?: "node" | "command";
   /** Variable that names the attempt; default {@linkcode ATTEMPT_VARIABLE}. */
   variable?: string;
-  /** Who was proven by earlier looks; each look adds to it. */
+  /** Processes that earlier scans have proven; each scan adds to them. */
   proven?: Proven;
-  /** Where to ask who is there; default {@linkcode live}. */
+  /** The scan to use; default {@linkcode live}. */
   scan?: Scan;
-  /** Processes that other nodes have recorded; asked for only where a member has no proof of its own. */
+  /** Processes that other nodes have recorded; called only if a member has no proof of its own. */
   others?: () => Identity[];
 }
 
 /** epmd(1) is shared by every BEAM node of the user, though the first node starts it. */
 export const ALWAYS_EXCLUDED: readonly string[] = ["epmd"];
 
-/** Variable by which a process shows to which attempt it belongs. */
+/** Variable of every process of an attempt, with its id. */
 export const ATTEMPT_VARIABLE = "TOMBSTONE_ATTEMPT";
 
-/** Variable by which a process shows which node it belongs to, by the node's directory. */
+/** Variable of every process of a node, with the path of its directory. */
 export const NODE_DIR_VARIABLE = "TOMBSTONE_NODE_DIR";
 
 /**
- * Attempts of a node by their processes alone, for a node whose directory holds no record, since somebody has removed
- * it. The environment that the launcher gave them names directory and attempt; a node that was started from inside has
- * another directory.
+ * Attempts of a node by their processes alone, for a node whose records were removed. The environment from the launcher
+ * names directory and attempt; a node that was started from inside this one has another directory.
  */
 export function findAttempts(dir: NodeDir, scan: Scan): string[] {
   const attempts = scan.list(NODE_DIR_VARIABLE)
@@ -61,28 +60,28 @@ export function findAttempts(dir: NodeDir, scan: Scan): string[] {
   return [...new Set(attempts.filter((attempt) => attempt !== null))];
 }
 
-/** The live processes of a node, as {@linkcode findTree} finds them; many who ask at the same time share the look. */
+/** The live processes of a node, as by {@linkcode findTree}; concurrent callers share one scan. */
 export async function lookForTree(roots: Roots): Promise<ProcessRow[]> {
   return treeAmong(await scanOf(roots).look(roots.variable ?? ATTEMPT_VARIABLE), roots);
 }
 
 /**
- * The live processes of a node, from one look at the process table. The caller's own process is never
- * among them, nor a node that was started from inside this one.
+ * The live processes of a node, from one scan of the process table. This process is never among them, nor is a node that
+ * was started from inside this one.
  */
 export function findTree(roots: Roots): ProcessRow[] {
   return treeAmong(scanOf(roots).list(roots.variable ?? ATTEMPT_VARIABLE), roots);
 }
 
 /**
- * The same by the proofs alone that come with the rows. To look at everybody's descriptors takes longer than a process
- * lives that becomes another one all the time.
+ * The same by the proofs alone that come with the rows. Reading all descriptors would take longer than the life of a
+ * process that keeps replacing itself.
  */
 export function findTreeQuickly(roots: Roots): ProcessRow[] {
   return treeAmong(scanOf(roots).list(roots.variable ?? ATTEMPT_VARIABLE), roots, "quick");
 }
 
-/** Where to ask about this node. */
+/** The scan for this node. */
 export function scanOf(roots: Roots): Scan {
   return roots.scan ?? live;
 }
@@ -96,7 +95,7 @@ function treeAmong(rows: ProcessWithVariable[], roots: Roots, proofs: "all" | "q
     log: {
       path: dir.log,
       isLog: (path) => isLogOf(dir, path),
-      // The log tells who is the node's: its server is not what a test command or a stop command has left.
+      // An open log is no proof for a test or stop command: the server has it open, too.
       proves: roots.of !== "command" && proofs === "all",
     },
     isProven: (row) => proven?.has(row) === true,
@@ -107,12 +106,12 @@ function treeAmong(rows: ProcessWithVariable[], roots: Roots, proofs: "all" | "q
   return members.map(({ row }) => row);
 }
 
-/** Processes that were proven, of this command or of an interrupted one that has recorded them. */
+/** Processes that were proven, by this command or by an interrupted one that has recorded them. */
 export class Proven {
   readonly #starts = new Map<number, number>();
   readonly #lean = new Map<number, Identity>();
 
-  /** Begins with those that records name. */
+  /** Begins with recorded ones. */
   constructor(recorded: Identity[] = []) {
     for (const { pid, startTime } of recorded) this.add({ pid, startTime }, "by others");
   }
@@ -123,31 +122,31 @@ export class Proven {
     return start !== undefined && system.processes.sameStart(start, startTime);
   }
 
-  /** A process that is proven now: by itself, its environment or a record, or only by others, as their descendant. */
+  /** Adds a proven process: proven by its own environment or a record, or only as a descendant of others. */
   add({ pid, startTime }: Identity, how: "by itself" | "by others"): void {
     if (!this.has({ pid, startTime })) this.#starts.set(pid, startTime);
     if (how === "by others") this.#lean.set(pid, { pid, startTime });
     else this.#lean.delete(pid);
   }
 
-  /** The row with the start time that was first told of it: where that wavers, it still is one process. */
+  /** The row with the start time that was read first: on some systems it wavers, though it is one process. */
   asFirstSeen<T extends Identity>(row: T): T {
     return { ...row, startTime: this.has(row) ? this.#starts.get(row.pid)! : row.startTime };
   }
 
-  /** Those that nothing would prove any more if the others were gone, and this command with them. */
+  /** The processes without a proof of their own, which nobody could find once the others and this command are gone. */
   byOthers(): Identity[] {
     return [...this.#lean.values()];
   }
 }
 
 /**
- * The daemon of an attempt. Its pid alone proves nothing, but its environment does, or the order of three
- * moments: it was started after the launcher and before the file was last written. Whoever has the pid now and was
- * alive then is the process that the file means; a later owner of a recycled pid is younger than the file.
+ * The daemon of an attempt. Its pid alone proves nothing, but its environment does, or the order of three moments: it was
+ * started after the launcher and before the pid file was last written. A process that reuses the pid later is younger than
+ * the file.
  *
- * Processes are dated by the kernel's ticks and files by the wall clock. Two clocks that are set apart meanwhile would
- * hide the daemon, so the offset between them is taken twice: now, and at the writing of the launch record.
+ * Start times are in ticks of the kernel, file times by the wall clock. If the wall clock is set meanwhile, their offset
+ * changes, so it is taken twice: now, and when the launch record was written.
  * (Test: "the clock set a year back or forth".)
  *
  * @param path the pid file, removed by the tool before the launcher was spawned
@@ -166,7 +165,7 @@ export function findDaemon(path: string, launch: LaunchRecord): Identity | null 
   const written = modifiedAtMs(path);
   if (written === null) return null;
   const started = system.processes.startedAtMs(row.startTime);
-  const age = started - system.processes.startedAtMs(launcher.startTime); // at its start, since the launcher's
+  const age = started - system.processes.startedAtMs(launcher.startTime); // from the start of the launcher to its own
   const recorded = launch.recordedAtMs;
   const isOlder = started <= written + system.processes.startPrecisionMs ||
     (recorded !== null && recorded + age <= written + system.processes.startPrecisionMs);
