@@ -12,11 +12,11 @@ import type { Source } from "../spec/source.ts";
 import { parseDuration } from "../spec/values.ts";
 import { flagAt, type Flags, givenBy } from "./start_flags.ts";
 
-/** What a command is called with. */
+/** The arguments of a command. */
 export class Call extends Place {
   /** A call from its parsed parts. */
   constructor(
-    /** Nodes named, validated. */
+    /** Named nodes, validated. */
     readonly nodes: string[],
     /** Flags given. */
     readonly flags: Flags,
@@ -28,7 +28,7 @@ export class Call extends Place {
     super({ workspace: flags.text("workspace"), stateDir: flags.text("state-dir") });
   }
 
-  /** Name of the one node that this call starts: the first that is named, else that of the current directory. */
+  /** Name of the single node of this call: the first one named, else that of the current directory. */
   get node(): string {
     return this.nodes[0] ?? nodeNameOf(currentDirectory());
   }
@@ -55,19 +55,19 @@ export class Call extends Place {
   }
 }
 
-/** What a command has to say. */
+/** The result of a command. */
 export interface Result {
   /** Exit code of the process. */
   exitCode: number;
   /** The JSON document. */
   document: unknown;
-  /** The same for people, lines for stdout. */
+  /** The same as lines for stdout. */
   lines: string[];
-  /** `file`: the lines are those of a file that the tool has made; default: words for people. */
+  /** `file`: the lines are the content of a file; default: words for people. */
   form?: "words" | "file";
   /** Whether it has been printed already. */
   isTold?: true;
 }
 
-/** The code of a command. */
+/** The function of a command. */
 export type Run = (call: Call) => Promise<Result>;

@@ -9,7 +9,7 @@ import type { Flag } from "./start_flags.ts";
 /** Shells with a script. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
-/** What prints the names of nodes for the scripts. */
+/** The command with which the scripts get the names of nodes. */
 const NODES = "tombstone completions nodes 2>/dev/null";
 
 const flagsOf = (command: Command): Flag[] => [...command.flags, ...COMMON_FLAGS];
@@ -80,7 +80,7 @@ function bash(): string[] {
 }
 
 function zsh(): string[] {
-  // In a specification of _arguments, brackets and colons have a meaning.
+  // Brackets and colons are special in a specification of _arguments.
   const text = (summary: string) => summary.replace(/[[\]:\\]/g, "\\$&");
   const action = (value: string) => value === "PATH" ? "_files" : value === "DIR" ? "_files -/" : " ";
   const spec = (flag: Flag) => {

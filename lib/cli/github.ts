@@ -1,5 +1,5 @@
 /**
- * What GitHub Actions understands: workflow commands on stderr, and outputs of the step in a file.
+ * GitHub Actions: workflow commands on stderr, and outputs of the step in a file.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { TombstoneError } from "../errors.ts";
 import { lastLines } from "../state/log_reader.ts";
 import { cleanLine, withoutControls } from "./write.ts";
 
-/** Most lines of a server's log that go into the log of the job. */
+/** Most lines of a server's log that are copied into the log of the job. */
 const LOG_LINES = 1000;
 
 /** Whether this is a step of GitHub Actions. */
@@ -21,8 +21,8 @@ const data = (text: string) => text.replaceAll("%", "%25").replaceAll("\r", "%0D
 const property = (text: string) => data(text).replaceAll(":", "%3A").replaceAll(",", "%2C");
 
 /**
- * An error as an annotation of the run, with the server's log as a group that can be unfolded. The log is somebody
- * else's text, so workflow commands in it are switched off.
+ * An error as an annotation of the run, with the server's log in a collapsed group. The log is not the tool's own text, so
+ * workflow commands are disabled in it.
  */
 export function annotation({ message, hint, logPath }: TombstoneError): string[] {
   const token = crypto.randomUUID();

@@ -26,27 +26,27 @@ import { readRecorded } from "../state/recorded.ts";
 import { type Settings, settingsOf } from "../spec/settings.ts";
 import { parseVariables } from "../spec/values.ts";
 
-/** Nodes that can be started without their commands being named. */
+/** Nodes that can be started without naming their commands. */
 export interface KnownNodes {
-  /** Names of all that are to run, each after those that it needs. */
+  /** Names of all nodes to start, dependencies first. */
   names: string[];
-  /** The same as members of a group. */
+  /** These nodes as members of a group. */
   members: (options: MemberOptions) => StartMember[];
 }
 
 /**
- * The nodes named; without names, all that the project describes or, where it describes none, all that were ever
- * started. Everything that can be wrong is found here.
+ * The named nodes; without names, all that the project describes or, if it describes none, all that were ever started.
+ * Everything that can be wrong is found here.
  *
- * @returns `null`: there are none
- * @throws {TombstoneError} one is neither described nor recorded, or a flag is given that only a command can have
+ * @returns `null` if there are none
+ * @throws {TombstoneError} one is neither described nor recorded, or a flag is given that needs a command
  */
 export async function knownNodes(call: Call, action: Action): Promise<KnownNodes | null> {
   const found = new Set<string>();
   for (const node of call.nodes.length > 0 ? call.nodes : await recordedNames(call)) {
     if (isRecorded(await call.nodeDir(node, "find"))) found.add(node);
   }
-  // What is wrong in the file must not keep anybody from a node that is recorded.
+  // A mistake in the file must not block a recorded node.
   const canDoWithout = action === "restart" || call.nodes.length > 0 && call.nodes.every((node) => found.has(node));
   const project = canDoWithout ? await projectIfReadable(call) : await projectOf(call);
   const named = call.nodes.length > 0 ? [...new Set(call.nodes)] : project.size > 0 ? [...project.keys()] : [...found];
@@ -73,13 +73,13 @@ export async function knownNodes(call: Call, action: Action): Promise<KnownNodes
   };
 }
 
-/** What is to be done with the nodes. */
+/** The command that is at work. */
 export type Action = "start" | "restart";
 
 /**
  * Recorded nodes as members of a group. Everything that can be wrong is found here, before anything is stopped or started.
  *
- * @throws {TombstoneError} nothing is recorded of one, or a value that it needs is not known
+ * @throws {TombstoneError} a node has no record, or a value that it needs is unknown
  */
 async function recordedMembersOf(
   call: Call,
@@ -110,14 +110,14 @@ async function recordedMembersOf(
     });
 }
 
-/** Whether a node can be started without its command being named. */
+/** Whether a node can be started without naming its command. */
 function isRecorded(dir: NodeDir): boolean {
   return findRecorded(dir) !== null;
 }
 
 /**
- * What a node was last started with: the last start that committed or, where none ever has, the one that failed or was
- * interrupted; `null`: nothing is known.
+ * The settings of the last successful start of a node or, if there was none, of the failed or interrupted one; `null` if
+ * none are known.
  */
 function findRecorded(dir: NodeDir): Settings | null {
   const { info, tombstone } = readNodeFiles(dir);
@@ -132,7 +132,7 @@ function requireDirectory({ node }: NodeDir, cwd: string, action: Action): void 
   try {
     if (Deno.statSync(cwd).isDirectory) return;
   } catch (error) {
-    if (errnoOf(error) === null) throw error; // else it is gone, or not to be seen
+    if (errnoOf(error) === null) throw error; // missing, or closed to this user
   }
   throw usageError(
     `Cannot ${action} "${node}" as it was: its directory "${cwd}" is gone`,
@@ -148,7 +148,7 @@ function nothingRecorded({ workspace, node }: NodeDir, action: Action): Tombston
   });
 }
 
-/** Values of variables are never recorded, so those given with `--env` come from this call or its environment. */
+/** Values of variables are never recorded, so they come from `--env` of this call or from its environment. */
 function completeEnv(
   dir: NodeDir,
   recorded: Settings,

@@ -1,5 +1,5 @@
 /**
- * From the command line to an exit code.
+ * From the command line to an exit code: finds the command, parses, runs, prints.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { VERSION } from "../version.ts";
 import { Call, type Result, type Run } from "./call.ts";
 import { findCommand, parse } from "./parse.ts";
 
-/** What each command runs: loaded when it is called, since loading all of them would cost every call its time. */
+/** The function of each command, loaded when it is called: loading all of them would slow every call down. */
 const LOADERS: Record<string, () => Promise<{ run: Run }>> = {
   start: () => import("./commands/start.ts"),
   stop: () => import("./commands/stop.ts"),

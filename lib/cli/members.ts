@@ -1,5 +1,5 @@
 /**
- * The nodes that a project describes in `tombstone.json`, for the commands that work on them.
+ * The nodes that `tombstone.json` describes, for the commands that work on them.
  *
  * @module
  */
@@ -20,28 +20,28 @@ import type { RunOwner } from "../state/node_info.ts";
 import { readProjectFile } from "../state/workspace.ts";
 import { PROJECT_FILE } from "../spec/names.ts";
 
-/** The nodes that the project of a call describes; none where it has no `tombstone.json`. */
+/** The described nodes; none without a `tombstone.json`. */
 export async function projectOf(call: Call): Promise<Project> {
   const { project } = await call.workspace();
   return project === null ? new Map() : await parseProject(readProjectFile(project), project);
 }
 
-/** These nodes, or all, in order, with what they come after; `action` is what is to be done with them. */
+/** These nodes (without names, all) and those that they need, in order; `action` is for messages. */
 export async function orderedNames(project: Project, names: string[], action: string): Promise<string[]> {
   for (const name of names) await requireDescribed(project, name, action);
   return inOrder(project, names.length === 0 ? project.keys() : names);
 }
 
-/** Everything that a node comes after, directly or not. */
+/** All nodes that a node needs, directly or not. */
 export function needsOf(project: Project, node: string): string[] {
   return project.has(node) ? inOrder(project, [node]).filter((name) => name !== node) : [];
 }
 
-/** How described nodes are to be started. */
+/** How to start described nodes. */
 export interface MemberOptions {
   /** What to do with one that runs already. */
   running: (node: string) => "keep" | "replace";
-  /** What to do with one that runs otherwise than it is described. */
+  /** What to do with one that runs but differs from its description. */
   different: StartRequest["different"];
   /** The run that it belongs to; asked before anything is stopped or started. */
   run: (dir: NodeDir) => RunOwner | null;
@@ -106,7 +106,7 @@ function requireProgram(node: string, program: string, options: { cwd: string; p
   }
 }
 
-/** Where these nodes are, as far as they have a port. */
+/** Addresses of those of these nodes that have a port. */
 function addressesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, Endpoint> {
   return Object.fromEntries(names.flatMap((name) => {
     const info = nodes.get(name)?.info;
@@ -127,10 +127,10 @@ export function placesOf(names: string[], nodes: ReadonlyMap<string, Started>): 
   return variables;
 }
 
-/** Flags of `start` that are about the call, and not about the node. */
+/** Flags of `start` about the call, not about the node. */
 export const FLAGS_OF_KNOWN = ["timeout", "lock-timeout", "replace", "force", "trace"];
 
-/** Refuses the flags of a command where none is given: the nodes are described, or start as they were. */
+/** Refuses flags that need a command, for nodes that are described or recorded. */
 export function refuseFlags(
   call: Call,
   flags: Flag[],
@@ -149,9 +149,9 @@ export function refuseFlags(
   );
 }
 
-/** The project, for a command that can do without: what is wrong with the file is told, and nothing is described. */
+/** The same for a command that can do without: if the file is invalid, it warns, and there are no described nodes. */
 export async function projectIfReadable(call: Call): Promise<Project> {
-  await call.workspace(); // without one there is nothing to do at all
+  await call.workspace(); // fails without one
   try {
     return await projectOf(call);
   } catch (error) {

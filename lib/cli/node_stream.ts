@@ -1,12 +1,11 @@
 /**
- * What there is to tell of many nodes, as lines or as JSON, written while they are looked at: their number does not
- * matter.
+ * Output about any number of nodes, as lines or as JSON, written while it is collected, so that it needs no memory.
  *
  * @module
  */
 import type { Output } from "./output.ts";
 
-/** Length of text that is written at a time, in characters. */
+/** Text is written in pieces of this length, in characters. */
 const CHUNK_BYTES = 64 * 1024;
 
 /** Writes `{ "nodes": [ … ] }`, or lines. */
@@ -37,7 +36,7 @@ export class NodeStream {
     if (this.#form === "text") this.#write(`${this.#output.clean(text)}\n`);
   }
 
-  /** Whether anybody still reads. */
+  /** Whether stdout still has a reader. */
   get reader(): "written" | "closed" {
     return this.#reader;
   }
@@ -54,7 +53,7 @@ export class NodeStream {
     this.#text = "";
   }
 
-  /** Ends it; `none` is what to say where there was no node. */
+  /** Ends the output; `none` is the line if there was no node. */
   end(none: string): void {
     if (this.#form === "json") this.#write(this.#count === 0 ? '{\n  "nodes": []\n}\n' : "\n  ]\n}\n");
     else if (this.#count === 0) this.line(none);

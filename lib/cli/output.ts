@@ -1,6 +1,6 @@
 /**
- * The only place that prints. Results go to stdout; messages, progress and errors to stderr. With `--json`, stdout is
- * exactly one JSON document, the error's if there is one.
+ * The only module that prints. Results go to stdout; messages, progress and errors to stderr. With `--json`, stdout is
+ * exactly one JSON document: the result, or the error.
  *
  * @module
  */
@@ -20,11 +20,11 @@ export interface OutputMode {
   form: "text" | "json";
   /** Volume of the messages. */
   volume: "quiet" | "normal" | "verbose";
-  /** Whether to tell at the end where the time went. */
+  /** Whether to print at the end where the time went. */
   trace: "on" | "off";
 }
 
-/** Reads the mode off a command line, even one that is wrong elsewhere, so that its error has the right form. */
+/** Reads the mode from a command line, even an invalid one, so that its error has the right form. */
 export function outputMode(argv: string[]): OutputMode {
   const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
   const has = (...names: string[]) => own.some((arg) => names.includes(arg));
@@ -48,7 +48,7 @@ export class Output implements Reporter {
     this.#trace = mode.trace === "on" ? new Trace(performance.now()) : null;
   }
 
-  /** The result of a command; `file`: its lines are those of a file that the tool has made, and stay as they are. */
+  /** Prints the result of a command; `file`: its lines are the content of a file, and are printed unchanged. */
   result(document: unknown, lines: string[], form: "words" | "file" = "words"): void {
     if (this.mode.form === "json") write(Deno.stdout, JSON.stringify(document, null, 2) + "\n");
     else if (this.mode.volume !== "quiet") {
@@ -56,12 +56,12 @@ export class Output implements Reporter {
     }
   }
 
-  /** A line for stdout without what is not text in it. */
+  /** A line for stdout without control characters. */
   clean(line: string): string {
     return cleanLine(line, this.paint === PLAIN ? "drop" : "keep");
   }
 
-  /** What makes the output of a server, which comes in pieces, fit for stdout: it steers no terminal, and no CI runner. */
+  /** A function that cleans pieces of server output for stdout, so that it controls neither a terminal nor a CI runner. */
   cleaner(): (bytes: Uint8Array) => Uint8Array {
     const isTerminal = Deno.stdout.isTerminal();
     if (!isTerminal && (!isGithub() || isFile())) return (bytes) => bytes;
@@ -69,12 +69,12 @@ export class Output implements Reporter {
     return (bytes) => text.clean(bytes);
   }
 
-  /** A piece of a result that is too long to hold; tells whether anybody still reads. */
+  /** Writes a piece of a long result; returns whether stdout still has a reader. */
   stream(bytes: Uint8Array): "written" | "closed" {
     return write(Deno.stdout, bytes);
   }
 
-  /** A node is ready: what the later steps of a CI job may want to know of it; with its name, if it is one of several. */
+  /** Sets outputs for later steps of a CI job; with the name of the node, if it is one of several. */
   outputs(values: Record<string, string | number | null>, node?: string): void {
     if (!isGithub()) return;
     const prefix = node === undefined ? "" : `${node.replace(/[^A-Za-z0-9_-]/g, "_")}_`;
@@ -86,7 +86,7 @@ export class Output implements Reporter {
     }
   }
 
-  /** An error; returns the exit code that goes with it. */
+  /** Prints the error that ends the command; returns its exit code. */
   fail(error: unknown): number {
     const expected = error instanceof TombstoneError ? error : null;
     const exitCode = expected?.exitCode ?? EXIT.failed;
@@ -113,40 +113,40 @@ export class Output implements Reporter {
     return exitCode;
   }
 
-  /** A failure that does not end the command. */
+  /** Prints an error that does not end the command. */
   error(error: TombstoneError): void {
     if (!isGithub()) return this.#err(...this.#describe(error, error.logTail));
     this.#err(...this.#describe(error, []));
     this.#errRaw(...annotation(error));
   }
 
-  /** Something that people should know. */
+  /** Prints a warning. */
   warn(text: string): void {
     if (this.mode.volume !== "quiet") this.#err(`${this.#paint.unsure("warning:")} ${text}`);
   }
 
-  /** What it does now, or waits for. */
+  /** Prints a message about progress. */
   info(text: string): void {
     if (this.mode.volume !== "quiet") this.#err(text);
   }
 
-  /** Something for those who want to know more. */
+  /** Prints a detail with `--verbose`. */
   debug(text: string): void {
     if (this.mode.volume === "verbose") this.#err(text);
   }
 
-  /** A step of the protocol. */
+  /** Notes a checkpoint of the protocol. */
   reached(checkpoint: Checkpoint, detail: string): void {
     this.#trace?.reached(checkpoint);
     this.debug(detail === "" ? checkpoint : `${checkpoint}: ${detail}`);
   }
 
-  /** A node is waited for. */
+  /** Shows the wait for a node. */
   wait(dir: NodeDir): Waiting {
     return this.#wait(dir.node, `waiting for "${dir.node}"`, () => lastLines(dir.log, 1)[0]);
   }
 
-  /** Many nodes are worked on. */
+  /** Shows the work on many nodes. */
   count(action: string): Waiting {
     return this.#wait(action, `at work on the ${action}`, () => undefined);
   }
@@ -154,21 +154,21 @@ export class Output implements Reporter {
   #wait(title: string, sentence: string, log: () => string | undefined): Waiting {
     if (this.mode.volume === "quiet") return SILENT;
     if (!Deno.stderr.isTerminal()) return plainLines(sentence, (line) => this.info(line));
-    if (this.#line?.isOpen) return SILENT; // of several that are worked on at once, the first has the line
+    if (this.#line?.isOpen) return SILENT; // of several at once, the first has the line
     return this.#line = new Line(title, log, this.#paint, (text) => write(Deno.stderr, text));
   }
 
-  /** What was found and undone. */
+  /** Reports a recovery. */
   recovered(node: string, what: Recovered): void {
     this.info(describeRecovery(node, what));
   }
 
-  /** Tells, at the end, where the time went, if that was asked for. */
+  /** Prints the trace, with `--trace`. */
   close(): void {
     for (const line of this.#trace?.lines() ?? []) this.#err(line);
   }
 
-  /** Lines for stderr, each of them cleaned. */
+  /** Prints cleaned lines to stderr. */
   #err(...lines: string[]): void {
     const colours = this.#paint === PLAIN ? "drop" : "keep";
     this.#errRaw(...lines.map((line) => cleanLine(line, colours)));
@@ -179,7 +179,7 @@ export class Output implements Reporter {
     write(Deno.stderr, `${lines.join("\n")}\n`);
   }
 
-  /** An expected error in lines, the end of the log between the message and the hint. */
+  /** Lines of an expected error: message, end of the log, hint. */
   #describe({ message, hint }: TombstoneError, logTail: string[]): string[] {
     const { bad, help, quiet } = this.#paint;
     const log = logTail.length === 0
@@ -205,7 +205,7 @@ const PROGRESS: Record<Recovered["progress"], string> = {
   "committed": "committed",
 };
 
-/** In words, that some did not end when they were asked. */
+/** As part of a message, that some processes had to be killed. */
 export function describeKilled(killed: number[]): string {
   return killed.length === 0 ? "" : `, by SIGKILL: ${killed.join(", ")}`;
 }

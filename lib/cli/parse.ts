@@ -1,5 +1,5 @@
 /**
- * The command line.
+ * Parsing the command line.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * What is shown of work that takes its time: while it goes on, one line that changes on a terminal and plain lines now and
- * then elsewhere; at its end, with `--trace`, where the time went.
+ * Progress of a wait: one changing line on a terminal, plain lines now and then elsewhere; and the table of `--trace`, which
+ * shows where the time went.
  *
  * @module
  */
@@ -8,20 +8,20 @@ import type { Checkpoint, Waiting } from "../engine/reporter.ts";
 import { cleanLine } from "./write.ts";
 import type { Paint } from "./render.ts";
 
-/** Shown only where waiting takes longer than this, in milliseconds. */
+/** A wait is shown after this time, in milliseconds. */
 const NOTICE_AFTER_MS = 150;
 
-/** Time between two pictures of the line on a terminal, in milliseconds. */
+/** Time between two updates of the line on a terminal, in milliseconds. */
 const FRAME_MS = 100;
 
-/** When plain lines are written: first after this, then every so often; milliseconds. */
+/** Plain lines: time until the first, and between the others; milliseconds. */
 const FIRST_PLAIN_MS = 3000;
 const NEXT_PLAIN_MS = 10_000;
 
-/** Not shown. */
+/** A wait that is not shown. */
 export const SILENT: Waiting = { update() {}, [Symbol.dispose]() {} };
 
-/** Begins the line, wipes it, and keeps the terminal from breaking it where it is too long. */
+/** Goes to the beginning of the line and clears it; turns line wrapping off and on. */
 const [WIPE, NO_WRAP, WRAP] = ["\r\x1b[2K", "\x1b[?7l", "\x1b[?7h"];
 
 /** One line of a terminal. */
@@ -34,10 +34,10 @@ export class Line implements Waiting {
   #states: string[] = [];
   #timer: ReturnType<typeof setInterval> | null = null;
   #isShown = false;
-  /** Whether it goes on. */
+  /** Whether the wait goes on. */
   isOpen = true;
 
-  /** Shows the wait for something; `log` gives the line that is shown last. */
+  /** Shows a wait; `log` returns the last line of the log. */
   constructor(title: string, log: () => string | undefined, paint: Paint, write: (text: string) => void) {
     this.#title = title;
     this.#log = log;
@@ -45,7 +45,7 @@ export class Line implements Waiting {
     this.#write = write;
   }
 
-  /** What it waits for now. The line runs on by itself, but costs nothing where the wait is short. */
+  /** Sets what it is waiting for. A short wait shows nothing. */
   update(states: string[]): void {
     this.#states = states;
     if (this.#timer !== null || performance.now() - this.#begun < NOTICE_AFTER_MS) return;
@@ -63,7 +63,7 @@ export class Line implements Waiting {
     this.#isShown = true;
   }
 
-  /** Makes room for another text; the line comes back with its next picture. */
+  /** Clears the line for other output; it returns with the next update. */
   wipe(): void {
     if (this.#isShown) this.#write(WIPE);
     this.#isShown = false;
@@ -84,7 +84,7 @@ export function plainLines(title: string, write: (line: string) => void): Waitin
   return {
     update(states) {
       const now = performance.now();
-      if (now < next || states.length === 0) return; // what was waited for has come, and is looked at once more
+      if (now < next || states.length === 0) return; // ready, and checked once more
       next = now + NEXT_PLAIN_MS;
       write(`${title} for ${Math.round((now - begun) / 1000)} s: ${states.join(", ")}`);
     },
@@ -92,7 +92,7 @@ export function plainLines(title: string, write: (line: string) => void): Waitin
   };
 }
 
-/** What took the time up to a step. */
+/** The work that ends at each checkpoint. */
 const LABELS: Record<Checkpoint, string> = {
   "locked": "read the command line, take the lock",
   "marked": "mark the stop",
@@ -117,12 +117,12 @@ const LABELS: Record<Checkpoint, string> = {
 /** Width of the longest bar, in characters. */
 const WIDTH = 40;
 
-/** Notes when steps are passed. */
+/** Notes the times of the checkpoints. */
 export class Trace {
   readonly #rows: [label: string, ms: number][];
   #last: number;
 
-  /** Begins with what this process needed before it could do anything, by `performance.now()`. */
+  /** Begins with the start of this process; `begun` is by `performance.now()`. */
   constructor(begun: number) {
     this.#rows = [["start of this program", begun]];
     this.#last = begun;
@@ -139,7 +139,7 @@ export class Trace {
     this.#last = now;
   }
 
-  /** The table, a bar per step. */
+  /** The table, with a bar for each step. */
   lines(): string[] {
     this.#add("the rest");
     const longest = Math.max(...this.#rows.map(([, ms]) => ms));

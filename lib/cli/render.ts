@@ -1,5 +1,5 @@
 /**
- * Reports as text, and its colours where there is somebody to see them.
+ * Reports as text, with colours on a terminal.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import type { NodeReport } from "../engine/report.ts";
 import { variableText } from "../os/surroundings.ts";
 import { bold, cyan, dim, green, red, yellow } from "@std/fmt/colors";
 
-/** What a text says, which decides how it looks. */
+/** Styles of text by their meaning. */
 export interface Paint {
   /** All is well. */
   good(text: string): string;
   /** Something is wrong. */
   bad(text: string): string;
-  /** Something is under way, or wants attention. */
+  /** Something is in progress, or needs attention. */
   unsure(text: string): string;
-  /** What helps. */
+  /** A hint. */
   help(text: string): string;
-  /** What stands out. */
+  /** Emphasis. */
   strong(text: string): string;
-  /** What stands back. */
+  /** Less important. */
   quiet(text: string): string;
 }
 
@@ -36,7 +36,7 @@ export function paintFor(stream: { isTerminal(): boolean }): Paint {
   return stream.isTerminal() && !Deno.noColor && variableText("TERM") !== "dumb" ? COLOURS : PLAIN;
 }
 
-/** `host:port`, or `null` where there is no port. */
+/** `host:port`, or `null` without a port. */
 export function address(report: Pick<NodeReport, "host" | "port">): string | null {
   return report.port === null ? null : hostPort(report.host ?? LOOPBACK[0]!, report.port);
 }
@@ -63,7 +63,7 @@ export function size(bytes: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : Number(value.toPrecision(2))} ${units[unit]}`;
 }
 
-/** How a state looks. */
+/** Colours a text by the state of a node. */
 function paintState({ state, ready }: NodeReport, text: string, paint: Paint): string {
   switch (state) {
     case "running":

@@ -1,5 +1,5 @@
 /**
- * Starting nodes and reporting what came of it, for the commands that do.
+ * Starting nodes and reporting the results, for `start`, `restart` and `run`.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { start } from "../engine/start.ts";
 import { address, type Paint, PLAIN } from "./render.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 
-/** A command on the command line is that of one node. */
+/** Refuses several nodes with one command. */
 export function requireOneNode(call: Call): void {
   const second = call.nodes[1];
   if (second === undefined) return;
@@ -23,13 +23,13 @@ export function requireOneNode(call: Call): void {
   );
 }
 
-/** What to do with a described node that runs already: what the named ones need is never replaced. */
+/** What to do with a described node that runs already. `--replace` is for the named nodes, not for those that they need. */
 export function runningOf(call: Call, node: string): "keep" | "replace" {
   const isMeant = call.nodes.length === 0 || call.nodes.includes(node);
   return call.flags.has("replace") && isMeant ? "replace" : "keep";
 }
 
-/** Starts several nodes, and tells of each as it is ready; and in the document, who had to be killed before. */
+/** Starts several nodes and reports each when it is ready. The document includes the processes killed before. */
 export async function startMembers(
   call: Call,
   members: StartMember[],
@@ -55,17 +55,17 @@ export async function startMembers(
     const all = [...killed.get(dir.node) ?? [], ...begun.killed];
     return [dir.node, resultOf(dir, { ...begun, killed: all }).document];
   }));
-  // The form depends on what was typed, not on what the file says.
+  // The form of the document depends on what was typed, not on the file.
   const document = call.nodes.length === 1 ? documents.get(call.node) : { nodes: [...documents.values()] };
   return { exitCode: EXIT.ok, document, lines: [] };
 }
 
-/** What messages call a group. */
+/** Name of a group in messages. */
 export function nameOf(members: Member[]): string {
   return members.map(({ dir }) => dir.node).join(" ");
 }
 
-/** Starts, and tells of it at the moment of the commit: what remains then is only clean-up. */
+/** Starts a node and reports it at the commit: only clean-up follows. */
 export async function startAndTell(
   call: Call,
   request: Pick<StartRequest, "dir" | "settings" | "env" | "running" | "different" | "run">,
@@ -87,13 +87,13 @@ export async function startAndTell(
   return told ?? resultOf(request.dir, started, call.output.paint);
 }
 
-/** What later steps of a CI job may want to know of a node. */
+/** Outputs of a node for later steps of a CI job. */
 export function outputsOf(dir: NodeDir, { info }: Started): Record<string, string | number | null> {
   const { pid, port, url } = reportOfInfo(dir, info, "running");
   return { pid, port, url };
 }
 
-/** What there is to say of a node that is ready. */
+/** The report of a node that is ready. */
 export function resultOf(
   dir: NodeDir,
   { started, info, recovered, differs, killed }: Started,

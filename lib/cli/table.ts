@@ -14,9 +14,9 @@ export interface Command {
   synopsis: string;
   /** One line for the help. */
   summary: string;
-  /** How many nodes may be named; or the words of which one is to be named first. */
+  /** How many nodes may be named; or the words of which the first argument must be one. */
   nodes: "none" | "one" | "many" | string[];
-  /** How many nodes may follow such a word; default: none. */
+  /** How many nodes may follow that word; default: none. */
   then?: "many";
   /** Whether a server's command follows after `--`. */
   takesCommand: boolean;

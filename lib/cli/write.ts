@@ -9,22 +9,22 @@ import { system } from "../os/system.ts";
 /** Pause until a pipe that was full is tried again, in milliseconds. */
 const FULL_PAUSE_MS = 5;
 
-/** The descriptors that are written to, and what takes their place where they do not block. */
+/** The descriptors, and blocking writers for those that are set to non-blocking. */
 const STREAMS = new Map<object, { descriptor: 1 | 2; writer: Writer | null }>([
   [Deno.stdout, { descriptor: 1, writer: null }],
   [Deno.stderr, { descriptor: 2, writer: null }],
 ]);
 
-/** What takes bytes. */
+/** A destination of bytes. */
 export interface Writer {
-  /** Takes some of them; tells how many. */
+  /** Writes some of them; returns how many. */
   writeSync(bytes: Uint8Array): number;
 }
 
 /**
- * Writes all of it. Whoever shares a pipe may have made it non-blocking, at any time; that it is full then is no end. (Of
- * what `Deno.stdout` refuses so, nobody knows how much it has taken.) When the reader has gone away, the work is done all
- * the same, and its exit code still counts.
+ * Writes all of it. Another process that shares the pipe may set it to non-blocking at any time; then a full pipe is only a
+ * reason to wait. (`Deno.stdout` does not say how much it wrote before such an error, hence the writer.) If the reader has
+ * gone away, the command still does its work, and its exit code still counts.
  */
 export function write(stream: Writer, text: string | Uint8Array): "written" | "closed" {
   const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
@@ -36,19 +36,19 @@ export function write(stream: Writer, text: string | Uint8Array): "written" | "c
     } catch (error) {
       if (error instanceof Deno.errors.WouldBlock) pause(FULL_PAUSE_MS);
       else if (error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.BadResource) return "closed";
-      else if (error instanceof Error && "code" in error) return "closed"; // a full disk behind stdout, a closed descriptor
+      else if (error instanceof Error && "code" in error) return "closed"; // a full disk or a closed descriptor
       else if (!(error instanceof Deno.errors.Interrupted)) throw error;
     }
   }
   return "written";
 }
 
-/** Waits where nothing can be awaited, as a write to a pipe that blocks would. */
+/** A blocking pause, like that of a write to a full pipe. */
 function pause(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-/** Whether stdout goes into a file, which no terminal and no runner reads as it comes. */
+/** Whether stdout is a file, which no terminal or CI runner interprets. */
 export function isFile(): boolean {
   try {
     return Deno.statSync("/dev/stdout").isFile;
@@ -63,41 +63,41 @@ const SEQUENCE =
   // deno-lint-ignore no-control-regex
   /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]/g;
 
-/** Line ends, those that only Unicode knows included. */
+/** Line ends, including those of Unicode. */
 const LINE_END = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/g;
 
-/** What else steers a terminal (C0 but for the tab, DEL, C1), or turns the direction of a text round. */
+/** Other control characters (C0 except tab, DEL, C1), and those that change the direction of text. */
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
-/** A colour or a weight of a text, which changes nothing but its looks (SGR). */
+/** A sequence that only sets colours and weights (SGR). */
 // deno-lint-ignore no-control-regex
 const COLOUR = /^\x1b\[[\d;:]*m$/;
 
-/** What steers a terminal, but for the escape that begins a colour, and for line ends. */
+/** Control characters except line ends and the escape of a colour sequence. */
 const CONTROL_BUT_COLOUR =
   // deno-lint-ignore no-control-regex
   /\x1b(?!\[[\d;:]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
-/** Those that paint.ts uses, and of these the ones that end another. */
+/** The colour sequences of render.ts, and those of them that end another one. */
 // deno-lint-ignore no-control-regex
 const [OWN_COLOUR, OWN_END] = [/^\x1b\[(1|2|22|3[1-6]|39)m$/, /^\x1b\[(22|39)m$/];
 
 /**
- * A line without anything but its text: what would end it is a space, what would steer a terminal is gone or shown as
- * `\uFFFD`, and runners of CI find no command in it.
+ * A line as plain text: line ends become spaces, escape sequences are removed, other control characters shown as `\uFFFD`,
+ * and commands of CI runners are broken up.
  *
- * @param colours whether the colours of paint.ts stay; the line ends without one
+ * @param colours whether the colours of render.ts are kept; the line never ends in a colour
  */
 export function cleanLine(line: string, colours: "keep" | "drop" = "drop"): string {
   return withoutCommand(withoutControls(line, colours));
 }
 
-/** The same for a line in a place where runners look for no commands. */
+/** The same for a place in which CI runners do not look for commands. */
 export function withoutControls(line: string, colours: "keep" | "drop" = "drop"): string {
   if (/^[\t -~]*$/.test(line)) return line; // as most are
   let coloured = false;
-  // Colours are taken out of the way of what comes after, which would take their first character for a control.
+  // Colours are set aside: the next steps would take their escape for a control character.
   const kept: string[] = [];
   const text = line.replace(SEQUENCE, (sequence) => {
     if (colours === "drop" || !OWN_COLOUR.test(sequence)) return "";
@@ -109,19 +109,19 @@ export function withoutControls(line: string, colours: "keep" | "drop" = "drop")
   return parts.map((part, at) => part + (kept[at] ?? "")).join("") + (coloured ? "\x1b[0m" : "");
 }
 
-/** A character that stands for nothing (a noncharacter of Unicode), and cannot come out of a decoder's replacement. */
+/** A noncharacter of Unicode as a placeholder; no decoder produces it. */
 const MARK = "\ufdd0";
 
 /**
- * GitHub Actions takes `::name::` at the beginning of a line for a command, and `##[name]` anywhere in it; Azure
- * Pipelines `##vso[`.
+ * Breaks up commands of CI runners: `::name::` at the beginning of a line and `##[name]` anywhere for GitHub Actions,
+ * `##vso[` for Azure Pipelines.
  */
 function withoutCommand(line: string): string {
   const begun = /^\s*::/.test(line) ? line.replace("::", ": :") : line;
   return begun.includes("##") ? begun.replace(/##(?=\[|vso\[)/gi, "# #") : begun;
 }
 
-/** What may be the beginning of a sequence or of a line end, at the end of a piece. */
+/** What may be an incomplete sequence or line end at the end of a piece. */
 const OPEN =
   // deno-lint-ignore no-control-regex
   /(?:\r|(?:\x1b\[|\x9b)[0-?]*[ -/]*|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*\x1b?|\x1b[ -/]*)$/;
@@ -130,8 +130,8 @@ const OPEN =
 const MAX_SEQUENCE_LENGTH = 4096;
 
 /**
- * The output of a server for a terminal: colours stay, and what moves the cursor, sets titles or asks the terminal goes.
- * It comes in pieces, which may end anywhere.
+ * The output of a server for a terminal: colours are kept; sequences that move the cursor, set titles or query the terminal
+ * are removed. It comes in pieces, which may end anywhere.
  */
 export class TerminalText {
   readonly #decoder = new TextDecoder();
@@ -156,13 +156,13 @@ export class TerminalText {
 const MAX_BEGINNING_LENGTH = 4096;
 
 /**
- * The output of a server in the log of a CI job: as it is, but for what a runner would take for a command. It comes in
+ * The output of a server for the log of a CI job: unchanged, except that commands of the runner are broken up. It comes in
  * pieces, which may end anywhere.
  */
 export class JobText {
   readonly #decoder = new TextDecoder();
   readonly #encoder = new TextEncoder();
-  /** What has come of the last line, and what has been given of it. */
+  /** The last line so far, and what of it was written already. */
   #line = "";
   #given = "";
 
@@ -172,11 +172,11 @@ export class JobText {
     return this.#encoder.encode(
       lines.map((text, at) => {
         if (at > 0) [this.#line, this.#given] = ["", ""];
-        // Far from its beginning, only what stands anywhere in a line can be a command.
+        // Far from the beginning of a line, only the commands that may be anywhere matter.
         if (this.#line.length > MAX_BEGINNING_LENGTH) return withoutCommand(`.${text}`).slice(1);
         this.#line += text;
         const whole = withoutCommand(this.#line);
-        // Of a command that the end of a piece has cut in two, the first part has been given already.
+        // If a command is split between two pieces, its first part was written already.
         const more = whole.startsWith(this.#given) ? whole.slice(this.#given.length) : ` ${text}`;
         this.#given = whole;
         return more;

@@ -1,5 +1,5 @@
 /**
- * Whether a command can be executed, known before any state is touched.
+ * Whether a command can be executed, checked before any state is touched.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export function findProgram(program: string, options: ResolveOptions): string | 
 }
 
 /**
- * Looks a command up as `exec` will.
+ * Looks a command up as `exec` does.
  *
  * @throws {TombstoneError} not found (127) or not executable (126)
  */

@@ -1,5 +1,5 @@
 /**
- * Launching a server: its environment, and the files of its node that the launcher goes by.
+ * Launching a server: its environment, and the files of its node that the launcher uses.
  *
  * @module
  */
@@ -26,21 +26,21 @@ export interface Launch {
   cwd: string;
   /** Variables on top of the inherited ones. */
   env: Record<string, string>;
-  /** Variables of this process that the server does not get. */
+  /** Variables of this process that the server must not inherit. */
   drop: string[];
   /** Whether the server inherits this process's environment or only the harmless part of it. */
   inherit: "all" | "basics";
   /** Port for `$PORT`; `null`: none. */
   port: number | null;
-  /** What the server reads from: nothing, or an input that stays open and never has anything. */
+  /** Stdin of the server: `/dev/null`, or an input that stays open and empty. */
   input: "none" | "open";
 }
 
-/** How the launched process ended. */
+/** Exit status of a process. */
 export interface ExitStatus {
-  /** Exit code; of a process that a signal has ended, as shells give it. */
+  /** Exit code; after a signal, the one that shells give it. */
   code: number;
-  /** Signal that ended it, or `null`. */
+  /** Signal that killed it, or `null`. */
   signal: string | null;
 }
 
@@ -48,11 +48,11 @@ export interface ExitStatus {
 export interface Launched {
   /** The process, which leads whatever it starts. */
   readonly leader: Identity;
-  /** How it ended, once it has; `null` while it runs. */
+  /** Its exit status; `null` while it runs. */
   ended: ExitStatus | null;
-  /** Resolves when it ends. */
+  /** Resolves when it exits. */
   readonly end: Promise<void>;
-  /** In words, which variables the server does not get, and why; `null`: it gets all. */
+  /** In words, which variables the server does not get, and why; `null` if it gets all. */
   readonly lost: string | null;
 }
 
@@ -115,7 +115,7 @@ export function launch(dir: NodeDir, options: Launch): Launched {
   return launched;
 }
 
-/** Whether the record of this attempt is in place, so that the launcher has come past its check or is about to. */
+/** Whether the launcher of this attempt has recorded itself. */
 export function hasRecord(dir: NodeDir, attempt: string): boolean {
   try {
     return Deno.lstatSync(launchRecordPath(dir, attempt)).size > 0;

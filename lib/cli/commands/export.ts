@@ -51,7 +51,7 @@ export async function run(call: Call): Promise<Result> {
 async function exportedProject(call: Call): Promise<ExportedProject> {
   const { project: dir } = await call.workspace();
   const described = await projectOf(call);
-  if (dir === null) currentDirectory(); // it is gone, which throws
+  if (dir === null) currentDirectory(); // throws, since it is gone
   if (dir === null || described.size === 0) {
     throw tombstoneError(`Cannot export anything of "${dir}": no tombstone.json describes a node`, {
       kind: "nothing-there",
@@ -66,7 +66,7 @@ async function exportedProject(call: Call): Promise<ExportedProject> {
   return { name: basename(dir), dir, nodes };
 }
 
-/** Never writes over anything. */
+/** Never overwrites a file. */
 function write(dir: string, files: ExportedFile[]): Result {
   const written = files.map((file) => ({ ...file, path: `${dir}/${file.name}` }));
   for (const { path, text } of written) {

@@ -14,10 +14,10 @@ import { PROJECT_FILE } from "../../spec/names.ts";
 import { isProject, type Workspace, workspaceIdOf } from "../../state/workspace.ts";
 import { VERSION } from "../../version.ts";
 
-/** Where editors find what may stand in the file. */
+/** Where editors find the schema of the file. */
 const SCHEMA = `https://jsr.io/@tombstone/tombstone/${VERSION}/tombstone.schema.json`;
 
-/** Runs the command, in the current directory, which becomes a project by it. */
+/** Runs the command. The current directory becomes a project. */
 export async function run(call: Call): Promise<Result> {
   const dir = currentDirectory();
   const { nodes, from } = discover((file) => readText(`${dir}/${file}`));
@@ -39,7 +39,7 @@ export async function run(call: Call): Promise<Result> {
   };
 }
 
-/** Nodes that run here belong to another workspace once this directory is a project: nobody would see them any more. */
+/** Refuses if nodes run here: once this directory is a project, they would belong to another workspace, and be lost. */
 async function requireUnmoved(call: Call, dir: string, path: string): Promise<void> {
   const state = call.findState();
   if (state === null || call.flags.text("workspace") !== undefined) return;
@@ -54,7 +54,7 @@ async function requireUnmoved(call: Call, dir: string, path: string): Promise<vo
   );
 }
 
-/** The running nodes that commands in their directory find now, and no longer would if `dir` were a project. */
+/** The running nodes that commands in their directory would no longer find if `dir` were a project. */
 async function movedBy(dir: string, current: Workspace, state: string): Promise<NodeDir[]> {
   const moved: NodeDir[] = [];
   for (const node of allNodes(state)) {
@@ -69,7 +69,7 @@ async function movedBy(dir: string, current: Workspace, state: string): Promise<
     if (node.workspace === current.id) {
       if (current.project !== dir && record.some(({ cwd }) => isWithin(cwd, dir))) moved.push(node);
     } else if (project !== null && project !== dir && isWithin(project, dir) && !isProject(project)) {
-      // It was a project only since nothing above it was one.
+      // It was a project only because no directory above it is one.
       if (node.workspace === await workspaceIdOf(project)) moved.push(node);
     }
   }
@@ -89,7 +89,7 @@ function readText(path: string): string | null {
   }
 }
 
-/** Never writes over anything, and never half of it: the whole file gets its name at once, or not at all. */
+/** Never overwrites a file, and never leaves half a file: the whole file is linked into place, or nothing. */
 function writeNew(path: string, text: string): void {
   const temporary = `${path}.${crypto.randomUUID()}.tmp`;
   try {

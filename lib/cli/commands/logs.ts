@@ -13,7 +13,7 @@ import type { NodeDir } from "../../state/node_dir.ts";
 import { readNodeInfo } from "../../state/node_info.ts";
 import { nodesOf } from "../nodes.ts";
 
-/** Time between two looks at a log that is followed, in milliseconds. */
+/** Time between two reads of a log that is followed, in milliseconds. */
 const PAUSE_MS = 100;
 
 /** Where the bytes of a log go. */
@@ -92,7 +92,7 @@ function documentOf(tails: { dir: NodeDir; tail: Tail }[], asked: number): unkno
   return asked === 1 ? nodes[0] : { nodes };
 }
 
-/** Puts the node's name before each line. What comes without an end of line is held back until that comes. */
+/** Puts the node's name before each line. An incomplete line is held back until it is complete. */
 class Prefixed {
   readonly #name: string;
   readonly #emit: Emit;

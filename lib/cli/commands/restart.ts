@@ -15,9 +15,9 @@ import type { NodeDir } from "../../state/node_dir.ts";
 import type { RunOwner } from "../../state/node_info.ts";
 
 /**
- * Runs the command: with nodes as the project describes them, else as they were last started. One node is replaced by one
- * start, so that a restart killed half-way leaves a tombstone that still knows the command; several are stopped first, in
- * the order in which that can be done, and one that is killed half-way leaves what `start` brings up.
+ * Runs the command: with nodes as the project describes them, else as they were last started. One node is replaced by a
+ * single start: if that is killed half-way, its tombstone still has the command. Several are stopped first, in order; if
+ * that is killed half-way, `start` brings them up.
  */
 export async function run(call: Call): Promise<Result> {
   const known = await knownNodes(call, "restart");
@@ -50,7 +50,7 @@ export async function run(call: Call): Promise<Result> {
   return await startMembers(call, members, killed);
 }
 
-/** The run that a node belongs to, which it goes on to do. */
+/** The run that a node belongs to; it still belongs to it after the restart. */
 function runOf(dir: NodeDir): RunOwner | null {
   const { nodeState } = lookAt(dir);
   return nodeState.kind === "running" ? nodeState.info.run : null;

@@ -22,8 +22,8 @@ import { FLAGS_OF_KNOWN, membersOf, orderedNames, placesOf, projectOf, refuseFla
 import { nameOf, outputsOf, requireOneNode, resultOf, runningOf } from "../starting.ts";
 
 /**
- * Runs the command: with the server of `--serve`, or with those that the project describes. The test command has the
- * terminal; what this command has to say goes to stderr.
+ * Runs the command: with the server of `--serve`, or with the described ones. The test command has the terminal; messages
+ * of this command go to stderr.
  */
 export async function run(call: Call): Promise<Result> {
   const { flags, output } = call;
@@ -50,7 +50,7 @@ export async function run(call: Call): Promise<Result> {
       const place = addressFor(call, nodes);
       const words = test.map((word) => fillPort(word, place?.port ?? null));
       return {
-        // With --json, stdout is one document, and not the test's.
+        // With --json, stdout must be one document, so the output of the test goes to stderr.
         command: output.mode.form === "json" ? system.shell.toStderr(words) : words,
         env: {
           ...(dirs.size === 1 ? {} : placesOf([...dirs.keys()], nodes)),
@@ -79,7 +79,7 @@ async function ownMember(call: Call): Promise<Members> {
   return (run) => [{ dir, after: [], options, request: () => ({ ...request, run }) }];
 }
 
-/** The described nodes; refuses a call that has none. */
+/** The described nodes; it is an error if there are none. */
 async function describedMembers(call: Call, usage: string): Promise<(call: Call) => Promise<Members>> {
   const project = await projectOf(call);
   if (project.size === 0) throw usageError(`Cannot run "${call.node}": the server's command is missing`, usage);
@@ -87,12 +87,12 @@ async function describedMembers(call: Call, usage: string): Promise<(call: Call)
   refuseFlags(call, START_FLAGS, { allowed: FLAGS_OF_KNOWN, settings: "described" });
   return async (call) => {
     const prepared = await membersOf(call, project, names);
-    // A test against a server that is not the described one would say nothing of the project as it is.
+    // A test against another server than the described one would say nothing about the project.
     return (run) => prepared({ running: (node) => runningOf(call, node), different: "refuse", run: () => run });
   };
 }
 
-/** The node whose address the test gets as `PORT` and `TOMBSTONE_URL`: the only one, or the one that was named. */
+/** The node whose address the test gets as `PORT` and `TOMBSTONE_URL`: the only one, or the named one. */
 function addressFor(call: Call, nodes: ReadonlyMap<string, Started>): { port: number; url: string } | null {
   const node = nodes.size === 1 ? [...nodes.keys()][0]! : call.nodes.length === 1 ? call.node : null;
   const started = node === null ? undefined : nodes.get(node);
@@ -104,7 +104,7 @@ function exitCodeOf({ test: { cause, status } }: RunResult): number {
   return cause === "watch" ? EXIT.failed : cause.exitCode;
 }
 
-/** One document where one node was named, or is that of `--serve`; else all of them. */
+/** One document for one named node or that of `--serve`; else a list. */
 function documentOf(
   call: Call,
   { nodes, test: { status, durationMs, leftovers } }: RunResult,

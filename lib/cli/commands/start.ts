@@ -9,7 +9,7 @@ import type { Call, Result } from "../call.ts";
 import { prepare } from "../../engine/preflight.ts";
 import { type TombstoneError, usageError } from "../../errors.ts";
 
-/** Runs the command: the one node whose command is given, or those that are described or were started before. */
+/** Runs the command: for the given command, or for nodes that are described or were started before. */
 export async function run(call: Call): Promise<Result> {
   if (call.serverCommand === null) return await startKnown(call);
   if (call.serverCommand.length === 0) throw noCommand(call);
@@ -17,13 +17,13 @@ export async function run(call: Call): Promise<Result> {
   const { settings, env } = prepare(call.sourceOf(call.serverCommand));
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
   const running = call.flags.has("replace") ? "replace" : "keep";
-  // The last mistake that a command line can hold is known by now; from here on there is state.
+  // The command line is completely checked now; from here on, state is touched.
   const dir = await call.nodeDir(call.node, "ensure");
   return await startAndTell(call, { dir, settings, env, running, different: "refuse", run: null });
 }
 
 function noCommand(call: Call): TombstoneError {
-  // Several names, and nothing that they could be names of: they are the command.
+  // Several names without a command: probably they are the command, and -- is missing.
   const command = call.nodes.length > 1 ? call.nodes.join(" ") : null;
   return usageError(
     `Cannot start "${call.node}": no command after --`,
@@ -34,7 +34,7 @@ function noCommand(call: Call): TombstoneError {
 }
 
 async function startKnown(call: Call): Promise<Result> {
-  // Its code is loaded where it is needed.
+  // Loaded only here, where it is needed.
   const { knownNodes } = await import("../known.ts");
   const known = await knownNodes(call, "start");
   if (known === null) throw noCommand(call);

@@ -17,10 +17,10 @@ import { NodeStream } from "../node_stream.ts";
 import { describedNames, NO_NODES } from "../nodes.ts";
 import { statusLine, StatusTable } from "../render.ts";
 
-/** Exit codes of states, as of the init scripts of the LSB; the worst first. */
+/** Exit codes of states, like those of LSB init scripts; the worst first. */
 const WORST_FIRST = [EXIT.state, EXIT.failed, EXIT.nothing, EXIT.ok];
 
-/** Rows by which the widths of the table's columns are chosen; later ones may be wider. */
+/** The first rows decide the widths of the table's columns; later ones may be wider. */
 const FIRST_ROWS = 1000;
 
 /** Exit code of `status` for a node in this state. */
@@ -64,7 +64,7 @@ function everyWorkspace(call: Call): Iterable<NodeDir> {
   return state === null ? [] : allNodes(state);
 }
 
-/** The nodes that the project describes, whether they were ever started or not, and then the others. */
+/** The described nodes, even those that were never started, and then the others. */
 async function ownWorkspace(call: Call, names: string[]): Promise<Iterable<NodeDir>> {
   const state = call.findState();
   const workspace = await call.workspace();
@@ -74,21 +74,21 @@ async function ownWorkspace(call: Call, names: string[]): Promise<Iterable<NodeD
   return [...described, ...Array.from(known).filter(({ node }) => !names.includes(node))];
 }
 
-/** How nodes are told of. */
+/** How nodes are reported. */
 export interface Telling {
-  /** Columns of the table that say which node it is. */
+  /** Columns of the table that name the node. */
   columns: "node" | "workspace and node";
-  /** What to say where there is none. */
+  /** The message if there is none. */
   none: string;
-  /** Names of those that the project describes. */
+  /** Names of the described nodes. */
   described: string[];
 }
 
-/** A node that has been stopped for longer than this is told of in brief, unless it is described. */
+/** A node that was stopped longer ago than this is only named, unless it is described. */
 const LONG_AGO_MS = 24 * 3600 * 1000;
 
 /**
- * Looks at nodes, from one look at the system, and tells of each as soon as it can.
+ * Reports nodes from one scan of the system, each as soon as possible.
  *
  * @returns the states that there were; that a node is stopped counts only where it is described: others are stopped since
  * somebody has stopped them
@@ -131,7 +131,7 @@ function wasStoppedLongAgo({ dir }: NodeReport): boolean {
   return changed !== null && Date.now() - changed > LONG_AGO_MS;
 }
 
-/** Names that are told of nodes that were stopped long ago. */
+/** Most names of nodes that were stopped long ago. */
 const MOST_NAMES = 10;
 
 function briefly(reports: NodeReport[], columns: Telling["columns"]): string {
@@ -142,7 +142,7 @@ function briefly(reports: NodeReport[], columns: Telling["columns"]): string {
   return `stopped for more than a day: ${names.join(", ")}${more}`;
 }
 
-/** A node that cannot be looked at is no reason not to tell of the others. */
+/** A node that cannot be read must not hide the others. */
 async function look(dir: NodeDir, scan: Scan): Promise<NodeReport> {
   try {
     return await inspect(dir, new Readiness(), scan);

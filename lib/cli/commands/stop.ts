@@ -10,7 +10,7 @@ import { live, scanTogether } from "../../os/scan.ts";
 import { describeKilled } from "../output.ts";
 import { NO_NODES, recordedNames } from "../nodes.ts";
 
-/** Runs the command. Every node is tried; the first error is the one that counts. */
+/** Runs the command. A failure does not keep the others from being stopped; the first error sets the exit code. */
 export async function run(call: Call): Promise<Result> {
   const members = await membersOf(call);
   const results = new Map<string, { document: unknown; line: string }>();
@@ -37,11 +37,11 @@ export async function run(call: Call): Promise<Result> {
   return { exitCode: EXIT.ok, document: { nodes: told().map(({ document }) => document) }, lines };
 }
 
-/** The nodes that are to be stopped, each with all that it needs. */
+/** The nodes to stop, each with all that it needs. */
 async function membersOf(call: Call): Promise<Member[]> {
   const all = call.flags.has("all");
   if (all && call.nodes.length > 0) throw usageError("Cannot use --all with names of nodes", "tombstone stop --all");
-  // One node has no order, and must be stoppable whatever the file says.
+  // One node needs no order, and must be stoppable even if the file is invalid.
   if (call.nodes.length === 1) return [{ dir: await call.nodeDir(call.node, "find"), after: [] }];
   const { projectIfReadable, needsOf } = await import("../members.ts");
   const project = await projectIfReadable(call);

@@ -19,7 +19,7 @@ import { NO_NODES } from "../nodes.ts";
 
 type Done = Omit<Swept, "action"> & { action: Swept["action"] | "locked" | "refused" };
 
-/** Runs the command. Of several nodes, what refuses to be swept is told and passed over, and counts in the exit code. */
+/** Runs the command. With several nodes, one that cannot be swept is reported and skipped, and sets the exit code. */
 export async function run(call: Call): Promise<Result> {
   const isDryRun = call.flags.has("dry-run");
   const stream = new NodeStream(call.output);
@@ -43,7 +43,7 @@ export async function run(call: Call): Promise<Result> {
   return { exitCode, document: null, lines: [], isTold: true };
 }
 
-/** First finds out, from one look at the system, which nodes there is anything to do for; then does it, many at a time. */
+/** Finds the nodes that need work by one scan of the system; then sweeps them, many at a time. */
 async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, done: Done) => void): Promise<number> {
   const workspace = call.flags.has("all") ? null : (await call.workspace()).id;
   const state = call.findState();

@@ -11,14 +11,14 @@ import { Readiness } from "../../readiness/wait.ts";
 import { describedNames, NO_NODES, recordedNames } from "../nodes.ts";
 import { statusLine } from "../render.ts";
 
-/** How long a node may stand where nobody works on it any more, before waiting is in vain; milliseconds. */
+/** How long a node may be failed or dead until the wait gives up, in milliseconds. */
 const GIVE_UP_AFTER_MS = 2000;
 
-/** Runs the command: until the node is ready that is named, or all of the workspace. */
+/** Runs the command: waits for the named node, or for all of the workspace. */
 export async function run(call: Call): Promise<Result> {
   const timeoutMs = call.duration("timeout", 60_000);
   const [name] = call.nodes;
-  // What is described is waited for though nobody may have begun to start it yet.
+  // A described node is waited for even if its start has not begun yet.
   const fixed = name === undefined ? await describedNames(call) : [name];
   const begun = performance.now();
   using waiting = call.output.wait(await call.nodeDir(fixed[0] ?? call.node, "find"));
@@ -40,8 +40,8 @@ export async function run(call: Call): Promise<Result> {
 }
 
 /**
- * The nodes that are waited for. Of those that are merely recorded, none that is stopped: somebody wanted that; and
- * beside described ones, only those that run or are about to.
+ * The nodes to wait for. Of nodes that are only recorded, no stopped one, since that was on purpose; and if any are
+ * described, only those that run or are starting.
  */
 async function look(
   call: Call,
@@ -64,7 +64,7 @@ function describe({ node, state, reason }: NodeReport, isOneOfMany: boolean): st
   return `${isOneOfMany ? `"${node}"` : "it"} is ${state}${reason === null ? "" : `, ${reason}`}`;
 }
 
-/** Whether only a new start could still make it ready. One may just be about to begin, hence the patience. */
+/** Whether only a new start could still make it ready. One may be about to begin, hence the grace. */
 function isInVain(report: NodeReport): boolean {
   return report.state === "failed" || report.state === "died" || report.state === "interrupted";
 }
