@@ -197,15 +197,20 @@ Deno.test("a port that was chosen stays the node's across stop, sweep, a failed 
   await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("exit=3")], { code: 1 });
   await sandbox.json(["sweep", "--all"]);
   assertEquals((await sandbox.json(start)).port, port);
-  // Taken by somebody else, another is chosen, and that one stays.
+  // Taken by somebody else, another is chosen, which is said; when it is free again, it is the node's again.
   await sandbox.json(["stop", "web"]);
   const stranger = sandbox.bystander(fixture(`port=${port}`));
   await until("the stranger listens", () => accepts(port));
-  const moved = (await sandbox.json(start)).port;
+  const ran = await sandbox.run(["start", "web", "--port", "0", "--json", "--", ...fixture()]);
+  const moved = JSON.parse(ran.stdout).port;
   assert(moved !== port);
+  assertStringIncludes(ran.stderr, `port ${port}, which "web" has had, is in use by pid ${stranger} (`);
+  await sandbox.json(["stop", "web"]);
+  assertEquals((await sandbox.json(start)).port, moved, "the same one instead");
   await sandbox.json(["stop", "web"]);
   Deno.kill(stranger, "SIGKILL");
-  assertEquals((await sandbox.json(start)).port, moved);
+  await until("the stranger is gone", () => !isRunning(stranger));
+  assertEquals((await sandbox.json(start)).port, port);
   for (
     const text of ["", "garbage", "[]", '{"schema":2,"port":1}', '{"schema":1,"port":"x"}', '{"schema":1,"port":0.5}']
   ) {

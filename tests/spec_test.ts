@@ -16,7 +16,8 @@ import { DEFAULTS, readSettings, type Settings, settingsFrom, settingsOf } from 
 import { type Source, valueOf } from "../lib/spec/source.ts";
 import type { Type } from "../lib/spec/type.ts";
 import { TYPES, type Types } from "../lib/spec/types.ts";
-import { parseCount, parseDuration, parsePort, parseSignal, parseVariables } from "../lib/spec/values.ts";
+import { parsePortRequest } from "../lib/spec/port.ts";
+import { parseCount, parseDuration, parseSignal, parseVariables } from "../lib/spec/values.ts";
 
 const FIELDS: (Field & { path: Path })[] = [...TABLE];
 const NAMES = Object.keys(TYPES) as (keyof Types)[];
@@ -40,7 +41,10 @@ const VALUES: Record<keyof Types, { good: unknown[]; bad: unknown[]; beyond?: un
     beyond: [{ "A=": "x" }, { "a b": "x" }, { A: "\0" }],
   },
   count: { good: [0, 100], bad: [-1, 1.5, 101, "3"] },
-  port: { good: [0, 65535], bad: [-1, 1.5, 65536, "80"] },
+  port: {
+    good: [0, 65535, "3000+", "1+", "65535+"],
+    bad: [-1, 1.5, 65536, "80", "+", "0+", "65536+", "3000++", [3000]],
+  },
   host: { good: ["localhost", "::1", "127.0.0.1"], bad: ["", "a b", "http://x", "a\nb", 1] },
   duration: {
     good: ["250ms", "1.5s", "30", 0, 0.5, "5m", "4h"],
@@ -309,13 +313,15 @@ Deno.test("durations, ports, counts, variables and signals", () => {
     1_500,
   ]);
   assertEquals([0, 0.25, 60].map((seconds) => parseDuration("--t", seconds)), [0, 250, 60_000]);
-  assertEquals(["0", "65535"].map((text) => parsePort("--port", text)), [0, 65535]);
+  assertEquals(["0", "65535", "3000+"].map((text) => parsePortRequest("--port", text)), [0, 65535, "3000+"]);
   assertEquals(parseCount("-n", "0"), 0);
   assertEquals(parseVariables("--env", ["A=1", "B=", "C=x=y", "A=2"]), { A: "2", B: "", C: "x=y" });
   assertEquals(["TERM", "SIGINT", "quit"].map((text) => parseSignal("--s", text)), ["SIGTERM", "SIGINT", "SIGQUIT"]);
   const wrong = [
     ...["", "s", "-1s", "1 s", "1d", "1e3", "∞", "9999h99"].map((text) => () => parseDuration("--t", text)),
-    ...["", "65536", "1.0", "0x50", "１"].map((text) => () => parsePort("--port", text)),
+    ...["", "65536", "1.0", "0x50", "１", "+", "0+", "65536+", "+3000"].map((text) => () =>
+      parsePortRequest("--port", text)
+    ),
     ...[NaN, Infinity, -1].map((value) => () => parseDuration("--t", value)),
     () => parseSignal("--s", "SIGSTOP"),
     () => parseVariables("--env", ["=x"]),

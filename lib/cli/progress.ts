@@ -102,6 +102,8 @@ const LABELS: Record<Checkpoint, string> = {
   "tombstone-written": "judge, write the tombstone",
   "recovered": "reap and sweep what was left",
   "namespace-left": "leave the other namespace",
+  "port-recorded": "choose the port",
+  "port-claimed": "claim the port",
   "port-checked": "check or choose the port",
   "log-rotated": "rotate the log",
   "spawned": "spawn the launcher",

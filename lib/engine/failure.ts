@@ -12,7 +12,7 @@ import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Probe } from "../spec/probes.ts";
 import type { Settings } from "../spec/settings.ts";
-import { describeOwnerNode, findOwnerNode, stopOwnerNode } from "./claims.ts";
+import { describeOwnerNode, findOwnerNode, type OwnerNode, stopOwnerNode } from "./claims.ts";
 import { lastLinesOfItsOwn } from "../readiness/http.ts";
 import { strayHint } from "./stray.ts";
 import { system } from "../os/system.ts";
@@ -30,10 +30,7 @@ export function placeTaken(dir: NodeDir, place: Endpoint, owner: Owner): Tombsto
     ? [`port ${place.port}`, { port: place.port }, "choose a free port with --port 0"]
     : [`the socket "${place.path}"`, { path: place.path }, "choose another --unix PATH"];
   const node = owner.pid === null ? null : findOwnerNode(dir, owner.pid);
-  const state = node === null
-    ? `is in use by ${describeOwner(owner)}`
-    : `is ${describeOwnerNode(node)}, ${describeOwner(owner)}`;
-  return tombstoneError(`Cannot start "${dir.node}": ${what} ${state}`, {
+  return tombstoneError(`Cannot start "${dir.node}": ${what} ${occupiedBy(owner, node)}`, {
     kind: "port-in-use",
     hint: `${node === null ? "stop it" : stopOwnerNode(node, dir)}, or ${other}`,
     details: {
@@ -45,6 +42,17 @@ export function placeTaken(dir: NodeDir, place: Endpoint, owner: Owner): Tombsto
       owner_project: node?.project ?? null,
     },
   });
+}
+
+function occupiedBy(owner: Owner, node: OwnerNode | null): string {
+  return node === null
+    ? `is in use by ${describeOwner(owner)}`
+    : `is ${describeOwnerNode(node)}, ${describeOwner(owner)}`;
+}
+
+/** In words, who has a place that a node wants: `is in use by pid 4312 (node server.js)`, or which node it is. */
+export function occupantInWords(dir: NodeDir, owner: Owner): string {
+  return occupiedBy(owner, owner.pid === null ? null : findOwnerNode(dir, owner.pid));
 }
 
 /** Time is up: exit code 124. */

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { fixedPort } from "../spec/port.ts";
 import { live } from "../os/scan.ts";
 import { system } from "../os/system.ts";
 import type { ProcessRow } from "../os/rows.ts";
@@ -138,7 +139,7 @@ export function whyNotInterrupted(dir: NodeDir, tombstone: Tombstone, scan: Scan
   return whyNotGone(dir, {
     attempts: [tombstone.attempt],
     network: tombstone.network_namespace,
-    port: tombstone.port_request ?? 0,
+    port: fixedPort(tombstone.port_request) ?? 0,
     log: "any",
     mayHaveLetGo: isLaunched && tombstone.pid_file !== null,
   }, scan);

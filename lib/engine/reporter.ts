@@ -17,6 +17,8 @@ export type Checkpoint =
   | "tombstone-written"
   | "recovered"
   | "namespace-left"
+  | "port-recorded"
+  | "port-claimed"
   | "port-checked"
   | "log-rotated"
   | "spawned"

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { chosenFrom, fixedPort } from "../spec/port.ts";
 import { system, UNKNOWN_START } from "../os/system.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import type { ProbeTarget } from "../readiness/types.ts";
@@ -113,8 +114,9 @@ function differencesOf(info: NodeInfo, request: StartRequest): Difference[] {
   if (info.command.length > 0 && !isSameDirectory(info.cwd, settings.cwd)) {
     add("cwd", `another directory (${info.cwd})`);
   }
-  const port = settings.port_request;
-  if (port !== null && port !== 0 && ![info.port, info.port_request].includes(port)) {
+  const port = fixedPort(settings.port_request);
+  const from = chosenFrom(settings.port_request);
+  if (from !== null && info.port < from || port !== null && ![info.port, info.port_request].includes(port)) {
     add("port", info.port === 0 ? "no port" : `another port (${info.port})`);
   }
   const { host } = settings;

@@ -7,11 +7,12 @@
  *
  * @module
  */
+import { chosenFrom, fixedPort } from "../spec/port.ts";
 import { TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
 import { breathe } from "../os/thread.ts";
-import { chooseFreePort, type ChosenPort, requireLocal } from "../process/free_port.ts";
+import type { ChosenPort } from "../process/free_port.ts";
 import { findOccupant, findUnixOccupant, type Owner } from "../process/listeners.ts";
 import { Notifications } from "../readiness/notify.ts";
 import { launch } from "../process/launcher.ts";
@@ -22,13 +23,13 @@ import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import { Hold, writeTombstone } from "../state/tombstone.ts";
-import { readRecorded, updateRecorded } from "../state/recorded.ts";
 import { declaredFiles, type Settings } from "../spec/settings.ts";
 import { Attempt } from "./attempt.ts";
+import { choosePort } from "./chosen_port.ts";
 import { requireNotOfTool, requireUnclaimed } from "./claims.ts";
 import { placeTaken } from "./failure.ts";
 import { reuseRunning } from "./reuse.ts";
-import { classify, type NodeFiles, readNodeFiles } from "./state.ts";
+import { classify, readNodeFiles } from "./state.ts";
 import { tellKilled } from "./leftovers.ts";
 import { newTombstone, recover, withOlderDeclarations } from "./recover.ts";
 import { removeLeftovers, sweepFiles } from "./sweep_files.ts";
@@ -123,17 +124,13 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     reached("namespace-left", reporter);
   }
 
-  using chosen = await beforeSpawn(request, hold, () => preparePort(request, nodeFiles));
+  using chosen = await beforeSpawn(request, hold, () => preparePort(request, hold));
   const port = chosen?.port ?? null;
   reached("port-checked", reporter, port === null ? "" : String(port));
   using notifications = await beforeSpawn(request, hold, () => listenToServer(request, attempt));
   const launchedAt = performance.now();
-  const launched = await beforeSpawn(request, hold, async () => {
+  const launched = await beforeSpawn(request, hold, () => {
     hold.insist();
-    if (port !== null && request.settings.port_request === 0) {
-      await updateRecorded(dir, { ports: [port] });
-      hold.insist();
-    }
     rotateLog(dir, request.settings.log);
     reached("log-rotated", reporter);
     progress.hasSpawned = true;
@@ -181,7 +178,7 @@ async function beforeSpawn<T>(request: StartRequest, hold: Hold, step: () => T |
  *
  * @returns `null` if no port was requested
  */
-async function preparePort(request: StartRequest, nodeFiles: NodeFiles): Promise<ChosenPort | null> {
+async function preparePort(request: StartRequest, hold: Hold): Promise<ChosenPort | null> {
   const { host, port_request, probes } = request.settings;
   for (const probe of probes) {
     const owner = probe.type === "unix" ? await findUnixOccupant(probe.path) : null;
@@ -189,25 +186,24 @@ async function preparePort(request: StartRequest, nodeFiles: NodeFiles): Promise
       throw placeTaken(request.dir, { kind: "socket", path: probe.path }, owner);
     }
   }
-  if (port_request === null) return null;
-  if (port_request === 0) {
-    if (host !== null) requireLocal(host);
-    // The same port as before keeps bookmarks and configuration files valid.
-    const before = nodeFiles.info.kind === "record" && nodeFiles.info.record.port_request === 0
-      ? nodeFiles.info.record.port
-      : readRecorded(request.dir).ports[0] ?? 0;
-    return await chooseFreePort(host, before);
+  const from = chosenFrom(port_request);
+  if (from !== null) {
+    const { dir, lockTimeoutMs, abort, reporter } = request;
+    const insist = () => hold.insist();
+    return await choosePort(dir, { host, from, lockTimeoutMs, abort, reporter, insist });
   }
+  const port = fixedPort(port_request);
+  if (port === null) return null;
   // The kernel may hold the port of a process that was just terminated for a moment longer.
   const deadline = performance.now() + LINGER_MS;
   let owner: Owner | null;
-  while ((owner = await findOccupant(host, port_request)) !== null) {
+  while ((owner = await findOccupant(host, port)) !== null) {
     if (owner.pid !== null || performance.now() >= deadline) {
-      throw placeTaken(request.dir, { kind: "port", port: port_request }, owner);
+      throw placeTaken(request.dir, { kind: "port", port }, owner);
     }
     await sleep(10);
   }
-  return { port: port_request, [Symbol.dispose]() {} };
+  return { port, [Symbol.dispose]() {} };
 }
 
 /** Opens the socket on which the server says that it is ready; `null` without `--notify`. */

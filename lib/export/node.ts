@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { chosenFrom, fixedPort } from "../spec/port.ts";
 import { fillPort, fillReferences } from "../spec/placeholders.ts";
 import type { Probe } from "../spec/probes.ts";
 import { DEFAULTS, type Settings } from "../spec/settings.ts";
@@ -43,7 +44,8 @@ const FIRST_PORT = 8080;
 /** The port of a node: its own, or a fixed one where it is chosen at each start; `null` where it has none. */
 export function portOf({ nodes }: ExportedProject, name: string): number | null {
   const asked = nodes.get(name)?.settings.port_request ?? null;
-  if (asked !== 0) return asked;
+  const from = chosenFrom(asked);
+  if (from !== 0) return from ?? fixedPort(asked);
   const chosen = [...nodes.values()].filter(({ settings }) => settings.port_request === 0).map((node) => node.name);
   return FIRST_PORT + chosen.indexOf(name);
 }
@@ -116,7 +118,9 @@ export function quote(word: string): string {
 export function commonLosses({ settings, name }: ExportedNode, project: ExportedProject): string[] {
   const losses: string[] = [];
   const { probes, stable_for_ms, exclude, log, port_request } = settings;
-  if (port_request === 0) losses.push(`a free port at each start: here it is always ${portOf(project, name)}`);
+  if (chosenFrom(port_request) !== null) {
+    losses.push(`a free port chosen at its start: here it is always ${portOf(project, name)}`);
+  }
   for (const { type } of probes) {
     if (type === "log") losses.push("ready by a line of its output");
     if (type === "port-file") losses.push("ready by a file with its port");

@@ -15,25 +15,41 @@ export interface ChosenPort extends Disposable {
 }
 
 /**
- * A free port for a server. It is below the ephemeral range, so no outgoing connection can take it before the server binds
- * it, and a connect cannot meet itself there. Concurrent starts never get the same one. (Test: "fifty nodes at once".)
+ * Takes a port for a server, if it is free. Of starters that try at the same time, whatever state directory they have, only
+ * one gets it.
  *
- * @param preferred tried first; 0: none
+ * @returns `null`: it is not free
  */
-export async function chooseFreePort(host: string | null, preferred: number): Promise<ChosenPort> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const port = attempt === 0 && preferred !== 0 ? preferred : 20_000 + Math.floor(Math.random() * 12_000);
-    if (system.sockets?.isEphemeral(port) && port !== preferred) continue;
-    const claim = system.host.claim(`tombstone-port-${port}`);
-    if (claim === null) continue;
-    if (await isUnused(host, port) && canBind(host, port)) {
-      return { port, [Symbol.dispose]: () => claim[Symbol.dispose]() };
-    }
-    claim[Symbol.dispose]();
+export async function takePort(host: string | null, port: number): Promise<ChosenPort | null> {
+  const claim = system.host.claim(`tombstone-port-${port}`);
+  if (claim === null) return null;
+  if (await isUnused(host, port) && canBind(host, port)) {
+    return { port, [Symbol.dispose]: () => claim[Symbol.dispose]() };
   }
-  using listener = Deno.listen({ hostname: addressesOf(host)[0]!, port: 0 });
-  return { port: (listener.addr as Deno.NetAddr).port, [Symbol.dispose]() {} };
+  claim[Symbol.dispose]();
+  return null;
 }
+
+/**
+ * Ports to try. From a given one on they are those above it, else any below the range from which the kernel serves
+ * outgoing connections: none of those can take such a port before the server binds it, and a probe cannot meet itself
+ * there.
+ *
+ * @param from lowest port; 0: any
+ */
+export function* portsFrom(from: number): Generator<number> {
+  if (from !== 0) {
+    for (let port = from; port < Math.min(from + MOST_TRIES, 65536); port++) yield port;
+    return;
+  }
+  for (let tried = 0; tried < MOST_TRIES; tried++) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    if (!system.sockets?.isEphemeral(port)) yield port;
+  }
+}
+
+/** How many ports are tried. */
+const MOST_TRIES = 1000;
 
 /** Whether a server could listen there, on each address that the host may stand for. */
 function canBind(host: string | null, port: number): boolean {

@@ -22,7 +22,7 @@ export const FIELDS = [
     path: "port",
     type: "port",
     flag: "port",
-    help: "ready when the node itself listens on this TCP port; 0 chooses a free one ($PORT, {port})",
+    help: "ready when the node itself listens there (TCP); 0: a free port ($PORT, {port}), 3000+: it or the next",
     recorded: "port_request",
   },
   {

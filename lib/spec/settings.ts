@@ -9,6 +9,7 @@ import { type DeclaredFile, distinct } from "./declared.ts";
 import { type AnyField, FIELDS, type Path, type ValueOf } from "./fields.ts";
 import { asNumber, asString, asStrings, type Fields, isFields } from "./json.ts";
 import { PORT } from "./placeholders.ts";
+import { fixedPort } from "./port.ts";
 import { fileOf, type Probe, readProbe } from "./probes.ts";
 import { type Source, valueOf } from "./source.ts";
 import type { Type } from "./type.ts";
@@ -86,7 +87,7 @@ function probesFrom(source: Source): Probe[] {
   const any_listener = valueOf(source, "probes.any_listener");
   const status = valueOf(source, "probes.http_status");
   const probes: Probe[] = [];
-  if (port !== null && !none) probes.push({ type: "tcp", host, port, any_listener });
+  if (port !== null && !none) probes.push({ type: "tcp", host, port: fixedPort(port) ?? 0, any_listener });
   if (port_file !== null) probes.push({ type: "port-file", host, path: port_file, any_listener });
   for (const target of valueOf(source, "probes.http")) {
     const needsPort = kindOfTarget(target) === "path" || target.includes(PORT);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isPortRequest, parsePortRequest, PORT_AND_ABOVE, type PortRequest } from "./port.ts";
 import { asNumber, asPath, asString, asStrings } from "./json.ts";
 import { isAmount, isText, isTexts, isWhole, list, matching, single, TEXT, type Type, whole } from "./type.ts";
 import { readStatuses } from "./probes.ts";
@@ -21,7 +22,6 @@ import {
   parseHttpTarget,
   parsePath,
   parsePattern,
-  parsePort,
   parseSignal,
   parseSize,
   parseStatuses,
@@ -47,8 +47,8 @@ export interface Types {
   variables: Type<Record<string, string>, Record<string, string>>;
   /** A small whole number. */
   count: Type<number>;
-  /** A port; 0: a free one. */
-  port: Type<number>;
+  /** A port, or how one is chosen. */
+  port: Type<PortRequest>;
   /** A host name or an address. */
   host: Type<string>;
   /** A duration, in milliseconds. */
@@ -140,7 +140,15 @@ export const TYPES: Types = {
     example: "5",
     parse: (value: string | number, { name }) => parseCount(name, value, COUNT_MAX),
   }),
-  port: whole(65535, { example: "3000", parse: (value: string | number, { name }) => parsePort(name, value) }),
+  port: single("N", {
+    option: "number | string",
+    schema: { anyOf: [{ type: "integer", minimum: 0, maximum: 65535 }, matching(PORT_AND_ABOVE)] },
+    accepts: isPortRequest,
+    wanted: 'a port such as 3000, or "3000+" for it or the next free one',
+    example: "3000",
+    parse: (value: string | number, { name }) => parsePortRequest(name, value),
+    restore: (value) => isPortRequest(value) ? value : null,
+  }),
   host: single("HOST", {
     example: '"127.0.0.1"',
     schema: matching(HOST),

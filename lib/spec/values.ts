@@ -64,13 +64,6 @@ function wholeNumber(value: string | number, digits: number): number {
   return /^\d+$/.test(text) && text.length <= digits ? Number(text) : NaN;
 }
 
-/** A port, 0 to 65535. */
-export function parsePort(flag: string, value: string | number): number {
-  const port = wholeNumber(value, 5);
-  if (!(port <= 65535)) throw refuse(flag, value, "a port from 0 to 65535 (0: a free one is chosen)", "3000");
-  return port;
-}
-
 /** Text of a host name or an address: nothing that ends a word, moves a cursor or begins a path. */
 // deno-lint-ignore no-control-regex
 export const HOST = /^[^\s/\x00-\x20\x7f-\x9f]+$/;

@@ -137,7 +137,7 @@ async function tryLock(dir: NodeDir, make: (missing: unknown) => Promise<void>):
 const MAX_INTERRUPTIONS = 10;
 
 /** Takes a lock (flock) if it is free now. */
-function lockNow(file: Deno.FsFile, path: string, how: "exclusive" | "shared"): boolean {
+export function lockNow(file: Deno.FsFile, path: string, how: "exclusive" | "shared"): boolean {
   for (let interrupted = 0;; interrupted++) {
     try {
       return file.tryLockSync(how === "exclusive");
@@ -155,7 +155,7 @@ function lockNow(file: Deno.FsFile, path: string, how: "exclusive" | "shared"): 
 function clearPlace(path: string): "kept" | "removed" {
   try {
     const { isFile, mode } = Deno.lstatSync(path);
-    if (!isFile) return removeIntruder(path);
+    if (!isFile) return removeIntruder(path, "file");
     if (mode !== null && (mode & 0o600) !== 0o600) Deno.chmodSync(path, 0o600);
     return "kept";
   } catch (error) {
@@ -165,20 +165,22 @@ function clearPlace(path: string): "kept" | "removed" {
 }
 
 /**
- * Removes something other than a file from the lock's place. One process at a time may do so, and checks once more
- * before: else the second would remove the lock that the first has just created and taken.
+ * Removes something other than a file, or a directory, from the place of one. One process at a time may do so, and checks
+ * once more before: else the second would remove the lock that the first has just created and taken.
  * (Test: "eight starters that find something else in the lock's place".)
  */
-function removeIntruder(path: string): "kept" | "removed" {
+export function removeIntruder(path: string, wanted: "file" | "directory"): "kept" | "removed" {
   using dir = Deno.openSync(dirname(path));
   dir.lockSync(true);
-  return !Deno.lstatSync(path).isFile && removeEntry(path) ? "removed" : "kept";
+  const found = Deno.lstatSync(path);
+  const isRight = wanted === "file" ? found.isFile : found.isDirectory;
+  return !isRight && removeEntry(path) ? "removed" : "kept";
 }
 
 /**
  * Whether the open file is still at its path. If the state directory was deleted meanwhile, this lock protects nothing.
  */
-function isStillLinked(file: Deno.FsFile, path: string): boolean {
+export function isStillLinked(file: Deno.FsFile, path: string): boolean {
   try {
     return file.statSync().ino === Deno.lstatSync(path).ino;
   } catch (error) {

@@ -261,7 +261,9 @@ export class Sandbox implements AsyncDisposable {
 
   /** The directory of a node that has been started. */
   nodeDir(node: string): string {
-    const [workspace] = [...Deno.readDirSync(this.state)].filter((entry) => entry.isDirectory);
+    const [workspace] = [...Deno.readDirSync(this.state)].filter(({ isDirectory, name }) =>
+      isDirectory && !name.startsWith(".")
+    );
     return `${this.state}/${workspace!.name}/${node}`;
   }
 

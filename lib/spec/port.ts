@@ -1,0 +1,49 @@
+/**
+ * A port as a node asks for it: `3000` is that one, `0` any, `3000+` that or the next free one above it.
+ *
+ * @module
+ */
+import { refuse } from "./values.ts";
+
+/** What a node asks for: a number, or text such as `3000+`. */
+export type PortRequest = number | `${number}+`;
+
+/** Text such as `3000+`, from 1 to 65535. */
+export const PORT_AND_ABOVE = /^([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])\+$/;
+
+/** Whether a value of a description or of a record is one. */
+export function isPortRequest(value: unknown): value is PortRequest {
+  if (typeof value === "number") return Number.isInteger(value) && value >= 0 && value <= 65535;
+  return typeof value === "string" && PORT_AND_ABOVE.test(value);
+}
+
+/**
+ * The port that a text or a number asks for.
+ *
+ * @param place what messages call the place where it stands
+ * @throws {TombstoneError} it is of another form
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parsePortRequest } from "./port.ts";
+ *
+ * assertEquals(parsePortRequest("--port", "3000"), 3000);
+ * assertEquals(parsePortRequest("--port", "3000+"), "3000+");
+ * ```
+ */
+export function parsePortRequest(place: string, value: string | number): PortRequest {
+  const port = typeof value === "string" && /^\d{1,5}$/.test(value) ? Number(value) : value;
+  if (isPortRequest(port)) return port;
+  throw refuse(place, value, "a port from 0 to 65535 (0: a free one), or 3000+ for it or the next free one", "3000");
+}
+
+/** The lowest port that may be chosen for a request, 0: any; `null`: none is chosen, since it names one or none. */
+export function chosenFrom(request: PortRequest | null): number | null {
+  if (typeof request === "string") return Number(request.slice(0, -1));
+  return request === 0 ? 0 : null;
+}
+
+/** The one port that a request names; `null`: it leaves the choice, or asks for none. */
+export function fixedPort(request: PortRequest | null): number | null {
+  return typeof request === "number" && request !== 0 ? request : null;
+}
