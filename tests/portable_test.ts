@@ -1,11 +1,14 @@
-/** The back end through ps, forced on Linux: identity, liveness, groups and descendants without /proc. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { parsePs } from "../lib/os/posix/ps.ts";
-import { fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
+/** The back end through ps and lsof, forced on Linux: nothing of /proc. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { parsePs } from "../lib/os/posix/ps_output.ts";
+import { accepts, fixture, freePort, isRunning, killPid, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 
-const ps = { TOMBSTONE_PLATFORM: "ps" };
-const ignore = !installed("ps", "procps");
+const posix = { TOMBSTONE_PLATFORM: "posix" };
+const ignore = !installed("ps", "procps") || !installed("lsof", "lsof");
+
+/** Two forks and a session of its own. */
+const AWAY = "use POSIX; exit if fork; POSIX::setsid(); exit if fork; exec qw(sleep 600)";
 
 Deno.test("parsePs() reads the columns of Linux and macOS and passes over the rest", () => {
   const text = `
@@ -41,69 +44,143 @@ garbage
 });
 
 Deno.test({
-  name: "ps back end: start, status, join, stop of a tree",
+  name: "posix back end: start, status, join, stop of a tree",
   ignore,
   async fn() {
     await using sandbox = await Sandbox.create();
     const port = freePort();
     const wrapped = ["sh", "-c", `${fixture().join(" ")}; true`];
     const args = ["start", "web", "--port", String(port), "--", ...wrapped];
-    const started = await sandbox.json(args, { env: ps });
-    const status = await sandbox.json(["status", "web"], { env: ps });
+    const started = await sandbox.json(args, { env: posix });
+    const status = await sandbox.json(["status", "web"], { env: posix });
     assertEquals([status.state, status.ready, status.pid], ["running", true, started.pid]);
     const info = JSON.parse(Deno.readTextFileSync(`${started.dir}/node.info`));
     assert(Math.abs(info.start_time - Date.now() / 1000) < 60, "seconds since 1970");
-    assertEquals((await sandbox.json(args, { env: ps })).started, false);
+    assertEquals((await sandbox.json(args, { env: posix })).started, false);
     assertEquals(sandbox.serversOf("web").length, 2);
-    await sandbox.json(["stop", "web"], { env: ps });
+    await sandbox.json(["stop", "web"], { env: posix });
     assertEquals(sandbox.processes(), []);
   },
 });
 
 Deno.test({
-  name: "ps back end: an interrupted start is recovered, a recycled pid is never signalled",
+  name: "posix back end: an interrupted start is recovered, a recycled pid is never signalled",
   ignore,
   async fn() {
     await using sandbox = await Sandbox.create();
     const stranger = sandbox.bystander();
     const port = String(freePort());
     const args = ["start", "web", "--port", port, "--", ...fixture()];
-    await sandbox.spawn(args, { env: { ...ps, TOMBSTONE_FAILPOINT: "waiting" } }).output();
+    await sandbox.spawn(args, { env: { ...posix, TOMBSTONE_FAILPOINT: "waiting" } }).output();
     const [orphan] = sandbox.serversOf("web");
-    const started = await sandbox.json(args, { env: ps });
+    const started = await sandbox.json(args, { env: posix });
     assertEquals(started.recovered.pids, [orphan]);
     assertEquals(sandbox.serversOf("web"), [started.pid]);
 
-    await sandbox.json(["stop", "web"], { env: ps });
-    const again = await sandbox.json(args, { env: ps });
+    await sandbox.json(["stop", "web"], { env: posix });
+    const again = await sandbox.json(args, { env: posix });
     const info = JSON.parse(Deno.readTextFileSync(`${again.dir}/node.info`));
     Deno.kill(again.pid, "SIGKILL");
     await until("it is gone", () => !isRunning(again.pid));
     // The stranger is younger than the record says.
     const forged = { ...info, pid: stranger, leader_pid: stranger, start_time: info.start_time - 100 };
     Deno.writeTextFileSync(`${again.dir}/node.info`, JSON.stringify(forged));
-    assertEquals((await sandbox.json(["status", "web"], { env: ps, code: 1 })).state, "died");
-    assertEquals((await sandbox.json(["stop", "web"], { env: ps })).nodes[0].stopped, false);
+    assertEquals((await sandbox.json(["status", "web"], { env: posix, code: 1 })).state, "died");
+    assertEquals((await sandbox.json(["stop", "web"], { env: posix })).nodes[0].stopped, false);
     sandbox.assertBystanders();
   },
 });
 
 Deno.test({
-  name: "ps back end: says what it cannot do",
+  name: "posix back end: finds the port, and says what it cannot do",
   ignore,
   async fn() {
     await using sandbox = await Sandbox.create();
-    const ran = await sandbox.run(["start", "web", "--", ...fixture()], { env: ps });
-    assertEquals(ran.code, 2);
-    assertStringIncludes(ran.stderr, "does not tell which ports a process listens on");
-    assertStringIncludes(ran.stderr, "--port N");
-    const started = await sandbox.run(["start", "web", "--port", "0", "--verbose", "--", ...fixture()], { env: ps });
-    assertStringIncludes(started.stderr, "cannot prove that the listener is the node's own");
+    const port = freePort();
+    const args = ["start", "web", "--verbose", "--json", "--", ...fixture(`port=${port}`)];
+    const { code, stdout, stderr } = await sandbox.run(args, { env: posix });
+    assertEquals([code, JSON.parse(stdout).port], [0, port], stderr);
+    assertStringIncludes(stderr, "this platform does not tell which session a process is in");
+    assertEquals(stderr.includes("cannot prove that the listener is the node's own"), false, stderr);
   },
 });
 
 Deno.test({
-  name: "ps back end: probes, a run, a signal to it, and a run whose server dies",
+  name:
+    "posix back end: a port that another process has taken: exit 5 with its pid and command, before and during a start",
+  ignore,
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const port = freePort();
+    const stranger = sandbox.bystander(fixture(`port=${port}`));
+    await until("the stranger listens", () => accepts(port));
+    const args = ["start", "web", "--port", String(port), "--", ...fixture()];
+    const { error } = await sandbox.json(args, { env: posix, code: 5 });
+    assertEquals([error.kind, error.owner_pid], ["port-in-use", stranger]);
+    assertMatch(error.message, new RegExp(`pid ${stranger} \\(\\S*node `));
+
+    const other = freePort();
+    const silent = ["start", "web", "--port", String(other), "--", "sleep", "600"];
+    const child = sandbox.spawn([...silent.slice(0, 4), "--json", ...silent.slice(4)], { env: posix });
+    await until("the server runs", () => sandbox.serversOf("web").some((pid) => readProcess(pid)?.name === "sleep"));
+    const late = sandbox.bystander(fixture(`port=${other}`));
+    const { code, stdout } = await child.output();
+    assertEquals([code, JSON.parse(new TextDecoder().decode(stdout)).error.owner_pid], [5, late]);
+    assertEquals(sandbox.processes(), []);
+    sandbox.assertBystanders();
+  },
+});
+
+Deno.test({
+  name: "posix back end: a port whose listener lsof does not show is taken by a process that cannot be seen",
+  ignore,
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const shim = `${sandbox.root}/bin`;
+    Deno.mkdirSync(shim);
+    // It shows who asks, as every look that has not failed does, and nobody else.
+    Deno.writeTextFileSync(`${shim}/lsof`, "#!/bin/sh\nprintf 'p%s\\nfcwd\\nn/\\n' $PPID\n", { mode: 0o755 });
+    const env = { ...posix, PATH: `${shim}:${Deno.env.get("PATH")}` };
+    const port = freePort();
+    sandbox.bystander(fixture(`port=${port}`));
+    await until("the stranger listens", () => accepts(port));
+    const args = ["start", "web", "--port", String(port), "--", ...fixture()];
+    const { error } = await sandbox.json(args, { env, code: 5 });
+    assertEquals([error.kind, error.owner_pid], ["port-in-use", null]);
+    assertStringIncludes(error.message, "a process that cannot be seen from here");
+
+    // A look that has failed proves nothing: neither that the listener is the node's, nor that it is not.
+    Deno.writeTextFileSync(`${shim}/lsof`, "#!/bin/sh\nexit 1\n");
+    const own = ["start", "web", "--port", "0", "--timeout", "2s", "--", ...fixture()];
+    const late = (await sandbox.json(own, { env, code: 124 })).error;
+    assertStringIncludes(late.message + late.hint + JSON.stringify(late), "cannot be told");
+    assertEquals(sandbox.processes(), []);
+    sandbox.assertBystanders();
+  },
+});
+
+Deno.test({
+  name:
+    "posix back end: stop ends a grandchild that has left session and group, by its environment; another node stays",
+  ignore,
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    await sandbox.json(["start", "other", "--port", "0", "--", ...fixture()], { env: posix });
+    const args = ["start", "web", "--port", "0", "--", "sh", "-c"];
+    // Its parent ends at once, so that nothing but the environment says whose it is.
+    const inside = `perl -e '${AWAY}' </dev/null >/dev/null 2>&1 9>&-; exec ${fixture().join(" ")}`;
+    const { pid } = await sandbox.json([...args, inside], { env: posix });
+    const away = () => sandbox.serversOf("web").find((each) => readProcess(each)?.name === "sleep");
+    await until("the grandchild is away", () => away() !== undefined);
+    assert(readProcess(away()!)!.sid !== pid);
+    await sandbox.json(["stop", "web"], { env: posix });
+    assertEquals(sandbox.serversOf("web"), []);
+    assertEquals(sandbox.serversOf("other").length, 1);
+  },
+});
+
+Deno.test({
+  name: "posix back end: probes, a run, a signal to it, and a run whose server dies",
   ignore,
   async fn() {
     await using sandbox = await Sandbox.create();
@@ -112,31 +189,36 @@ Deno.test({
     const test =
       "fetch(process.env.TOMBSTONE_URL).then((r) => r.text()).then((t) => process.exit(/^pid \\d+/.test(t) ? 7 : 1))";
     const ran = await sandbox.run(["run", "web", "--serve", `exec ${serve}`, ...flags, "--", "node", "-e", test], {
-      env: ps,
+      env: posix,
     });
     assertEquals(ran.code, 7, ran.stderr);
     assertEquals(sandbox.processes(), []);
 
-    const child = sandbox.spawn(["run", "web", "--serve", serve, ...flags, "--", "sleep", "600"], { env: ps });
+    const child = sandbox.spawn(["run", "web", "--serve", serve, ...flags, "--", "sleep", "600"], { env: posix });
     await until("the test runs", () => sandbox.processes().some((pid) => readProcess(pid)?.name === "sleep"));
     child.kill("SIGTERM");
     assertEquals((await child.output()).code, 143);
     assertEquals(sandbox.processes(), []);
 
-    const dying = ["run", "web", "--serve", `${serve} after=100 exit=9`, ...flags, "--fail-fast", "--", "sleep", "600"];
-    const dead = await sandbox.run(dying, { env: ps });
-    assertEquals(dead.code, 1, dead.stderr);
-    assertStringIncludes(dead.stderr, "has died");
+    const dying = ["run", "web", "--serve", serve, ...flags, "--fail-fast", "--", "sleep", "600"];
+    const watched = sandbox.spawn(dying, { env: posix });
+    const sleeper = () => sandbox.processes().find((pid) => readProcess(pid)?.name === "sleep");
+    await until("the test runs", () => sleeper() !== undefined, 30_000);
+    sandbox.serversOf("web").filter((pid) => readProcess(pid)?.name === "node").forEach(killPid);
+    const { code, stderr } = await watched.output();
+    const said = new TextDecoder().decode(stderr);
+    assertEquals(code, 1, said);
+    assertStringIncludes(said, "has died");
     assertEquals(sandbox.processes(), []);
 
-    const socket = await sandbox.json(["start", "web", "--unix", "s", "--", ...fixture("unix=s")], { env: ps });
+    const socket = await sandbox.json(["start", "web", "--unix", "s", "--", ...fixture("unix=s")], { env: posix });
     Deno.kill(socket.pid, "SIGKILL");
     await until("it is gone", () => !isRunning(socket.pid));
     assertEquals(
-      (await sandbox.json(["sweep", "web"], { env: ps })).nodes[0].recovered.files.includes(`${sandbox.project}/s`),
+      (await sandbox.json(["sweep", "web"], { env: posix })).nodes[0].recovered.files.includes(`${sandbox.project}/s`),
       true,
     );
-    const { error } = await sandbox.json(["start", "web", "--notify", "--", "sleep", "600"], { env: ps, code: 1 });
+    const { error } = await sandbox.json(["start", "web", "--notify", "--", "sleep", "600"], { env: posix, code: 1 });
     assertEquals(error.kind, "unsupported");
   },
 });

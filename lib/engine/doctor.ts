@@ -85,6 +85,7 @@ function removeQuietly(path: string): void {
 
 function checkSystem(): Check[] {
   const self = system.processes.read(Deno.pid);
+  const limits = Object.values(system.limits);
   const processes = self === null
     ? wrong("processes", "this process cannot see itself in the process table", "mount -t proc proc /proc")
     : system.processes.read(1) === null
@@ -95,7 +96,7 @@ function checkSystem(): Check[] {
     )
     : well(
       "processes",
-      system.limits.length === 0 ? "identity and trees by /proc" : `by ps: ${system.limits.join("; ")}`,
+      limits.length === 0 ? "identity and trees can be told" : `this platform ${limits.join("; ")}`,
     );
   const listeners = system.sockets === null
     ? well("listeners", "this platform does not tell whose a listener is")

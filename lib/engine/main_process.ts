@@ -138,7 +138,7 @@ export class MainProcess {
     const isAdopted = this.#followed.pidFile === null && this.#current !== this.leader;
     if (!isAdopted || port === 0 || system.sockets === null) return this.#current;
     const { list, socketsOf } = system.sockets;
-    const inodes = (await list()).filter((row) => row.port === port).map(({ inode }) => inode);
+    const inodes = (await list() ?? []).filter((row) => row.port === port).map(({ inode }) => inode);
     const tree = byAge(findTree(this.roots()));
     this.#adopt(tree.find(({ pid }) => inodes.some((inode) => socketsOf(pid)?.has(inode))) ?? tree[0] ?? null);
     return this.#current;
@@ -169,10 +169,11 @@ export class MainProcess {
   /** Whether a child of the leader has left what that leads and holds one of the leader's sockets. */
   #hasHeir(): boolean {
     const socketsOf = system.sockets?.socketsOf;
+    const away = system.processes.childrenOf(this.leader.pid)
+      .filter((pid) => !this.#isLed(system.processes.read(pid)));
+    if (away.length === 0) return false;
     const own = socketsOf?.(this.leader.pid) ?? new Set();
-    return system.processes.childrenOf(this.leader.pid).some((pid) =>
-      !this.#isLed(system.processes.read(pid)) && [...socketsOf?.(pid) ?? []].some((inode) => own.has(inode))
-    );
+    return away.some((pid) => [...socketsOf?.(pid) ?? []].some((inode) => own.has(inode)));
   }
 }
 

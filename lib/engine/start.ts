@@ -83,7 +83,7 @@ interface Progress {
 
 async function startUnder(lock: Lock, request: StartRequest, progress: Progress): Promise<Started> {
   const { dir, reporter } = request;
-  for (const limit of system.limits) reporter.debug(`this platform ${limit}`);
+  for (const limit of Object.values(system.limits)) reporter.debug(`this platform ${limit}`);
   reached("locked", reporter);
   await breathe();
   let nodeFiles = readNodeFiles(dir);

@@ -32,7 +32,7 @@ export function scanOnce(variable: string): Scan {
   const takenAtMs = Date.now();
   const rows = live.list(variable);
   const byPid = new Map<number, ProcessWithVariable>(rows.map((row) => [row.pid, row]));
-  let table: Promise<ListenerRow[]> | null = null;
+  let table: Promise<ListenerRow[] | null> | null = null;
   const inodes = new Map<number, Set<number> | null>();
   const { sockets } = live;
   return {

@@ -6,7 +6,7 @@
  */
 import { tombstoneError } from "../errors.ts";
 import { linux } from "./linux/system.ts";
-import { posix } from "./posix/ps.ts";
+import { posix } from "./posix/system.ts";
 import type { Identity, ProcessRow } from "./rows.ts";
 import type { System } from "./types.ts";
 
@@ -73,8 +73,10 @@ export function killDetached(leader: Identity, variable: string): void {
   system.processes.killDetached(leader, { find: findLive, list: () => system.processes.list(variable), signal });
 }
 
-/** The operating system; `TOMBSTONE_PLATFORM=ps` forces the portable back end for tests. */
-export const system: System = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "ps" ? posix : linux;
+/** The operating system; `TOMBSTONE_PLATFORM=posix` forces the portable back end for tests. */
+export const system: System = Deno.build.os !== "linux" || Deno.env.get("TOMBSTONE_PLATFORM") === "posix"
+  ? posix
+  : linux;
 
 let hasSight = false;
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Limits } from "./limits.ts";
 import type {
   DatagramSocket,
   Identity,
@@ -16,10 +17,15 @@ import type { Launcher, Shell } from "./spawn.ts";
 
 /** Where the socket table and the descriptors can be read. */
 export interface Sockets {
-  /** All listening TCP sockets of this network namespace. */
-  list(): Promise<ListenerRow[]>;
-  /** All listening unix sockets of this network namespace. */
-  listUnix(): UnixListenerRow[];
+  /**
+   * Whose listeners are seen: everybody's, or only those of processes whose descriptors this user may see. Then, to look
+   * costs a process, too, and a port on which nobody is seen may still be taken.
+   */
+  readonly sight: "everybody" | "own";
+  /** The listening TCP sockets of this network namespace; `null` if that cannot be told at this moment. */
+  list(): Promise<ListenerRow[] | null>;
+  /** The listening unix sockets of this network namespace; `null` if that cannot be told at this moment. */
+  listUnix(): UnixListenerRow[] | null;
   /** Inodes of the sockets that a process holds; empty when it is gone, `null` when that is not ours to see. */
   socketsOf(pid: number): Set<number> | null;
   /** Whether connecting to this port may, by accident, connect to itself. */
@@ -195,8 +201,8 @@ export interface Files {
 export interface System {
   /** Back end. */
   readonly name: "linux" | "posix";
-  /** What it cannot do, each completing "this platform ". */
-  readonly limits: string[];
+  /** What it cannot do, each in words that complete "this platform ". */
+  readonly limits: Limits;
   /** The machine. */
   readonly host: Host;
   /** This process. */

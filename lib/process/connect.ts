@@ -54,6 +54,21 @@ async function connectOnce(
   }
 }
 
+/** Whether a server could listen there, on each address that the host may stand for. `refused`: this user may not. */
+export function tryToListen(host: string | null, port: number): "free" | "taken" | "refused" {
+  for (const hostname of addressesOf(host)) {
+    try {
+      Deno.listen({ hostname, port }).close();
+    } catch (error) {
+      if (error instanceof Deno.errors.AddrInUse) return "taken";
+      if (error instanceof Deno.errors.PermissionDenied) return "refused";
+      const isNoAddressHere = error instanceof Deno.errors.AddrNotAvailable || errnoOf(error) === "EAFNOSUPPORT";
+      if (!isNoAddressHere) throw error;
+    }
+  }
+  return "free";
+}
+
 /** Connects to a unix socket, and closes the connection again. */
 export async function connectToUnix(path: string): Promise<"accepted" | "refused" | "silent"> {
   try {

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { errnoOf } from "../errno.ts";
 import { system } from "../os/system.ts";
-import { addressesOf, connectTo } from "./connect.ts";
+import { connectTo, tryToListen } from "./connect.ts";
 import { tombstoneError, usageError } from "../errors.ts";
 
 /** A port for a server, kept from other starters until it is disposed. */
@@ -23,7 +22,7 @@ export interface ChosenPort extends Disposable {
 export async function takePort(host: string | null, port: number): Promise<ChosenPort | null> {
   const claim = system.host.claim(`tombstone-port-${port}`);
   if (claim === null) return null;
-  if (await isUnused(host, port) && canBind(host, port)) {
+  if (await isUnused(host, port) && tryToListen(host, port) === "free") {
     return { port, [Symbol.dispose]: () => claim[Symbol.dispose]() };
   }
   claim[Symbol.dispose]();
@@ -50,21 +49,6 @@ export function* portsFrom(from: number): Generator<number> {
 
 /** How many ports are tried. */
 const MOST_TRIES = 1000;
-
-/** Whether a server could listen there, on each address that the host may stand for. */
-function canBind(host: string | null, port: number): boolean {
-  return addressesOf(host).every((hostname) => {
-    try {
-      Deno.listen({ hostname, port }).close();
-      return true;
-    } catch (error) {
-      if (error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied) return false;
-      if (error instanceof Deno.errors.AddrNotAvailable) return true; // not an address of this machine
-      if (errnoOf(error) === "EAFNOSUPPORT") return true; // no IPv6 here
-      throw error;
-    }
-  });
-}
 
 /** Whether no process listens there. */
 async function isUnused(host: string | null, port: number): Promise<boolean> {

@@ -8,7 +8,7 @@ import { stateError } from "../errno.ts";
 import { isLocal, isLoopback } from "../hosts.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/rows.ts";
 import { breathe } from "../os/thread.ts";
-import { addressesOf, connectTo, connectToUnix } from "./connect.ts";
+import { addressesOf, connectTo, connectToUnix, tryToListen } from "./connect.ts";
 import { ATTEMPT_VARIABLE, lookForTree, type Roots, scanOf } from "./tree.ts";
 
 /** A port or a unix socket. */
@@ -27,7 +27,7 @@ export interface Owner {
 /** An owner as part of a message. */
 export function describeOwner(owner: Owner): string {
   if (owner.pid !== null) return `pid ${owner.pid} (${owner.command || "unknown command"})`;
-  if (owner.uid === null) return "an unknown process";
+  if (owner.uid === null) return "a process that cannot be seen from here";
   return owner.uid === Deno.uid()
     ? "a process of this user that cannot be seen from here, as of another sandbox or container"
     : `a process of user ${owner.uid} that this user cannot see`;
@@ -82,7 +82,7 @@ export type Ownership =
 export async function ownershipOfUnixListener(path: string, mainPid: number, roots: Roots): Promise<Ownership> {
   const { sockets } = scanOf(roots);
   if (sockets === null) return { kind: "ours" };
-  return await ownershipOfSockets(unixListenersFor(sockets.listUnix(), path), mainPid, roots);
+  return await ownershipOfSockets(unixListenersFor(sockets.listUnix() ?? [], path), mainPid, roots);
 }
 
 /** The same for these sockets. All of them must belong to the node (SO_REUSEPORT). */
@@ -103,7 +103,12 @@ export function unixListenersFor(rows: UnixListenerRow[], path: string): UnixLis
   const file = fileInodeOf(path);
   if (file === null) return []; // a listener whose file was removed or replaced cannot be reached there
   const byFile = rows.filter((row) => row.fileInode !== null && row.fileInode === file);
-  return byFile.length > 0 ? byFile : rows.filter((row) => row.path === path);
+  return byFile.length > 0 ? byFile : rows.filter((row) => row.path === path || isSameFile(row, file));
+}
+
+/** A socket may be named by a symbolic link. */
+function isSameFile({ path, fileInode }: UnixListenerRow, file: number): boolean {
+  return fileInode === null && path.startsWith("/") && fileInodeOf(path) === file;
 }
 
 /** The lower 32 bits, as in the kernel's table. */
@@ -119,6 +124,7 @@ function fileInodeOf(path: string): number | null {
 
 /** The process that owns one of these sockets, by a scan of all descriptors. */
 export function ownerOf(wanted: Socket[]): Owner {
+  if (wanted.length === 0) return { pid: null, command: "", uid: null };
   const uid = wanted[0]?.uid ?? null;
   for (const process of system.processes.list(ATTEMPT_VARIABLE)) {
     const sockets = system.sockets?.socketsOf(process.pid);
@@ -142,13 +148,22 @@ export async function findOccupant(host: string | null, port: number): Promise<O
   if (near.length > 0) return ownerOf(near);
   // A port that the kernel forwards, such as a container's, is in no table; and a host name is not resolved yet.
   const answer = await connectTo(host, port);
-  if (typeof answer === "string") return null;
+  if (typeof answer === "string") return isTakenUnseen(host, port) ? ownerOf([]) : null;
   return ownerOf(listenersFor(await system.sockets?.list() ?? [], answer.address, port));
 }
 
-/** The owner of the listener on a unix socket; `null` if there is none. Connects only if the kernel's table is unknown. */
+/** Whether the port is taken though nobody answers there, and no owner is seen. */
+function isTakenUnseen(host: string | null, port: number): boolean {
+  return system.sockets?.sight !== "everybody" && tryToListen(host, port) === "taken";
+}
+
+/**
+ * The owner of the listener on a unix socket; `null` if there is none. Connects only if the table does not show all
+ * listeners.
+ */
 export async function findUnixOccupant(path: string): Promise<Owner | null> {
-  if (system.sockets === null) return await connectToUnix(path) === "refused" ? null : ownerOf([]);
-  const sockets = unixListenersFor(system.sockets.listUnix(), path);
-  return sockets.length === 0 ? null : ownerOf(sockets);
+  const sockets = unixListenersFor(system.sockets?.listUnix() ?? [], path);
+  if (sockets.length > 0) return ownerOf(sockets);
+  if (system.sockets?.sight === "everybody") return null;
+  return await connectToUnix(path) === "refused" ? null : ownerOf([]);
 }

@@ -4,7 +4,6 @@
  * @module
  */
 import { system } from "../os/system.ts";
-import type { ListenerRow } from "../os/rows.ts";
 import { lookForTree, type Roots, scanOf } from "./tree.ts";
 
 /** A port that a process of the node listens on. */
@@ -31,21 +30,21 @@ const ORDER: Claim[] = ["named", "told", "stays", "any", "aside", "tool"];
 
 /**
  * The ports that the main process, or the whole tree, listens on; the likeliest first. Of two with the same claim, the one
- * that is open to all addresses comes first, since a loopback port is often for administration; then the lower one.
+ * that is open to all addresses comes first, since a loopback port is often for administration; then the lower one. `null`:
+ * that cannot be told at this moment.
  */
-export async function findOwnPorts(mainPid: number, roots: Roots, extent: "main" | "tree"): Promise<OwnPort[]> {
+export async function findOwnPorts(mainPid: number, roots: Roots, extent: "main" | "tree"): Promise<OwnPort[] | null> {
   const { sockets } = scanOf(roots);
   if (sockets === null) return [];
+  const table = await sockets.list();
+  if (table === null) return null;
+  if (table.length === 0) return [];
   const pids = extent === "main" ? [mainPid] : (await lookForTree(roots)).map(({ pid }) => pid);
   const holders = new Map<number, number>();
   for (const pid of pids) {
     for (const inode of sockets.socketsOf(pid) ?? []) if (!holders.has(inode)) holders.set(inode, pid);
   }
-  if (holders.size === 0) return [];
-  const rows = new Map<number, ListenerRow[]>();
-  for (const row of await sockets.list()) {
-    if (holders.has(row.inode)) rows.set(row.port, [...rows.get(row.port) ?? [], row]);
-  }
+  const rows = Map.groupBy(table.filter(({ inode }) => holders.has(inode)), ({ port }) => port);
   const ports = Array.from(rows, ([port, rows]): OwnPort => ({
     port,
     addresses: rows.map(({ address }) => address),
@@ -67,7 +66,7 @@ export async function findOwnListener(
   roots: Roots,
   extent: "main" | "tree",
 ): Promise<OwnPort | null> {
-  return (await findOwnPorts(mainPid, roots, extent)).find(({ claim }) => claim !== "tool") ?? null;
+  return (await findOwnPorts(mainPid, roots, extent))?.find(({ claim }) => claim !== "tool") ?? null;
 }
 
 function claimOf(port: number, mainPid: number, holder: number): Claim {

@@ -43,6 +43,7 @@ export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Probe
     if (known !== null) return await checkOf(checks, known.port, known.host, asked)(subject, look);
     const extent = look.round % TREE_EVERY_MS === TREE_EVERY_MS - 1 ? "tree" : "main";
     const own = await findOwnPorts(subject.mainPid, subject.roots, extent);
+    if (own === null) return { kind: "wait", state: "which ports it listens on cannot be told at this moment" };
     const candidates = own.filter(isMeant).filter(({ port }) => !distribution.has(port));
     settling.see(candidates);
     let verdict: Verdict = { kind: "wait", state: nothing(own) };
@@ -56,7 +57,7 @@ export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Probe
       if (distribution.has(candidate.port)) continue;
       const found = await checkOf(checks, candidate.port, null, asked, candidate)(subject, look);
       if (found.kind === "pass" && settling.isOver(candidate.claim, look)) {
-        const all = await findOwnPorts(subject.mainPid, subject.roots, "tree");
+        const all = await findOwnPorts(subject.mainPid, subject.roots, "tree") ?? [];
         const meant = all.filter(isMeant).filter(({ port }) => !distribution.has(port));
         settling.see(meant);
         // A child process may have a better one, so the whole tree decides.

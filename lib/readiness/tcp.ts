@@ -41,10 +41,14 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
     const answer = await connectTo(host, port, contact);
     return typeof answer === "string" ? wait : passed(spot, answer.address, answer.protocol);
   }
-  // The kernel is asked before a connect: a connect to a free port in the ephemeral range can meet itself, and then keeps
-  // the port from the server.
-  const rows = (await table.list()).filter((row) => row.port === port);
-  if (rows.length === 0) return wait;
+  // Where it costs a process to look who listens, nobody is looked at before somebody answers. The kernel is asked before a
+  // connect: one to a free port in the ephemeral range can meet itself, and then keeps the port from the server.
+  const isPartial = table.sight === "own";
+  if (isPartial && contact !== "look" && typeof await connectTo(host, port) === "string") return wait;
+  const all = await table.list();
+  if (all === null) return { kind: "wait", state: `whose listener on ${where} it is cannot be told at this moment` };
+  const rows = all.filter((row) => row.port === port);
+  if (rows.length === 0) return isPartial && contact !== "look" ? unseen(where, port) : wait;
   let foreign: Verdict | null = null;
   let isThere = false;
   for (const candidate of candidatesOf(host, rows)) {
@@ -77,8 +81,14 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
   return foreign ?? (isThere ? wait : elsewhere(spot, rows));
 }
 
+/** Somebody answers, but is not among those who are seen. */
+function unseen(where: string, port: number): Verdict {
+  const state = `the listener on ${where} belongs to a process that cannot be seen from here`;
+  return { kind: "foreign", state, place: { kind: "port", port }, sockets: [] };
+}
+
 async function stillListen(table: Sockets, sockets: ListenerRow[]): Promise<boolean> {
-  const now = new Set((await table.list()).map(({ inode }) => inode));
+  const now = new Set((await table.list())?.map(({ inode }) => inode));
   return sockets.every(({ inode }) => now.has(inode));
 }
 

@@ -169,6 +169,7 @@ export async function readListeners(): Promise<ListenerRow[]> {
 
 /** See {@linkcode Sockets}. */
 export const sockets: Sockets = {
+  sight: "everybody",
   list: async () => queryListeners() ?? await readListeners(),
   listUnix: () => queryUnixListeners() ?? parseUnixListeners(readProc("/proc/self/net/unix") ?? ""),
   socketsOf,

@@ -214,7 +214,7 @@ const launcher = launcherWith({
 /** The Linux back end. */
 export const linux: System = {
   name: "linux",
-  limits: [],
+  limits: {},
   host,
   self,
   processes,

@@ -26,9 +26,10 @@ function posix(row: ProcessRow): PosixRow {
   return row as PosixRow;
 }
 
-/** See {@linkcode Processes.isLedBy}: the launcher is made the leader of a session. */
+/** See {@linkcode Processes.isLedBy}: the launcher is made the leader of a session, and with it of a group. */
 export function isLedBy(row: ProcessRow, leader: number): boolean {
-  return posix(row).sid === leader;
+  const { sid, pgid } = posix(row);
+  return (sid ?? pgid) === leader;
 }
 
 /** See {@linkcode Processes.areTogether}: a shell that waits is mostly asked with its whole group. */

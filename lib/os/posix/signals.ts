@@ -21,12 +21,21 @@ export const SCAN_PAUSE_MS = 5;
 
 /** Whether this user may send signals to a process; one that has ended refuses nobody. */
 export function maySignal(pid: number): boolean {
+  return ask(pid) !== "refused";
+}
+
+/** Whether this number is anybody's: of a process, of a zombie, on Linux of a thread, too. */
+export function isAnybodys(pid: number): boolean {
+  return ask(pid) !== "nobody's";
+}
+
+function ask(pid: number): "allowed" | "refused" | "nobody's" {
   try {
     Deno.kill(pid, 0 as unknown as Deno.Signal); // kill(2): only asks
-    return true;
+    return "allowed";
   } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return false;
-    if (error instanceof Deno.errors.NotFound) return true;
+    if (error instanceof Deno.errors.PermissionDenied) return "refused";
+    if (error instanceof Deno.errors.NotFound) return "nobody's";
     throw error;
   }
 }

@@ -1,0 +1,168 @@
+/**
+ * Who has what open, by lsof(8), which macOS ships. One look tells of all processes that this user may see, so the
+ * questions that follow each other are answered from one.
+ *
+ * @module
+ */
+import { sleep } from "../../timers.ts";
+import type { ListenerRow, UnixListenerRow } from "../rows.ts";
+import type { Sockets } from "../types.ts";
+import { isWritten, listeningFiles, type OpenFile, parseOpenFiles, type UnixFile, unixFiles } from "./lsof_output.ts";
+import { pathOf, type Ran, run, runSoon, runWithin } from "./run.ts";
+import { isAnybodys } from "./signals.ts";
+
+/** Longest time for one look, in milliseconds. */
+const LONGEST_MS = 5_000;
+
+/**
+ * Listening TCP sockets, unix sockets, working directories and the descriptors at which a server has its log: the
+ * selections add up. `-n` and `-P` spare the look-up of names, `-w` the warnings, `-S2` the wait for a file system that
+ * does not answer.
+ */
+const SCAN = ["-w", "-nP", "-S2", "-iTCP", "-sTCP:LISTEN", "-U", "-d", "cwd,0-9", "-FpufadtnT"];
+
+/** What one look has shown. */
+interface Scan {
+  tcp: ListenerRow[];
+  unix: UnixListenerRow[];
+  sockets: Map<number, Set<number>>;
+  files: Map<number, OpenFile[]>;
+}
+
+/** A look answers questions for so long, in milliseconds. */
+const FRESH_FOR_MS = 250;
+
+let last: { scan: Scan | null; begun: number; ended: number } | null = null;
+
+/** Whether there is an lsof. */
+export function isInstalled(): boolean {
+  return pathOf("lsof") !== null;
+}
+
+/** From now on, what is asked needs a new look: what was seen last may have changed. */
+export function forget(): void {
+  last = null;
+}
+
+/** The look of a moment ago, or a new one; `null`: lsof does not answer. */
+function scanned(): Scan | null {
+  if (last !== null && performance.now() - last.ended < FRESH_FOR_MS) return last.scan;
+  const begun = performance.now();
+  return remember(begun, runWithin(LONGEST_MS, "lsof", SCAN));
+}
+
+/** A new look. So that waiting for something leaves the processor to what is waited for, a pause as long as the last one comes first. */
+async function scanAnew(): Promise<Scan | null> {
+  if (last !== null) await sleep(Math.max(0, 2 * last.ended - last.begun - performance.now()));
+  const begun = performance.now();
+  return remember(begun, await runSoon(LONGEST_MS, "lsof", SCAN));
+}
+
+function remember(begun: number, ran: Ran): Scan | null {
+  const files = parseOpenFiles(ran?.text ?? "");
+  // Its exit code is 1 also when there is nothing to list. A look that does not show this process has failed.
+  const scan = files.some(({ pid }) => pid === Deno.pid) ? scanOf(files) : null;
+  last = { scan, begun, ended: performance.now() };
+  return scan;
+}
+
+function scanOf(files: OpenFile[]): Scan {
+  const scan: Scan = { tcp: [], unix: [], sockets: new Map(), files: Map.groupBy(files, ({ pid }) => pid) };
+  const known = new Set<number>();
+  const add = (file: OpenFile): number | null => {
+    const inode = inodeOf(file);
+    const own = scan.sockets.get(file.pid);
+    if (own === undefined) scan.sockets.set(file.pid, new Set([inode]));
+    else own.add(inode);
+    if (known.has(inode)) return null;
+    known.add(inode);
+    return inode;
+  };
+  for (const file of listeningFiles(files)) {
+    const { address, port, uid } = file;
+    const inode = add(file);
+    if (inode !== null) scan.tcp.push({ address, port, inode, uid: uid ?? -1 });
+  }
+  for (const file of unixFiles(files)) {
+    const inode = add(file);
+    if (inode !== null) scan.unix.push({ inode, path: fullPath(file, scan), fileInode: null });
+  }
+  return scan;
+}
+
+/** A relative name most likely begins where the server works now. */
+function fullPath({ pid, path }: UnixFile, { files }: Scan): string {
+  const cwd = files.get(pid)?.find(({ descriptor }) => descriptor === "cwd");
+  return /^[/\0]/.test(path) || cwd === undefined ? path : `${cwd.name}/${path.replace(/^\.\//, "")}`;
+}
+
+const inodes = new Map<string, number>();
+
+/** A number for what lsof calls the device of a socket: on macOS an address of 64 bits. It stays the same from look to look. */
+function inodeOf({ pid, descriptor, device }: OpenFile): number {
+  const key = device || `${pid} ${descriptor}`;
+  if (!inodes.has(key)) inodes.set(key, inodes.size + 1);
+  return inodes.get(key)!;
+}
+
+/** Who listens where, as far as this user may see it. */
+export const sockets: Sockets = {
+  sight: "own",
+  list: async () => (await scanAnew())?.tcp ?? null,
+  listUnix: () => scanned()?.unix ?? null,
+  socketsOf(pid) {
+    const scan = scanned();
+    if (scan?.files.has(pid)) return scan.sockets.get(pid) ?? new Set();
+    return scan !== null && !isAnybodys(pid) ? new Set() : null;
+  },
+  isEphemeral(port) {
+    const { low, high } = range ??= readRange();
+    return port >= low && port <= high;
+  },
+  isTaken: (port) => scanned()?.tcp.some((row) => row.port === port) !== false || !canBind(port),
+};
+
+let range: { low: number; high: number } | undefined;
+
+/** What macOS and FreeBSD choose from; else the range of RFC 6335. */
+function readRange(): { low: number; high: number } {
+  const names = ["net.inet.ip.portrange.first", "net.inet.ip.portrange.last"];
+  const [low, high] = (run("sysctl", ["-n", ...names])?.text ?? "").trim().split(/\s+/).map(Number);
+  return low && high ? { low, high } : { low: 49_152, high: 65_535 };
+}
+
+function canBind(port: number): boolean {
+  return ["0.0.0.0", "::"].every((hostname) => {
+    try {
+      Deno.listen({ hostname, port }).close();
+      return true;
+    } catch (error) {
+      return !(error instanceof Deno.errors.AddrInUse);
+    }
+  });
+}
+
+/** Whether a process has one of these files open for writing, at this descriptor or at any of those that a server's log is at. */
+export function writes(pid: number, isFile: (path: string) => boolean, descriptor?: number): boolean {
+  return (scanned()?.files.get(pid) ?? []).some((file) =>
+    isWritten(file) && (descriptor === undefined || file.descriptor === String(descriptor)) && isFile(file.name)
+  );
+}
+
+/** Whether anybody has a file open for writing; `null`: nobody of whom that is seen. */
+export function hasWriter(path: string): true | null {
+  const isWriter = (file: OpenFile) => file.pid !== Deno.pid && isWritten(file) && file.name === path;
+  return [...scanned()?.files.values() ?? []].some((files) => files.some(isWriter)) || null;
+}
+
+/** Who has a file open besides this process; `null` if nobody is seen. */
+export function holderOf(path: string): number | null {
+  const files = parseOpenFiles(runWithin(LONGEST_MS, "lsof", ["-w", "-Fpf", "--", path])?.text ?? "");
+  return files.find(({ pid }) => pid !== Deno.pid)?.pid ?? null;
+}
+
+/** Path of the program that a process runs; `null` if it is not to be seen. */
+export function programOf(pid: number): string | null {
+  const ran = runWithin(LONGEST_MS, "lsof", ["-w", "-a", "-p", String(pid), "-d", "txt", "-Fpfn"]);
+  return parseOpenFiles(ran?.text ?? "").find(({ descriptor }) => descriptor === "txt")?.name ?? null;
+}

@@ -1,0 +1,116 @@
+/**
+ * Running `ps`, `lsof` and the like: never in another language or time zone, never for ever.
+ *
+ * @module
+ */
+import type * as ChildProcess from "node:child_process";
+import { errnoOf, stateError } from "../../errno.ts";
+import { findProgram } from "./shell.ts";
+
+/** What a program said, whatever its exit code; `null`: it is not installed, or has not ended in time. */
+export type Ran = { code: number; text: string } | null;
+
+/** Where programs are that PATH need not name: macOS keeps lsof in /usr/sbin. */
+const PLACES = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/** Path of a system program; `null` if it is not installed. */
+export function pathOf(program: string): string | null {
+  return findProgram(program, { cwd: "/", path: searchPath() });
+}
+
+function searchPath(): string {
+  let path: string | undefined;
+  try {
+    path = Deno.env.get("PATH");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error; // it is no text
+  }
+  return [path, ...PLACES].filter(Boolean).join(":");
+}
+
+/** `lstart` of ps follows language and time zone. What these programs are asked is of no attempt, so they bear no mark of one. */
+function environment(): Record<string, string> {
+  return { PATH: searchPath(), LC_ALL: "C", TZ: "UTC0" };
+}
+
+/** Most that is read of an output, in bytes. */
+const LARGEST_OUTPUT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Runs a system program to its end. For those that only read the tables of the kernel.
+ *
+ * @throws {TombstoneError} the system refuses to run it, as with too many open files; then nothing is known
+ */
+export function run(program: string, args: string[]): Ran {
+  const path = pathOf(program);
+  if (path === null) return null;
+  try {
+    const { code, stdout } = commandOf(path, args).outputSync();
+    return { code, text: new TextDecoder().decode(stdout) };
+  } catch (error) {
+    throw refused(path, error);
+  }
+}
+
+/** The same, at most for so many milliseconds: lsof(8) can hang on a network file system. */
+export function runWithin(longestMs: number, program: string, args: string[]): Ran {
+  const path = pathOf(program);
+  if (path === null) return null;
+  const { status, stdout, error } = spawnSync(path, args, {
+    cwd: "/",
+    env: environment(),
+    stdio: ["ignore", "pipe", "ignore"],
+    timeout: longestMs,
+    killSignal: "SIGKILL",
+    maxBuffer: LARGEST_OUTPUT_BYTES,
+  });
+  if (errnoOf(error) === "ETIMEDOUT") return null;
+  if (error !== undefined) throw refused(path, error);
+  if (stdout === undefined) return run(program, args); // it does not say why it could not spawn anything, but this does
+  return { code: status ?? -1, text: new TextDecoder().decode(stdout as Uint8Array) };
+}
+
+/** The same, while others have their turn. */
+export async function runSoon(longestMs: number, program: string, args: string[]): Promise<Ran> {
+  const path = pathOf(program);
+  if (path === null) return null;
+  let child: Deno.ChildProcess;
+  try {
+    child = commandOf(path, args).spawn();
+  } catch (error) {
+    throw refused(path, error);
+  }
+  let isLate = false;
+  const limit = setTimeout(() => {
+    isLate = true;
+    child.kill("SIGKILL"); // it has not been waited for, so the number is its own
+  }, longestMs);
+  try {
+    const { code, stdout } = await child.output();
+    return isLate ? null : { code, text: new TextDecoder().decode(stdout) };
+  } finally {
+    clearTimeout(limit);
+  }
+}
+
+function refused(path: string, error: unknown): unknown {
+  return stateError("run", path, error, "elsewhere");
+}
+
+function commandOf(path: string, args: string[]): Deno.Command {
+  return new Deno.Command(path, {
+    args,
+    cwd: "/", // the current directory may have been removed, and then nothing can be spawned in it
+    clearEnv: true,
+    env: environment(),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  });
+}
+
+/** Loaded only where it is needed: an import at the top costs every command some 50 ms. Deno's own has no time limit. */
+function spawnSync(...args: Parameters<typeof ChildProcess.spawnSync>): ReturnType<typeof ChildProcess.spawnSync> {
+  const { process } = globalThis as unknown as { process: { getBuiltinModule(name: string): typeof ChildProcess } };
+  return process.getBuiltinModule("node:child_process").spawnSync(...args);
+}
