@@ -32,6 +32,11 @@ export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, "");
 }
 
+/** The port that a URL names, or that of its scheme. */
+export function portOf(url: URL): number {
+  return Number(url.port) || (url.protocol === "https:" ? 443 : 80);
+}
+
 /** The text of an address of 4 or 16 bytes, in network order; IPv4-mapped IPv6 as IPv4. */
 export function addressText(bytes: number[]): string {
   if (bytes.length === 4) return bytes.join(".");

@@ -56,6 +56,7 @@ Deno.test("documents of every command have the fields that docs/json.md tells, a
     assertDocumented(document, "A node");
   }
   assertDocumented(await sandbox.json(["wait", "web"]), "A node");
+  assertDocumented(await sandbox.json(["wait", "--port", `:${started.port}`, "--file", "."]), "wait for anything else");
   assertDocumented(await sandbox.json(["restart", "web"]), "A node");
   assertDocumented(await sandbox.json(["logs", "web"]), "logs");
   assertDocumented(await sandbox.json(["doctor"]), "doctor");
@@ -66,7 +67,7 @@ Deno.test("documents of every command have the fields that docs/json.md tells, a
   const run = ["run", "test", "--serve", fixture().join(" "), "--port", "0", "--", "true"];
   assertDocumented(await sandbox.json(run), "A node", "run");
   for (const command of [["status"], ["list"]]) {
-    const { nodes } = await sandbox.json(command, { code: command[0] === "list" ? 0 : 3 });
+    const { nodes } = await sandbox.json(command);
     assertEquals(nodes.length, 2);
     for (const node of nodes) assertDocumented(node, "A node");
   }

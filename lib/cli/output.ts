@@ -146,6 +146,11 @@ export class Output implements Reporter {
     return this.#wait(dir.node, `waiting for "${dir.node}"`, () => lastLines(dir.log, 1)[0]);
   }
 
+  /** Shows the wait for something that is no node. */
+  waitFor(what: string): Waiting {
+    return this.#wait(`waiting ${what}`, `waiting ${what}`, () => undefined);
+  }
+
   /** Shows the work on many nodes. */
   count(action: string): Waiting {
     return this.#wait(action, `at work on the ${action}`, () => undefined);

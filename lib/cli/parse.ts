@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { usageError } from "../errors.ts";
+import { flagFor } from "../spec/endpoint.ts";
 import { nearest, parseName } from "../spec/names.ts";
 import { type Command, COMMANDS, COMMON_FLAGS } from "./table.ts";
 import type { Flag, Flags } from "./start_flags.ts";
@@ -82,7 +83,10 @@ export async function parse(command: Command, argv: string[]): Promise<Parsed> {
   if (serverCommand !== null && !command.takesCommand) {
     throw usageError(`Cannot use "--": ${command.name} takes no command`, usage);
   }
-  for (const node of nodes) parseName("node", node);
+  for (const node of nodes) {
+    const target = command.name === "wait" ? flagFor(node) : null;
+    parseName("node", node, target === null ? undefined : `tombstone wait ${target}`);
+  }
   const workspace = texts("workspace")[0];
   if (workspace !== undefined) parseName("workspace", workspace);
   return {

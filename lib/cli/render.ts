@@ -55,6 +55,12 @@ export function duration(ms: number): string {
   return m > 0 ? `${m}m ${s}s` : `${s}s`;
 }
 
+/** A short duration, as it is measured: `340 ms`, `6.1 s`. */
+export function elapsed(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  return ms < 120_000 ? `${Number((ms / 1000).toFixed(1))} s` : duration(ms);
+}
+
 /** A size in bytes, in the largest decimal unit. */
 export function size(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -10,6 +10,7 @@ import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
 import type { Path } from "../spec/fields.ts";
 import { type Settings, settingsFrom } from "../spec/settings.ts";
 import { type Source, valueOf } from "../spec/source.ts";
+import { parseSocketPath } from "../spec/values.ts";
 import { lookAtDeclared } from "../state/declared.ts";
 
 /**
@@ -47,20 +48,12 @@ function hintFor(place: string, value: string): string {
   return place.startsWith("--") ? `${place} ${value}` : `${place}: ${value}`;
 }
 
-/** Longest path of a unix socket, in bytes; `sun_path` of unix(7), on macOS 103. */
-const LONGEST_SOCKET = 107;
-
-/** Refuses a socket path with another kind of file: sockets are removed while the node does not run. */
+/** A socket is removed while the node does not run; a file that is none must not be. */
 function requireSocket(place: string, path: string): void {
   // A server may create a symbolic link to its socket; the link is never removed.
   const target = lookAt(path);
   if (!target?.isSocket && (target !== null || !isLink(path))) requireSweepable(place, { path, kind: "socket" });
-  if (new TextEncoder().encode(path).length > LONGEST_SOCKET) {
-    throw usageError(
-      `Cannot use "${path}" for ${place}: it is longer than the ${LONGEST_SOCKET} bytes that a socket's path may have`,
-      "choose a shorter path, such as one in /tmp",
-    );
-  }
+  parseSocketPath(place, path);
 }
 
 function lookAt(path: string): Deno.FileInfo | null {

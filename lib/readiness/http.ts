@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { errnoOf } from "../errno.ts";
 import { system } from "../os/system.ts";
 import { expiry } from "../timers.ts";
-import { hostOf, hostPort } from "../hosts.ts";
+import { hostOf, hostPort, portOf } from "../hosts.ts";
 import { fillPort, PORT } from "../spec/placeholders.ts";
 import type { Probe } from "../spec/probes.ts";
 import { Throttle } from "./throttle.ts";
@@ -32,7 +33,7 @@ export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
     if (at === null && isOnOwnPort(probe)) return { kind: "wait", state: NO_PORT_YET };
     const url = urlOf(probe.target, at);
     const host = hostOf(url);
-    const port = Number(url.port) || (url.protocol === "https:" ? 443 : 80);
+    const port = portOf(url);
     const spot = { host, port, anyListener: probe.any_listener };
     const reached = await checkTcp(spot, subject, "look");
     if (reached.kind !== "pass") return reached;
@@ -54,15 +55,21 @@ export function isOnOwnPort(probe: Probe): boolean {
 }
 
 /** Where to ask. */
-interface Address {
+export interface Address {
+  /** What for. */
   url: URL;
+  /** The host that a certificate must name. */
   host: string;
+  /** Port. */
   port: number;
-  /** The address of the host at which the node listens. */
+  /** The address of the host to connect to. */
   address: string;
-  /** How the server is known to be the node: as the proven owner of the listener, or by its certificate. */
+  /** How the server is known to be the right one: as the proven owner of the listener (or nobody asks), or by its certificate. */
   trust: "proven" | "certificates";
 }
+
+/** What came of a GET; `error`: why there was no answer, where an error says so. */
+export type Answer = { kind: "status"; status: number } | { kind: "none"; state: string; error: Error | null };
 
 async function ask(
   probe: Extract<Probe, { type: "http" }>,
@@ -75,9 +82,10 @@ async function ask(
   const answer = await answerWithin(limit, address, look.signal);
   if (answer === "expired" && limit < ANSWER_TIMEOUT_MS && last !== null) return last;
   if (answer === "expired") return { kind: "wait", state: `${url} did not answer within ${Math.round(limit)} ms` };
-  if (typeof answer === "string") return { kind: "wait", state: `${url} ${answer}` };
-  const isWanted = probe.status.some(([low, high]) => answer >= low && answer <= high);
-  return isWanted ? { kind: "pass", host, port } : { kind: "wait", state: `${url} answers with status ${answer}` };
+  if (answer.kind === "none") return { kind: "wait", state: `${url} ${answer.state}` };
+  const { status } = answer;
+  const isWanted = probe.status.some(([low, high]) => status >= low && status <= high);
+  return isWanted ? { kind: "pass", host, port } : { kind: "wait", state: `${url} answers with status ${status}` };
 }
 
 /** The URL of a target, which is a URL or a path on the node. */
@@ -86,21 +94,21 @@ function urlOf(target: string, at: { host: string | null; port: number } | null)
   return new URL(`http://${hostPort(at!.host ?? "localhost", at!.port)}${target}`);
 }
 
-/** As {@linkcode statusOf}; `"expired"` after `ms` milliseconds, and the connection is closed then. */
-async function answerWithin(ms: number, at: Address, signal: AbortSignal): Promise<number | string> {
+/** As {@linkcode answerOf}; `"expired"` after `ms` milliseconds, and the connection is closed then. */
+async function answerWithin(ms: number, at: Address, signal: AbortSignal): Promise<Answer | "expired"> {
   const over = new AbortController();
   const abort = () => over.abort();
   signal.addEventListener("abort", abort, { once: true });
   try {
-    return await Promise.race([statusOf(at, over.signal), expiry(ms)]);
+    return await Promise.race([answerOf(at, over.signal), expiry(ms)]);
   } finally {
     signal.removeEventListener("abort", abort);
     abort();
   }
 }
 
-/** Status of the answer to a GET; or why there is none, in words. The signal closes the connection. */
-async function statusOf(at: Address, signal: AbortSignal): Promise<number | string> {
+/** Status of the answer to a GET, or why there is none. The signal closes the connection. */
+export async function answerOf(at: Address, signal: AbortSignal): Promise<Answer> {
   const isSecure = at.url.protocol === "https:";
   try {
     using connection = isSecure ? await connectSecurely(at, signal) : await connectPlainly(at, signal);
@@ -109,15 +117,23 @@ async function statusOf(at: Address, signal: AbortSignal): Promise<number | stri
     const head = `GET ${at.url.pathname}${at.url.search} HTTP/1.1\r\nHost: ${at.url.host}\r\n` +
       "User-Agent: tombstone\r\nAccept: */*\r\nConnection: close\r\n\r\n";
     await write(connection, new TextEncoder().encode(head));
-    return await readStatus(connection) ?? "does not answer in HTTP";
+    const status = await readStatus(connection);
+    if (status !== null) return { kind: "status", status };
+    return { kind: "none", state: "does not answer in HTTP", error: null };
   } catch (error) {
     // Refused, reset, closed, an untrusted certificate: no answer.
     if (!(error instanceof Error) || error instanceof TypeError) throw error;
-    if (error instanceof Deno.errors.ConnectionRefused) return "cannot be reached";
+    if (errnoOf(error) === "ECONNREFUSED") return { kind: "none", state: "cannot be reached", error };
     return isSecure && error instanceof Deno.errors.InvalidData
-      ? `has a certificate that is not trusted (${error.message}; see DENO_CERT)`
-      : "does not answer";
+      ? { kind: "none", state: describeDistrust(error), error: null }
+      : { kind: "none", state: "does not answer", error };
   }
+}
+
+/** TLS has failed: over the certificate, or since the other side speaks something else. */
+function describeDistrust({ message }: Error): string {
+  if (/corrupt message/i.test(message)) return "does not speak TLS";
+  return `has a certificate that is not trusted (${message}; see DENO_CERT)`;
 }
 
 /** A connection, with or without TLS. */
@@ -195,7 +211,7 @@ function schemeOf({ probes, port, bind_addr, host, protocol }: Reached): "http" 
   for (const probe of probes) {
     if (probe.type !== "http") continue;
     const url = urlOf(probe.target, { host: bind_addr ?? host, port });
-    const isHere = (Number(url.port) || (url.protocol === "https:" ? 443 : 80)) === port;
+    const isHere = portOf(url) === port;
     if (isHere) return url.protocol === "https:" ? "https" : "http";
   }
   return protocol;

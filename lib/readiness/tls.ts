@@ -34,7 +34,7 @@ export async function connectUnverified(spot: SecureSpot): Promise<Pick<Deno.Con
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once("secureConnect", resolve);
-      socket.once("error", (error) => reject(new Deno.errors.ConnectionReset(error.message)));
+      socket.once("error", reject);
       socket.once("close", () => reject(new Deno.errors.ConnectionReset("it was closed")));
     });
   } catch (error) {

@@ -17,12 +17,12 @@ export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
  *
  * @throws {TombstoneError} it cannot be one
  */
-export function parseName(what: "node" | "workspace", value: string): string {
+export function parseName(what: "node" | "workspace", value: string, hint?: string): string {
   if (NAME.test(value) && value !== "workspace.json") return value;
   throw usageError(
     `Cannot use "${value}" as the name of a ${what}: ` +
       "expected 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit",
-    what === "node" ? "tombstone start web -- COMMAND" : "--workspace my-project",
+    hint ?? (what === "node" ? "tombstone start web -- COMMAND" : "--workspace my-project"),
   );
 }
 

@@ -74,6 +74,18 @@ export function parseHost(flag: string, value: string): string {
   throw refuse(flag, printed(value), "a host name or an IP address", "127.0.0.1");
 }
 
+/** Longest path of a unix socket, in bytes; `sun_path` of unix(7), on macOS 103. */
+const LONGEST_SOCKET = 107;
+
+/** The full path of a unix socket. */
+export function parseSocketPath(flag: string, path: string): string {
+  if (new TextEncoder().encode(path).length <= LONGEST_SOCKET) return path;
+  throw usageError(
+    `Cannot use "${path}" for ${flag}: it is longer than the ${LONGEST_SOCKET} bytes that a socket's path may have`,
+    "choose a shorter path, such as one in /tmp",
+  );
+}
+
 /** Without what moves a cursor or begins a line. */
 function printed(value: string): string {
   return JSON.stringify(value).slice(1, -1);

@@ -5,39 +5,50 @@
  */
 import type { Call, Result } from "../call.ts";
 import { EXIT, type TombstoneError, tombstoneError } from "../../errors.ts";
-import { inspect, type NodeReport } from "../../engine/report.ts";
+import { inspect, type NodeReport, type State } from "../../engine/report.ts";
 import { sleep } from "../../timers.ts";
 import { Readiness } from "../../readiness/wait.ts";
 import { describedNames, NO_NODES, recordedNames } from "../nodes.ts";
 import { statusLine } from "../render.ts";
+import { isOutside, waitOutside } from "./wait_outside.ts";
 
 /** How long a node may be failed or dead until the wait gives up, in milliseconds. */
 const GIVE_UP_AFTER_MS = 2000;
 
-/** Runs the command: waits for the named node, or for all of the workspace. */
+/** Runs the command: waits for the named nodes, for all of the workspace, or for what flags name. */
 export async function run(call: Call): Promise<Result> {
+  if (isOutside(call)) return await waitOutside(call);
   const timeoutMs = call.duration("timeout", 60_000);
-  const [name] = call.nodes;
+  const isGone = call.flags.has("gone");
+  const names = [...new Set(call.nodes)];
   // A described node is waited for even if its start has not begun yet.
-  const fixed = name === undefined ? await describedNames(call) : [name];
+  const fixed = names.length === 0 ? await describedNames(call) : names;
   const begun = performance.now();
   using waiting = call.output.wait(await call.nodeDir(fixed[0] ?? call.node, "find"));
   const readiness = new Map<string, Readiness>();
   for (let pause = 5;; pause = Math.min(pause * 1.5, 50)) {
-    const reports = await look(call, readiness, fixed, name === undefined ? await recordedNames(call) : []);
-    const others = reports.filter((report) => report.state !== "running" || !report.ready);
-    if (reports.length > 0 && others.length === 0) {
+    const reports = await look(call, readiness, fixed, names.length === 0 ? await recordedNames(call) : []);
+    const others = reports.filter((report) => isGone ? !GONE.includes(report.state) : !isReady(report));
+    if ((isGone || reports.length > 0) && others.length === 0) {
       const lines = reports.map((report) => statusLine(report, call.output.paint));
-      return { exitCode: EXIT.ok, document: name === undefined ? { nodes: reports } : reports[0], lines };
+      const document = names.length === 1 ? reports[0] : { nodes: reports };
+      return { exitCode: EXIT.ok, document, lines: lines.length === 0 ? [NO_NODES] : lines };
     }
     waiting.update(reports.length === 0 ? [NO_NODES] : others.map((report) => describe(report, fixed.length !== 1)));
     const elapsed = performance.now() - begun;
-    const vain = others.find(isInVain);
+    const vain = isGone ? undefined : others.find(isInVain);
     if (vain !== undefined && elapsed >= Math.min(GIVE_UP_AFTER_MS, timeoutMs)) throw inVain(vain);
-    if (elapsed >= timeoutMs) throw others[0] === undefined ? noNodes(timeoutMs) : notReady(others[0], timeoutMs);
+    if (elapsed >= timeoutMs) {
+      throw others[0] === undefined ? noNodes(timeoutMs) : notReady(others[0], timeoutMs, isGone);
+    }
     await sleep(Math.min(pause, timeoutMs - elapsed + 1));
   }
 }
+
+/** States of a node of which no process is left that the tool knows of. */
+const GONE: State[] = ["stopped", "died", "failed"];
+
+const isReady = ({ state, ready }: NodeReport) => state === "running" && ready;
 
 /**
  * The nodes to wait for. Of nodes that are only recorded, no stopped one, since that was on purpose; and if any are
@@ -78,13 +89,15 @@ function inVain(report: NodeReport): TombstoneError {
   });
 }
 
-function notReady(report: NodeReport, timeoutMs: number): TombstoneError {
+function notReady(report: NodeReport, timeoutMs: number, isGone: boolean): TombstoneError {
+  const { node, state } = report;
+  const help = isGone ? `tombstone stop ${node}` : `tombstone ${/^\d+$/.test(node) ? "wait --port" : "status"} ${node}`;
   return tombstoneError(
-    `Cannot wait for "${report.node}" any longer: after ${timeoutMs} ms it is ${report.state}`,
+    `Cannot wait for "${node}"${isGone ? " to go" : ""} any longer: after ${timeoutMs} ms it is ${state}`,
     {
       kind: "not-ready",
-      hint: `tombstone status ${report.node}, or allow more time with --timeout`,
-      details: { node: report.node, state: report.state, timeout_ms: timeoutMs },
+      hint: `${help}, or allow more time with --timeout`,
+      details: { node, state, timeout_ms: timeoutMs },
     },
   );
 }
