@@ -55,7 +55,7 @@ export interface ProbesOptions {
 export interface NodeOptions {
   /** Program and arguments, or a line for the shell; {port}, and {NODE.port}, {NODE.host}, {NODE.url} of nodes that it comes after. */
   command: string | string[];
-  /** Ready when the node itself listens there (TCP); 0: a free port ($PORT, {port}), 3000+: it or the next. */
+  /** Ready when the node itself listens on it; 0: a free one ($PORT, {port}), 3000+: it or the next. */
   port?: number | string;
   /** Address to connect to; default: any of loopback. */
   host?: string;

@@ -22,7 +22,7 @@ export const FIELDS = [
     path: "port",
     type: "port",
     flag: "port",
-    help: "ready when the node itself listens there (TCP); 0: a free port ($PORT, {port}), 3000+: it or the next",
+    help: "ready when the node itself listens on it; 0: a free one ($PORT, {port}), 3000+: it or the next",
     recorded: "port_request",
   },
   {
