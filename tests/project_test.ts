@@ -229,6 +229,17 @@ Deno.test("imports in lib point down, in no circle, and no file is above 250 lin
   assertEquals(violations(files), []);
 });
 
+Deno.test("ARCHITECTURE.md is one page, and names files and rooms that there are", () => {
+  const text = Deno.readTextFileSync(`${ROOT}/ARCHITECTURE.md`);
+  assert(text.split("\n").length <= 110);
+  const files = filesOfLib();
+  const named = [...text.matchAll(/`([a-z_]+\/(?:[a-z_]+\/)*[a-z_]+\.ts)`/g)].map(([, path]) => path!);
+  assert(named.length > 30);
+  assertEquals(named.filter((path) => !(path in files)), []);
+  const rooms = new Set(Object.keys(files).filter((path) => path.includes("/")).map((path) => path.split("/")[0]!));
+  assertEquals([...rooms].filter((room) => !text.includes(`\`${room}/\``)), []);
+});
+
 Deno.test("the check of the rooms sees import(), types, circles, ranks, sizes and files that are not there", () => {
   const fine = {
     "errors.ts": "export class Expected {}\n",
