@@ -17,7 +17,7 @@ import { recordedNames } from "./nodes.ts";
 import { START_FLAGS } from "./start_flags.ts";
 import type { StartMember } from "../engine/group.ts";
 import { type TombstoneError, tombstoneError, usageError } from "../errors.ts";
-import { errnoOf } from "../errno.ts";
+import { errnoOf } from "../os/errno.ts";
 import { readNodeFiles } from "../engine/state.ts";
 import { variable } from "../os/surroundings.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";

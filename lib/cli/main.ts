@@ -6,7 +6,8 @@
 import { commandHelp, generalHelp } from "./table.ts";
 import { ownThread } from "../os/thread.ts";
 import { requireText } from "../os/surroundings.ts";
-import { systemError } from "../errno.ts";
+import { requireSystem } from "../os/system.ts";
+import { systemError } from "../os/errno.ts";
 import { EXIT, type TombstoneError, tombstoneError } from "../errors.ts";
 import { Output, outputMode } from "./output.ts";
 import { VERSION } from "../version.ts";
@@ -70,12 +71,7 @@ async function run(argv: string[], output: Output): Promise<Result> {
     return { exitCode: EXIT.ok, document: { help: lines.join("\n") }, lines };
   }
   const parsed = await parse(command, rest);
-  if (Deno.build.os === "windows") {
-    throw tombstoneError(`Cannot ${name}: tombstone does not run on Windows yet`, {
-      kind: "unsupported",
-      hint: "use it inside WSL",
-    });
-  }
+  requireSystem(name);
   const { run } = await LOADERS[command.name]!();
   return await run(new Call(parsed.nodes, parsed.flags, parsed.serverCommand, output));
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { errnoOf } from "../errno.ts";
+import { errnoOf } from "../os/errno.ts";
 import { EXIT, TombstoneError } from "../errors.ts";
 import type { Checkpoint, Recovered, Reporter, Waiting } from "../engine/reporter.ts";
 import { lastLines } from "../state/log_reader.ts";

@@ -6,7 +6,7 @@
  */
 import { dirname } from "@std/path/posix/dirname";
 import { TombstoneError } from "../errors.ts";
-import { isGone } from "../os/linux/gone.ts";
+import { system } from "../os/system.ts";
 import { type NodeDir, projectOf, viewOf } from "../state/node_dir.ts";
 import { readNodeInfo } from "../state/node_info.ts";
 import { findStateDir, stateDirPath } from "../state/state_dir.ts";
@@ -33,7 +33,7 @@ export const NOBODY: Resident = { pid: null, cwd: null };
 export function goneDirectoryOf(dir: NodeDir, { pid, cwd }: Resident): string | null {
   const project = projectOf(dir);
   const directory = project !== null && isComputedId(dir.workspace, project) ? project : cwd ?? project;
-  return directory !== null && isGone(directory, { pid, view: viewOf(dir) }) ? directory : null;
+  return directory !== null && system.files.isGone(directory, { pid, view: viewOf(dir) }) ? directory : null;
 }
 
 /** The same, by the commit record of a running node. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errnoOf, stateError } from "../errno.ts";
+import { errnoOf, stateError } from "../os/errno.ts";
 import { TombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process/tree.ts";
@@ -52,7 +52,7 @@ export function runChecks(path: string, find: () => string | null): Check[] {
 function checkStateDir(state: string): Check[] {
   const probe = `${state}/.doctor.${crypto.randomUUID()}.tmp`;
   try {
-    using file = Deno.openSync(probe, { read: true, write: true, createNew: true, mode: 0o600 });
+    using file = Deno.openSync(probe, { read: true, write: true, createNew: true, ...system.files.privateFile });
     file.writeSync(new Uint8Array([10]));
     file.syncSync();
     const written = well("state-directory", `"${state}" can be written`);
@@ -87,12 +87,12 @@ function checkSystem(): Check[] {
   const self = system.processes.read(Deno.pid);
   const limits = Object.values(system.limits);
   const processes = self === null
-    ? wrong("processes", "this process cannot see itself in the process table", "mount -t proc proc /proc")
+    ? wrong("processes", "this process cannot see itself in the process table", system.hints.showProcesses)
     : system.processes.read(1) === null
     ? wrong(
       "processes",
       "processes of other users are hidden (hidepid), so a stranger on a port cannot be named",
-      "mount -o remount,hidepid=0 /proc",
+      system.hints.showOthers,
     )
     : well(
       "processes",
@@ -105,13 +105,10 @@ function checkSystem(): Check[] {
 }
 
 function checkLauncher(): Check {
-  try {
-    const { isFile, mode } = Deno.statSync("/bin/sh");
-    if (isFile && ((mode ?? 0o111) & 0o111) !== 0) return well("launcher", "/bin/sh can be executed");
-  } catch (error) {
-    if (errnoOf(error) === null) throw error;
-  }
-  return wrong("launcher", "/bin/sh cannot be executed, and every server is launched by it", "install a POSIX shell");
+  const { name } = system.shell;
+  return system.shell.resolve(name, { cwd: "", path: "" }).kind === "executable"
+    ? well("launcher", `${name} can be executed`)
+    : wrong("launcher", `${name} cannot be executed, and every server is launched by it`, system.hints.installShell);
 }
 
 /** Checks one node. */

@@ -138,10 +138,10 @@ function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
     const failure = system.launcher.failureOf(ended.code);
     if (failure === "superseded") return stateRemoved(dir, "start");
     if (failure === "input") {
-      return failed(`its input could not be made in "${dir.path}"`, `df "${dir.path}"`, "state");
+      return failed(`its input could not be made in "${dir.path}"`, system.hints.room(dir.path), "state");
     }
     if (failure === "record") {
-      return failed(`its launch could not be recorded in "${dir.path}"`, `df "${dir.path}"`, "state");
+      return failed(`its launch could not be recorded in "${dir.path}"`, system.hints.room(dir.path), "state");
     }
   }
   const kind = system.launcher.couldNotExecute(ended.code, lastLines(log, 1)[0] ?? "");
@@ -229,6 +229,6 @@ async function findStranger(host: string | null, port: number, roots: Roots): Pr
   const owner = await findOccupant(host, port);
   if (owner === null) return null;
   // The one process of this user that cannot be seen is one that is just exiting: no other server.
-  if (owner.pid === null) return owner.uid === null || owner.uid === Deno.uid() ? null : owner;
+  if (owner.pid === null) return owner.uid === null || system.self.isUser(owner.uid) ? null : owner;
   return (await lookForTree(roots)).some((row) => row.pid === owner.pid) ? null : owner;
 }

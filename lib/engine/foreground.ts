@@ -42,7 +42,7 @@ export interface ForegroundEnd {
 }
 
 /** Status of a command that survived SIGKILL. */
-const NOT_ENDED: ExitStatus = { code: 137, signal: "SIGKILL" };
+const NOT_ENDED: ExitStatus = { code: system.self.exitCodeOf("SIGKILL"), signal: "SIGKILL" };
 
 /** Runs a command to its end. */
 export async function runForeground(node: string, request: Foreground): Promise<ForegroundEnd> {

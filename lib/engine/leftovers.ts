@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { systemError } from "../errno.ts";
+import { systemError } from "../os/errno.ts";
 import { retold, TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import type { ProcessRow } from "../os/rows.ts";
@@ -63,6 +63,7 @@ export function requireTerminated(dir: NodeDir, left: ProcessRow[], action = "st
   if (first === undefined) return;
   const others = left.slice(1).map((row) => `, ${row.pid} (${row.name})`).join("");
   const named = `pid ${first.pid} (${first.name})${others}`;
+  const pids = left.map((row) => row.pid);
   const isAnothers = !system.processes.maySignal(first.pid);
   throw tombstoneError(
     isAnothers
@@ -71,9 +72,9 @@ export function requireTerminated(dir: NodeDir, left: ProcessRow[], action = "st
     {
       kind: "stop-failed",
       hint: isAnothers
-        ? `sudo kill ${left.map((row) => row.pid).join(" ")}, then tombstone sweep ${dir.node}`
-        : `ps -o pid,stat,wchan,args -p ${left.map((row) => row.pid).join(",")}, then tombstone sweep ${dir.node}`,
-      details: { pids: left.map((row) => row.pid) },
+        ? `${system.hints.killAsRoot(pids)}, then tombstone sweep ${dir.node}`
+        : `${system.hints.describeStuck(pids)}, then tombstone sweep ${dir.node}`,
+      details: { pids },
     },
   );
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describeErrno, errnoOf, stateError } from "../errno.ts";
+import { describeErrno, errnoOf, stateError } from "../os/errno.ts";
 import { usageError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { stateError } from "../errno.ts";
+import { stateError } from "../os/errno.ts";
 import { live } from "../os/scan.ts";
 import { system, UNKNOWN_START } from "../os/system.ts";
 import type { Scan } from "../os/types.ts";

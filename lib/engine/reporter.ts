@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { system } from "../os/system.ts";
 import type { TombstoneError } from "../errors.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 
@@ -87,5 +88,5 @@ export interface Reporter {
  */
 export function reached(checkpoint: Checkpoint, reporter: Reporter, detail = ""): void {
   reporter.reached(checkpoint, detail);
-  if (Deno.env.get("TOMBSTONE_FAILPOINT") === checkpoint) Deno.kill(Deno.pid, "SIGKILL");
+  if (Deno.env.get("TOMBSTONE_FAILPOINT") === checkpoint) system.self.kill();
 }

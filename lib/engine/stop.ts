@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { system } from "../os/system.ts";
 import { lockNode, refuseForeign, undo } from "./sweep.ts";
 import type { StopOptions } from "./request.ts";
 import { tombstoneError } from "../errors.ts";
@@ -87,7 +88,7 @@ async function requireFreePort(dir: NodeDir, info: NodeInfo): Promise<void> {
         } listens on it and is not provably the node's`,
         {
           kind: "stop-failed",
-          hint: owner.pid === null ? `ss -ltnp 'sport = :${info.port}'` : `ps -fp ${owner.pid}`,
+          hint: owner.pid === null ? system.hints.listenersOf(info.port) : system.hints.describeProcess(owner.pid),
           details: { port: info.port, owner_pid: owner.pid, owner_command: owner.command },
         },
       );

@@ -16,7 +16,9 @@ export const live: Scan = {
   environment: system.processes.environment,
   list: system.processes.list,
   look: system.processes.look,
-  sockets: system.sockets,
+  get sockets() {
+    return system.sockets;
+  },
 };
 
 /**

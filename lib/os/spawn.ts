@@ -76,6 +76,8 @@ export type Resolved =
 
 /** The shell that command lines are written for, and the programs that commands name. */
 export interface Shell {
+  /** Its path, for messages. */
+  readonly name: string;
   /** Program and arguments that run a line. */
   words(line: string): [string, ...string[]];
   /** Program and arguments that run a line whose output goes to the end of a log. */

@@ -94,3 +94,16 @@ export function requireSight(): void {
     hint: "mount -t proc proc /proc, in the same namespaces (unshare has --mount-proc for it)",
   });
 }
+
+/**
+ * Requires an operating system with a back end.
+ *
+ * @throws {TombstoneError} there is none yet
+ */
+export function requireSystem(action: string): void {
+  if (Deno.build.os !== "windows") return;
+  throw tombstoneError(`Cannot ${action}: tombstone does not run on Windows yet`, {
+    kind: "unsupported",
+    hint: "use it inside WSL",
+  });
+}

@@ -13,6 +13,7 @@ import type {
   SignalState,
   UnixListenerRow,
 } from "./rows.ts";
+import type { Files, Hints } from "./files.ts";
 import type { Launcher, Shell } from "./spawn.ts";
 
 /** Where the socket table and the descriptors can be read. */
@@ -173,6 +174,12 @@ export interface Host {
 
 /** This process itself. */
 export interface Self {
+  /** Whether this is the id of its user, as {@linkcode ListenerRow.uid} has it. */
+  isUser(uid: number): boolean;
+  /** Ends it at this moment, as a crash would. */
+  kill(): void;
+  /** Exit code of a process that this signal has ended, as shells give it. */
+  exitCodeOf(name: Deno.Signal): number;
   /** Whether it belongs to the foreground group of its terminal, which gets the signals of its keys. */
   isForeground(): boolean;
   /** Whether every argument that it was started with is valid UTF-8; `true` where that cannot be told. */
@@ -184,17 +191,6 @@ export interface Self {
    * descriptor itself waits, or there is no other way.
    */
   blockingWriter(descriptor: 1 | 2): { writeSync(bytes: Uint8Array): number } | null;
-}
-
-/** What is known of files beyond what Deno tells. */
-export interface Files {
-  /**
-   * Whether anybody has a file of this user's open for writing, processes of other pid namespaces included; `null` where
-   * that cannot be told.
-   */
-  hasWriter(path: string): boolean | null;
-  /** Who holds the lock on a file, for messages; `null` if nobody does or it cannot be told. */
-  lockHolder(path: string): number | null;
 }
 
 /** The operating system, as far as this tool needs it. One back end for each, behind the same contract. */
@@ -215,6 +211,8 @@ export interface System {
   readonly shell: Shell;
   /** Files. */
   readonly files: Files;
+  /** What helps. */
+  readonly hints: Hints;
   /** Who listens where; `null` where the system does not tell. */
   readonly sockets: Sockets | null;
   /** Listens for what a server says of itself, under an abstract name; `null` where that cannot be. */

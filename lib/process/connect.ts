@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errnoOf } from "../errno.ts";
+import { errnoOf } from "../os/errno.ts";
 import { isLocalhost, LOOPBACK } from "../hosts.ts";
 import { expiry } from "../timers.ts";
 

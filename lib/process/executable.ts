@@ -38,7 +38,7 @@ export function requireExecutable(program: string, options: ResolveOptions): voi
     case "not-executable":
       throw tombstoneError(`Cannot execute "${program}": it is not an executable file`, {
         kind: "command-not-executable",
-        hint: `chmod +x "${program}", or name its interpreter: tombstone start -- sh "${program}"`,
+        hint: system.hints.makeExecutable(program),
       });
     case "missing":
       throw tombstoneError(

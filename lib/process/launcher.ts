@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { stateError } from "../errno.ts";
+import { stateError } from "../os/errno.ts";
 import { tombstoneError } from "../errors.ts";
 import { identityOfChild, system } from "../os/system.ts";
 import type { Identity } from "../os/rows.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { system } from "../os/system.ts";
-import { stateError } from "../errno.ts";
+import { stateError } from "../os/errno.ts";
 import { isLocal, isLoopback } from "../hosts.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/rows.ts";
 import { breathe } from "../os/thread.ts";
@@ -28,7 +28,7 @@ export interface Owner {
 export function describeOwner(owner: Owner): string {
   if (owner.pid !== null) return `pid ${owner.pid} (${owner.command || "unknown command"})`;
   if (owner.uid === null) return "a process that cannot be seen from here";
-  return owner.uid === Deno.uid()
+  return system.self.isUser(owner.uid)
     ? "a process of this user that cannot be seen from here, as of another sandbox or container"
     : `a process of user ${owner.uid} that this user cannot see`;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errnoOf } from "../errno.ts";
+import { errnoOf } from "../os/errno.ts";
 import { system } from "../os/system.ts";
 import { expiry } from "../timers.ts";
 import { hostOf, hostPort, portOf } from "../hosts.ts";

@@ -66,7 +66,7 @@ export class Notifications implements Disposable {
     if (messages.some(({ pid }) => !own.has(pid))) { for (const { pid } of await lookForTree(roots)) own.add(pid); }
     const isOurs = new Map<number, boolean>();
     for (const { pid, uid, text } of messages) {
-      if (!isOurs.has(pid)) isOurs.set(pid, own.has(pid) || hasEnded(pid) && uid === Deno.uid());
+      if (!isOurs.has(pid)) isOurs.set(pid, own.has(pid) || hasEnded(pid) && system.self.isUser(uid));
       if (isOurs.get(pid)) { for (const line of text.split("\n")) this.#take(line); }
     }
   }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { describeErrno, errnoOf } from "../errno.ts";
+import { describeErrno, errnoOf } from "../os/errno.ts";
 import { hostOf, hostPort, portOf } from "../hosts.ts";
 import { addressesOf } from "../process/connect.ts";
 import { type Answer, answerOf } from "./http.ts";

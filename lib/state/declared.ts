@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { errnoOf, stateError } from "../errno.ts";
+import { errnoOf, stateError } from "../os/errno.ts";
 import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
 
 /** What is at a declared path. */

@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { system } from "../os/system.ts";
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
-import { errnoOf, stateError } from "../errno.ts";
+import { errnoOf, stateError } from "../os/errno.ts";
 import { sync } from "../os/thread.ts";
 
 /** Whether a directory entry is what an interrupted {@linkcode replaceFile} left. */
@@ -44,7 +45,7 @@ export async function replaceFile(path: string, text: string): Promise<void> {
 export async function prepareFile(path: string, text: string): Promise<() => void> {
   const temporary = `${dirname(path)}/.${basename(path)}.${crypto.randomUUID()}.tmp`;
   try {
-    using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
+    using file = Deno.openSync(temporary, { write: true, createNew: true, ...system.files.privateFile });
     const bytes = new TextEncoder().encode(text);
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
     await sync(file);
@@ -156,8 +157,8 @@ function reasonNotToRead(info: Deno.FileInfo, owner: Owner): string | null {
   if (info.isDirectory) return "it is a directory";
   if (!info.isFile) return "it is not a regular file";
   if (info.size > SIZE_LIMIT) return `it is ${info.size} bytes long`;
-  const isForeign = owner === "own" && info.uid !== null && info.uid !== Deno.uid();
-  return isForeign ? `it belongs to user ${info.uid}` : null;
+  const other = owner === "own" ? system.files.ownerIfOther(info) : null;
+  return other === null ? null : `it belongs to ${other}`;
 }
 
 function readWhole(file: Deno.FsFile, size: number): Uint8Array {

@@ -7,7 +7,7 @@
 import { dirname } from "@std/path/posix/dirname";
 import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
-import { stateError } from "../errno.ts";
+import { stateError } from "../os/errno.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { removeEntry } from "./durable.ts";
 import { requireOwnDirs } from "./state_dir.ts";
@@ -69,7 +69,7 @@ export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<L
   let told = false;
   let missing = 0;
   const make = async (error: unknown) => {
-    // Where it can never be made, as in /proc, the error is the same as when it was just removed.
+    // Where it can never be made, as in a file system of the kernel's, the error is the same as when it was just removed.
     if (++missing > MAX_REMOVALS) throw stateError("open", dir.lock, error);
     await options.make();
   };
@@ -115,7 +115,7 @@ async function tryLock(dir: NodeDir, make: (missing: unknown) => Promise<void>):
   let file: Deno.FsFile;
   try {
     if (clearPlace(dir.lock) === "removed") return null;
-    file = Deno.openSync(dir.lock, { read: true, write: true, create: true, mode: 0o600 });
+    file = Deno.openSync(dir.lock, { read: true, write: true, create: true, ...system.files.privateFile });
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       await make(error);
@@ -154,9 +154,9 @@ export function lockNow(file: Deno.FsFile, path: string, how: "exclusive" | "sha
  */
 function clearPlace(path: string): "kept" | "removed" {
   try {
-    const { isFile, mode } = Deno.lstatSync(path);
-    if (!isFile) return removeIntruder(path, "file");
-    if (mode !== null && (mode & 0o600) !== 0o600) Deno.chmodSync(path, 0o600);
+    const info = Deno.lstatSync(path);
+    if (!info.isFile) return removeIntruder(path, "file");
+    system.files.makeUsable(path, info);
     return "kept";
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "kept"; // it will be created

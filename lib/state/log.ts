@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { errnoOf, stateError } from "../errno.ts";
+import { system } from "../os/system.ts";
+import { errnoOf, stateError } from "../os/errno.ts";
 import { moveOver, removeEntry, removeFile } from "./durable.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
 import type { Settings } from "../spec/settings.ts";
@@ -19,7 +20,7 @@ export function rotateLog(dir: NodeDir, settings: Settings["log"]): void {
   const fresh = `${dir.path}/.server.log.${crypto.randomUUID()}.tmp`;
   trimLog(dir.log, settings.max_bytes);
   try {
-    Deno.openSync(fresh, { write: true, createNew: true, mode: 0o600 }).close();
+    Deno.openSync(fresh, { write: true, createNew: true, ...system.files.privateFile }).close();
     // 0 is the current one. Earlier starts may have kept more logs than this one does.
     for (const number of numbersOf(dir).sort((a, b) => b - a)) {
       const from = number === 0 ? dir.log : `${dir.log}.${number}`;

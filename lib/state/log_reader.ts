@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { stateError } from "../errno.ts";
+import { stateError } from "../os/errno.ts";
 
 /** Longest line that is kept whole, in characters: a line without an end must not fill the memory. */
 const LONGEST_LINE = 1024 * 1024;

@@ -4,7 +4,7 @@
  * @module
  */
 import { dirname } from "@std/path/posix/dirname";
-import { stateError } from "../errno.ts";
+import { stateError } from "../os/errno.ts";
 import { tombstoneError } from "../errors.ts";
 import { isTemporaryName, readSmallFile, removeEntry, replaceFile } from "./durable.ts";
 import { asPath, asString, type Fields, parseObject } from "../spec/json.ts";
@@ -58,7 +58,7 @@ export function isLogOf(dir: NodeDir, path: string): boolean {
 /** Makes the node's directory (0700) if it is missing. */
 export function makeNodeDir(dir: NodeDir): void {
   try {
-    Deno.mkdirSync(dir.path, { recursive: true, mode: 0o700 });
+    Deno.mkdirSync(dir.path, { recursive: true, ...system.files.privateDirectory });
   } catch (error) {
     throw stateError("make the directory", dir.path, error);
   }
@@ -169,7 +169,7 @@ function list(path: string, isWhole: (entries: Deno.DirEntry[]) => boolean): Den
   }
   throw tombstoneError(`Cannot list "${path}": the listing is not whole`, {
     kind: "state",
-    hint: `ls -la "${path}", or choose another place with --state-dir`,
+    hint: `${system.hints.list(path)}, or choose another place with --state-dir`,
     details: { path },
   });
 }

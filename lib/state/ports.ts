@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { stateError } from "../errno.ts";
+import { system } from "../os/system.ts";
+import { stateError } from "../os/errno.ts";
 import { parseObject } from "../spec/json.ts";
 import { NAME } from "../spec/names.ts";
 import { sleep } from "../timers.ts";
@@ -67,7 +68,7 @@ export async function lockPorts(stateDir: string, { timeoutMs, abort }: PortsLoc
 /** Opens the directory, which is made where it is missing; `null`: something else was in its place, or it is gone again. */
 function openDirectory(path: string): Deno.FsFile | null {
   try {
-    Deno.mkdirSync(path, { mode: 0o700 });
+    Deno.mkdirSync(path, system.files.privateDirectory);
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("make the directory", path, error);
   }

@@ -4,8 +4,9 @@
  *
  * @module
  */
+import { system } from "../os/system.ts";
 import { fromHere, variable } from "../os/surroundings.ts";
-import { stateError } from "../errno.ts";
+import { stateError } from "../os/errno.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { dirname } from "@std/path/posix/dirname";
 import type { NodeDir } from "./node_dir.ts";
@@ -24,9 +25,7 @@ export function stateDirPath(flag: string | undefined): string {
       hint: "name one with --state-dir or TOMBSTONE_STATE_DIR",
     });
   }
-  return Deno.build.os === "darwin"
-    ? `${home}/Library/Application Support/tombstone`
-    : `${home}/.local/state/tombstone`;
+  return `${home}/${system.files.stateHome()}/tombstone`;
 }
 
 /**
@@ -52,7 +51,7 @@ export function ensureStateDir(path: string): string {
   const found = findStateDir(path);
   if (found !== null) return found;
   try {
-    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+    Deno.mkdirSync(path, { recursive: true, ...system.files.privateDirectory });
   } catch (error) {
     throw stateError("make the state directory", path, error);
   }
@@ -80,12 +79,11 @@ function refuseDirectory(path: string, state: string, hint: string): TombstoneEr
 function requireOwn(path: string, info: Deno.FileInfo): void {
   const elsewhere = "choose another place with --state-dir";
   if (!info.isDirectory) throw refuseDirectory(path, "it is not a directory", elsewhere);
-  if (info.uid !== null && info.uid !== Deno.uid()) {
-    throw refuseDirectory(path, `it belongs to user ${info.uid}, not to you (${Deno.uid()})`, elsewhere);
-  }
-  if (info.mode !== null && (info.mode & 0o022) !== 0) {
-    const mode = (info.mode & 0o7777).toString(8).padStart(4, "0");
-    throw refuseDirectory(path, `it is writable by others (mode ${mode})`, `chmod go-w "${path}"`);
+  const other = system.files.ownerIfOther(info);
+  if (other !== null) throw refuseDirectory(path, `it belongs to ${other}`, elsewhere);
+  if (system.files.isWritableByOthers(info)) {
+    const state = `it is writable by others (mode ${system.files.modeOf(info)})`;
+    throw refuseDirectory(path, state, system.hints.makePrivate(path));
   }
 }
 

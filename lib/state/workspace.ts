@@ -5,7 +5,7 @@
  */
 import { basename } from "@std/path/posix/basename";
 import { dirname } from "@std/path/posix/dirname";
-import { stateError } from "../errno.ts";
+import { stateError } from "../os/errno.ts";
 import { usageError } from "../errors.ts";
 import { currentDirectory, currentDirectoryIfAny } from "../os/surroundings.ts";
 import { PROJECT_FILE } from "../spec/names.ts";

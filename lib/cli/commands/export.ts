@@ -9,7 +9,7 @@ import type { Call, Result } from "../call.ts";
 import { requireDescribed } from "../../spec/project_file.ts";
 import { inOrder } from "../../spec/order.ts";
 import { prepare } from "../../engine/preflight.ts";
-import { stateError } from "../../errno.ts";
+import { stateError } from "../../os/errno.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { compose } from "../../export/compose.ts";
 import { kubernetes } from "../../export/kubernetes.ts";

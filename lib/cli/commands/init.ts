@@ -6,7 +6,7 @@
 import { currentDirectory } from "../../os/surroundings.ts";
 import type { Call, Result } from "../call.ts";
 import { discover } from "../../spec/template.ts";
-import { stateError } from "../../errno.ts";
+import { stateError } from "../../os/errno.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { lookAt } from "../../engine/state.ts";
 import { allNodes, type NodeDir, projectOf } from "../../state/node_dir.ts";

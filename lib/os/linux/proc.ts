@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { errnoOf, stateError } from "../../errno.ts";
+import { errnoOf, stateError } from "../errno.ts";
 import { tombstoneError } from "../../errors.ts";
 import type { PosixRow } from "../posix/members.ts";
 import type { ProcessRow, ProcessWithVariable } from "../rows.ts";

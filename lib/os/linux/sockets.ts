@@ -5,7 +5,7 @@
  * @module
  */
 import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
-import { stateError } from "../../errno.ts";
+import { stateError } from "../errno.ts";
 import type { ListenerRow, UnixListenerRow } from "../rows.ts";
 import type { Sockets } from "../types.ts";
 import { descriptors, readProc } from "./proc.ts";

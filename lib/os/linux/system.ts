@@ -13,17 +13,19 @@ import {
   readProc,
   readProcess,
 } from "./proc.ts";
-import { stateError } from "../../errno.ts";
+import { stateError } from "../errno.ts";
 import type { Identity } from "../rows.ts";
-import type { Files, Host, Processes, Self, System } from "../types.ts";
+import type { Host, Processes, Self, System } from "../types.ts";
+import { isGone } from "./gone.ts";
 import { hasWriter } from "./lease.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { parseSignalState } from "./signal_state.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "../posix/members.ts";
+import { filesWith, hints } from "../posix/files.ts";
 import { launcherWith } from "../posix/launcher.ts";
 import { shell } from "../posix/shell.ts";
-import { maySignal, SCAN_PAUSE_MS, signalByNumber } from "../posix/signals.ts";
+import { maySignal, SCAN_PAUSE_MS, selfByNumber, signalByNumber } from "../posix/signals.ts";
 import { sleep } from "../../timers.ts";
 import { atOnce, inPieces } from "../thread.ts";
 import { sockets } from "./sockets.ts";
@@ -150,6 +152,7 @@ const host: Host = {
 };
 
 const self: Self = {
+  ...selfByNumber,
   hasTextArguments() {
     try {
       new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync("/proc/self/cmdline"));
@@ -186,8 +189,9 @@ const self: Self = {
   },
 };
 
-const files: Files = {
+const files = filesWith({
   hasWriter,
+  isGone,
   lockHolder(path) {
     try {
       // proc_locks(5): "1: FLOCK  ADVISORY  WRITE 4312 fe:00:129 0 EOF"; the device is left to the inode.
@@ -199,7 +203,7 @@ const files: Files = {
       throw stateError("look at", path, error);
     }
   },
-};
+});
 
 const launcher = launcherWith({
   script: "IFS= read -r _tombstone_boot </proc/sys/kernel/random/boot_id && " +
@@ -221,6 +225,12 @@ export const linux: System = {
   launcher,
   shell,
   files,
+  hints: {
+    ...hints,
+    listenersOf: (port) => `ss -ltnp 'sport = :${port}'`,
+    showProcesses: "mount -t proc proc /proc",
+    showOthers: "mount -o remount,hidepid=0 /proc",
+  },
   sockets,
   readyChannel: listenDatagrams,
 };

@@ -4,7 +4,7 @@
  * @module
  */
 import type * as ChildProcess from "node:child_process";
-import { errnoOf, stateError } from "../../errno.ts";
+import { errnoOf, stateError } from "../errno.ts";
 import { findProgram } from "./shell.ts";
 
 /** What a program said, whatever its exit code; `null`: it is not installed, or has not ended in time. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errnoOf, stateError } from "../../errno.ts";
+import { errnoOf, stateError } from "../errno.ts";
 import type { Resolved, ResolveOptions, Shell } from "../spawn.ts";
 
 /** Where POSIX systems have it. */
@@ -65,6 +65,7 @@ function interpreterOf(path: string): string | null {
 
 /** The POSIX shell. */
 export const shell: Shell = {
+  name: SH,
   words: (line) => [SH, "-c", line],
   logging: (line, log) => [SH, "-c", `exec >>"$0" 2>&1\n${line}`, log],
   toStderr: (words) => [SH, "-c", 'exec "$@" >&2', "sh", ...words],

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Self } from "../types.ts";
 
 /** Sends a signal by number, right after a look. */
 export function signalByNumber(pid: number, name: Deno.Signal, isStill: () => boolean): boolean {
@@ -39,3 +40,13 @@ function ask(pid: number): "allowed" | "refused" | "nobody's" {
     throw error;
   }
 }
+
+/** Numbers of signal(7) that are the same on every POSIX system. */
+const NUMBERS: Partial<Record<Deno.Signal, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGKILL: 9, SIGTERM: 15 };
+
+/** What {@linkcode Self} has of users and signals. */
+export const selfByNumber: Pick<Self, "isUser" | "kill" | "exitCodeOf"> = {
+  isUser: (uid) => uid === Deno.uid(),
+  kill: () => Deno.kill(Deno.pid, "SIGKILL"),
+  exitCodeOf: (name) => 128 + (NUMBERS[name] ?? 0),
+};

@@ -12,10 +12,12 @@ import { forget, hasWriter, holderOf, isInstalled, programOf, sockets, writes } 
 import { columnOf, commandLine, environment, list, listSoon, read } from "./ps.ts";
 import { parseStart } from "./ps_output.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "./members.ts";
+import { filesWith, hints } from "./files.ts";
+import { isGoneByParent } from "./gone.ts";
 import { launcherWith } from "./launcher.ts";
 import { run } from "./run.ts";
 import { shell } from "./shell.ts";
-import { isAnybodys, maySignal, SCAN_PAUSE_MS, signalByNumber } from "./signals.ts";
+import { isAnybodys, maySignal, SCAN_PAUSE_MS, selfByNumber, signalByNumber } from "./signals.ts";
 
 /**
  * Longest time without a look at processes whose end is waited for, in milliseconds: one that nobody has waited for goes on
@@ -100,6 +102,7 @@ export const posix: System = {
     claim: () => ({ [Symbol.dispose]() {} }),
   },
   self: {
+    ...selfByNumber,
     isForeground: () => columnOf(Deno.pid, "pgid") === columnOf(Deno.pid, "tpgid"),
     hasTextArguments: () => true,
     ignoredSignals: () => [],
@@ -115,7 +118,8 @@ export const posix: System = {
     },
   }),
   shell,
-  files: { hasWriter, lockHolder: holderOf },
+  files: filesWith({ hasWriter, lockHolder: holderOf, isGone: isGoneByParent }),
+  hints,
   get sockets() {
     return isInstalled() ? sockets : null;
   },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { TombstoneError, tombstoneError } from "./errors.ts";
+import { TombstoneError, tombstoneError } from "../errors.ts";
 
 /**
  * The errno name (`ENOSPC`, `EACCES`, …) of an operating-system error, or `null`. Where Deno knows neither a class nor a

@@ -1,0 +1,40 @@
+/**
+ * Files on POSIX systems: whose they are, who may use them, and what helps.
+ *
+ * @module
+ */
+import type { Files, Hints } from "../files.ts";
+
+/** Files of a system that knows the rest. */
+export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone">): Files {
+  return {
+    ...rest,
+    privateFile: { mode: 0o600 },
+    privateDirectory: { mode: 0o700 },
+    ownerIfOther: ({ uid }) => uid === null || uid === Deno.uid() ? null : `user ${uid}, not to you (${Deno.uid()})`,
+    isWritableByOthers: ({ mode }) => mode !== null && (mode & 0o022) !== 0,
+    modeOf: ({ mode }) => ((mode ?? 0) & 0o7777).toString(8).padStart(4, "0"),
+    makeUsable(path, { mode }) {
+      if (mode !== null && (mode & 0o600) !== 0o600) Deno.chmodSync(path, 0o600);
+    },
+    stateHome: () => Deno.build.os === "darwin" ? "Library/Application Support" : ".local/state",
+  };
+}
+
+/** What helps, as it is typed. */
+export const hints: Hints = {
+  openFiles: "raise the limit of open files: ulimit -n 4096",
+  fileSizes: "raise the limit of file sizes with ulimit -f",
+  describe: (path) => `ls -ld "${path}"`,
+  list: (path) => `ls -la "${path}"`,
+  room: (path) => `df "${path}"`,
+  makePrivate: (path) => `chmod go-w "${path}"`,
+  makeExecutable: (path) => `chmod +x "${path}", or name its interpreter: tombstone start -- sh "${path}"`,
+  describeProcess: (pid) => `ps -fp ${pid}`,
+  describeStuck: (pids) => `ps -o pid,stat,wchan,args -p ${pids.join(",")}`,
+  killAsRoot: (pids) => `sudo kill ${pids.join(" ")}`,
+  listenersOf: (port) => `lsof -nP -iTCP:${port} -sTCP:LISTEN`,
+  installShell: "install a POSIX shell",
+  showProcesses: "ps -A",
+  showOthers: "ps -A",
+};

@@ -1,0 +1,41 @@
+/**
+ * Whether a directory has been deleted, by the files alone. That a path leads nowhere is not enough: its file system may
+ * not be mounted, and another mount namespace (sandbox, container) may show it.
+ *
+ * @module
+ */
+import { dirname } from "@std/path/posix/dirname";
+import { errnoOf } from "../errno.ts";
+import type { Witness } from "../files.ts";
+
+/**
+ * Whether it has been deleted: its parent must be there and hold something, since an empty one may be the place of a file
+ * system that is not mounted, and so may a missing one. (Test: "what is not mounted, or cannot be looked at, is not
+ * called gone".)
+ */
+export function isGoneByParent(path: string, { view }: Pick<Witness, "view">): boolean {
+  return lookAt(path) === "missing" && view === "own" && holdsSomething(dirname(path));
+}
+
+/** What a path leads to. */
+export function lookAt(path: string): "there" | "missing" | "unknown" {
+  try {
+    Deno.lstatSync(path);
+    return "there";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "missing";
+    if (errnoOf(error) === null && !(error instanceof Deno.errors.NotADirectory)) throw error;
+    return "unknown";
+  }
+}
+
+/** Whether there is anything in a directory. */
+export function holdsSomething(path: string): boolean {
+  try {
+    for (const _ of Deno.readDirSync(path)) return true;
+    return false;
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return false;
+  }
+}
