@@ -97,9 +97,11 @@ const inFile = (value: unknown) =>
 const inProgram = (value: unknown) =>
   readDescription(value, { node: "web", where: "the options of start", base: () => "/project", kind: "program" });
 
+const settings = (source: Source) => settingsFrom(source, (line) => ["shell", line]);
+
 /** What a description comes to. */
 function outcomeOf({ source, after }: Described): unknown {
-  return { settings: settingsFrom(source), env: valueOf(source, "env"), after };
+  return { settings: settings(source), env: valueOf(source, "env"), after };
 }
 
 /** What else is described: alone, a setting may say nothing (`http_status`), and beside others it may not stand (`none`). */
@@ -212,9 +214,9 @@ Deno.test("each setting reaches the start from the file, from its flag and from 
 });
 
 Deno.test("the command is a list as it is, or a line for the shell", async () => {
-  const commandOf = async (command: unknown) => settingsFrom((await inFile({ command })).source).command;
+  const commandOf = async (command: unknown) => settings((await inFile({ command })).source).command;
   assertEquals(await commandOf(["a", "", "b c"]), ["a", "", "b c"]);
-  assertEquals((await commandOf("a | b")).at(-1), "a | b");
+  assertEquals(await commandOf("a | b"), ["shell", "a | b"]);
 });
 
 Deno.test("an option of another spelling is refused, and the near one is named", async () => {
@@ -226,16 +228,16 @@ Deno.test("an option of another spelling is refused, and the near one is named",
 
 Deno.test("an option that is undefined is not given", async () => {
   const { source } = await inProgram({ command: "serve", port: undefined, probes: { aliveFor: undefined } });
-  assertEquals(settingsFrom(source), { ...settingsFrom((await inFile({ command: "serve" })).source) });
+  assertEquals(settings(source), { ...settings((await inFile({ command: "serve" })).source) });
 });
 
 Deno.test("settings are recorded and read back as they are", async () => {
   for (const field of FIELDS) {
     for (const context of await telling(field)) {
       const { source } = await inFile(merged(context, nested(field.path, sampleOf(field))));
-      const settings = settingsFrom(source);
-      assertEquals(readSettings(JSON.parse(JSON.stringify(settings))), settings, field.path);
-      assertEquals(settingsOf({ ...settings, pid: 1 } as Settings), settings);
+      const asked = settings(source);
+      assertEquals(readSettings(JSON.parse(JSON.stringify(asked))), asked, field.path);
+      assertEquals(settingsOf({ ...asked, pid: 1 } as Settings), asked);
     }
   }
 });
@@ -261,7 +263,7 @@ Deno.test("what is recorded in another form becomes the default of its setting, 
 
 Deno.test("values of variables are in no record and in no message", async () => {
   const { source } = await inFile({ command: "serve", env: { TOKEN: "secret" } });
-  assert(!JSON.stringify(settingsFrom(source)).includes("secret"));
+  assert(!JSON.stringify(settings(source)).includes("secret"));
   const bad = [{ TOKEN: ["secret"] }, { "TOKEN=": "secret" }, { "a b": "secret" }, { TOKEN: "secret\0" }];
   for (const env of bad) {
     const error = await assertRejects(async () => outcomeOf(await inFile({ command: "serve", env })), UsageError);
@@ -273,10 +275,10 @@ Deno.test("the current directory is asked for only where a relative path begins 
   const base = () => {
     throw new Error("asked for");
   };
-  const settings = async (value: unknown) =>
-    settingsFrom((await readDescription(value, { node: "web", where: "here", base, kind: "file" })).source);
-  assertEquals((await settings({ command: "serve", cwd: "/x/../y", sweep_files: "/z" })).cwd, "/y");
-  await assertRejects(() => settings({ command: "serve", cwd: "/x", sweep_files: "z" }), Error, "asked for");
+  const read = async (value: unknown) =>
+    settings((await readDescription(value, { node: "web", where: "here", base, kind: "file" })).source);
+  assertEquals((await read({ command: "serve", cwd: "/x/../y", sweep_files: "/z" })).cwd, "/y");
+  await assertRejects(() => read({ command: "serve", cwd: "/x", sweep_files: "z" }), Error, "asked for");
 });
 
 Deno.test("a project is parsed from its text alone; an empty one describes nothing", async () => {
@@ -286,7 +288,7 @@ Deno.test("a project is parsed from its text alone; an empty one describes nothi
     "/p",
   );
   assertEquals([...project].map(([name, { after }]) => [name, after]), [["web", ["db"]], ["db", []]]);
-  assertEquals(settingsFrom(project.get("db")!.source).cwd, "/p");
+  assertEquals(settings(project.get("db")!.source).cwd, "/p");
   await assertRejects(
     () => parseProject("{", "/p"),
     UsageError,

@@ -19,7 +19,7 @@ import { lookAtDeclared } from "../state/declared.ts";
  * @throws {TombstoneError} a value is invalid, or names something that cannot be used here
  */
 export function prepare(source: Source): { settings: Settings; env: Record<string, string> } {
-  const settings = settingsFrom(source);
+  const settings = settingsFrom(source, system.shell.words);
   const look = (path: Path, kind: DeclaredKind) => (file: string) =>
     requireSweepable(source.place(path), { path: file, kind });
   requireDirectory(source.place("cwd"), settings.cwd);

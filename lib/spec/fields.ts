@@ -15,7 +15,6 @@ export const FIELDS = [
     type: "command",
     help:
       "program and arguments, or a line for the shell; {port}, and {NODE.port}, {NODE.host}, {NODE.url} of nodes that it comes after",
-    recorded: "command",
   },
   { path: "after", type: "names", only: "file", help: "nodes that must be ready before this one starts" },
   {

@@ -44,6 +44,8 @@ export type Settings =
     };
   }
   & {
+    /** Program and arguments, `{port}` not yet replaced. */
+    command: string[];
     /** What must hold before the node counts as ready; never empty. */
     probes: Probe[];
     /** Names of the variables given with `--env`; values are never recorded. */
@@ -55,12 +57,15 @@ export type Settings =
 /**
  * The settings that a start is asked for.
  *
+ * @param shell the words that run a line in this system's shell
  * @throws {TombstoneError} a value is of another form
  */
-export function settingsFrom(source: Source): Settings {
+export function settingsFrom(source: Source, shell: (line: string) => string[]): Settings {
+  const given = valueOf(source, "command");
+  const command = typeof given === "string" ? shell(given) : given;
   const probes = probesFrom(source);
   const own = recordedFields((field) => valueOf(source, field.path));
-  return { ...own, probes, env_names: Object.keys(valueOf(source, "env")), needs: {} };
+  return { command, ...own, probes, env_names: Object.keys(valueOf(source, "env")), needs: {} };
 }
 
 /** The fields that stand in a record by themselves, each with this value. */
@@ -76,7 +81,7 @@ function recordedFields(value: (field: AnyField & { recorded: string }) => unkno
 }
 
 /** Those that no single field of the table stands for. */
-type Made = "probes" | "env_names" | "needs";
+type Made = "command" | "probes" | "env_names" | "needs";
 
 /** What must hold before the node is ready, in the order in which it is looked at. */
 function probesFrom(source: Source): Probe[] {
@@ -115,7 +120,10 @@ function probesFrom(source: Source): Probe[] {
 }
 
 /** What holds where nothing was asked for or nothing readable was recorded. */
-export const DEFAULTS: Settings = settingsFrom({ node: "", given: new Map(), base: () => "/", place: (path) => path });
+export const DEFAULTS: Settings = settingsFrom(
+  { node: "", given: new Map(), base: () => "/", place: (path) => path },
+  () => [],
+);
 
 /** Reads recorded settings; what is missing or of another form becomes its default. */
 export function readSettings(record: Fields): Settings {
@@ -125,6 +133,7 @@ export function readSettings(record: Fields): Settings {
   });
   const probes = Array.isArray(record.probes) ? record.probes.flatMap(readProbe) : [];
   return {
+    command: asStrings(record.command),
     ...own,
     probes: probes.length > 0 ? probes : DEFAULTS.probes,
     env_names: asStrings(record.env_names),

@@ -42,7 +42,7 @@ export interface Types {
   /** Names of nodes. */
   names: Type<string[], string[]>;
   /** Program and arguments, or a line for the shell. */
-  command: Type<string[], string[]>;
+  command: Type<string[] | string, string[]>;
   /** Variables by name. */
   variables: Type<Record<string, string>, Record<string, string>>;
   /** A small whole number. */
@@ -121,7 +121,7 @@ export const TYPES: Types = {
       isText(value) || (Array.isArray(value) && isText(value[0]) && value.every((one) => one === "" || isText(one))),
     wanted: "a list of program and arguments, or a line for the shell",
     example: '["node", "server.js"]',
-    parse: (value: string | string[]) => typeof value === "string" ? ["/bin/sh", "-c", value] : value,
+    parse: (value: string | string[]) => value,
     restore: asStrings,
   },
   variables: {
