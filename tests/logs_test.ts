@@ -1,5 +1,5 @@
 /** The server's log: what is kept of it, and that it stays bounded while the server writes. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fixture, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
 
 /** Writes numbered lines of 100 bytes for ever, and between any two of them the number of the last one into a file. */
@@ -123,4 +123,44 @@ Deno.test("logs -f goes on when the log is cut meanwhile", async () => {
   await follower.status;
   await follower.stderr.cancel();
   await reading;
+});
+
+Deno.test("status of a dead node tells when it was last heard, and its last lines; that of any other does not", async () => {
+  await using sandbox = await Sandbox.create();
+  const script = "for i in $(seq 1 30); do echo line $i; done; echo the cause; exec sleep 600";
+  const start = ["start", "web", "--log", "the cause", "--", "sh", "-c", script];
+  const { pid, log, last_log_at, log_tail } = await sandbox.json(start);
+  assertEquals([last_log_at, log_tail], [null, []]);
+  const heard = Deno.statSync(log).mtime!.toISOString();
+  Deno.kill(pid, "SIGKILL");
+  await until("it is gone", () => !isRunning(pid));
+  const status = await sandbox.json(["status", "web"], { code: 1 });
+  assertEquals([status.state, status.last_log_at, status.log_tail.length], ["died", heard, 10]);
+  assertEquals(status.log_tail.at(-1), "the cause");
+  const text = (await sandbox.run(["status", "web"])).stdout;
+  assertMatch(text, /^web: died, pid \d+ is gone, last heard \d+s ago\nthe last lines of its log:\n {2}\| line 22\n/);
+  assert(text.endsWith("  | the cause\n"));
+  const of = async (command: string, code: number) => (await sandbox.json([command], { code })).nodes[0];
+  assertEquals((await of("status", 1)).log_tail, status.log_tail);
+  const { log_tail: none, last_log_at: at } = await of("list", 0);
+  assertEquals([none, at], [[], heard], "a list of many stays short");
+  // A log that is too long is cut by whoever reads it, which is nothing that the server has written.
+  const info = JSON.parse(Deno.readTextFileSync(`${sandbox.nodeDir("web")}/node.info`));
+  Deno.writeTextFileSync(
+    `${sandbox.nodeDir("web")}/node.info`,
+    JSON.stringify({ ...info, log: { keep: 3, max_bytes: 50 } }),
+  );
+  await sandbox.json(["logs", "web"]);
+  assert(Deno.statSync(log).size <= 50);
+  assertEquals((await sandbox.json(["status", "web"], { code: 1 })).last_log_at, heard);
+  await sandbox.json(["stop", "web"]);
+  const stopped = await sandbox.json(["status", "web"], { code: 3 });
+  assertEquals([stopped.last_log_at, stopped.log_tail], [null, []]);
+  const failing = ["start", "bad", "--port", "0", "--", "sh", "-c", "echo why; exit 1"];
+  await sandbox.json(failing, { code: 1 });
+  assertEquals((await sandbox.json(["status", "bad"], { code: 1 })).log_tail, ["why"]);
+  const mute = await sandbox.json(["start", "mute", "--no-probe", "--", "sleep", "600"]);
+  Deno.kill(mute.pid, "SIGKILL");
+  await until("it is gone", () => !isRunning(mute.pid));
+  assertEquals((await sandbox.json(["status", "mute"], { code: 1 })).last_log_at, null, "it has never said anything");
 });

@@ -99,6 +99,9 @@ export function statusLine(report: NodeReport, paint: Paint): string {
   if (report.log_size !== null && report.state === "running") parts.push(`log ${size(report.log_size)}`);
   const isUnready = report.state === "running" && !report.ready;
   if (report.reason !== null) parts.splice(isUnready ? 1 : parts.length, 0, report.reason);
+  if (report.last_log_at !== null) {
+    parts.push(`last heard ${duration(Date.now() - Date.parse(report.last_log_at))} ago`);
+  }
   return parts.join(", ");
 }
 

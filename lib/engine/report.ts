@@ -7,9 +7,10 @@ import { findForeignNonce } from "../state/port_files.ts";
 import { live } from "../os/scan.ts";
 import type { Scan } from "../os/types.ts";
 import { Readiness } from "../readiness/wait.ts";
-import { sizeOf } from "../state/durable.ts";
+import { modifiedAtMs, sizeOf } from "../state/durable.ts";
 import { isLocked } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
+import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import type { Tombstone } from "../state/tombstone.ts";
@@ -76,6 +77,10 @@ export interface NodeReport {
   log: string;
   /** Its length in bytes; `null` if there is none. */
   log_size: number | null;
+  /** When its server last wrote to it, ISO 8601; `null` for a node that is not dead, or wrote nothing. */
+  last_log_at: string | null;
+  /** Its last lines, of a dead node that `status` reports on. */
+  log_tail: string[];
   /** Path of the node's directory. */
   dir: string;
   /** What this call found left of an earlier start or server. */
@@ -84,6 +89,21 @@ export interface NodeReport {
   differs: string[];
   /** Processes that this call had to kill. */
   killed: number[];
+}
+
+/** Whether its log tells what became of it. */
+function isDead(state: State): boolean {
+  return state === "died" || state === "failed" || state === "interrupted";
+}
+
+function lastWriteTo(log: string): string | null {
+  const at = sizeOf(log) ? modifiedAtMs(log) : null;
+  return at === null ? null : new Date(at).toISOString();
+}
+
+/** The report of a dead node, with the last lines of its log; any other as it is. */
+export function withLogTail(report: NodeReport, lines: number): NodeReport {
+  return isDead(report.state) && lines > 0 ? { ...report, log_tail: lastLines(report.log, lines) } : report;
 }
 
 function emptyReport(dir: NodeDir, state: State, reason: string | null, resident: Resident = NOBODY): NodeReport {
@@ -109,6 +129,8 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null, resident
     directory_gone: gone !== null,
     log: dir.log,
     log_size: sizeOf(dir.log),
+    last_log_at: isDead(state) ? lastWriteTo(dir.log) : null,
+    log_tail: [],
     dir: dir.path,
     recovered: null,
     differs: [],

@@ -57,9 +57,10 @@ export function trimLog(path: string, maxBytes: number): boolean {
     if (maxBytes === 0 || !info.isFile || info.size <= maxBytes) return false;
     using file = Deno.openSync(path, { read: true, write: true });
     if (!file.tryLockSync(true)) return false; // another command is at it
-    const { size } = file.statSync();
+    const { size, mtime } = file.statSync();
     if (size <= maxBytes) return false;
     file.truncateSync(moveEnd(file, size - Math.floor(maxBytes / 2)));
+    if (mtime !== null) file.utimeSync(mtime, mtime); // it tells when the server was last heard
     return true;
   } catch (error) {
     if (errnoOf(error) !== null) return false; // no log, or the disk refuses: the next command tries again

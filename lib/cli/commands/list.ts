@@ -15,6 +15,7 @@ export async function run(call: Call): Promise<Result> {
     columns: "workspace and node",
     none: "no nodes",
     described: [],
+    tail: 0,
   });
   return { exitCode: EXIT.ok, document: null, lines: [], isTold: true };
 }

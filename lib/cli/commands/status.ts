@@ -5,7 +5,7 @@
  */
 import type { Call, Result } from "../call.ts";
 import { EXIT, TombstoneError, usageError } from "../../errors.ts";
-import { inspect, type NodeReport, type State, unreadable } from "../../engine/report.ts";
+import { inspect, type NodeReport, type State, unreadable, withLogTail } from "../../engine/report.ts";
 import { scanOnce } from "../../os/scan.ts";
 import type { Scan } from "../../os/types.ts";
 import { Readiness } from "../../readiness/wait.ts";
@@ -22,6 +22,9 @@ const WORST_FIRST = [EXIT.state, EXIT.failed, EXIT.nothing, EXIT.ok];
 
 /** The first rows decide the widths of the table's columns; later ones may be wider. */
 const FIRST_ROWS = 1000;
+
+/** Number of log lines in the report on a dead node. */
+const TAIL_LINES = 10;
 
 /** Exit code of `status` for a node in this state. */
 export function exitCodeOf(state: State): number {
@@ -48,12 +51,20 @@ export async function run(call: Call): Promise<Result> {
     throw usageError("Cannot use --all with the name of a node", "tombstone status --all");
   }
   if (call.nodes.length === 1) {
-    const report = await inspect(await call.nodeDir(call.node, "find"));
-    return { exitCode: exitCodeOf(report.state), document: report, lines: [statusLine(report, call.output.paint)] };
+    const { paint } = call.output;
+    const report = withLogTail(await inspect(await call.nodeDir(call.node, "find")), TAIL_LINES);
+    const tail = report.log_tail.map((line) => paint.quiet(`  | ${line}`));
+    const lines = [statusLine(report, paint), ...tail.length === 0 ? [] : ["the last lines of its log:", ...tail]];
+    return { exitCode: exitCodeOf(report.state), document: report, lines };
   }
   const described = all ? [] : await describedNames(call);
   const dirs = all ? everyWorkspace(call) : await ownWorkspace(call, described);
-  const seen = await tellNodes(call, dirs, { columns: all ? "workspace and node" : "node", none: NO_NODES, described });
+  const seen = await tellNodes(call, dirs, {
+    columns: all ? "workspace and node" : "node",
+    none: NO_NODES,
+    described,
+    tail: TAIL_LINES,
+  });
   const codes = [...seen].map(exitCodeOf) as number[];
   const exitCode = WORST_FIRST.find((code) => codes.includes(code)) ?? EXIT.nothing;
   return { exitCode, document: null, lines: [], isTold: true };
@@ -82,6 +93,8 @@ export interface Telling {
   none: string;
   /** Names of the described nodes. */
   described: string[];
+  /** Number of log lines of a dead node in the JSON document. */
+  tail: number;
 }
 
 /** A node that was stopped longer ago than this is only named, unless it is described. */
@@ -96,7 +109,7 @@ const LONG_AGO_MS = 24 * 3600 * 1000;
 export async function tellNodes(
   call: Call,
   dirs: Iterable<NodeDir>,
-  { columns, none, described }: Telling,
+  { columns, none, described, tail }: Telling,
 ): Promise<Set<State>> {
   const scan = scanOnce(ATTEMPT_VARIABLE);
   const stream = new NodeStream(call.output);
@@ -113,7 +126,7 @@ export async function tellNodes(
   for await (const report of inBatches(AT_ONCE.look, dirs, (dir) => look(dir, scan))) {
     const isAside = report.state === "stopped" && !described.includes(report.node);
     if (!isAside) states.add(report.state);
-    stream.add(report);
+    stream.add(withLogTail(report, tail));
     if (isAside && wasStoppedLongAgo(report)) longAgo.push(report);
     else if (table !== null) stream.line((table as StatusTable).row(report));
     else if (first.push(report) === FIRST_ROWS) table = begin();
