@@ -1,10 +1,10 @@
 /**
- * What an operating system tells: processes, listeners, messages.
+ * Rows that the back ends return: processes, listeners, messages.
  *
  * @module
  */
 
-/** A process that cannot be confused with a later one of the same pid. */
+/** A process, told from a later one with the same pid by its start time. */
 export interface Identity {
   /** Process id, a thread-group leader. */
   pid: number;
@@ -17,35 +17,35 @@ export interface ProcessRow extends Identity {
   /** Parent process id. */
   ppid: number;
   /**
-   * Whether it still runs. A zombie does not; but as long as it has other threads, only its first one has ended, and what
-   * it holds, its port for one, is still held.
+   * Whether it still runs. A zombie does not, unless it has other threads: then only its first one has exited, and its
+   * descriptors, such as a listener, are still open.
    */
   isAlive: boolean;
-  /** Whether it has been stopped, and takes no other signal until it is continued. */
+  /** Whether it is stopped (SIGSTOP), and handles no other signal until it is continued. */
   isStopped: boolean;
-  /** Short command name, as the kernel keeps it. */
+  /** Short command name, as known to the kernel. */
   name: string;
 }
 
-/** A process with what its environment says. */
+/** A process with a variable of its environment. */
 export interface ProcessWithVariable extends ProcessRow {
-  /** Value of the variable that was asked for; `null` if not set or not to be seen. */
+  /** Value of the requested variable; `null` if it is not set or cannot be read. */
   value: string | null;
 }
 
-/** What a process does about signals, and whether it has run. */
+/** Signal handling of a process, and whether it has run. */
 export interface SignalState {
   /** Whether it has a handler for this signal. */
   catches(name: Deno.Signal): boolean;
-  /** Whether this signal does nothing to it. */
+  /** Whether this signal has no effect on it. */
   ignores(name: Deno.Signal): boolean;
-  /** Whether its first thread lets this signal wait, to take it in its own time or not at all. */
+  /** Whether its first thread blocks this signal. */
   blocks(name: Deno.Signal): boolean;
-  /** Whether this signal waits to be taken. */
+  /** Whether this signal is pending. */
   isPending(name: Deno.Signal): boolean;
-  /** Whether its first thread waits for something. The kernel hands it a signal by waking it. */
+  /** Whether its first thread is asleep. A signal would wake it. */
   isAsleep: boolean;
-  /** How often that thread has gone to sleep or was put aside: as long as it sleeps and this stays, it has not run. */
+  /** Number of context switches of that thread: while it sleeps and this does not change, it has not run. */
   runs: number;
 }
 
@@ -55,7 +55,7 @@ export interface ListenerRow {
   address: string;
   /** Local port. */
   port: number;
-  /** Inode of the socket, the key to the descriptors of its holders. */
+  /** Inode of the socket, by which its owners are found. */
   inode: number;
   /** User id of the socket's creator. */
   uid: number;
@@ -65,19 +65,19 @@ export interface ListenerRow {
 export interface UnixListenerRow {
   /** Inode of the socket, the key to the descriptors of its holders. */
   inode: number;
-  /** Name that it was bound to, perhaps a relative one; begins with NUL in the abstract name space. */
+  /** Name that it was bound to, perhaps relative; an abstract name begins with NUL. */
   path: string;
-  /** Inode of its file, wherever that has been moved, lower 32 bits; `null` where the kernel does not tell. */
+  /** Lower 32 bits of the inode of its file, even if that was moved; `null` if unknown. */
   fileInode: number | null;
 }
 
-/** A message, and who sent it. */
+/** A message and its sender. */
 export interface Datagram {
   /** Process that sent it; 0 if unknown. */
   pid: number;
   /** Its user; -1 if unknown. */
   uid: number;
-  /** What it said. */
+  /** Its text. */
   text: string;
 }
 
@@ -85,6 +85,6 @@ export interface Datagram {
 export interface DatagramSocket extends Disposable {
   /** Its abstract name, without the NUL. */
   readonly name: string;
-  /** What has come in since the last look, no more than so many messages; never waits. */
+  /** The messages since the last call, at most this many. Never blocks. */
   receive(most: number): Datagram[];
 }

@@ -1,6 +1,5 @@
 /**
- * Where questions about who is there are answered from: the system as it is at each question, or a look that several
- * questions share. A value that is passed to whoever asks.
+ * Scans of the system, passed as values: one that reads the system at each question, or a snapshot for several questions.
  *
  * @module
  */
@@ -8,7 +7,7 @@ import { findLive, isPlausiblePid, requireSight, system } from "./system.ts";
 import type { Identity, ListenerRow, ProcessWithVariable } from "./rows.ts";
 import type { Scan } from "./types.ts";
 
-/** The system as it is: each question is a look of its own. */
+/** Reads the system at each question. */
 export const live: Scan = {
   takenAtMs: null,
   read: system.processes.read,
@@ -22,11 +21,10 @@ export const live: Scan = {
 };
 
 /**
- * One look at the processes and listeners, for commands that only tell and have many nodes to tell of: asked node by
- * node, the system would be read as often as there are nodes. Whoever acts on what it sees has to look itself, and so has
- * whoever says that something is gone: it may have come since.
+ * A snapshot of processes and listeners, for commands that report on many nodes: otherwise the system would be read once for
+ * each node. A command that acts on the result, or reports that something is gone, must scan again.
  *
- * @param variable the variable of processes that will be asked for
+ * @param variable the variable that will be requested
  */
 export function scanOnce(variable: string): Scan {
   requireSight();
@@ -59,15 +57,15 @@ export function scanOnce(variable: string): Scan {
 }
 
 /**
- * The system as it is, but those who look at all processes at about the same time share one look. It begins after
- * everybody has asked who gets it.
+ * Reads the system at each question, but concurrent scans of all processes are one. That begins after the last of its
+ * callers has asked.
  */
 export function scanTogether(): Scan {
   const next = new Map<string, Promise<ProcessWithVariable[]>>();
   return {
     ...live,
     look(variable) {
-      const look = next.get(variable) ?? Deno.lstat("/").then(() => { // a turn of the event loop, in which the others ask
+      const look = next.get(variable) ?? Deno.lstat("/").then(() => { // gives way to the other callers first
         next.delete(variable);
         return live.look(variable);
       });

@@ -1,6 +1,6 @@
 /**
- * What this process was started with: its directory and its variables. Neither has to be text, and Deno throws where it
- * is not.
+ * The current directory, variables and arguments of this process. None of them must be valid UTF-8, and Deno throws or
+ * replaces characters if they are not.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export function currentDirectory(): string {
   }
 }
 
-/** The current directory; `null` if it has been removed, for what can do without. */
+/** The current directory; `null` if it has been removed. */
 export function currentDirectoryIfAny(): string | null {
   try {
     return currentDirectory();
@@ -43,13 +43,13 @@ export function currentDirectoryIfAny(): string | null {
   }
 }
 
-/** Like `resolve`, but does not ask for the current directory where the path does not begin in it. */
+/** Like `resolve`, but an absolute path works even if the current directory is gone. */
 export function fromHere(path: string): string {
   return path.startsWith("/") ? resolve(path) : resolve(currentDirectory(), path);
 }
 
 /**
- * A variable that names a file or means something else exactly.
+ * A variable of which every character matters, such as the name of a file.
  *
  * @throws {TombstoneError} its value is not valid UTF-8
  */
@@ -66,7 +66,7 @@ export function variable(name: string): string | undefined {
   }
 }
 
-/** A variable of which some part may be of use: what is not valid UTF-8 is replaced, by the decoder's U+FFFD. */
+/** A variable for other uses: what is not valid UTF-8 is replaced by U+FFFD. */
 export function variableText(name: string): string | undefined {
   try {
     return Deno.env.get(name);
@@ -77,7 +77,7 @@ export function variableText(name: string): string | undefined {
 }
 
 /**
- * Insists on arguments that are what was typed: Deno replaces what is not valid UTF-8.
+ * Requires arguments in valid UTF-8: Deno replaces characters of others.
  *
  * @throws {TombstoneError} one is not
  */

@@ -1,6 +1,6 @@
 /**
- * The operating system as the rest of the tool sees it: identity, liveness and signals. Every branch on the platform
- * is decided here; the modules beside this one hold the knowledge.
+ * The operating system as the rest of the tool sees it: chooses the back end, and has what is built on all of them:
+ * identity, liveness and signals.
  *
  * @module
  */
@@ -19,8 +19,7 @@ export function isPlausiblePid(pid: unknown): pid is number {
 }
 
 /**
- * The live process that this identity names, or `null`: gone, a zombie, a thread, or a later process
- * to which the pid was given.
+ * The live process of this identity; `null` if it is gone or a zombie, or if its pid is a thread's or was reused.
  */
 export function findLive(identity: Identity): ProcessRow | null {
   const { read, sameStart } = system.processes;
@@ -29,17 +28,17 @@ export function findLive(identity: Identity): ProcessRow | null {
 }
 
 /**
- * Start time of a process that could not be looked at. It matches no live process: the number then stands only for the
- * session and group that it led.
+ * Start time of a process that could not be read. It matches no live process; the pid then only stands for the session and
+ * group that it led.
  */
 export const UNKNOWN_START: number = -1;
 
-/** How often a child is looked at before it counts as one that cannot be. */
+/** How often a failed read of a child is repeated. */
 const LOOKS = 3;
 
 /**
- * The identity of a child that was just spawned and has not been waited for, so that the number is certainly its own. It
- * is there, so a look that fails is repeated. (`deno task crash` lets looks fail.)
+ * The identity of a child that was just spawned and not waited for, so its pid cannot have been reused. It exists, so a
+ * failed read is repeated. (`deno task crash` makes reads fail.)
  */
 export function identityOfChild(pid: number): Identity {
   for (let look = 0; look < LOOKS; look++) {
@@ -50,16 +49,16 @@ export function identityOfChild(pid: number): Identity {
 }
 
 /**
- * Sends a signal to a process if, at this moment, it is still the one that the identity names.
+ * Sends a signal to a process if its pid still stands for this identity.
  *
- * @returns whether it was sent; `false` when the process is gone or belongs to somebody else
+ * @returns whether it was sent; `false` if the process is gone or belongs to another user
  */
 export function signal(identity: Identity, name: Deno.Signal): boolean {
   return findLive(identity) !== null &&
     system.processes.signal(identity.pid, name, () => findLive(identity) !== null);
 }
 
-/** Resolves when one of these processes has ended, or after `ms` milliseconds at most; perhaps earlier. */
+/** Resolves when one of these processes has exited, or after at most `ms` milliseconds; perhaps earlier. */
 export function untilOneEnds(processes: Identity[], ms: number): Promise<void> {
   return system.processes.untilOneEnds(processes.map(({ pid }) => pid), ms);
 }
@@ -67,7 +66,7 @@ export function untilOneEnds(processes: Identity[], ms: number): Promise<void> {
 /**
  * Kills a process that was spawned detached, with all that it leads.
  *
- * @param variable any variable, for the look at all processes
+ * @param variable any variable, for the scan of all processes
  */
 export function killDetached(leader: Identity, variable: string): void {
   system.processes.killDetached(leader, { find: findLive, list: () => system.processes.list(variable), signal });
@@ -81,7 +80,7 @@ export const system: System = Deno.build.os !== "linux" || Deno.env.get("TOMBSTO
 let hasSight = false;
 
 /**
- * Insists that pids mean here what the system says of them: every other look would tell of the wrong processes.
+ * Requires that pids here mean what the system reports about them; otherwise every result would be about other processes.
  *
  * @throws {TombstoneError} they do not
  */

@@ -1,7 +1,6 @@
 /**
- * Whose thread this is. On the command line nothing but the tool's own work waits for it, so it may be blocked, which is
- * the fastest way. A program that uses the library goes on serving meanwhile: what takes long is then done in pieces, or
- * by another thread.
+ * Whether the thread may be blocked. On the command line it may, which is fastest. In a program that uses the library, other
+ * work shares the thread, so long work is done in pieces or in another thread.
  *
  * @module
  */
@@ -9,7 +8,7 @@ import { sleep } from "../timers.ts";
 
 let owner: "tool" | "program" = "program";
 
-/** Says that this process does nothing else, so that its thread may be blocked. For the command line. */
+/** Allows blocking the thread. For the command line, which has no other work. */
 export function ownThread(): void {
   owner = "tool";
 }
@@ -19,10 +18,10 @@ export function mayBlock(): boolean {
   return owner === "tool";
 }
 
-/** Longest piece of work without a turn for others, in milliseconds. */
+/** Longest piece of work without giving way, in milliseconds. */
 const PIECE = 0.5;
 
-/** Does work that says by `yield` where it can be interrupted; on a program's thread in pieces. */
+/** Does work that can be interrupted at each `yield`; in a program, in pieces. */
 export async function inPieces<T>(work: Generator<void, T>): Promise<T> {
   for (let begun = performance.now();;) {
     const step = work.next();
@@ -41,12 +40,12 @@ export function atOnce<T>(work: Generator<void, T>): T {
   }
 }
 
-/** Lets others have a turn, on a program's thread: a timer, since Deno takes in finished operations before timers. For the gaps between the steps of a start. */
+/** In a program, gives way between two steps of a start: by a timer, since Deno handles operations before timers. */
 export async function breathe(): Promise<void> {
   if (!mayBlock()) await sleep(0);
 }
 
-/** fsync(2); on a program's thread without blocking it. */
+/** fsync(2); in a program, without blocking the thread. */
 export async function sync(file: Deno.FsFile): Promise<void> {
   if (mayBlock()) file.syncSync();
   else await file.sync();

@@ -16,7 +16,7 @@ import type {
 import type { Files, Hints } from "./files.ts";
 import type { Launcher, Shell } from "./spawn.ts";
 
-/** Where the socket table and the descriptors can be read. */
+/** Listening sockets and their owners. */
 export interface Sockets {
   /**
    * Whose listeners are seen: everybody's, or only those of processes whose descriptors this user may see. Then, to look
@@ -27,19 +27,19 @@ export interface Sockets {
   list(): Promise<ListenerRow[] | null>;
   /** The listening unix sockets of this network namespace; `null` if that cannot be told at this moment. */
   listUnix(): UnixListenerRow[] | null;
-  /** Inodes of the sockets that a process holds; empty when it is gone, `null` when that is not ours to see. */
+  /** Inodes of the sockets that a process has open; empty if it is gone, `null` if that cannot be read. */
   socketsOf(pid: number): Set<number> | null;
-  /** Whether connecting to this port may, by accident, connect to itself. */
+  /** Whether a connect to this free port may connect to itself. */
   isEphemeral(port: number): boolean;
-  /** Whether anybody listens on this TCP port of this network namespace, told at once. */
+  /** Whether any process listens on this TCP port of this network namespace. */
   isTaken(port: number): boolean;
 }
 
-/** Whose processes are looked for. */
+/** The processes to look for. */
 export interface Kin {
-  /** Values of the variable in the rows that count. */
+  /** Values of the variable that prove a process. */
   values: string[];
-  /** Recorded processes: those that were launched, main processes, daemons. Dead ones count, too. */
+  /** Recorded processes, dead or alive: launched ones, main processes, daemons. */
   processes: Identity[];
   /** Names of processes to leave alone. */
   exclude: readonly string[];
@@ -49,53 +49,53 @@ export interface Kin {
     path: string;
     /** Whether a path is that of the log, or of one before it. */
     isLog: (path: string) => boolean;
-    /** Whether whoever has kept it open where the launcher has opened it counts. */
+    /** Whether having it open at the launcher's descriptor is a proof. */
     proves: boolean;
   };
   /** Whether a process was proven earlier. */
   isProven(row: Identity): boolean;
-  /** Processes that were recorded for others, asked for only where a member has no proof of its own; `null`: nobody knows. */
+  /** Processes that other nodes have recorded, called only if a member has no proof of its own; `null`: unknown. */
   others: (() => Identity[]) | null;
-  /** Where to ask who is there. */
+  /** The scan to use. */
   scan: Scan;
 }
 
-/** A process that was found to be one of theirs. */
+/** A process that was found to belong to them. */
 export interface Member {
   /** The process. */
   row: ProcessRow;
-  /** Whether something of its own proves it, or only its kinship to others. */
+  /** Whether it has a proof of its own, or only its relation to others. */
   proof: "by itself" | "by others";
 }
 
-/** What {@linkcode Processes.killDetached} goes by. */
+/** What {@linkcode Processes.killDetached} uses. */
 export interface Killing {
-  /** The live process that this identity names. */
+  /** The live process of this identity. */
   find(identity: Identity): ProcessRow | null;
   /** All processes. */
   list(): ProcessRow[];
-  /** Sends a signal to a process if it still is the one that is meant. */
+  /** Sends a signal to a process if its pid still stands for it. */
   signal(identity: Identity, name: Deno.Signal): boolean;
 }
 
-/** Processes: who they are, what they do, how they are asked to end. */
+/** Processes: identity, state, signals. */
 export interface Processes {
-  /** The process with this id, or `null` if there is none or it is the id of a mere thread. */
+  /** The process with this pid; `null` if there is none or it is the id of a thread. */
   read(pid: number): ProcessRow | null;
-  /** Children of a process, by one cheap look; none where the system has no such look. */
+  /** Children of a process, if the system has a cheap way to find them; else none. */
   childrenOf(pid: number): number[];
   /**
    * Every process, each with a variable of its environment. The two are read together, since a process that keeps
    * replacing itself would be gone if all environments were read after all rows.
    */
   list(variable: string): ProcessWithVariable[];
-  /** The same look, which lets others have their turn meanwhile where the thread is a program's. */
+  /** The same, giving way to other work of a program meanwhile. */
   look(variable: string): Promise<ProcessWithVariable[]>;
   /**
    * Sends a signal to a process.
    *
-   * @param isStill whether the process of this number is the one that is meant; asked as late as the system can
-   * @returns whether it was sent; `false` when the process is gone or belongs to somebody else
+   * @param isStill whether the pid still stands for the intended process; called as late as possible
+   * @returns whether it was sent; `false` if the process is gone or belongs to another user
    */
   signal(pid: number, name: Deno.Signal, isStill: () => boolean): boolean;
   /** Whether this user may send signals to a process; one that has ended refuses nobody. */

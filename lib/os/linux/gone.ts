@@ -1,6 +1,6 @@
 /**
- * Whether a directory has been deleted. That a path leads nowhere is not enough: its file system may not be mounted, and
- * another mount namespace (sandbox, container) may show it.
+ * Whether a directory has been deleted. A missing path is not enough: its file system may not be mounted, and it may exist
+ * in another mount namespace (sandbox, container).
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Witness } from "../files.ts";
 import { errnoOf } from "../errno.ts";
 
 /**
- * Whether a directory has been deleted. What cannot be told counts as not deleted; so does one that was made anew.
+ * Whether a directory has certainly been deleted, and not made again.
  *
  * It is deleted if the kernel says so of the working directory of a process in it; else as by {@linkcode isGoneByParent}.
  */

@@ -1,19 +1,18 @@
 /**
- * Whether anybody has a file open for writing, in whatever namespace: fcntl(2), "Leases". The kernel grants a read
- * lease only on a file that nobody has open for writing, and it counts all openers, those that this process cannot see
- * included.
+ * Whether any process has a file open for writing, in any namespace: fcntl(2), "Leases". The kernel grants a read lease
+ * only on a file that no process has open for writing, and that includes processes that cannot be seen from here.
  *
  * @module
  */
 import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
 
 // <fcntl.h>, the same on x86-64 and AArch64; `O_CLOEXEC` has the value of `SOCK_CLOEXEC`. Without `O_NONBLOCK`, a FIFO
-// would be waited for.
+// would block.
 const O_RDONLY_NONBLOCK = 0o4000;
 const F_SETSIG = 10;
 const F_SETLEASE = 1024;
 const F_RDLCK = 0;
-/** `SIGURG`, ignored unless asked for: who opens the file in the instant of the lease sends it instead of `SIGIO`. */
+/** `SIGURG`, ignored by default: a process that opens the file during the lease causes this instead of `SIGIO`. */
 const SIGURG = 23;
 /** `EAGAIN` of errno(3). */
 const EAGAIN = 11;
@@ -29,8 +28,8 @@ const SYMBOLS = {
 let library: Deno.DynamicLibrary<typeof SYMBOLS> | null | undefined;
 
 /**
- * Whether anybody has this file of ours open for writing; `null` where that cannot be told: another C library, a file
- * system without leases, no such file. Holds nothing when it returns.
+ * Whether any process has this file open for writing; `null` if that is unknown: another C library, a file system without
+ * leases, no such file. The lease is released before it returns.
  */
 export function hasWriter(path: string): boolean | null {
   library ??= openLibC(SYMBOLS);
@@ -44,6 +43,6 @@ export function hasWriter(path: string): boolean | null {
     const errno = __errno_location();
     return errno !== null && new Deno.UnsafePointerView(errno).getInt32() === EAGAIN ? true : null;
   } finally {
-    close(fd); // gives the lease back
+    close(fd); // releases the lease
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A datagram socket that tells who sends (unix(7)), which Deno does not offer.
+ * A datagram socket with the credentials of each sender (unix(7)), which Deno does not offer.
  *
  * @module
  */
@@ -24,13 +24,13 @@ const SYMBOLS = {
   close: { parameters: ["i32"], result: "i32" },
 } as const;
 
-/** Longest message that is taken whole, in bytes. */
+/** Longest message that is read whole, in bytes. */
 const LONGEST = 8192;
 
 /** `sizeof (struct cmsghdr)`: length, level, type. */
 const HEADER = 16;
 
-/** `CMSG_SPACE (sizeof (struct ucred))`. Descriptors that come along do not fit beside it, and the kernel drops them. */
+/** `CMSG_SPACE (sizeof (struct ucred))`. There is no space for descriptors in a message, so the kernel drops them. */
 const CONTROL = 32;
 
 /** Listens under an abstract name; `null` if the C library cannot be used or the name is taken. */
@@ -79,7 +79,7 @@ class Receiver {
     this.#close = close;
   }
 
-  /** The next message; `null` if nobody has said anything (EAGAIN). */
+  /** The next message; `null` if there is none (EAGAIN). */
   next(): Datagram | null {
     // struct msghdr of 64-bit systems: name, its length, iovec, its count, control, its length, flags; 8 bytes each.
     const [vector, control] = [addressOf(this.#vector.buffer), addressOf(this.#control.buffer)];
@@ -90,7 +90,7 @@ class Receiver {
     return { ...this.#sender(Number(message[5])), text };
   }
 
-  /** Who has sent it, by the credentials that the kernel adds. Whatever descriptors were taken after all are closed. */
+  /** The sender, by the credentials that the kernel adds. Closes any descriptors that were received after all. */
   #sender(controlLength: number): Pick<Datagram, "pid" | "uid"> {
     const sender = { pid: 0, uid: -1 };
     for (let at = 0; at + HEADER <= controlLength;) {

@@ -1,6 +1,6 @@
 /**
- * Processes by handle instead of by number, pidfd_open(2): the handle goes on to mean the process that it was opened
- * for, also after the number has gone to another one; and its end wakes the waiter.
+ * Processes by handle instead of by pid, pidfd_open(2): a handle stands for its process even after the pid was reused, and
+ * the exit of the process wakes a waiter.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const SYMBOLS = {
   close: { parameters: ["i32"], result: "i32" },
 } as const;
 
-/** Opened at the first use, and kept. */
+/** Loaded at the first use, and kept. */
 let library: Deno.DynamicLibrary<typeof SYMBOLS> | null | undefined;
 
 function open(pid: number): { fd: number; symbols: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] } | null {
@@ -28,11 +28,11 @@ function open(pid: number): { fd: number; symbols: Deno.DynamicLibrary<typeof SY
 }
 
 /**
- * Sends a signal to a process that is looked at after its handle was taken, so that whatever happens to the number, it
- * reaches the one that was looked at or nobody.
+ * Sends a signal to a process that is checked after its handle was opened. So the signal reaches the process that was
+ * checked or none, even if the pid is reused meanwhile.
  *
- * @param isStill whether the process of this number is the one that is meant
- * @returns whether it was sent; `null`: there is no such process, or no way to handles here, or it was refused
+ * @param isStill whether this pid is still the intended process
+ * @returns whether it was sent; `null` if there is no such process, handles are not available, or it was refused
  */
 export function signalByHandle(pid: number, name: Deno.Signal, isStill: () => boolean): boolean | null {
   const handle = open(pid);
@@ -47,12 +47,12 @@ export function signalByHandle(pid: number, name: Deno.Signal, isStill: () => bo
   }
 }
 
-/** Waits until one of these processes has ended, at most `ms` milliseconds; `null`: there is no way to handles here. */
+/** Waits until one of these processes has exited, at most `ms` milliseconds; `null` if handles are not available. */
 export function untilOneEnds(pids: number[], ms: number): Promise<void> | null {
   const handles = pids.map(open);
   const opened = handles.filter((handle) => handle !== null);
   const close = () => opened.forEach(({ fd, symbols }) => symbols.close(fd));
-  // One that cannot be opened has ended, most likely: the caller looks at once, unless nothing can be opened ever.
+  // A process that cannot be opened has probably exited, so the caller checks at once; unless handles never work here.
   const symbols = library?.symbols;
   if (symbols === undefined || opened.length < pids.length) {
     close();

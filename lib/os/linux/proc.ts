@@ -1,6 +1,6 @@
 /**
- * Reading `/proc` (proc(5)). Reads are synchronous: each takes a few microseconds, far less than a trip
- * through the thread pool.
+ * Reading `/proc` (proc(5)). Reads are synchronous: each takes a few microseconds, far less than a trip through the thread
+ * pool.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { PosixRow } from "../posix/members.ts";
 import type { ProcessRow, ProcessWithVariable } from "../rows.ts";
 
 /**
- * Text of a `/proc` file, or `null` when it is gone or not ours to read.
+ * Text of a `/proc` file; `null` if it is gone or closed to this user.
  *
  * @throws {TombstoneError} any other failure, such as too many open files: a process that cannot be read must not be
  * taken for a dead one
@@ -19,17 +19,17 @@ export function readProc(path: string): string | null {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    // The memory of a process that is just ending or becoming another program.
+    // The process is just exiting or executing another program.
     if (isOutOfSight(error) || errnoOf(error) === "EIO" && /\/(environ|cmdline)$/.test(path)) return null;
     throw stateError("read", path, error);
   }
 }
 
 /**
- * Text of a file that says which machine or boot this is, or `null` where there is none. Any other failure is one:
- * records with a wrong id would be taken for those of another machine.
+ * Text of a file with the id of the machine or boot; `null` if it is missing. Other failures are errors: records with a
+ * wrong id would be taken for those of another machine.
  *
- * @throws {TombstoneError} it is there, but cannot be read
+ * @throws {TombstoneError} it exists, but cannot be read
  */
 export function readId(path: string): string | null {
   try {
@@ -41,8 +41,8 @@ export function readId(path: string): string | null {
 }
 
 /**
- * A process that ended between two reads, or one that belongs to another user. A vanished process is ESRCH, for which
- * Deno has no class and sets no code. No other error says that a process is gone.
+ * Whether an error means that a process has exited between two reads, or belongs to another user. A process that is gone is
+ * ESRCH, for which Deno has no class and sets no code. No other error means that a process is gone.
  */
 export function isOutOfSight(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
@@ -50,8 +50,8 @@ export function isOutOfSight(error: unknown): boolean {
 }
 
 /**
- * Parses one line of `/proc/PID/stat`. The name may hold blanks and parentheses, so the fields
- * are counted from the last `)`.
+ * Parses one line of `/proc/PID/stat`. The name may contain blanks and parentheses, so the fields are counted from the
+ * last `)`.
  *
  * @returns `null` if the text is not such a line
  */
@@ -76,7 +76,7 @@ export function parseStat(text: string): PosixRow | null {
   };
 }
 
-/** The process with this id; `null` if there is none, or if it is the id of a mere thread. */
+/** The process with this pid; `null` if there is none, or if it is the id of a thread. */
 export function readProcess(pid: number): ProcessRow | null {
   const stat = readProc(`/proc/${pid}/stat`);
   if (stat === null) return null;
@@ -88,13 +88,13 @@ export function readProcess(pid: number): ProcessRow | null {
 /** `PF_KTHREAD` of the kernel's `include/linux/sched.h`, in field 9 of proc_pid_stat(5). */
 const KERNEL_THREAD = 0x0020_0000;
 
-/** Most listings of `/proc` for one look at the process table. */
+/** Most listings of `/proc` for one scan. */
 const MOST_LISTINGS = 10;
 
 /**
- * Every process but the kernel's own threads, of which nothing is anybody's server. A process that forks and exits may
- * be gone before it is read, with its child too late for the listing, so new entries are read until a
- * listing shows none. (Test: "a process that becomes another one … is caught".) It can be interrupted after each.
+ * Every process except kernel threads. A process that forks and exits may be gone before it is read, with its child too
+ * late for the listing, so new entries are read until a listing has none. (Test: "a process that becomes another one … is
+ * caught".) It can be interrupted after each listing.
  */
 export function* listProcesses(variable: string): Generator<void, ProcessWithVariable[]> {
   const rows: ProcessWithVariable[] = [];
@@ -114,11 +114,11 @@ export function* listProcesses(variable: string): Generator<void, ProcessWithVar
   return rows;
 }
 
-/** How often `/proc` is listed before it counts as unreadable. */
+/** How often a failed listing of `/proc` is repeated. */
 const MOST_TRIES = 3;
 
 /**
- * Names of the entries of `/proc`. Deno tells no error in the middle of a listing, so one without this process is none.
+ * Names of the entries of `/proc`. Deno hides an error in the middle of a listing, so one without this process has failed.
  * (Test: "a listing that fails is told …".)
  */
 function listProc(): string[] {
@@ -140,7 +140,7 @@ function namesIn(path: string): string[] {
   }
 }
 
-/** One variable of a process's environment; `null` if not set or not to be seen. */
+/** One variable of a process's environment; `null` if it is not set or cannot be read. */
 export function environment(pid: number, name: string): string | null {
   const text = readProc(`/proc/${pid}/environ`);
   const entry = text?.split("\0").find((variable) => variable.startsWith(`${name}=`));
@@ -148,15 +148,15 @@ export function environment(pid: number, name: string): string | null {
 }
 
 /**
- * Targets of the descriptors of a process, by descriptor; `null` when not ours to see. A file whose name is not UTF-8 is
- * left out: it is neither a socket nor a log of ours.
+ * Targets of the descriptors of a process, by descriptor; `null` if they cannot be read. A file whose name is not UTF-8 is
+ * left out: it is neither a socket nor a node's log.
  */
 export function descriptors(pid: number): Map<string, string> | null {
   const path = `/proc/${pid}/fd`;
   const found = new Map<string, string>();
   let isHidden = false;
   try {
-    // Hardly any process has none, so an empty listing may be one that failed.
+    // Hardly any process has none, so an empty listing may have failed.
     const names = Array.from(Deno.readDirSync(path), ({ name }) => name);
     for (const name of names.length > 0 ? names : Array.from(Deno.readDirSync(path), ({ name }) => name)) {
       try {

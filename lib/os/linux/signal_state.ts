@@ -1,5 +1,5 @@
 /**
- * What a process does about signals, proc_pid_status(5).
+ * Signal handling of a process, proc_pid_status(5).
  *
  * @module
  */
@@ -25,7 +25,7 @@ export function parseSignalState(text: string): SignalState | null {
   const [ignored, caught, blocked] = [mask("SigIgn"), mask("SigCgt"), mask("SigBlk")];
   const pending = mask("SigPnd") | mask("ShdPnd");
   const has = (set: bigint, name: Deno.Signal) => ((set >> BigInt(SIGNALS.indexOf(name))) & 1n) === 1n;
-  // The first process of a pid namespace is spared the signals that it does not catch, pid_namespaces(7).
+  // The first process of a pid namespace ignores signals that it does not catch, pid_namespaces(7).
   const isInit = field("NSpid")?.split(/\s+/).at(-1) === "1";
   return {
     catches: (name) => has(caught, name),

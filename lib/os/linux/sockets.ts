@@ -1,6 +1,6 @@
 /**
- * The listening sockets by netlink, as `ss -lx` and `ss -ltn` ask for them (sock_diag(7)): some 30 µs, where
- * `/proc/net/tcp` takes milliseconds because the kernel walks its whole hash of connections for it.
+ * The listening sockets by netlink, like `ss -lx` and `ss -ltn` (sock_diag(7)): some 30 µs, where `/proc/net/tcp` takes
+ * milliseconds because the kernel walks its whole hash of connections for it.
  *
  * @module
  */
@@ -42,13 +42,13 @@ type LibC = Deno.DynamicLibrary<typeof SYMBOLS>;
 
 let libc: LibC | null | undefined;
 
-/** A question to the kernel, and how to read each of its answers. */
+/** A request to the kernel, and how to read each of its answers. */
 interface Query<T> {
   request: DataView<ArrayBuffer>;
   parse: (message: DataView, at: number, end: number) => T;
 }
 
-/** Asks the kernel; `null` if it cannot be asked this way, and the caller reads `/proc`. */
+/** Asks the kernel; `null` if netlink is not available, and the caller must read `/proc`. */
 function ask<T>(queries: Query<T>[]): T[] | null {
   const library = libc ??= openLibC(SYMBOLS);
   if (library === null) return null;
@@ -67,7 +67,7 @@ function ask<T>(queries: Query<T>[]): T[] | null {
   }
 }
 
-/** The listening TCP sockets of this network namespace; `null` if the kernel cannot be asked this way. */
+/** The listening TCP sockets of this network namespace; `null` if netlink is not available. */
 export function queryListeners(): ListenerRow[] | null {
   return ask([AF_INET, AF_INET6].map((family) => {
     const request = requestOf(INET_REQUEST, family);
@@ -77,7 +77,7 @@ export function queryListeners(): ListenerRow[] | null {
   }));
 }
 
-/** The listening unix sockets of this network namespace; `null` if the kernel cannot be asked this way. */
+/** The listening unix sockets of this network namespace; `null` if netlink is not available. */
 export function queryUnixListeners(): UnixListenerRow[] | null {
   const request = requestOf(UNIX_REQUEST, AF_UNIX);
   request.setUint32(HEADER + 4, LISTEN_ONLY, true);
@@ -154,7 +154,7 @@ function socketsOf(pid: number): Set<number> | null {
 /** `ip_local_port_range` of ip(7), read once. */
 let ephemeral: [number, number] | undefined;
 
-/** What `/proc/self/net` says, for kernels and C libraries that {@linkcode queryListeners} does not know. */
+/** A table of `/proc/self/net`, for when netlink is not available. */
 export async function readListeners(): Promise<ListenerRow[]> {
   const texts = await Promise.all(["/proc/self/net/tcp", "/proc/self/net/tcp6"].map(async (path) => {
     try {

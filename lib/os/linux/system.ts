@@ -30,7 +30,7 @@ import { sleep } from "../../timers.ts";
 import { atOnce, inPieces } from "../thread.ts";
 import { sockets } from "./sockets.ts";
 
-/** Of open(2), as `/proc/PID/fdinfo` shows it. */
+/** Flag of open(2), as in `/proc/PID/fdinfo`. */
 const O_NONBLOCK = 0o4000;
 
 /** `USER_HZ`: start times of `/proc/PID/stat` count in these, on every Linux that Deno runs on. */
@@ -60,7 +60,7 @@ function isOpenForWriting(pid: number, descriptor: string): boolean {
   return flags !== undefined && (parseInt(flags, 8) & 0o3) !== 0; // O_ACCMODE, not O_RDONLY
 }
 
-/** Target of a link of `/proc`; `null` when it is gone, not ours to see, or has a name that is not UTF-8. */
+/** Target of a link of `/proc`; `null` if it is gone, cannot be read, or has a name that is not UTF-8. */
 function readTarget(path: string): string | null {
   try {
     return Deno.readLinkSync(path);
@@ -72,7 +72,7 @@ function readTarget(path: string): string | null {
 
 const processes: Processes = {
   read: readProcess,
-  // Those of its first thread, which is the one that puts a server into the background.
+  // Children of its first thread, which is the one that puts a server into the background.
   childrenOf: (pid) => (readProc(`/proc/${pid}/task/${pid}/children`) ?? "").split(" ").map(Number).filter(Boolean),
   list: (variable) => atOnce(listProcesses(variable)),
   look: (variable) => inPieces(listProcesses(variable)),
@@ -132,7 +132,7 @@ const host: Host = {
   },
   blindness() {
     try {
-      // A pid namespace without a /proc of its own sees another one's: the same numbers, but other processes.
+      // A pid namespace without a /proc of its own sees that of another one: the same pids, but other processes.
       return Number(Deno.readLinkSync("/proc/self")) === Deno.pid ? null : "/proc shows another pid namespace";
     } catch (error) {
       if (!isOutOfSight(error)) throw stateError("read", "/proc/self", error);
@@ -175,7 +175,7 @@ const self: Self = {
     return STARTER_SIGNALS.filter(([, number]) => (bits >> BigInt(number - 1)) & 1n).map(([name]) => name);
   },
   blockingWriter(descriptor) {
-    // Opened anew, a pipe or terminal has flags of its own. A file would have an offset of its own, too; none blocks.
+    // Opened again, a pipe or terminal has its own flags. A file would have its own offset, too, but writes to files block.
     const flags = /^flags:\s*([0-7]+)$/m.exec(readProc(`/proc/self/fdinfo/${descriptor}`) ?? "")?.[1] ?? "0";
     if ((parseInt(flags, 8) & O_NONBLOCK) === 0) return null;
     const path = `/proc/self/fd/${descriptor}`;

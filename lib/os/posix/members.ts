@@ -8,20 +8,20 @@ import type { Identity, ProcessRow, ProcessWithVariable } from "../rows.ts";
 import type { Killing, Kin, Member, Processes } from "../types.ts";
 
 /**
- * Descriptor at which the launcher leaves the log open beside the output. A server that puts itself into the background
- * gives up its session and its output, and many overwrite their environment; few close what they have not opened.
+ * A second descriptor at which the launcher leaves the log open. A server that puts itself into the background leaves its
+ * session and closes its output, and many overwrite their environment; few close descriptors that they did not open.
  */
 export const LOG_DESCRIPTOR = 9;
 
-/** A row of the POSIX back ends, which alone know of sessions and groups. */
+/** A row of the POSIX back ends. Sessions and groups are not known above them. */
 export interface PosixRow extends ProcessRow {
   /** Process group id. */
   pgid: number;
-  /** Session id; `null` where the system does not tell. */
+  /** Session id; `null` if unknown. */
   sid: number | null;
 }
 
-/** Every row was read by one of these back ends. */
+/** The cast is safe: every row was read by one of these back ends. */
 function posix(row: ProcessRow): PosixRow {
   return row as PosixRow;
 }
@@ -32,17 +32,17 @@ export function isLedBy(row: ProcessRow, leader: number): boolean {
   return (sid ?? pgid) === leader;
 }
 
-/** See {@linkcode Processes.areTogether}: a shell that waits is mostly asked with its whole group. */
+/** See {@linkcode Processes.areTogether}: a waiting shell mostly gets a signal with its whole group. */
 export function areTogether(a: ProcessRow, b: ProcessRow): boolean {
   return posix(a).pgid === posix(b).pgid;
 }
 
-/** What the back end that has read the rows can tell beyond them. */
+/** What the back end knows besides the rows. */
 export type Proofs =
   & Pick<Processes, "sameStart" | "writesTo" | "writesAt">
   & { hasWriter(path: string): boolean | null };
 
-/** More processes than can be looked at, one by one, in the time of a question to the kernel. */
+/** From this number on, asking the kernel whether any process has the log open is quicker than checking each. */
 const MANY = 100;
 
 /** See {@linkcode Processes.members}. */
@@ -53,7 +53,7 @@ export function membersAmong(all: ProcessWithVariable[], kin: Kin, proofs: Proof
     kin.exclude.includes(row.name) || (row.value !== null && !holdsOurs(row));
 
   const { log } = kin;
-  // Of many, nobody has to be looked at where the kernel says that nobody has the log open.
+  // Their descriptors need not be read if the kernel says that no process has the log open.
   const isKept = log.proves && (rows.length < MANY || proofs.hasWriter(log.path) !== false);
   const keepsLog = ({ pid, value }: ProcessWithVariable) =>
     isKept && value === null && proofs.writesAt(pid, LOG_DESCRIPTOR, log.isLog);
@@ -70,13 +70,13 @@ export function membersAmong(all: ProcessWithVariable[], kin: Kin, proofs: Proof
   }
   for (const identity of kin.processes) {
     const found = kin.scan.find(identity);
-    // A recorded process is the node itself, whatever its name.
+    // A recorded process belongs to the node, even if its name is excluded.
     if (found !== null && found.pid !== Deno.pid) members.set(found.pid, found);
     else for (const row of leaderless(rows, identity, { kin, proofs, holdsOurs })) add(row);
     if (found !== null) own.add(found.pid);
   }
 
-  // Descendants of members, and whoever is in a session or group that a member leads.
+  // Descendants of members, and processes in a session or group that a member leads.
   for (let before = -1; before !== members.size;) {
     before = members.size;
     for (const row of rows) {
@@ -89,10 +89,10 @@ export function membersAmong(all: ProcessWithVariable[], kin: Kin, proofs: Proof
 }
 
 /**
- * Takes out what belongs to other nodes. A node that was started from inside this one shows another attempt; but where
- * its server has cleared its environment, and the node's main process adopts orphans (a subreaper, `tini -s`), it looks
- * like a descendant of this node. The records of all nodes are read only if somebody is in doubt: without a proof
- * of its own, not proven earlier, and not in a session of the node's. (Test: "a node inside a subreaper".)
+ * Removes processes of other nodes. A node that was started from inside this one has another attempt. But if its server has
+ * cleared its environment, and this node's main process adopts orphans (a subreaper, `tini -s`), it looks like a descendant
+ * of this node. The records of all nodes are read only if a process is in doubt: without a proof of its own, not proven
+ * earlier, and not in a session of this node. (Test: "a node inside a subreaper".)
  */
 function leaveOutOthers(members: Map<number, ProcessRow>, own: Set<number>, kin: Kin): void {
   const sessions = new Set(kin.processes.map(({ pid }) => pid));
@@ -104,7 +104,7 @@ function leaveOutOthers(members: Map<number, ProcessRow>, own: Set<number>, kin:
   const doubtful = [...members.values()].filter(isDoubtful);
   if (doubtful.length === 0 || kin.others === null) return;
   const others = new Set(kin.others().filter((identity) => kin.scan.find(identity) !== null).map(({ pid }) => pid));
-  // Whose it is, the nearest ancestor tells that is anybody's.
+  // A process belongs to the same node as its nearest ancestor that belongs to any.
   const isOthers = (row: ProcessRow | undefined, depth: number): boolean => {
     if (row === undefined || own.has(row.pid) || depth > members.size) return false;
     return others.has(row.pid) || isIn(row, others) || isOthers(members.get(row.ppid), depth + 1);
@@ -114,10 +114,9 @@ function leaveOutOthers(members: Map<number, ProcessRow>, own: Set<number>, kin:
 }
 
 /**
- * Members of the session and group that a dead process led. As long as a member lives, the kernel does not give
- * the number to a new process; but it may have done so before they were born. So the session counts as ours only
- * if a member proves it: by its environment, or by writing to this node's log, which the launcher
- * opened for it.
+ * Members of the session and group that a dead process led. While a member is alive, the kernel does not reuse the number;
+ * but it may have done so before they were born. So the session is the node's only if a member proves it: by its
+ * environment, or by writing to the node's log, which the launcher opened.
  */
 function leaderless(
   rows: ProcessWithVariable[],
@@ -126,9 +125,9 @@ function leaderless(
 ): ProcessWithVariable[] {
   const isIn = (row: ProcessRow) => posix(row).sid === leader.pid || posix(row).pgid === leader.pid;
   const inSession = rows.filter((row) => isIn(row) && row.pid !== leader.pid);
-  // Somebody else is the leader now: the number was recycled.
+  // Another process is the leader now: the pid was reused.
   if (rows.some((row) => row.pid === leader.pid)) return [];
-  // While its zombie is there, the number is certainly still the leader's.
+  // While its zombie exists, the pid is certainly still the leader's.
   const zombie = kin.scan.read(leader.pid);
   const isZombie = zombie !== null && proofs.sameStart(zombie.startTime, leader.startTime);
   const isProven = isZombie || inSession.some((row) => holdsOurs(row) || proofs.writesTo(row.pid, kin.log.isLog));
@@ -139,8 +138,8 @@ function leaderless(
 const SESSION_SCANS = 5;
 
 /**
- * Kills the whole session that a process of this identity leads, its other process groups included. The number of a
- * session stands for it as long as its leader lives, so the group of the leader goes last.
+ * Kills the whole session of this leader, all its process groups included. The session id is only valid while the leader is
+ * alive, so the leader's own group goes last.
  */
 export function killSession(leader: Identity, { find, list, signal }: Killing): void {
   const isThere = () => {
@@ -163,6 +162,6 @@ function killGroup(leader: number): void {
   try {
     Deno.kill(-leader, "SIGKILL");
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // it has ended meanwhile
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // not found: it has exited meanwhile
   }
 }

@@ -5,7 +5,7 @@
  */
 import type { Self } from "../types.ts";
 
-/** Sends a signal by number, right after a look. */
+/** Sends a signal by pid, right after a check. */
 export function signalByNumber(pid: number, name: Deno.Signal, isStill: () => boolean): boolean {
   if (!isStill()) return false;
   try {
@@ -17,10 +17,10 @@ export function signalByNumber(pid: number, name: Deno.Signal, isStill: () => bo
   }
 }
 
-/** Time between two looks at processes whose end is waited for, in milliseconds. */
+/** Time between two checks of processes that should exit, in milliseconds. */
 export const SCAN_PAUSE_MS = 5;
 
-/** Whether this user may send signals to a process; one that has ended refuses nobody. */
+/** Whether this user may send signals to a process; also `true` if it is gone. */
 export function maySignal(pid: number): boolean {
   return ask(pid) !== "refused";
 }
