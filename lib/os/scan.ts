@@ -5,20 +5,26 @@
  */
 import { findLive, isPlausiblePid, requireSight, system } from "./system.ts";
 import type { Identity, ListenerRow, ProcessWithVariable } from "./rows.ts";
-import type { Scan } from "./types.ts";
+import type { Scan, System } from "./types.ts";
 
-/** Reads the system at each question. */
-export const live: Scan = {
-  takenAtMs: null,
-  read: system.processes.read,
-  find: findLive,
-  environment: system.processes.environment,
-  list: system.processes.list,
-  look: system.processes.look,
-  get sockets() {
-    return system.sockets;
-  },
-};
+/** A system as it is now: each question is answered by a new look. */
+export function scanLive(by: System): Scan {
+  const { read, environment, list, look } = by.processes;
+  return {
+    takenAtMs: null,
+    read,
+    find: (identity) => findLive(identity, by),
+    environment,
+    list,
+    look,
+    get sockets() {
+      return by.sockets;
+    },
+  };
+}
+
+/** This system as it is now. */
+export const live: Scan = scanLive(system);
 
 /**
  * A snapshot of processes and listeners, for commands that report on many nodes: otherwise the system would be read once for

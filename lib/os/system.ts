@@ -21,8 +21,8 @@ export function isPlausiblePid(pid: unknown): pid is number {
 /**
  * The live process of this identity; `null` if it is gone or a zombie, or if its pid is a thread's or was reused.
  */
-export function findLive(identity: Identity): ProcessRow | null {
-  const { read, sameStart } = system.processes;
+export function findLive(identity: Identity, by: System = system): ProcessRow | null {
+  const { read, sameStart } = by.processes;
   const row = isPlausiblePid(identity.pid) ? read(identity.pid) : null;
   return row !== null && row.isAlive && sameStart(row.startTime, identity.startTime) ? row : null;
 }
@@ -53,9 +53,9 @@ export function identityOfChild(pid: number): Identity {
  *
  * @returns whether it was sent; `false` if the process is gone or belongs to another user
  */
-export function signal(identity: Identity, name: Deno.Signal): boolean {
-  return findLive(identity) !== null &&
-    system.processes.signal(identity.pid, name, () => findLive(identity) !== null);
+export function signal(identity: Identity, name: Deno.Signal, by: System = system): boolean {
+  const isStill = () => findLive(identity, by) !== null;
+  return isStill() && by.processes.signal(identity.pid, name, isStill);
 }
 
 /** Resolves when one of these processes has exited, or after at most `ms` milliseconds; perhaps earlier. */

@@ -13,9 +13,12 @@ export type Ran = { code: number; text: string } | null;
 /** Where programs are that PATH need not name: macOS keeps lsof in /usr/sbin. */
 const PLACES = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
+const paths = new Map<string, string | null>();
+
 /** Path of a system program; `null` if it is not installed. */
 export function pathOf(program: string): string | null {
-  return findProgram(program, { cwd: "/", path: searchPath() });
+  if (!paths.has(program)) paths.set(program, findProgram(program, { cwd: "/", path: searchPath() }));
+  return paths.get(program)!;
 }
 
 function searchPath(): string {
