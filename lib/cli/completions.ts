@@ -12,6 +12,7 @@ export const SHELLS = ["bash", "zsh", "fish"] as const;
 /** The command with which the scripts get the names of nodes. */
 const NODES = "tombstone completions nodes 2>/dev/null";
 
+const namesOf = ({ name, alias }: Command): string[] => alias === undefined ? [name] : [name, alias];
 const flagsOf = (command: Command): Flag[] => [...command.flags, ...COMMON_FLAGS];
 
 /** Spellings of a flag. */
@@ -69,7 +70,7 @@ function bash(): string[] {
     "  case ${COMP_WORDS[1]} in",
     ...COMMANDS.map((command) => {
       const flags = single(flagsOf(command).flatMap(spellings).join(" "));
-      return `  ${command.name}) flags=${flags}; [[ $cur == -* ]] || words="${wordsOf(command)}" ;;`;
+      return `  ${namesOf(command).join("|")}) flags=${flags}; [[ $cur == -* ]] || words="${wordsOf(command)}" ;;`;
     }),
     "  esac",
     "  [[ $cur == -* ]] && words=$flags",
@@ -114,7 +115,9 @@ function zsh(): string[] {
     "  shift words; ((CURRENT--))",
     "  case $command in",
     ...COMMANDS.map((command) =>
-      `  ${command.name}) _arguments ${[...flagsOf(command).flatMap(spec), ...words(command)].join(" ")} ;;`
+      `  ${namesOf(command).join("|")}) _arguments ${
+        [...flagsOf(command).flatMap(spec), ...words(command)].join(" ")
+      } ;;`
     ),
     "  esac",
     "}",
@@ -136,7 +139,7 @@ function fish(): string[] {
   ];
   for (const command of COMMANDS) {
     lines.push(`complete -c tombstone -n __tombstone_none -a ${command.name} -d ${single(command.summary)}`);
-    const here = `-n '__tombstone_is ${command.name}'`;
+    const here = `-n '__tombstone_is ${namesOf(command).join(" ")}'`;
     const words = Array.isArray(command.nodes)
       ? [...command.nodes, ...command.then === "many" ? [`(${NODES})`] : []].join(" ")
       : command.nodes === "none"

@@ -26,7 +26,7 @@ export interface Parsed {
  * @throws {TombstoneError} there is none; the hint names the nearest
  */
 export async function findCommand(name: string): Promise<Command> {
-  const command = COMMANDS.find((command) => command.name === name);
+  const command = COMMANDS.find((command) => command.name === name || command.alias === name);
   if (command !== undefined) return command;
   const near = await nearest(name, COMMANDS.map((command) => command.name));
   throw usageError(`Cannot run "${name}": no such command`, `tombstone ${near} --help, or tombstone --help`);

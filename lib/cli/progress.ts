@@ -99,6 +99,7 @@ const LABELS: Record<Checkpoint, string> = {
   "asked": "look at the tree, ask it to end",
   "ended": "end the processes",
   "swept": "sweep the files",
+  "released": "release the ports",
   "tombstone-written": "judge, write the tombstone",
   "recovered": "reap and sweep what was left",
   "namespace-left": "leave the other namespace",
@@ -111,7 +112,7 @@ const LABELS: Record<Checkpoint, string> = {
   "port-written": "wait until it is ready",
   "committed": "commit",
   "followed": "background",
-  recorded: "keep the settings",
+  "recorded": "keep the settings",
   "launch-removed": "remove the launch record",
   "tombstone-removed": "remove the tombstone",
 };

@@ -10,6 +10,8 @@ import { ENV, type Flag, FORCE, LOCK_TIMEOUT, START_FLAGS } from "./start_flags.
 export interface Command {
   /** Its name. */
   name: string;
+  /** A second name. */
+  alias?: string;
   /** What may follow the name, for the usage line. */
   synopsis: string;
   /** One line for the help. */
@@ -67,6 +69,7 @@ export const COMMANDS: Command[] = [
   },
   {
     name: "status",
+    alias: "ps",
     synopsis: "[NODE] [options]",
     summary: "one node, or all of this workspace",
     nodes: "one",
@@ -75,6 +78,7 @@ export const COMMANDS: Command[] = [
   },
   {
     name: "list",
+    alias: "ls",
     synopsis: "[options]",
     summary: "every node of every workspace",
     nodes: "none",
@@ -136,6 +140,19 @@ export const COMMANDS: Command[] = [
     ],
   },
   {
+    name: "forget",
+    alias: "rm",
+    synopsis: "[NODE...] [--all]",
+    summary: "remove records, logs and claimed ports of nodes that do not run",
+    nodes: "many",
+    takesCommand: false,
+    flags: [
+      { name: "all", summary: "every node of every workspace; those at work are passed over" },
+      LOCK_TIMEOUT,
+      FORCE,
+    ],
+  },
+  {
     name: "init",
     synopsis: "[options]",
     summary: "write a first tombstone.json from package.json, Procfile or mix.exs",
@@ -189,6 +206,7 @@ function table(rows: [string, string][]): string[] {
 
 /** The help of the tool. */
 export function generalHelp(): string[] {
+  const aliases = COMMANDS.flatMap(({ name, alias }) => alias === undefined ? [] : [`${alias} is ${name}`]);
   return [
     "tombstone starts any server detached and crash-safe, and always knows what became of it.",
     "",
@@ -200,6 +218,7 @@ export function generalHelp(): string[] {
     "options of every command:",
     ...table(flagRows(COMMON_FLAGS)),
     "",
+    `${aliases.join(", ")}.`,
     "tombstone COMMAND --help tells about one command; tombstone --version prints the version.",
   ];
 }

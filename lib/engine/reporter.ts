@@ -15,6 +15,7 @@ export type Checkpoint =
   | "asked"
   | "ended"
   | "swept"
+  | "released"
   | "tombstone-written"
   | "recovered"
   | "namespace-left"

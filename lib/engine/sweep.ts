@@ -60,10 +60,10 @@ export async function sweep(dir: NodeDir, options: StopOptions): Promise<Swept> 
   return { action: recovered !== null || hadTombstone ? "swept" : "nothing", recovered };
 }
 
-/** The lock of a node, for a stop or a sweep. */
+/** The lock of a node, for a command that ends or removes. */
 export async function lockNode(
   dir: NodeDir,
-  action: "stop" | "sweep",
+  action: "stop" | "sweep" | "forget",
   { lockTimeoutMs, reporter }: NodeOptions,
 ): Promise<Lock> {
   const lock = await acquireLock(dir, {

@@ -22,7 +22,7 @@ export interface LockOptions {
   /** Ends the wait early. */
   abort?: AbortSignal;
   /** The action that needs it, for messages. */
-  action: "start" | "stop" | "sweep";
+  action: "start" | "stop" | "sweep" | "forget";
   /** Makes the node's directory, which may be removed during the wait. */
   make: () => void | Promise<void>;
 }

@@ -76,6 +76,12 @@ export const SCENARIOS: Scenario[] = [
     steps: ["locked", "tombstone-written", "recovered", "tombstone-removed"],
   },
   {
+    name: "forget",
+    before: "interrupted",
+    command: ["forget", "web"],
+    steps: ["locked", "tombstone-written", "recovered", "tombstone-removed", "released"],
+  },
+  {
     name: "run",
     before: "stopped",
     command: "run",
