@@ -280,11 +280,11 @@ Deno.test("the check of the rooms sees import(), types, circles, ranks, sizes an
   for (const [files, wrong] of planted) assertEquals(violations({ ...fine, ...files }), wrong);
 });
 
-Deno.test("lib/spec imports lib/errors.ts alone, and asks no system", () => {
+Deno.test("lib/spec imports lib/errors.ts and lib/paths.ts alone, and asks no system", () => {
   for (const [path, text] of Object.entries(filesOfLib())) {
     if (!path.startsWith("spec/")) continue;
     const above = [...text.matchAll(/"(\.\.\/[^"]+)"/g)].map(([, imported]) => imported);
-    assertEquals(above.filter((imported) => imported !== "../errors.ts"), [], path);
+    assertEquals(above.filter((imported) => imported !== "../errors.ts" && imported !== "../paths.ts"), [], path);
     assert(!/\bDeno\.(?!Signal\b)|\bprocess\.|\bfetch\(/.test(text), path);
   }
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path/posix/dirname";
+import { dirname } from "../paths.ts";
 import { tombstoneError } from "../errors.ts";
 import { type ChosenPort, portsFrom, requireLocal, takePort } from "../process/free_port.ts";
 import { findOccupant } from "../process/listeners.ts";

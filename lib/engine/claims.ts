@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { basename } from "@std/path/posix/basename";
-import { dirname } from "@std/path/posix/dirname";
+import { basename, dirname } from "../paths.ts";
 import { TombstoneError, tombstoneError, usageError } from "../errors.ts";
 import { isPlausiblePid, system } from "../os/system.ts";
 import { describeOwner } from "../process/listeners.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path/posix/dirname";
+import { dirname } from "../paths.ts";
 import { TombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import { type NodeDir, projectOf, viewOf } from "../state/node_dir.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path/posix/dirname";
+import { dirname } from "../paths.ts";
 import { TombstoneError } from "../errors.ts";
 import { live } from "../os/scan.ts";
 import { isPlausiblePid, system, UNKNOWN_START } from "../os/system.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { resolve } from "@std/path/posix/resolve";
+import { isAbsolute, resolve } from "../paths.ts";
 import { TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "./system.ts";
 
@@ -45,7 +45,7 @@ export function currentDirectoryIfAny(): string | null {
 
 /** Like `resolve`, but an absolute path works even if the current directory is gone. */
 export function fromHere(path: string): string {
-  return path.startsWith("/") ? resolve(path) : resolve(currentDirectory(), path);
+  return isAbsolute(path) ? resolve(path) : resolve(currentDirectory(), path);
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isAbsolute } from "@std/path/is-absolute";
+import { isAbsolute } from "../paths.ts";
 
 /** A value that JSON can hold, for total readers. */
 export type Fields = Record<string, unknown>;

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { isAbsolute } from "@std/path/is-absolute";
-import { resolve } from "@std/path/resolve";
+import { isAbsolute, resolve } from "../paths.ts";
 import { type TombstoneError, usageError } from "../errors.ts";
 import { isFields } from "./json.ts";
 import { fillPort } from "./placeholders.ts";

@@ -4,8 +4,7 @@
  * @module
  */
 import { system } from "../os/system.ts";
-import { basename } from "@std/path/posix/basename";
-import { dirname } from "@std/path/posix/dirname";
+import { basename, dirname } from "../paths.ts";
 import { errnoOf, stateError } from "../os/errno.ts";
 import { sync } from "../os/thread.ts";
 

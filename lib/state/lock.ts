@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path/posix/dirname";
+import { dirname } from "../paths.ts";
 import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
 import { stateError } from "../os/errno.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path/posix/dirname";
+import { dirname } from "../paths.ts";
 import { stateError } from "../os/errno.ts";
 import { tombstoneError } from "../errors.ts";
 import { isTemporaryName, readSmallFile, removeEntry, replaceFile } from "./durable.ts";

@@ -8,7 +8,7 @@ import { system } from "../os/system.ts";
 import { fromHere, variable } from "../os/surroundings.ts";
 import { stateError } from "../os/errno.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
-import { dirname } from "@std/path/posix/dirname";
+import { dirname } from "../paths.ts";
 import type { NodeDir } from "./node_dir.ts";
 
 /** The state directory named by flag, environment or platform, absolute; it may not exist yet. */

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { basename } from "@std/path/posix/basename";
-import { dirname } from "@std/path/posix/dirname";
+import { basename, dirname } from "../paths.ts";
 import { stateError } from "../os/errno.ts";
 import { usageError } from "../errors.ts";
 import { currentDirectory, currentDirectoryIfAny } from "../os/surroundings.ts";

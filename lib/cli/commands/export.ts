@@ -4,7 +4,7 @@
  * @module
  */
 import { currentDirectory, fromHere } from "../../os/surroundings.ts";
-import { basename } from "@std/path/posix/basename";
+import { basename } from "../../paths.ts";
 import type { Call, Result } from "../call.ts";
 import { requireDescribed } from "../../spec/project_file.ts";
 import { inOrder } from "../../spec/order.ts";

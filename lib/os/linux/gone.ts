@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path/posix/dirname";
+import { dirname } from "../../paths.ts";
 import { holdsSomething, isGoneByParent, lookAt } from "../posix/gone.ts";
 import type { Witness } from "../files.ts";
 import { errnoOf } from "../errno.ts";

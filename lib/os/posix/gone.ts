@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path/posix/dirname";
+import { dirname } from "../../paths.ts";
 import { errnoOf } from "../errno.ts";
 import type { Witness } from "../files.ts";
 
