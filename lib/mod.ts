@@ -35,7 +35,7 @@
  * @module
  */
 export { start, type StartOptions } from "./api/start.ts";
-export type { LogOptions, NodeOptions, ProbesOptions, StopOptions } from "./api/options.ts";
+export type { LogSettings, NodeSettings, ProbeSettings, StopSettings } from "./api/options.ts";
 export { RunningNode } from "./api/node.ts";
 export { type Locator, status, stop } from "./api/where.ts";
 export {

@@ -65,7 +65,7 @@ function options(flags: Flag[]): string {
 }
 
 function section(command: Command): string {
-  const summary = command.summary[0]!.toUpperCase() + command.summary.slice(1);
+  const summary = capital(command.summary);
   const own = command.name === "run" ? command.flags.filter((flag) => !START_FLAGS.includes(flag)) : command.flags;
   return [
     `## tombstone ${command.name}`,
@@ -182,13 +182,13 @@ function fieldsTable(): string {
 
 /** The options of the library that describe a node, as interfaces. */
 function optionsModule(): string {
-  const interfaces = new Map<string, string[]>([["NodeOptions", ["/** What describes a node to start. */"]]]);
+  const interfaces = new Map<string, string[]>([["NodeSettings", ["/** What describes a node to start. */"]]]);
   for (const field of FIELDS.filter((field: Field) => field.only !== "file") as Field[]) {
     const [group, inner] = optionOf(field.path).split(".") as [string, string | undefined];
-    const name = inner === undefined ? "NodeOptions" : `${group[0]!.toUpperCase()}${group.slice(1)}Options`;
+    const name = inner === undefined ? "NodeSettings" : `${capital(group.replace(/s$/, ""))}Settings`;
     if (!interfaces.has(name)) {
       interfaces.set(name, [`/** ${sentence(GROUPS[group]!)} */`]);
-      interfaces.get("NodeOptions")!.push(`/** ${sentence(GROUPS[group]!)} */`, `${group}?: ${name};`);
+      interfaces.get("NodeSettings")!.push(`/** ${sentence(GROUPS[group]!)} */`, `${group}?: ${name};`);
     }
     const otherwise = otherwiseOf(field);
     const help = otherwise === null ? field.help : `${field.help}; default: ${otherwise}`;
@@ -216,9 +216,8 @@ function optionsModule(): string {
   ].join("\n");
 }
 
-function sentence(text: string): string {
-  return `${text[0]!.toUpperCase()}${text.slice(1)}.`;
-}
+const capital = (text: string) => text[0]!.toUpperCase() + text.slice(1);
+const sentence = (text: string) => `${capital(text)}.`;
 
 /** A page with what stands between its marks made anew. */
 function filled(path: string, text: string): string {

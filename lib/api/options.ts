@@ -6,7 +6,7 @@
 import type { Duration } from "../spec/values.ts";
 
 /** How much of its output is kept. */
-export interface LogOptions {
+export interface LogSettings {
   /** Logs of earlier starts to keep; default: 3. */
   keep?: number;
   /** Cut the log to its end when it is longer than this; default: 50MB. */
@@ -14,7 +14,7 @@ export interface LogOptions {
 }
 
 /** How the node is stopped. */
-export interface StopOptions {
+export interface StopSettings {
   /** Signal that stops the server; default: TERM. */
   signal?: string;
   /** Kill what is left after this time; default: 10s. */
@@ -24,7 +24,7 @@ export interface StopOptions {
 }
 
 /** When the node is ready; all of it must hold. */
-export interface ProbesOptions {
+export interface ProbeSettings {
   /** Ready when a GET is answered; a path is asked for on the node's port. */
   http?: string | string[];
   /** Statuses that count as an answer; default: 200-399. */
@@ -52,7 +52,7 @@ export interface ProbesOptions {
 }
 
 /** What describes a node to start. */
-export interface NodeOptions {
+export interface NodeSettings {
   /** Program and arguments, or a line for the shell; {port}, and {NODE.port}, {NODE.host}, {NODE.url} of nodes that it comes after. */
   command: string | string[];
   /** Ready when the node itself listens on it; 0: a free one ($PORT, {port}), 3000+: it or the next. */
@@ -62,7 +62,7 @@ export interface NodeOptions {
   /** The server writes its port there, and a nonce on the second line. */
   portFile?: string;
   /** When the node is ready; all of it must hold. */
-  probes?: ProbesOptions;
+  probes?: ProbeSettings;
   /** Give up when it is not ready by then; default: 60s. */
   timeout?: Duration;
   /** Directory to run the command in; default: the current one, or the project's. */
@@ -80,9 +80,9 @@ export interface NodeOptions {
   /** Never end processes of this name (epmd never is). */
   exclude?: string | string[];
   /** How the node is stopped. */
-  stop?: StopOptions;
+  stop?: StopSettings;
   /** How much of its output is kept. */
-  log?: LogOptions;
+  log?: LogSettings;
   /** Hide the server from the clean-up of GitHub Actions and Jenkins. */
   outliveCiJob?: boolean;
 }

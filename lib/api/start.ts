@@ -12,11 +12,11 @@ import { start as startNode } from "../engine/start.ts";
 import { breathe } from "../os/thread.ts";
 import { nodeNameOf } from "../state/workspace.ts";
 import { RunningNode } from "./node.ts";
-import type { NodeOptions } from "./options.ts";
+import type { NodeSettings } from "./options.ts";
 import { find, type Locator } from "./where.ts";
 
 /** What to start, and how. */
-export interface StartOptions extends Locator, NodeOptions {
+export interface StartOptions extends Locator, NodeSettings {
   /** Name of the node; default: the last part of the current directory. */
   name?: string;
   /** Whether to stop the node first if it runs; default: a running one is reused. */
@@ -26,7 +26,7 @@ export interface StartOptions extends Locator, NodeOptions {
 }
 
 /** Options that do not describe the node. */
-const OTHERS: Record<Exclude<keyof StartOptions, keyof NodeOptions>, true> = {
+const OTHERS: Record<Exclude<keyof StartOptions, keyof NodeSettings>, true> = {
   name: true,
   workspace: true,
   stateDir: true,

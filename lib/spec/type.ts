@@ -9,7 +9,7 @@ import { asNumber, asStrings } from "./json.ts";
 export type Schema = Record<string, unknown>;
 
 /** Where a value stands. */
-export interface Place {
+export interface ValuePlace {
   /** What messages call it: `--port`, or `"port" of node "web" in tombstone.json`. */
   name: string;
   /** The absolute directory that relative paths begin at. Asked for only where one does: the current one may be gone. */
@@ -33,7 +33,7 @@ export interface Type<T, None = null> {
   /** An example in JSON, for hints. */
   example: string;
   /** From a JSON value that is accepted, or from the text of a flag; texts, where that is repeatable. */
-  parse(value: unknown, place: Place): T;
+  parse(value: unknown, place: ValuePlace): T;
   /** From a recorded value; `null` if it is of another form. */
   restore: (value: unknown) => T | null;
   /** What holds where nothing is given. */
