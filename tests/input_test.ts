@@ -146,6 +146,19 @@ Deno.test("a command that only exec finds fault with exits 126", async () => {
   assertEquals(sandbox.processes(), []);
 });
 
+Deno.test("a file of the user's that cannot be used: the hint is about that file, and not about --state-dir", async () => {
+  await using sandbox = await Sandbox.create();
+  const file = `${sandbox.project}/tombstone.json`;
+  Deno.symlinkSync("tombstone.json", file);
+  const { error } = await sandbox.json(["start"], { code: 4 });
+  assertEquals([error.message, error.hint], [`Cannot read "${file}": too many symbolic links`, `ls -ld "${file}"`]);
+  Deno.removeSync(file);
+  Deno.writeTextFileSync(file, JSON.stringify({ nodes: { web: { command: "true" } } }));
+  const exported = await sandbox.json(["export", "systemd", "--output", `${file}/units`], { code: 4 });
+  assertStringIncludes(exported.error.message, "a part of the path is not a directory");
+  assert(exported.error.hint.startsWith(`ls -ld "${file}/units/`), exported.error.hint);
+});
+
 Deno.test("an unsafe or unusable state directory is refused with exit 4, and nothing in it changes", async () => {
   await using sandbox = await Sandbox.create();
   const start = (dir: string) => sandbox.run(["start", "--no-probe", "--state-dir", dir, "--", "sleep", "600"]);

@@ -2,7 +2,18 @@
 import { JobText } from "../lib/cli/write.ts";
 import { assert, assertEquals } from "@std/assert";
 import { duration, PLAIN, size, StatusTable } from "../lib/cli/render.ts";
-import { AbortedError, type ErrorKind, EXIT, KINDS, retold, TombstoneError, tombstoneError } from "../lib/errors.ts";
+import {
+  AbortedError,
+  type ErrorKind,
+  EXIT,
+  KINDS,
+  retold,
+  StateError,
+  TombstoneError,
+  tombstoneError,
+} from "../lib/errors.ts";
+import { stateError, systemError } from "../lib/os/errno.ts";
+import { lstatOrNull, statOrNull } from "../lib/os/stat.ts";
 import { hostOf, hostPort, isLocal, isLocalhost, isLoopback } from "../lib/hosts.ts";
 import { fillPort, fillReferences } from "../lib/spec/placeholders.ts";
 import { parseStat } from "../lib/os/linux/proc.ts";
@@ -198,6 +209,43 @@ Deno.test("hosts: localhost, loopback, any address, IPv6 in brackets", () => {
   assertEquals(told, forms);
   assertEquals(["::1", "127.0.0.1", "web"].map((host) => hostPort(host, 80)), ["[::1]:80", "127.0.0.1:80", "web:80"]);
   assertEquals(["http://[::1]:80/", "http://web/"].map((url) => hostOf(new URL(url))), ["::1", "web"]);
+});
+
+Deno.test("what is at a path: nothing, a link itself or what it leads to, or an error that names the file", () => {
+  const root = Deno.makeTempDirSync();
+  try {
+    Deno.writeTextFileSync(`${root}/file`, "text");
+    Deno.symlinkSync("nowhere", `${root}/link`);
+    Deno.symlinkSync("loop", `${root}/loop`);
+    const missing = ["nothing", "file/below", "n".repeat(300)].map((name) => `${root}/${name}`);
+    for (const path of missing) assertEquals([lstatOrNull(path), statOrNull(path)], [null, null], path);
+    assertEquals([lstatOrNull(`${root}/link`)?.isSymlink, statOrNull(`${root}/link`)], [true, null]);
+    assertEquals([lstatOrNull(`${root}/loop`)?.isSymlink, statOrNull(`${root}/loop`)], [true, null]);
+    assertEquals([lstatOrNull(`${root}/file`)?.size, statOrNull(`${root}/file`)?.size], [4, 4]);
+  } finally {
+    Deno.removeSync(root, { recursive: true });
+  }
+});
+
+Deno.test("what the system refuses: --state-dir is named for files of the state alone", () => {
+  const refused = (code: string) => Object.assign(new Error(code), { code });
+  const hints = (["EACCES", "ENOSPC", "EFBIG", "EMFILE"] as const).map((code) =>
+    (["state", "elsewhere"] as const).map((place) =>
+      (stateError("read", "/a/b", refused(code), place) as Error & { hint: string }).hint
+    )
+  );
+  assertEquals(hints, [
+    ["make the path usable for this user, or choose another place with --state-dir", 'ls -ld "/a/b"'],
+    ["make room on that disk, or choose another place with --state-dir", "make room on that disk"],
+    [
+      "raise the limit of file sizes with ulimit -f, or choose another place with --state-dir",
+      "raise the limit of file sizes with ulimit -f",
+    ],
+    ["raise the limit of open files: ulimit -n 4096", "raise the limit of open files: ulimit -n 4096"],
+  ]);
+  const unexpected = systemError(refused("EIO"));
+  assert(unexpected instanceof StateError);
+  assertEquals((unexpected as StateError).hint, "tombstone doctor");
 });
 
 Deno.test("placeholders: the own port, and addresses of nodes that are known", () => {

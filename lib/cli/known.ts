@@ -17,7 +17,7 @@ import { recordedNames } from "./nodes.ts";
 import { START_FLAGS } from "./start_flags.ts";
 import type { StartMember } from "../engine/group.ts";
 import { type TombstoneError, tombstoneError, usageError } from "../errors.ts";
-import { errnoOf } from "../os/errno.ts";
+import { statOrNull } from "../os/stat.ts";
 import { readNodeFiles } from "../engine/state.ts";
 import { variable } from "../os/surroundings.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
@@ -129,11 +129,7 @@ function findRecorded(dir: NodeDir): Settings | null {
 }
 
 function requireDirectory({ node }: NodeDir, cwd: string, action: Action): void {
-  try {
-    if (Deno.statSync(cwd).isDirectory) return;
-  } catch (error) {
-    if (errnoOf(error) === null) throw error; // missing, or closed to this user
-  }
+  if (statOrNull(cwd, { place: "elsewhere", unseen: "missing" })?.isDirectory) return;
   throw usageError(
     `Cannot ${action} "${node}" as it was: its directory "${cwd}" is gone`,
     `tombstone start ${node} -- COMMAND [ARG...], from another directory`,

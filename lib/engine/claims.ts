@@ -6,11 +6,12 @@
  */
 import { basename, dirname } from "../paths.ts";
 import { TombstoneError, tombstoneError, usageError } from "../errors.ts";
-import { isPlausiblePid, system } from "../os/system.ts";
+import { system } from "../os/system.ts";
 import { describeOwner } from "../process/listeners.ts";
 import type { DeclaredFile } from "../spec/declared.ts";
 import { lookAtDeclared } from "../state/declared.ts";
-import { isTemporaryName, modifiedAtMs, readSmallFile } from "../state/durable.ts";
+import { isTemporaryName, modifiedAtMs } from "../state/durable.ts";
+import { readPid } from "../state/port_files.ts";
 import { attemptOfEntry } from "../state/launch_record.ts";
 import { allNodes, isLogOf, type NodeDir, projectOf } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
@@ -129,11 +130,10 @@ export function requireUnclaimed(dir: NodeDir, settings: Settings): void {
 /** The live process that a pid file names, if it is older than the file; else `null`, since the pid was reused. */
 function strangerIn(path: string): number | null {
   if (lookAtDeclared({ path, kind: "number" }).kind !== "stale") return null;
-  const content = readSmallFile(path);
-  const pid = content.kind === "text" && /^\s*\d{1,7}\s*$/.test(content.text) ? Number(content.text) : 0;
-  if (!isPlausiblePid(pid)) return null;
+  const pid = readPid(path, "anybody");
+  if (pid === null) return null;
   const row = system.processes.read(pid);
-  const written = modifiedAtMs(path);
+  const written = modifiedAtMs(path, "elsewhere");
   if (row === null || !row.isAlive || written === null) return null;
   if (system.processes.commandLine(pid) === "") return null; // a kernel thread, so the file is from another pid namespace
   return system.processes.startedAtMs(row.startTime) <= written ? pid : null;

@@ -200,7 +200,7 @@ async function untilNamed(dir: NodeDir, pidFile: string, find: () => Identity | 
 }
 
 function isUnwritten(pidFile: string): boolean {
-  const content = readSmallFile(pidFile);
+  const content = readSmallFile(pidFile, "anybody");
   return content.kind === "missing" || content.kind === "text" && content.text.trim() === "";
 }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { describeErrno, errnoOf, stateError } from "../os/errno.ts";
+import { describeErrno, stateError } from "../os/errno.ts";
+import { lstatOrNull, statOrNull } from "../os/stat.ts";
 import { usageError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
@@ -51,31 +52,18 @@ function hintFor(place: string, value: string): string {
 /** A socket is removed while the node does not run; a file that is none must not be. */
 function requireSocket(place: string, path: string): void {
   // A server may create a symbolic link to its socket; the link is never removed.
-  const target = lookAt(path);
-  if (!target?.isSocket && (target !== null || !isLink(path))) requireSweepable(place, { path, kind: "socket" });
+  const target = statOrNull(path, OF_USER);
+  if (!target?.isSocket && (target !== null || !lstatOrNull(path, OF_USER)?.isSymlink)) {
+    requireSweepable(place, { path, kind: "socket" });
+  }
   parseSocketPath(place, path);
 }
 
-function lookAt(path: string): Deno.FileInfo | null {
-  try {
-    return Deno.statSync(path);
-  } catch (error) {
-    if (errnoOf(error) !== null) return null; // missing, or not to be seen
-    throw error;
-  }
-}
-
-function isLink(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isSymlink;
-  } catch (error) {
-    if (errnoOf(error) !== null) return false;
-    throw error;
-  }
-}
+/** A path of the user's. What he may not look at counts as missing. */
+const OF_USER = { place: "elsewhere", unseen: "missing" } as const;
 
 function requireDirectory(place: string, path: string): void {
-  if (lookAt(path)?.isDirectory) return;
+  if (statOrNull(path, OF_USER)?.isDirectory) return;
   throw usageError(`Cannot use "${path}" for ${place}: no such directory`, `name an existing directory for ${place}`);
 }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { stateError } from "../os/errno.ts";
+import { lstatOrNull } from "../os/stat.ts";
 import { live } from "../os/scan.ts";
 import { system, UNKNOWN_START } from "../os/system.ts";
 import type { Scan } from "../os/types.ts";
@@ -150,15 +150,7 @@ export async function previewRecovery(
 ): Promise<Recovered | null> {
   const reason = reasonOf(nodeState);
   if (reason === null) return null;
-  const present = (path: string) => {
-    try {
-      Deno.lstatSync(path);
-      return true;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-      throw stateError("read", path, error);
-    }
-  };
+  const present = (path: string) => lstatOrNull(path) !== null;
   const declared = declaredBy(nodeFiles).filter((file) => lookAtDeclared(file).kind === "stale").map(({ path }) =>
     path
   );

@@ -3,11 +3,11 @@
  *
  * @module
  */
+import { statOrNull } from "../os/stat.ts";
 import { findForeignNonce } from "../state/port_files.ts";
 import { live } from "../os/scan.ts";
 import type { Scan } from "../os/types.ts";
 import { Readiness } from "../readiness/wait.ts";
-import { modifiedAtMs, sizeOf } from "../state/durable.ts";
 import { isLocked } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
 import { lastLines } from "../state/log_reader.ts";
@@ -97,7 +97,8 @@ function isDead(state: State): boolean {
 }
 
 function lastWriteTo(log: string): string | null {
-  const at = sizeOf(log) ? modifiedAtMs(log) : null;
+  const info = statOrNull(log, { unseen: "missing" });
+  const at = info !== null && info.size > 0 ? info.mtime?.getTime() ?? null : null;
   return at === null ? null : new Date(at).toISOString();
 }
 
@@ -128,7 +129,7 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null, resident
     cwd: null,
     directory_gone: gone !== null,
     log: dir.log,
-    log_size: sizeOf(dir.log),
+    log_size: statOrNull(dir.log, { unseen: "missing" })?.size ?? null,
     last_log_at: isDead(state) ? lastWriteTo(dir.log) : null,
     log_tail: [],
     dir: dir.path,

@@ -6,11 +6,11 @@
 import { dirname } from "../paths.ts";
 import { TombstoneError } from "../errors.ts";
 import { live } from "../os/scan.ts";
-import { isPlausiblePid, system, UNKNOWN_START } from "../os/system.ts";
+import { system, UNKNOWN_START } from "../os/system.ts";
 import type { Identity } from "../os/rows.ts";
 import type { Scan } from "../os/types.ts";
 import { ATTEMPT_VARIABLE, findDaemon, Proven, type Roots } from "../process/tree.ts";
-import { readSmallFile } from "../state/durable.ts";
+import { readPid } from "../state/port_files.ts";
 import { asAttempt } from "../spec/json.ts";
 import { type LaunchRecord, readLaunchRecords } from "../state/launch_record.ts";
 import { allNodes, isLogOf, type NodeDir } from "../state/node_dir.ts";
@@ -84,9 +84,8 @@ function isOfOtherNamespace({ attempt }: LaunchRecord, tombstone: Tombstone | nu
  * writes to this node's log is proven: only the launcher sets that up.
  */
 function findUnrecorded(dir: NodeDir): Identity | null {
-  const content = readSmallFile(dir.pid, "own");
-  const pid = content.kind === "text" && /^\d{1,7}\n?$/.test(content.text) ? Number(content.text) : 0;
-  if (!isPlausiblePid(pid)) return null;
+  const pid = readPid(dir.pid, "own");
+  if (pid === null) return null;
   const row = system.processes.read(pid);
   if (row === null || !row.isAlive || !system.processes.isLedBy(row, pid)) return null;
   return system.processes.writesTo(pid, (path) => isLogOf(dir, path)) ? { pid, startTime: row.startTime } : null;

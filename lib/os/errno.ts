@@ -76,17 +76,18 @@ export function describeErrno(error: unknown): string {
   return STATES[errno] ?? errno;
 }
 
+/** Whose file an error is about: one of the state directory, so that choosing another one helps, or any other. */
+export type Place = "state" | "elsewhere";
+
 /**
  * Turns an operating-system error at a file into an expected one that names the file. Anything without an errno is a bug
  * and is returned as it is.
- *
- * @param place whether the file is in the state directory, so that choosing another one helps
  */
 export function stateError(
   action: string,
   path: string,
   error: unknown,
-  place: "state" | "elsewhere" = "state",
+  place: Place = "state",
 ): unknown {
   const errno = errnoOf(error);
   if (errno === null || error instanceof TombstoneError) return error;
@@ -98,7 +99,7 @@ export function stateError(
   });
 }
 
-function hintFor(errno: string, path: string, place: "state" | "elsewhere"): string {
+function hintFor(errno: string, path: string | null, place: Place): string {
   const orElsewhere = place === "state" ? ", or choose another place with --state-dir" : "";
   switch (errno) {
     case "EMFILE":
@@ -109,6 +110,7 @@ function hintFor(errno: string, path: string, place: "state" | "elsewhere"): str
     case "EDQUOT":
       return `make room on that disk${orElsewhere}`;
     default:
+      if (path === null) return "tombstone doctor";
       return place === "state" ? `make the path usable for this user${orElsewhere}` : `ls -ld "${path}"`;
   }
 }
@@ -122,7 +124,7 @@ export function systemError(error: unknown): unknown {
   if (errno === null || error instanceof TombstoneError || error instanceof TypeError) return error;
   return tombstoneError(`Cannot go on: ${(error as Error).message}`, {
     kind: "state",
-    hint: hintFor(errno, "", "state"),
+    hint: hintFor(errno, null, "elsewhere"),
     details: { errno },
     cause: error,
   });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { stateError } from "../os/errno.ts";
+import { lstatOrNull } from "../os/stat.ts";
 import { tombstoneError } from "../errors.ts";
 import { identityOfChild, system } from "../os/system.ts";
 import type { Identity } from "../os/rows.ts";
@@ -117,10 +117,5 @@ export function launch(dir: NodeDir, options: Launch): Launched {
 
 /** Whether the launcher of this attempt has recorded itself. */
 export function hasRecord(dir: NodeDir, attempt: string): boolean {
-  try {
-    return Deno.lstatSync(launchRecordPath(dir, attempt)).size > 0;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw stateError("look at", launchRecordPath(dir, attempt), error);
-  }
+  return (lstatOrNull(launchRecordPath(dir, attempt))?.size ?? 0) > 0;
 }

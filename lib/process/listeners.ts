@@ -4,7 +4,7 @@
  * @module
  */
 import { system } from "../os/system.ts";
-import { stateError } from "../os/errno.ts";
+import { statOrNull } from "../os/stat.ts";
 import { isLocal, isLoopback } from "../hosts.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/rows.ts";
 import { breathe } from "../os/thread.ts";
@@ -113,13 +113,8 @@ function isSameFile({ path, fileInode }: UnixListenerRow, file: number): boolean
 
 /** The lower 32 bits, as in the kernel's table. */
 function fileInodeOf(path: string): number | null {
-  try {
-    const { ino } = Deno.statSync(path);
-    return ino === null ? null : Number(BigInt.asUintN(32, BigInt(ino)));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw stateError("look at", path, error);
-  }
+  const ino = statOrNull(path, { place: "elsewhere" })?.ino ?? null;
+  return ino === null ? null : Number(BigInt.asUintN(32, BigInt(ino)));
 }
 
 /** The process that owns one of these sockets, by a scan of all descriptors. */

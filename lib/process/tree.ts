@@ -8,12 +8,13 @@
  * @module
  */
 import { live } from "../os/scan.ts";
-import { isPlausiblePid, system } from "../os/system.ts";
+import { system } from "../os/system.ts";
 import type { Identity, ProcessRow, ProcessWithVariable } from "../os/rows.ts";
 import type { Scan } from "../os/types.ts";
 import { asAttempt } from "../spec/json.ts";
 import { isLogOf, type NodeDir } from "../state/node_dir.ts";
-import { modifiedAtMs, readSmallFile } from "../state/durable.ts";
+import { modifiedAtMs } from "../state/durable.ts";
+import { readPid } from "../state/port_files.ts";
 import type { LaunchRecord } from "../state/launch_record.ts";
 
 /** What is known of the node's processes. */
@@ -154,15 +155,14 @@ export class Proven {
  */
 export function findDaemon(path: string, launch: LaunchRecord): Identity | null {
   const launcher = launch.process;
-  const content = readSmallFile(path);
-  const pid = content.kind === "text" && /^\s*\d{1,7}\s*$/.test(content.text) ? Number(content.text) : 0;
-  if (launcher === null || !isPlausiblePid(pid) || pid === launcher.pid) return null;
+  const pid = readPid(path, "anybody");
+  if (launcher === null || pid === null || pid === launcher.pid) return null;
   const row = system.processes.read(pid);
   if (row === null || !row.isAlive || row.startTime < launcher.startTime) return null;
   const daemon: Identity = { pid, startTime: row.startTime };
   const named = system.processes.environment(pid, ATTEMPT_VARIABLE);
   if (named !== null) return named === launch.attempt ? daemon : null;
-  const written = modifiedAtMs(path);
+  const written = modifiedAtMs(path, "elsewhere");
   if (written === null) return null;
   const started = system.processes.startedAtMs(row.startTime);
   const age = started - system.processes.startedAtMs(launcher.startTime); // from the start of the launcher to its own

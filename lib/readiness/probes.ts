@@ -48,7 +48,7 @@ function proberOf(probe: Probe, asked: Extract<Probe, { type: "http" }>[]): Prob
 
 /** Whether a file exists that was written since the attempt began. */
 function checkFile(path: string, subject: ProbeTarget): Verdict {
-  const written = modifiedAtMs(path);
+  const written = modifiedAtMs(path, "elsewhere");
   if (written === null) return { kind: "wait", state: `"${path}" does not exist` };
   // Both times are of the kernel's clock for files, which advances in steps of some milliseconds.
   if (subject.sinceMs !== null && written < subject.sinceMs) {

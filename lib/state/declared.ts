@@ -5,6 +5,7 @@
  * @module
  */
 import { errnoOf, stateError } from "../os/errno.ts";
+import { IMPOSSIBLE, statOrNull } from "../os/stat.ts";
 import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
 
 /** What is at a declared path. */
@@ -19,9 +20,6 @@ export type Declared =
   | { kind: "stale"; isSocket: boolean }
   /** Something else; `reason` is part of a message. */
   | { kind: "other"; reason: string };
-
-/** Errors of a path that no file can have. */
-const IMPOSSIBLE = ["ENOTDIR", "ENAMETOOLONG", "ELOOP"];
 
 /** What is at a declared path. Follows a symbolic link only to see whether it leads to a directory. */
 export function lookAtDeclared({ path, kind }: DeclaredFile): Declared {
@@ -57,12 +55,7 @@ function reasonToKeep(path: string, kind: DeclaredKind, info: Deno.FileInfo): st
 }
 
 function leadsToDirectory(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch (error) {
-    if (errnoOf(error) !== null) return false; // a dangling link
-    throw error;
-  }
+  return statOrNull(path, { place: "elsewhere", unseen: "missing" })?.isDirectory === true;
 }
 
 /** Largest port or pid file, in bytes: a number and a nonce. */

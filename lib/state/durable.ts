@@ -5,7 +5,8 @@
  */
 import { system } from "../os/system.ts";
 import { basename, dirname } from "../paths.ts";
-import { errnoOf, stateError } from "../os/errno.ts";
+import { errnoOf, type Place, stateError } from "../os/errno.ts";
+import { isMissing, lstatOrNull, statOrNull } from "../os/stat.ts";
 import { sync } from "../os/thread.ts";
 
 /** Whether a directory entry is what an interrupted {@linkcode replaceFile} left. */
@@ -121,7 +122,7 @@ export type FileContent =
  */
 const SIZE_LIMIT = 64 * 1024 * 1024;
 
-/** Whose file is accepted. */
+/** Whose file it is: one of the state, which must be this user's; or any other, such as a pid file of the server. */
 export type Owner = "anybody" | "own";
 
 /**
@@ -130,7 +131,7 @@ export type Owner = "anybody" | "own";
  *
  * @param owner `"own"`: a file of another user is unreadable
  */
-export function readSmallFile(path: string, owner: Owner = "anybody"): FileContent {
+export function readSmallFile(path: string, owner: Owner): FileContent {
   try {
     // Opening a FIFO would block for ever, so its type is checked first; nobody else can change it (0700).
     const reason = reasonNotToRead(Deno.lstatSync(path), owner);
@@ -142,13 +143,9 @@ export function readSmallFile(path: string, owner: Owner = "anybody"): FileConte
     if (secondReason !== null) return { kind: "unreadable", reason: secondReason };
     return { kind: "text", text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(readWhole(file, info.size)) };
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return { kind: "missing" };
-    }
-    const errno = errnoOf(error);
-    if (errno === "ENAMETOOLONG" || errno === "ELOOP") return { kind: "missing" }; // no file can have this path
+    if (isMissing(error)) return { kind: "missing" };
     if (error instanceof Deno.errors.PermissionDenied) return { kind: "unreadable", reason: "permission denied" };
-    throw stateError("read", path, error);
+    throw stateError("read", path, error, owner === "own" ? "state" : "elsewhere");
   }
 }
 
@@ -167,33 +164,13 @@ function readWhole(file: Deno.FsFile, size: number): Uint8Array {
   return bytes.subarray(0, length);
 }
 
-/** Length of a file in bytes; `null` if there is none. */
-export function sizeOf(path: string): number | null {
-  try {
-    return Deno.statSync(path).size;
-  } catch (error) {
-    if (errnoOf(error) !== null) return null; // missing, or closed to this user
-    throw error;
-  }
-}
-
 /** When a file was last written, in milliseconds since 1970 by the clock as it was set then; `null` if there is none. */
-export function modifiedAtMs(path: string): number | null {
-  try {
-    return Deno.statSync(path).mtime?.getTime() ?? null;
-  } catch (error) {
-    if (["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"].includes(errnoOf(error) ?? "")) return null;
-    throw stateError("read", path, error);
-  }
+export function modifiedAtMs(path: string, place: Place = "state"): number | null {
+  return statOrNull(path, { place })?.mtime?.getTime() ?? null;
 }
 
 /** Inode of a regular file; `null` if there is none. */
 export function inodeOf(path: string): number | null {
-  try {
-    const { isFile, ino } = Deno.lstatSync(path);
-    return isFile ? ino : null;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
-    throw stateError("look at", path, error);
-  }
+  const info = lstatOrNull(path);
+  return info?.isFile ? info.ino : null;
 }

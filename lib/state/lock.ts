@@ -8,6 +8,7 @@ import { dirname } from "../paths.ts";
 import { system } from "../os/system.ts";
 import { sleep } from "../timers.ts";
 import { stateError } from "../os/errno.ts";
+import { isMissing, lstatOrNull } from "../os/stat.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { removeEntry } from "./durable.ts";
 import { requireOwnDirs } from "./state_dir.ts";
@@ -153,15 +154,11 @@ export function lockNow(file: Deno.FsFile, path: string, how: "exclusive" | "sha
  * is followed and no FIFO blocks; a file without rights gets them back. Nobody else can write there (0700).
  */
 function clearPlace(path: string): "kept" | "removed" {
-  try {
-    const info = Deno.lstatSync(path);
-    if (!info.isFile) return removeIntruder(path, "file");
-    system.files.makeUsable(path, info);
-    return "kept";
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "kept"; // it will be created
-    throw stateError("look at", path, error);
-  }
+  const info = lstatOrNull(path);
+  if (info === null) return "kept"; // it will be created
+  if (!info.isFile) return removeIntruder(path, "file");
+  system.files.makeUsable(path, info);
+  return "kept";
 }
 
 /**
@@ -181,12 +178,7 @@ export function removeIntruder(path: string, wanted: "file" | "directory"): "kep
  * Whether the open file is still at its path. If the state directory was deleted meanwhile, this lock protects nothing.
  */
 export function isStillLinked(file: Deno.FsFile, path: string): boolean {
-  try {
-    return file.statSync().ino === Deno.lstatSync(path).ino;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw stateError("open", path, error);
-  }
+  return lstatOrNull(path)?.ino === file.statSync().ino;
 }
 
 function describeHolder(dir: NodeDir): string {
@@ -197,11 +189,11 @@ function describeHolder(dir: NodeDir): string {
 /** Whether another process holds the lock now. Creates nothing. */
 export function isLocked(dir: NodeDir): boolean {
   try {
-    if (!Deno.lstatSync(dir.lock).isFile) return false; // opening a FIFO would block
+    if (!lstatOrNull(dir.lock, { unseen: "missing" })?.isFile) return false; // opening a FIFO would block
     using file = Deno.openSync(dir.lock, { read: true });
     return !lockNow(file, dir.lock, "shared");
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    if (isMissing(error)) return false;
     if (error instanceof Deno.errors.PermissionDenied) return false; // without rights, no process can have taken it
     throw stateError("open", dir.lock, error);
   }

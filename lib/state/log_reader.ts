@@ -4,6 +4,7 @@
  * @module
  */
 import { stateError } from "../os/errno.ts";
+import { isMissing } from "../os/stat.ts";
 
 /** Longest line that is kept whole, in characters: a line without an end must not fill the memory. */
 const LONGEST_LINE = 1024 * 1024;
@@ -45,8 +46,7 @@ export class LogReader {
       this.#at += length;
       return { lines: this.#split(this.#buffer.subarray(0, length)), isAll: length < PIECE };
     } catch (error) {
-      const isMissing = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
-      if (isMissing) return { lines: [], isAll: true };
+      if (isMissing(error)) return { lines: [], isAll: true };
       throw stateError("read", this.#path, error);
     }
   }
@@ -92,7 +92,7 @@ export function lastLines(path: string, count: number): string[] {
     if (lines.at(-1) === "") lines.pop();
     return lines.slice(-count).map(printable);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+    if (isMissing(error)) return [];
     throw stateError("read", path, error);
   }
 }
@@ -172,7 +172,7 @@ function open(path: string): Deno.FsFile | null {
     if (!Deno.lstatSync(path).isFile) return null; // opening a FIFO would block
     return Deno.openSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
+    if (isMissing(error)) return null;
     throw stateError("read", path, error);
   }
 }

@@ -5,6 +5,7 @@
  */
 import { dirname } from "../paths.ts";
 import { stateError } from "../os/errno.ts";
+import { isMissing, lstatOrNull } from "../os/stat.ts";
 import { tombstoneError } from "../errors.ts";
 import { isTemporaryName, readSmallFile, removeEntry, replaceFile } from "./durable.ts";
 import { asPath, asString, type Fields, parseObject } from "../spec/json.ts";
@@ -79,11 +80,11 @@ interface WorkspaceRecord {
 export async function ensureNodeDir(dir: NodeDir, workspace: Workspace): Promise<void> {
   makeNodeDir(dir);
   const record = `${dirname(dir.path)}/workspace.json`;
-  if (readSmallFile(record).kind !== "missing") return;
+  if (readSmallFile(record, "own").kind !== "missing") return;
   try {
     using parent = Deno.openSync(dirname(dir.path));
     await parent.lock(true); // one at a time, so any temporary file found here is left over
-    if (readSmallFile(record).kind !== "missing") return;
+    if (readSmallFile(record, "own").kind !== "missing") return;
     for (const { name } of Deno.readDirSync(dirname(dir.path))) {
       if (isTemporaryName(name)) removeEntry(`${dirname(dir.path)}/${name}`);
     }
@@ -114,19 +115,13 @@ export function viewOf(dir: NodeDir): "own" | "other" {
 }
 
 function workspaceRecordOf(dir: NodeDir): Fields | null {
-  const content = readSmallFile(`${dirname(dir.path)}/workspace.json`);
+  const content = readSmallFile(`${dirname(dir.path)}/workspace.json`, "own");
   return content.kind === "text" ? parseObject(content.text) : null;
 }
 
 /** Whether a node has a directory: whether it was ever started. */
 export function existsDir(dir: NodeDir): "present" | "missing" {
-  try {
-    Deno.lstatSync(dir.path);
-    return "present";
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "missing";
-    throw stateError("read", dir.path, error);
-  }
+  return lstatOrNull(dir.path) === null ? "missing" : "present";
 }
 
 /**
@@ -135,7 +130,7 @@ export function existsDir(dir: NodeDir): "present" | "missing" {
  * @throws {TombstoneError} it cannot be listed
  */
 export function entriesOf(dir: NodeDir): string[] {
-  return list(dir.path, (entries) => entries.some(({ name }) => name === "lock") || !isThere(dir.lock))
+  return list(dir.path, (entries) => entries.some(({ name }) => name === "lock") || lstatOrNull(dir.lock) === null)
     .map((entry) => entry.name);
 }
 
@@ -163,7 +158,7 @@ function list(path: string, isWhole: (entries: Deno.DirEntry[]) => boolean): Den
       const entries = [...Deno.readDirSync(path)];
       if (isWhole(entries)) return entries;
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+      if (isMissing(error)) return [];
       throw stateError("list", path, error);
     }
   }
@@ -172,16 +167,6 @@ function list(path: string, isWhole: (entries: Deno.DirEntry[]) => boolean): Den
     hint: `${system.hints.list(path)}, or choose another place with --state-dir`,
     details: { path },
   });
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    throw error;
-  }
 }
 
 /** Number of links to a directory: its own, and one from each directory in it. */

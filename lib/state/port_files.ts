@@ -4,7 +4,8 @@
  * @module
  */
 import type { NodeInfo } from "./node_info.ts";
-import { prepareFile, readSmallFile, replaceFile } from "./durable.ts";
+import { isPlausiblePid } from "../os/system.ts";
+import { type Owner, prepareFile, readSmallFile, replaceFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 
 /**
@@ -21,6 +22,13 @@ export async function writePid(dir: NodeDir, pid: number): Promise<void> {
   await replaceFile(dir.pid, `${pid}\n`);
 }
 
+/** The pid that a file holds; `null` if it is missing, unreadable or holds something else. */
+export function readPid(path: string, owner: Owner): number | null {
+  const content = readSmallFile(path, owner);
+  const pid = content.kind === "text" && /^\s*\d{1,7}\s*$/.test(content.text) ? Number(content.text) : 0;
+  return isPlausiblePid(pid) ? pid : null;
+}
+
 /** A port file of a server: its port, and its nonce where it wrote one. */
 export interface PortFile {
   /** 1 to 65535. */
@@ -31,7 +39,7 @@ export interface PortFile {
 
 /** Reads a port file; `null` if it is missing, incomplete or invalid. */
 export function readPortFile(path: string): PortFile | null {
-  const content = readSmallFile(path);
+  const content = readSmallFile(path, "anybody");
   if (content.kind !== "text") return null;
   const [first, second] = content.text.split("\n").map((line) => line.trim());
   const port = /^\d{1,5}$/.test(first ?? "") ? Number(first) : 0;

@@ -7,6 +7,7 @@
 import { system } from "../os/system.ts";
 import { fromHere, variable } from "../os/surroundings.ts";
 import { stateError } from "../os/errno.ts";
+import { lstatOrNull } from "../os/stat.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { dirname } from "../paths.ts";
 import type { NodeDir } from "./node_dir.ts";
@@ -97,12 +98,9 @@ function requireOwn(path: string, info: Deno.FileInfo): void {
 export function requireOwnDirs(dir: NodeDir): "own" | "missing" {
   const workspace = dirname(dir.path);
   for (const path of [dirname(workspace), workspace, dir.path]) {
-    try {
-      requireOwn(path, Deno.lstatSync(path));
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return "missing";
-      throw stateError("look at", path, error);
-    }
+    const info = lstatOrNull(path);
+    if (info === null) return "missing";
+    requireOwn(path, info);
   }
   return "own";
 }

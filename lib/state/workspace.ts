@@ -5,6 +5,7 @@
  */
 import { basename, dirname } from "../paths.ts";
 import { stateError } from "../os/errno.ts";
+import { lstatOrNull } from "../os/stat.ts";
 import { usageError } from "../errors.ts";
 import { currentDirectory, currentDirectoryIfAny } from "../os/surroundings.ts";
 import { PROJECT_FILE } from "../spec/names.ts";
@@ -18,13 +19,7 @@ export interface Workspace {
 }
 
 function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) return false;
-    throw stateError("look at", path, error, "elsewhere");
-  }
+  return lstatOrNull(path, { place: "elsewhere", unseen: "missing" }) !== null;
 }
 
 /** The nearest ancestor of `from` (itself included) with `tombstone.json` or `.git`; without one, `from`. */
