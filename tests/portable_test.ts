@@ -160,6 +160,31 @@ Deno.test({
 });
 
 Deno.test({
+  name: "posix back end: another user's listener is not free, and has no name",
+  ignore: ignore || Deno.uid() !== 0 || !installed("setpriv", "util-linux"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    Deno.chmodSync(sandbox.root, 0o755);
+    const port = freePort();
+    sandbox.bystander(fixture(`port=${port}`)); // of root, whose descriptors nobody else may see
+    await until("the stranger listens", () => accepts(port));
+    const state = `${sandbox.root}/of-nobody`;
+    Deno.mkdirSync(state, { mode: 0o700 });
+    Deno.chownSync(state, 65534, 65534);
+    const env = { ...posix, TOMBSTONE_STATE_DIR: state, HOME: state };
+    const flags = ["--port", String(port), "--workspace", "w", "--json", "--cwd", "/"];
+    const start = sandbox.commandLine(["start", "web", ...flags, "--", "sleep", "600"]);
+    const asNobody = "exec setpriv --reuid=65534 --regid=65534 --clear-groups";
+    const ran = await sandbox.shell(`${asNobody} ${start}`, { env, cwd: "/" });
+    if (ran.stdout === "") return console.log(`skipped: another user cannot run the command: ${ran.stderr}`);
+    const { error } = JSON.parse(ran.stdout);
+    assertEquals([ran.code, error.kind, error.owner_pid], [5, "port-in-use", null], ran.stdout);
+    assertStringIncludes(error.message, "a process that cannot be seen from here");
+    sandbox.assertBystanders();
+  },
+});
+
+Deno.test({
   name:
     "posix back end: stop ends a grandchild that has left session and group, by its environment; another node stays",
   ignore,

@@ -20,7 +20,7 @@ const MOST_TRIES = 3;
 const WITH_ENVIRONMENT = { darwin: "-wwE", freebsd: "-wwe" }[Deno.build.os as string] ?? "eww";
 
 const ROWS = ["-o", COLUMNS];
-const ARGUMENTS = ["-o", "pid=,args="];
+const ARGUMENTS = ["-o", "pid=,command="];
 
 /** All processes, of all users, without a terminal, too. */
 const ALL = "-A";
@@ -60,7 +60,7 @@ export function environment(pid: number, name: string): string | null {
 
 /** Command line of a process; empty if there is none. */
 export function commandLine(pid: number): string {
-  return columnOf(pid, "args");
+  return columnOf(pid, "command");
 }
 
 /** One column of a process, cut to nothing; empty if there is none. */

@@ -43,7 +43,7 @@ export function parseStart(text: string): number | null {
  * arguments are taken off by a second look without it. A process is left out where ps does not show its environment,
  * where its arguments changed between the two looks, and where more than one value could be meant.
  *
- * @param plain output of `ps -o pid=,args=`
+ * @param plain output of `ps -o pid=,command=`
  * @param full the same with the environment
  *
  * @example
