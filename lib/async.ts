@@ -8,11 +8,11 @@
 export const AT_ONCE = {
   /** Each has a launcher, a log and several looks a millisecond. */
   start: 32,
-  /** Each waits for its processes, and looks at all of them. */
+  /** Each waits for its processes, and scans the system. */
   stop: 32,
   /** Each may wait for an answer of its server. */
   look: 64,
-  /** They share their looks at all processes. */
+  /** They share their scans. */
   sweep: 128,
 } as const;
 

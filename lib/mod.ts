@@ -2,7 +2,7 @@
  * Servers for programs: the engine behind the `tombstone` command, as a library.
  *
  * A node that is started here is the same as one started from the command line: detached, recorded, found by
- * `tombstone status`, and cleaned up after by the next start, should this program be killed.
+ * `tombstone status`, and cleaned up by the next start if this program is killed.
  *
  * @example A server for the time of one test
  * ```ts

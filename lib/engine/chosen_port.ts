@@ -1,5 +1,5 @@
 /**
- * The port of a node that does not name a single one: once chosen, it stays the node's own, and no other node is given it.
+ * The chosen port of a node: once chosen, it stays the node's own, and no other node gets it.
  *
  * @module
  */
@@ -31,7 +31,7 @@ export interface PortChoice {
   insist: () => void;
 }
 
-/** Ports that are kept for one node: its first, and those that it got while that was taken by somebody. */
+/** Ports that are kept for one node: its first one, and those that it got while that was taken. */
 const MOST_PORTS = 8;
 
 /** How long a port without a visible owner is waited for, in milliseconds: that of a process that has just ended. */

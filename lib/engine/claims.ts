@@ -1,6 +1,6 @@
 /**
- * What belongs to somebody else: a declared file that is the tool's own, another node's or the pid file of a living server
- * that somebody else started; and a process that is another node's.
+ * Claims of others: declared files that are the tool's own, another node's, or the pid file of a server that was started by
+ * other means; and processes of other nodes.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Nodes whose directory has been deleted, such as a git worktree: nobody can change into it any more, so a command must
- * name their workspace.
+ * Nodes whose directory has been deleted, such as a git worktree: since one cannot change into it, a command must name
+ * their workspace.
  *
  * @module
  */

@@ -58,7 +58,7 @@ function checkStateDir(state: string): Check[] {
     const written = well("state-directory", `"${state}" can be written`);
     if (!file.tryLockSync(true)) return [written, NO_LOCKS];
     using other = Deno.openSync(probe, { read: true, write: true });
-    // A file system without real locks grants them to everybody.
+    // A file system without real locks grants both.
     return [written, other.tryLockSync(true) ? NO_LOCKS : well("locks", "a lock keeps others out")];
   } catch (error) {
     if (errnoOf(error) === null) throw error;

@@ -167,7 +167,7 @@ export function withLog<E>(dir: NodeDir, error: E, probes: Probe[] = []): E | To
 export interface AttemptFacts {
   /** Its id. */
   attempt: string;
-  /** The port that was asked for or chosen; `null`: none. */
+  /** The requested or chosen port; `null`: none. */
   port: number | null;
   /** Where its processes are. */
   roots: Roots;

@@ -95,7 +95,7 @@ export async function startGroup(members: StartMember[], options: GroupOptions):
   throw (failure as unknown as { error: unknown }).error;
 }
 
-/** Stops what this call has started, unless somebody else has restarted it meanwhile. */
+/** Stops what this call has started, unless another command has restarted it meanwhile. */
 async function undo(members: StartMember[], started: Map<string, Started>, options: GroupOptions): Promise<void> {
   const own = members.filter(({ dir }) => started.get(dir.node)?.started === true);
   try {

@@ -11,7 +11,7 @@ import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE } from "../process/tree.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Reporter } from "./reporter.ts";
 
-/** An error of the clean-up after a failed start: it also tells why the start had failed. */
+/** An error of the clean-up after a failed start, which also says why the start had failed. */
 export function afterFailure(cause: unknown, error: unknown): unknown {
   const expected = systemError(error);
   if (expected instanceof TombstoneError && cause instanceof Error) {
@@ -30,8 +30,8 @@ export function tellKilled(dir: NodeDir, killed: number[], reporter: Reporter): 
 
 /**
  * Warns of processes that still write to the log of a node that is not running. For a child that has left its session
- * and cleared its environment, the open log is the only trace; but anybody may have opened that file, so it is not enough
- * of a proof to send a signal.
+ * and cleared its environment, the open log is the only trace; but any process may have opened that file, so it is no
+ * proof for a signal.
  */
 export function tellWriters(dir: NodeDir, exclude: string[], reporter: Reporter): void {
   if (system.files.hasWriter(dir.log) !== true) return;

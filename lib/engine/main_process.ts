@@ -3,7 +3,7 @@
  * that the first has left behind in the background.
  *
  * A daemon may still be on its way: between its fork and the writing of its pid file, one that has given up session,
- * environment and descriptors cannot be found. Whoever ends an attempt in that time waits for the file.
+ * environment and descriptors cannot be found. A command that terminates an attempt in that time waits for the file.
  *
  * @module
  */

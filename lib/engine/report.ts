@@ -91,7 +91,7 @@ export interface NodeReport {
   killed: number[];
 }
 
-/** Whether its log tells what became of it. */
+/** Whether its log may explain the state. */
 function isDead(state: State): boolean {
   return state === "died" || state === "failed" || state === "interrupted";
 }
@@ -234,7 +234,7 @@ export async function inspect(dir: NodeDir, readiness = new Readiness(), scan: S
   }
 }
 
-/** What keeps it from being ready; of one that became so after the one look at the system was taken, by a look of its own. */
+/** What keeps it from being ready. A node that became ready after the shared scan gets a scan of its own. */
 async function obstaclesOf(dir: NodeDir, info: NodeInfo, readiness: Readiness, scan: Scan): Promise<string[]> {
   const obstacles = await readiness.obstacles(info.probes, probeTargetOf(dir, info, scan));
   if (obstacles.length === 0 || !(Date.parse(info.ready_at ?? "") >= (scan.takenAtMs ?? Infinity))) return obstacles;

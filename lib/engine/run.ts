@@ -153,7 +153,7 @@ function tellLeftovers({ cause, leftovers: { pids, killed } }: ForegroundEnd, di
   tellKilled(dir, killed, reporter);
 }
 
-/** A node's server, also after somebody else has restarted it. */
+/** A node's server, also after a restart by another command. */
 class Server {
   readonly dir: NodeDir;
   readonly after: string[];
@@ -174,7 +174,7 @@ class Server {
     this.#info = this.begun.info;
   }
 
-  /** Whether it has died since the last call; not if somebody has stopped it, or is about to restart it. */
+  /** Whether it has died since the last call; not if it was stopped, or is being restarted. */
   hasJustDied(): boolean {
     if (this.#hasDied || findMain(this.dir, this.#info) !== null || isLocked(this.dir)) return false;
     const { nodeState } = lookAt(this.dir);

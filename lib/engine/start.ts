@@ -3,7 +3,7 @@
  * and nowhere else.
  *
  * Intent record, work, commit record, clean-up. Between any two statements this process may be killed;
- * the tombstone then tells the next start that what it finds is not to be trusted.
+ * by the tombstone, the next start knows that what it finds is not to be trusted.
  *
  * @module
  */

@@ -65,15 +65,15 @@ export type NodeState =
   /** Written on another machine or in another pid namespace, so its processes cannot be seen from here. */
   | { kind: "foreign"; reason: string };
 
-/** How to look at a node. */
+/** How to read a node. */
 export interface ReadOptions {
   /**
-   * Whether the records are opened even if they are not listed: an error in the middle of a listing is told by nobody, so
-   * whoever acts on what it finds opens them, the default. Looking at thousands of nodes, most of which mostly are not
-   * there, is quicker by the listing.
+   * Whether the records are opened even if the directory does not list them. A listing may stop in the middle without an
+   * error, so a command that acts on the result opens them (default); for a report on thousands of nodes, the listing is
+   * quicker.
    */
   records?: "opened" | "listed";
-  /** Where to ask who is there; default {@linkcode live}. */
+  /** The scan to use; default {@linkcode live}. */
   scan?: Scan;
 }
 
@@ -195,7 +195,7 @@ const MAX_SCANS = 5;
 /**
  * The state of a node. Takes no lock, changes nothing.
  *
- * @param options as for {@linkcode readNodeFiles}; what has ended is looked at again, as it is, with its records opened
+ * @param options as for {@linkcode readNodeFiles}; a node that seems to have ended is read again with its records opened
  */
 export function lookAt(dir: NodeDir, options: ReadOptions = {}): Seen {
   let nodeFiles = readNodeFiles(dir, options);

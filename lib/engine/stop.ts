@@ -75,7 +75,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
 /** How long a port may stay taken after the node's last process is gone, in milliseconds. */
 const PORT_GRACE_MS = 1000;
 
-/** @throws {TombstoneError} somebody who is not provably the node's still listens on its port */
+/** @throws {TombstoneError} a process that is not provably the node's still listens on its port */
 async function requireFreePort(dir: NodeDir, info: NodeInfo): Promise<void> {
   if (info.port === 0 || info.probes.some((probe) => "any_listener" in probe && probe.any_listener)) return;
   const deadline = performance.now() + PORT_GRACE_MS;

@@ -1,72 +1,72 @@
 /**
- * Files: whose they are, who uses them; and what helps, as it is typed.
+ * Files: their owners and users; and the commands of this system for hints.
  *
  * @module
  */
 
-/** What is known of files beyond what Deno tells. */
+/** Facts about files that Deno does not offer. */
 export interface Files {
   /**
-   * Whether anybody has a file of this user's open for writing, processes of other pid namespaces included; `null` where
-   * that cannot be told.
+   * Whether any process has a file of this user open for writing, processes of other pid namespaces included; `null` if
+   * unknown.
    */
   hasWriter(path: string): boolean | null;
-  /** Who holds the lock on a file, for messages; `null` if nobody does or it cannot be told. */
+  /** The process that holds the lock on a file, for messages; `null` if none does or it is unknown. */
   lockHolder(path: string): number | null;
-  /** Whether a directory has been deleted. What cannot be told counts as not deleted; so does one that was made anew. */
+  /** Whether a directory has certainly been deleted, and not made again. */
   isGone(path: string, witness: Witness): boolean;
-  /** Options with which a file is made that is this user's alone. */
+  /** Options to create a file that only this user can read. */
   readonly privateFile: { mode?: number };
   /** The same for a directory. */
   readonly privateDirectory: { mode?: number };
-  /** In words, whose a file is; `null`: this user's, or nobody can tell. */
+  /** In words, the owner of a file; `null` if that is this user, or unknown. */
   ownerIfOther(info: Deno.FileInfo): string | null;
   /** Whether other users may write to it. */
   isWritableByOthers(info: Deno.FileInfo): boolean;
-  /** Who may do what with it, for messages. */
+  /** Its permissions, for messages. */
   modeOf(info: Deno.FileInfo): string;
-  /** Gives a file of this user's the rights back without which he cannot use it himself. */
+  /** Restores the permissions that this user needs on a file of their own. */
   makeUsable(path: string, info: Deno.FileInfo): void;
-  /** Where programs keep their state, below the user's own directory. */
+  /** The directory for the state of programs, below HOME. */
   stateHome(): string;
 }
 
-/** What else is known of a directory that may be gone. */
+/** What else is known about a directory that may be gone. */
 export interface Witness {
-  /** A living process that was started there; `null` if none is known. */
+  /** A live process that was started there; `null` if none is known. */
   pid: number | null;
   /** Whether the directory was seen in the mount namespace of this process. */
   view: "own" | "other";
 }
 
-/** What helps on this system, as it is typed, for the hints of errors. */
+/** Commands of this system for the hints of errors. */
 export interface Hints {
-  /** Where too many files are open. */
+  /** For too many open files. */
   readonly openFiles: string;
-  /** Where files may not be as large. */
+  /** For the limit on file sizes. */
   readonly fileSizes: string;
-  /** Tells of a file or directory, and who may do what with it. */
+  /** Shows a file or directory with its permissions. */
   describe(path: string): string;
-  /** Tells what is in a directory. */
+  /** Lists a directory. */
   list(path: string): string;
-  /** Tells how much room there is. */
+  /** Shows the free space. */
   room(path: string): string;
-  /** Takes the right to write from others. */
+  /** Removes write permission for other users. */
   makePrivate(path: string): string;
-  /** Makes a program of a file. */
+  /** Makes a file executable. */
   makeExecutable(path: string): string;
-  /** Tells of a process. */
+  /** Shows a process. */
   describeProcess(pid: number): string;
-  /** Tells what processes wait for that do not end. */
+  /** Shows what processes that do not exit are waiting for. */
   describeStuck(pids: number[]): string;
-  /** Ends processes of other users. */
+  /** Kills processes of other users. */
   killAsRoot(pids: number[]): string;
-  /** Tells who listens on a port. */
+  /** Shows the listeners on a port. */
   listenersOf(port: number): string;
-  /** Where there is no shell. */
+  /** If there is no shell. */
   readonly installShell: string;
-  /** Where this process does not see itself. */
+  /** If this process cannot see itself. */
   readonly showProcesses: string;
-  /** Where it does not see the processes of others. */
+  /** If it cannot see processes of other users. */
   readonly showOthers: string;
 }

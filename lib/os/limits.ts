@@ -1,33 +1,33 @@
 /**
- * What a back end says it cannot do.
+ * The limits of a back end.
  *
  * @module
  */
 
 /**
- * What a back end may be unable to do. It says so in its limits, and the tests of the contract (tests/contract_test.ts)
- * leave out what it says it cannot do, and nothing else.
+ * What a back end may be unable to do. It must say so in its limits: the contract tests (tests/contract_test.ts) skip what
+ * is in there, and nothing else.
  */
 export type Ability =
-  /** Tells a process from a later one of the same number, however soon that comes. */
+  /** Distinguishes a process from a later one with the same pid, however soon that comes. */
   | "exact-start"
-  /** Tells which processes are of one session. */
+  /** Knows the sessions of processes. */
   | "sessions"
   /** Sees a variable of a process's environment. */
   | "environment"
-  /** Tells who holds a listening socket. */
+  /** Finds the owner of a listening socket. */
   | "owners"
-  /** Tells who holds a listening socket, of other users' processes, too. */
+  /** Finds the owner of a listening socket among processes of other users, too. */
   | "owners-of-others"
   /** Finds the unix socket behind any path. */
   | "unix-paths"
-  /** Tells that nobody has a file open for writing. */
+  /** Knows that no process has a file open for writing. */
   | "no-writer"
-  /** Tells what a process does about signals. */
+  /** Knows the signal handling of processes. */
   | "signal-state"
   /** Keeps a chosen port from other starters. */
   | "claims"
-  /** Hears what a server says of itself. */
+  /** Has sockets for `--notify`. */
   | "ready-channel";
 
 /** What a back end cannot do, each in words that complete "this platform ". */

@@ -41,8 +41,8 @@ export interface Launching {
 
 /**
  * Launches servers. The launcher writes its record, *then* reads the intent; a starter that takes over writes the intent,
- * *then* reads the records. Whichever comes second sees the other, so there is no moment in which a server
- * runs and nobody knows. (Test: "start recovers when its starter is killed …".)
+ * *then* reads the records. Whichever comes second sees what the other wrote, so no server ever runs without a record.
+ * (Test: "start recovers when its starter is killed …".)
  */
 export interface Launcher {
   /**

@@ -19,13 +19,13 @@ import type { Launcher, Shell } from "./spawn.ts";
 /** Listening sockets and their owners. */
 export interface Sockets {
   /**
-   * Whose listeners are seen: everybody's, or only those of processes whose descriptors this user may see. Then, to look
-   * costs a process, too, and a port on which nobody is seen may still be taken.
+   * Whose listeners are visible: those of all users, or only of processes whose descriptors this user can read. With
+   * `"own"`, reading them also costs a process, and a port without a visible listener may still be taken.
    */
   readonly sight: "everybody" | "own";
-  /** The listening TCP sockets of this network namespace; `null` if that cannot be told at this moment. */
+  /** The listening TCP sockets of this network namespace; `null` if they cannot be read now. */
   list(): Promise<ListenerRow[] | null>;
-  /** The listening unix sockets of this network namespace; `null` if that cannot be told at this moment. */
+  /** The listening unix sockets of this network namespace; `null` if they cannot be read now. */
   listUnix(): UnixListenerRow[] | null;
   /** Inodes of the sockets that a process has open; empty if it is gone, `null` if that cannot be read. */
   socketsOf(pid: number): Set<number> | null;
@@ -98,7 +98,7 @@ export interface Processes {
    * @returns whether it was sent; `false` if the process is gone or belongs to another user
    */
   signal(pid: number, name: Deno.Signal, isStill: () => boolean): boolean;
-  /** Whether this user may send signals to a process; one that has ended refuses nobody. */
+  /** Whether this user may send signals to a process; also `true` if it is gone. */
   maySignal(pid: number): boolean;
   /**
    * Which of these rows, all of one look, are the kin's. The caller's own process is never among them, nor what shows
@@ -107,13 +107,13 @@ export interface Processes {
   members(rows: ProcessWithVariable[], kin: Kin): Member[];
   /** Whether a process belongs to what this one leads since it was launched, itself included. */
   isLedBy(row: ProcessRow, leader: number): boolean;
-  /** Whether two processes were mostly asked together by whoever has asked one of them. */
+  /** Whether a signal to one of these processes probably went to the other, too. */
   areTogether(a: ProcessRow, b: ProcessRow): boolean;
   /** Kills a process that was spawned detached, with all that it leads. */
   killDetached(leader: Identity, killing: Killing): void;
   /** Resolves when one of these processes has ended, or after `ms` milliseconds at most; perhaps earlier. */
   untilOneEnds(pids: number[], ms: number): Promise<void>;
-  /** Time between two looks at one process that cost next to nothing, in milliseconds. */
+  /** Time between two checks of one process that cost next to nothing, in milliseconds. */
   readonly watchEveryMs: number;
   /** Whether two start times of one pid are the same moment, within the precision of the back end. */
   sameStart(a: number, b: number): boolean;
@@ -129,21 +129,21 @@ export interface Processes {
   writesTo(pid: number, isFile: (path: string) => boolean): boolean;
   /** Whether a process has one of these files open for writing on this descriptor. */
   writesAt(pid: number, descriptor: number, isFile: (path: string) => boolean): boolean;
-  /** What a process does about signals; `null` when it is gone, or where the system does not tell. */
+  /** Signal handling of a process; `null` if it is gone or unknown. */
   signalState(pid: number): SignalState | null;
-  /** Name of the program that a process runs, for a script that of its interpreter; `null` if it cannot be told. */
+  /** Name of the program that a process runs, for a script that of its interpreter; `null` if unknown. */
   program(pid: number): string | null;
   /** Command line for messages; empty if unknown. */
   commandLine(pid: number): string;
 }
 
-/** Answers who is there: from the system as it is at each question, or from a look that several questions share. */
+/** A scan of the system: each question reads the system, or all are answered from one snapshot. */
 export interface Scan {
-  /** When the one look was taken, in milliseconds since 1970; `null`: each question is a look of its own. */
+  /** When the snapshot was taken, in milliseconds since 1970; `null`: each question reads the system. */
   readonly takenAtMs: number | null;
   /** See {@linkcode Processes.read}. */
   read(pid: number): ProcessRow | null;
-  /** The live process that this identity names, or `null`: gone, a zombie, a thread, or a later process of that pid. */
+  /** The live process of this identity; `null` if it is gone or a zombie, or if its pid was reused. */
   find(identity: Identity): ProcessRow | null;
   /** See {@linkcode Processes.environment}. */
   environment(pid: number, name: string): string | null;
@@ -151,7 +151,7 @@ export interface Scan {
   list(variable: string): ProcessWithVariable[];
   /** See {@linkcode Processes.look}. */
   look(variable: string): Promise<ProcessWithVariable[]>;
-  /** Who listens where; `null` where the system does not tell. */
+  /** Listening sockets; `null` if the system does not show them. */
   readonly sockets: Sockets | null;
 }
 
@@ -163,11 +163,11 @@ export interface Host {
   machine(): string;
   /** Id of a namespace of this process; `null` where there are none. */
   namespace(kind: "pid" | "net" | "time" | "mnt"): string | null;
-  /** In words, what keeps this process from telling which process is which; `null` if nothing does. */
+  /** In words, why pids cannot be trusted here; `null` if they can. */
   blindness(): string | null;
   /**
-   * Takes a name that only one process of the machine can hold, until it is disposed or the process ends, however that
-   * may be; `null`: somebody else has it. Where the system knows no such names, everybody gets it.
+   * Claims a name that only one process of the machine can hold, until it is disposed or the process dies; `null` if
+   * another process holds it. On a system without such names, every claim succeeds.
    */
   claim(name: string): Disposable | null;
 }
@@ -182,7 +182,7 @@ export interface Self {
   exitCodeOf(name: Deno.Signal): number;
   /** Whether it belongs to the foreground group of its terminal, which gets the signals of its keys. */
   isForeground(): boolean;
-  /** Whether every argument that it was started with is valid UTF-8; `true` where that cannot be told. */
+  /** Whether all its arguments are valid UTF-8; `true` if unknown. */
   hasTextArguments(): boolean;
   /** Signals that it was started with as ignored (`nohup`, `&` in scripts). */
   ignoredSignals(): Deno.Signal[];
@@ -213,7 +213,7 @@ export interface System {
   readonly files: Files;
   /** What helps. */
   readonly hints: Hints;
-  /** Who listens where; `null` where the system does not tell. */
+  /** Listening sockets; `null` if the system does not show them. */
   readonly sockets: Sockets | null;
   /** Listens for what a server says of itself, under an abstract name; `null` where that cannot be. */
   readyChannel(name: string): DatagramSocket | null;

@@ -10,7 +10,7 @@ import { expiry } from "../timers.ts";
 /** Longest wait for an answer to a connect, in milliseconds; a full backlog gives none. */
 const CONNECT_TIMEOUT_MS = 1000;
 
-/** Addresses to try for a host name; `null`, where none was asked for, is this machine to itself, as `localhost` is. */
+/** Addresses to try for a host name; for `localhost`, or without a host, the loopback addresses. */
 export function addressesOf(host: string | null): string[] {
   return host === null || isLocalhost(host) ? [...LOOPBACK] : [host];
 }

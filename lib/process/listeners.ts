@@ -147,7 +147,7 @@ export async function findOccupant(host: string | null, port: number): Promise<O
   return ownerOf(listenersFor(await system.sockets?.list() ?? [], answer.address, port));
 }
 
-/** Whether the port is taken though nobody answers there, and no owner is seen. */
+/** Whether the port is taken although nothing answers there and no owner is visible. */
 function isTakenUnseen(host: string | null, port: number): boolean {
   return system.sockets?.sight !== "everybody" && tryToListen(host, port) === "taken";
 }

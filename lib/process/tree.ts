@@ -135,7 +135,7 @@ export class Proven {
     return { ...row, startTime: this.has(row) ? this.#starts.get(row.pid)! : row.startTime };
   }
 
-  /** The processes without a proof of their own, which nobody could find once the others and this command are gone. */
+  /** The processes without a proof of their own, which could not be found once the others and this command are gone. */
   byOthers(): Identity[] {
     return [...this.#lean.values()];
   }

@@ -1,5 +1,5 @@
 /**
- * A condition about the answer to an HTTP request, the URL of a node, and how to recognise such requests in the server's log.
+ * A condition about the answer to an HTTP request, the URL of a node, and recognising such requests in its log.
  *
  * @module
  */
@@ -64,7 +64,7 @@ export interface Address {
   port: number;
   /** The address of the host to connect to. */
   address: string;
-  /** How the server is known to be the right one: as the proven owner of the listener (or nobody asks), or by its certificate. */
+  /** How the server is known to be the right one: as the proven owner of the listener, or by its certificate. */
   trust: "proven" | "certificates";
 }
 
@@ -194,7 +194,7 @@ function isAboutRequest(line: string, paths: string[]): boolean {
   });
 }
 
-/** What of a node tells where it is reached. */
+/** The parts of a commit record that make the address. */
 export type Reached = Pick<NodeInfo, "port" | "probes" | "bind_addr" | "host" | "protocol">;
 
 /** Where a node is reached; `null` where it has no port. */

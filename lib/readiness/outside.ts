@@ -1,6 +1,6 @@
 /**
- * What somebody other than this tool has started: whether it listens, answers or exists. No node, no proof whose it is,
- * and no state.
+ * Waiting for servers and files that this tool has not started: whether they listen, answer or exist. There is no node, no
+ * proof of ownership and no state.
  *
  * @module
  */
@@ -9,25 +9,25 @@ import { hostOf, hostPort, portOf } from "../hosts.ts";
 import { addressesOf } from "../process/connect.ts";
 import { type Answer, answerOf } from "./http.ts";
 
-/** Something to look at. */
+/** Something to check. */
 export type Target =
-  /** Somebody accepts TCP connections; without a host, on `localhost`. */
+  /** A TCP port accepts connections; without a host, on `localhost`. */
   | { type: "port"; name: string; host: string | null; port: number }
   /** A GET is answered with a status in one of the ranges. */
   | { type: "http"; name: string; url: URL; status: [number, number][]; trust: "proven" | "certificates" }
-  /** Somebody accepts connections on a unix socket. */
+  /** A unix socket accepts connections. */
   | { type: "unix"; name: string; path: string }
-  /** There is a file, a directory or anything else of this path. */
+  /** A file, directory or anything else exists at this path. */
   | { type: "file"; name: string; path: string };
 
 /**
- * What a look has shown. `absent` is certain: refused, no such file, or an answer with another status. Whoever does not
- * answer in time, or cannot be looked at, may be there: `unclear`.
+ * Result of a check. `absent` is certain: refused, no such file, or an answer with another status. What does not answer in
+ * time, or cannot be checked, is `unclear`.
  */
 export interface Sight {
   /** Whether it is there. */
   presence: "there" | "absent" | "unclear";
-  /** What was seen, in words. */
+  /** The result in words. */
   state: string;
   /** Address that answered; `null` if none did, or where there is none. */
   address: string | null;
@@ -86,7 +86,7 @@ async function connect(
   }
 }
 
-/** Nobody can listen at an address that this machine does not have, as `::1` where IPv6 is switched off. */
+/** Errors that mean absent; also for an address that this machine does not have, as `::1` without IPv6. */
 const ABSENT = ["ECONNREFUSED", "ENOENT", "ENOTDIR", "EADDRNOTAVAIL", "EAFNOSUPPORT"];
 
 const WORDS: Record<string, string> = {

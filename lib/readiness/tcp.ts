@@ -41,8 +41,8 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
     const answer = await connectTo(host, port, contact);
     return typeof answer === "string" ? wait : passed(spot, answer.address, answer.protocol);
   }
-  // Where it costs a process to look who listens, nobody is looked at before somebody answers. The kernel is asked before a
-  // connect: one to a free port in the ephemeral range can meet itself, and then keeps the port from the server.
+  // The kernel is asked before a connect: a connect to a free port in the ephemeral range can meet itself, and then keeps
+  // the port from the server. But where reading the listeners costs a process, it waits until something answers.
   const isPartial = table.sight === "own";
   if (isPartial && contact !== "look" && typeof await connectTo(host, port) === "string") return wait;
   const all = await table.list();
@@ -81,7 +81,7 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
   return foreign ?? (isThere ? wait : elsewhere(spot, rows));
 }
 
-/** Somebody answers, but is not among those who are seen. */
+/** Something answers, but its listener cannot be seen. */
 function unseen(where: string, port: number): Verdict {
   const state = `the listener on ${where} belongs to a process that cannot be seen from here`;
   return { kind: "foreign", state, place: { kind: "port", port }, sockets: [] };

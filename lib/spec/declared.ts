@@ -1,14 +1,13 @@
 /**
- * Files outside the state directory that are stale whenever a node does not run, since the user said so or the server
- * writes them.
+ * Declarations of files outside the state directory that are stale whenever the node does not run.
  *
  * @module
  */
 import { asPath, type Fields } from "./json.ts";
 
 /**
- * What may be removed in a declared place. `leftover`: a file, a socket or a symbolic link, because the user named it as
- * such; `number`: a file that looks like a port or pid file; `socket`: a socket. Never a directory, a device or a FIFO.
+ * What may be removed at a declared path. `leftover`: a file, a socket or a symbolic link, since the user has named it;
+ * `number`: a file that looks like a port or pid file; `socket`: a socket. Never a directory, a device or a FIFO.
  */
 export type DeclaredKind = "leftover" | "number" | "socket";
 
@@ -20,12 +19,12 @@ export interface DeclaredFile {
   kind: DeclaredKind;
 }
 
-/** Each of them once. */
+/** Without duplicates. */
 export function distinct(files: DeclaredFile[]): DeclaredFile[] {
   return [...new Map(files.map((file) => [`${file.kind} ${file.path}`, file])).values()];
 }
 
-/** Reads recorded declarations; what is of another form is left out. */
+/** Reads recorded declarations; invalid ones are left out. */
 export function readDeclared(value: unknown): DeclaredFile[] {
   const items: unknown[] = Array.isArray(value) ? value : [];
   return items.flatMap((item): DeclaredFile[] => {

@@ -11,19 +11,19 @@ import { nearest } from "./names.ts";
 import { type Source, valueOf } from "./source.ts";
 import { TYPES } from "./types.ts";
 
-/** Where a description stands, for messages: `tombstone.json`, or `the options of start`. */
+/** Source of a description. */
 export interface Origin {
   /** Name of the node. */
   node: string;
-  /** Where it is described. */
+  /** Name of the source in messages: `tombstone.json`, or `the options of start`. */
   where: string;
-  /** The absolute directory that its relative paths begin at. */
+  /** Absolute directory for relative paths. */
   base: () => string;
   /** `"file"`: fields are called by their paths; `"program"`: as options of the library. */
   kind: "file" | "program";
 }
 
-/** A described node that holds what it should. */
+/** A valid description of a node. */
 export interface Described {
   /** What is described. */
   source: Source;
@@ -32,9 +32,9 @@ export interface Described {
 }
 
 /**
- * Reads the description of a node, whatever it is.
+ * Reads the description of a node.
  *
- * @throws {TombstoneError} a field is unknown or of another form; the message names where, node and field
+ * @throws {TombstoneError} a field is unknown or invalid; the message names source, node and field
  */
 export async function readDescription(value: unknown, origin: Origin): Promise<Described> {
   const { node, where, base } = origin;
@@ -66,7 +66,7 @@ export async function readDescription(value: unknown, origin: Origin): Promise<D
   return { source, after: valueOf(source, "after") };
 }
 
-/** Collects the values by their paths; refuses a field that there is not. What is `undefined` is not given. */
+/** Collects the values by their paths; refuses unknown fields. `undefined` means not given. */
 async function collect(
   value: Record<string, unknown>,
   prefix: string,
@@ -108,7 +108,7 @@ function spelled({ kind }: Origin, path: string): string {
   return kind === "file" ? path : optionOf(path);
 }
 
-/** A field, as messages call it. */
+/** Name of a field in messages. */
 function placeIn(origin: Origin, path: string): string {
   return `"${spelled(origin, path)}" ${ofNode(origin)}`;
 }

@@ -1,5 +1,5 @@
 /**
- * Where to find what nobody of this tool has started: ports of hosts, and URLs.
+ * Addresses of servers that this tool has not started: ports of hosts, and URLs.
  *
  * @module
  */
@@ -51,7 +51,7 @@ function exampleFor(value: string): string {
 /**
  * A URL to ask for. wait-on's `http-get://` means the same: it is always a GET.
  *
- * @param port the port that a path alone is probably meant for; `null` if nothing tells
+ * @param port the probable port for a path alone; `null` if unknown
  */
 export function parseUrl(flag: string, value: string, port: number | null): URL {
   const url = URL.parse(value.replace(/^(https?)-get:/i, "$1:"));

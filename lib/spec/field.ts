@@ -7,7 +7,7 @@ import type { Types } from "./types.ts";
 
 /** One setting. */
 export interface Field {
-  /** Where it stands in `tombstone.json`, with dots; as an option of the library, in camel case. */
+  /** Its path in `tombstone.json`, with dots; as an option of the library, in camel case. */
   path: string;
   /** Type of its value. */
   type: keyof Types;
@@ -19,11 +19,11 @@ export interface Field {
   only?: "file";
   /** One line for the help, the schema and the library. */
   help: string;
-  /** What holds where it is not given, as one would write it; default: nothing, none, or `false`. */
+  /** Its default, as a user would write it; without one: nothing, none, or `false`. */
   default?: string;
-  /** That in words, where the value alone does not say it; `{default}` in it stands for the value. */
+  /** The default in words, if the value alone does not say it; `{default}` is replaced by the value. */
   otherwise?: string;
-  /** Where its value stands in records, with dots; default: it is recorded as part of something else, or not at all. */
+  /** Its path in records, with dots; without one, it is recorded as part of something else, or not at all. */
   recorded?: string;
 }
 
@@ -32,13 +32,13 @@ export function optionOf(path: string): string {
   return path.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** What holds where a setting is not given, for people; `null`: nothing to speak of. */
+/** The default of a setting for the help; `null` if it needs no mention. */
 export function otherwiseOf(field: Field): string | null {
   const { default: value, otherwise = value } = field;
   return otherwise?.replace("{default}", value ?? "") ?? null;
 }
 
-/** The line of the help: what a setting does, and what holds without it. */
+/** The line of the help: what a setting does, and its default. */
 export function helpOf(field: Field): string {
   const otherwise = otherwiseOf(field);
   return otherwise === null ? field.help : `${field.help} (${otherwise})`;

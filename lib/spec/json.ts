@@ -56,7 +56,8 @@ const TOKEN =
   /[ \t\n\r]+|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]/y;
 
 /**
- * The place of the first mistake in a text that is no JSON, as `line 3, column 7`.
+ * The place of the first mistake in invalid JSON, as `line 3, column 7`. The runtime's own message quotes the text, which
+ * may contain a secret.
  *
  * @example
  * ```ts

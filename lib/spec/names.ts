@@ -8,14 +8,13 @@ import { usageError } from "../errors.ts";
 /** Name of the file that describes the nodes of a project, in its directory. */
 export const PROJECT_FILE = "tombstone.json";
 
-/** Names of workspaces and nodes; no path separator, no leading dot. */
+/** Valid names of workspaces and nodes: no path separator, no leading dot. */
 export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**
- * Checks the name of a node or a workspace. A node's directory stands beside the workspace's record, so it cannot have
- * its name.
+ * Checks the name of a node or a workspace. A node's directory is beside `workspace.json`, so it cannot have that name.
  *
- * @throws {TombstoneError} it cannot be one
+ * @throws {TombstoneError} it is invalid
  */
 export function parseName(what: "node" | "workspace", value: string, hint?: string): string {
   if (NAME.test(value) && value !== "workspace.json") return value;
@@ -26,11 +25,11 @@ export function parseName(what: "node" | "workspace", value: string, hint?: stri
   );
 }
 
-/** Of the candidates, the one that begins with the word, or else is the most like it. Loads the comparison when needed. */
+/** The candidate that begins with the word, else the most similar one. Loads the comparison when needed. */
 export async function nearest(word: string, candidates: string[]): Promise<string> {
   const beginning = candidates.find((candidate) => candidate.startsWith(word));
   if (beginning !== undefined) return beginning;
-  // Two letters in the wrong order are the commonest slip, which a distance between texts counts as two.
+  // Two swapped letters are the most common typo, but an edit distance of two.
   const letters = (text: string) => [...text].sort().join("");
   const mixed = candidates.find((candidate) => letters(candidate) === letters(word));
   if (mixed !== undefined) return mixed;

@@ -1,19 +1,19 @@
 /**
- * What comes after what.
+ * The order of nodes by their `after`.
  *
  * @module
  */
 import { usageError } from "../errors.ts";
 import { nearest } from "./names.ts";
 
-/** Something that comes after others. */
+/** Something with dependencies. */
 export interface Ordered {
-  /** Names of what it comes after. */
+  /** Names of what must come before it. */
   after: string[];
 }
 
 /**
- * Checks that everything comes after something that there is, and nothing after itself.
+ * Checks that all names in `after` exist, and that there is no cycle.
  *
  * @throws {TombstoneError} the message shows the unknown name, or the cycle
  */
@@ -59,8 +59,7 @@ function findCycle(nodes: Map<string, Ordered>): string[] | null {
 }
 
 /**
- * These nodes and all that they come after, each after those; the order of the file where that is free. The order must
- * have been checked.
+ * These nodes and all that they need, dependencies first, else in the order of the file. The order must have been checked.
  */
 export function inOrder(nodes: Map<string, Ordered>, wanted: Iterable<string>): string[] {
   const ordered = new Set<string>();

@@ -1,8 +1,8 @@
 /**
- * Placeholders in commands, URLs and variables: `{port}` for the node's own port, `{db.port}`, `{db.host}` and `{db.url}` for
- * a node that it comes after; and mistakes in them.
+ * Placeholders in commands, URLs and variables, and mistakes in them: `{port}` for the node's own port, `{db.port}`,
+ * `{db.host}` and `{db.url}` for a node that it needs.
  *
- * Braces mean much to shells, awk, templates and JSON, so a mistake is only what is certainly meant for this tool: a known
+ * Braces are common in shells, awk, templates and JSON, so only what is certainly meant for this tool is a mistake: a known
  * node or a known property around a dot, and `{port}` with its letters mixed up or in another case.
  *
  * @module
@@ -10,24 +10,24 @@
 import { type TombstoneError, usageError } from "../errors.ts";
 import { nearest, PROJECT_FILE } from "./names.ts";
 
-/** What can be said of a node. */
+/** Properties of a node. */
 export const PROPERTIES = ["port", "host", "url"] as const;
 
-/** Where a node is. */
+/** Their values. */
 export type Address = Record<typeof PROPERTIES[number], string | number>;
 
-/** Text such as `{db.port}`: where a node that this one comes after is to be found. */
+/** A placeholder such as `{db.port}`. */
 const REFERENCE: RegExp = /\{([A-Za-z0-9][A-Za-z0-9._-]*)\.(port|host|url)\}/g;
 
-/** What stands for the node's own port. */
+/** The placeholder for the node's own port. */
 export const PORT = "{port}";
 
-/** The text with the node's own port; as it is, where no port is known. */
+/** Fills in the node's own port, if it is known. */
 export function fillPort(text: string, port: number | null): string {
   return port === null ? text : text.replaceAll(PORT, String(port));
 }
 
-/** The text with the addresses of other nodes, as far as they are known. */
+/** Fills in the addresses of other nodes, as far as they are known. */
 export function fillReferences(text: string, addresses: Record<string, Address>): string {
   return text.replaceAll(REFERENCE, (reference, node: string, property: keyof Address) => {
     const address = Object.hasOwn(addresses, node) ? addresses[node] : undefined;
@@ -35,17 +35,17 @@ export function fillReferences(text: string, addresses: Record<string, Address>)
   });
 }
 
-/** What looks like one; `${db.port}` is a shell's. */
+/** Text that looks like a placeholder; `${db.port}` is the shell's. */
 const LOOKALIKE = /(?<!\$)\{ *([A-Za-z0-9][A-Za-z0-9._-]*)\.([A-Za-z_]+) *\}/g;
 
-/** One word in braces; `${port}` is a shell's. */
+/** One word in braces; `${port}` is the shell's. */
 const WORD = /(?<!\$)\{ *([A-Za-z]{4}) *\}/g;
 
-/** The node whose texts are looked at. */
+/** The node whose texts are checked. */
 export interface Referrer {
   /** Its name. */
   node: string;
-  /** Names of all that it comes after, directly or not. */
+  /** Names of all nodes that it needs, directly or not. */
   needs: string[];
   /** Names of all described nodes. */
   nodes: string[];
@@ -54,7 +54,7 @@ export interface Referrer {
 /**
  * Checks the placeholders of a text.
  *
- * @throws {TombstoneError} one names a node or property that there is not; the hint names the nearest
+ * @throws {TombstoneError} one names an unknown node or property; the hint names the nearest
  */
 export async function checkReferences(text: string, { node, needs, nodes }: Referrer): Promise<void> {
   const where = `of node "${node}" in ${PROJECT_FILE}`;

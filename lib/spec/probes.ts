@@ -30,15 +30,15 @@ export type Probe =
   /** It has run for this long, in milliseconds. */
   | { type: "alive"; for_ms: number };
 
-/** Statuses that an HTTP probe accepts when nothing else is asked for: first to last. */
+/** Statuses that an HTTP probe accepts by default: first to last. */
 export const HTTP_STATUS: [number, number] = [200, 399];
 
-/** Whether a probe stands for an event, which stays true once it has happened, and not for a state. */
+/** Whether a probe is about an event, which stays true once it has happened, and not about a state. */
 export function isEvent(probe: Probe): boolean {
   return probe.type === "log" || probe.type === "notify" || probe.type === "alive";
 }
 
-/** The file that the server itself makes for a probe, which is stale while it does not run; `null` if there is none. */
+/** The file that the server creates for a probe, which is stale while it does not run; `null` if there is none. */
 export function fileOf(probe: Probe): DeclaredFile | null {
   if (probe.type === "port-file") return { path: probe.path, kind: "number" };
   return probe.type === "unix" ? { path: probe.path, kind: "socket" } : null;

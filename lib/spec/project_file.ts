@@ -9,15 +9,15 @@ import { isFields, placeOfMistake } from "./json.ts";
 import { nearest, parseName, PROJECT_FILE } from "./names.ts";
 import { checkOrder } from "./order.ts";
 
-/** The nodes that a project describes, in its order; none where there is no file, or an empty one. */
+/** The described nodes, in the order of the file; none if the file is missing or empty. */
 export type Project = Map<string, Described>;
 
 /**
  * Parses the nodes of a project.
  *
- * @param text the file's; an empty one describes nothing
+ * @param text of the file; an empty one describes nothing
  * @param dir the project's directory, for messages and relative paths
- * @throws {TombstoneError} it describes what cannot be; the message names file, node and field
+ * @throws {TombstoneError} it is invalid; the message names file, node and field
  */
 export async function parseProject(text: string, dir: string): Promise<Project> {
   const path = `${dir}/${PROJECT_FILE}`;
@@ -42,9 +42,9 @@ export async function parseProject(text: string, dir: string): Promise<Project> 
 }
 
 /**
- * Insists on a description of a node.
+ * Requires a description of a node.
  *
- * @param action what is to be done with it, for the message
+ * @param action for the message
  * @throws {TombstoneError} there is none; the hint names the nearest
  */
 export async function requireDescribed(project: Project, node: string, action: string): Promise<void> {

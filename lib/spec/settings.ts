@@ -26,7 +26,7 @@ export interface Endpoint {
   url: string;
 }
 
-/** The settings that stand in a record by themselves, by where they stand: `timeout_ms`, `stop.timeout_ms`. */
+/** The settings that are recorded as they are, by their path in a record: `timeout_ms`, `stop.timeout_ms`. */
 export type Recorded = {
   [F in Extract<AnyField, { recorded: string }> as F["recorded"]]: ValueOf<F>;
 };
@@ -46,16 +46,16 @@ export type Settings =
   & {
     /** Program and arguments, `{port}` not yet replaced. */
     command: string[];
-    /** What must hold before the node counts as ready; never empty. */
+    /** The conditions for ready; never empty. */
     probes: Probe[];
     /** Names of the variables given with `--env`; values are never recorded. */
     env_names: string[];
-    /** Where the nodes were that it comes after, by name: it was told so in its command and environment. */
+    /** Addresses of the nodes that it needs, by name, as given to its command and environment. */
     needs: Record<string, Endpoint>;
   };
 
 /**
- * The settings that a start is asked for.
+ * The settings that a start requests.
  *
  * @param shell the words that run a line in this system's shell
  * @throws {TombstoneError} a value is of another form
@@ -68,7 +68,7 @@ export function settingsFrom(source: Source, shell: (line: string) => string[]):
   return { command, ...own, probes, env_names: Object.keys(valueOf(source, "env")), needs: {} };
 }
 
-/** The fields that stand in a record by themselves, each with this value. */
+/** The settings that are recorded as they are, each with this value. */
 function recordedFields(value: (field: AnyField & { recorded: string }) => unknown): Omit<Settings, Made> {
   const fields: Fields = {};
   for (const field of FIELDS) {
@@ -80,10 +80,10 @@ function recordedFields(value: (field: AnyField & { recorded: string }) => unkno
   return fields as Omit<Settings, Made>;
 }
 
-/** Those that no single field of the table stands for. */
+/** The settings that are made of several fields of the table. */
 type Made = "command" | "probes" | "env_names" | "needs";
 
-/** What must hold before the node is ready, in the order in which it is looked at. */
+/** The conditions for ready, in the order in which they are checked. */
 function probesFrom(source: Source): Probe[] {
   const host = valueOf(source, "host");
   const port = valueOf(source, "port");
@@ -96,7 +96,7 @@ function probesFrom(source: Source): Probe[] {
   if (port_file !== null) probes.push({ type: "port-file", host, path: port_file, any_listener });
   for (const target of valueOf(source, "probes.http")) {
     const needsPort = kindOfTarget(target) === "path" || target.includes(PORT);
-    // Whether a path is answered can be asked only where the node listens.
+    // A path can be requested only where the node listens, so its port must be discovered.
     if (needsPort && probes.length === 0) probes.push({ type: "discover" });
     probes.push({ type: "http", target, status, any_listener });
   }
@@ -119,13 +119,13 @@ function probesFrom(source: Source): Probe[] {
   return probes.length > 0 ? probes : [{ type: "discover" }];
 }
 
-/** What holds where nothing was asked for or nothing readable was recorded. */
+/** The defaults, also for records that cannot be read. */
 export const DEFAULTS: Settings = settingsFrom(
   { node: "", given: new Map(), base: () => "/", place: (path) => path },
   () => [],
 );
 
-/** Reads recorded settings; what is missing or of another form becomes its default. */
+/** Reads recorded settings; what is missing or invalid gets its default. */
 export function readSettings(record: Fields): Settings {
   const own = recordedFields((field) => {
     const type = TYPES[field.type] as Type<unknown, unknown>;
@@ -175,7 +175,7 @@ export function withPort(settings: Settings, port: number | null): Settings {
   };
 }
 
-/** The settings alone of a record that holds more. */
+/** The settings of a record that has more fields. */
 export function settingsOf(record: Settings): Settings {
   const names = Object.keys(DEFAULTS) as (keyof Settings)[];
   return Object.fromEntries(names.map((name) => [name, record[name]])) as unknown as Settings;

@@ -1,6 +1,5 @@
 /**
- * Where the settings of a node are asked for: flags of the command line, a node in `tombstone.json`, or options of the
- * library.
+ * A source of settings: flags of the command line, a node in `tombstone.json`, or options of the library.
  *
  * @module
  */
@@ -8,22 +7,22 @@ import { type AnyField, FIELDS, type Path, type ValueOf } from "./fields.ts";
 import type { Type } from "./type.ts";
 import { TYPES } from "./types.ts";
 
-/** What is asked for, and how to speak of it. */
+/** The given values, and their names for messages. */
 export interface Source {
   /** Name of the node. */
   node: string;
   /** What is given for each setting: a JSON value of the form of its type, or what its flag says. */
   given: ReadonlyMap<Path, unknown>;
-  /** The absolute directory that relative paths begin at. Asked for only where one does: the current one may be gone. */
+  /** Absolute directory for relative paths. Read only if there is one, since the current directory may be gone. */
   base: () => string;
   /** What messages call the place of a setting: `--port`, or `"port" of node "web" in tombstone.json`. */
   place: (path: Path) => string;
 }
 
 /**
- * The value of a setting: what is given, else its default.
+ * The value of a setting: the given one, else its default.
  *
- * @throws {TombstoneError} what is given is not a value of its type
+ * @throws {TombstoneError} the given value is invalid
  */
 export function valueOf<P extends Path>(source: Source, path: P): ValueOf<Extract<AnyField, { path: P }>> {
   const field: AnyField = FIELDS.find((field) => field.path === path)!;

@@ -1,23 +1,23 @@
 /**
- * A first description of a project, from what other tools know of it.
+ * A first `tombstone.json`, generated from the files of other tools.
  *
  * @module
  */
 import { parseObject } from "./json.ts";
 import { NAME } from "./names.ts";
 
-/** A node, as `tombstone.json` describes it. */
+/** A node as in `tombstone.json`. */
 export type NodeDescription = Record<string, unknown>;
 
 /** Nodes that were found, and where. */
 export interface Found {
   /** By name. */
   nodes: Record<string, NodeDescription>;
-  /** Where each comes from, in words. */
+  /** The source of each, in words. */
   from: Record<string, string>;
 }
 
-/** Scripts of `package.json` that start a server, the first that there is. */
+/** Scripts of `package.json` that start a server, in order of preference. */
 const SCRIPTS = ["dev", "start", "serve"];
 
 /** Lock files, and the package manager that they belong to. */
@@ -26,7 +26,7 @@ const MANAGERS = [["pnpm-lock.yaml", "pnpm"], ["yarn.lock", "yarn"], ["bun.lock"
   "bun",
 ]] as const;
 
-/** Where a server may be described, and how it is read. A later one of the same name does not count. */
+/** Files that may describe servers, and their readers. The first one that has a name wins. */
 const READERS = { Procfile: readProcfile, "package.json": readPackage, "mix.exs": readMix };
 
 /**
@@ -58,7 +58,7 @@ function readProcfile(text: string): Server[] {
   return text.split("\n").flatMap((line) => {
     const [, name, command] = /^([A-Za-z0-9_.-]+):\s*(\S.*)$/.exec(line.trim()) ?? [];
     if (name === undefined || command === undefined || !NAME.test(name)) return [];
-    // Foreman gives every process a port; only of what uses it, or of the web server, is it known that it listens.
+    // Foreman gives every process a port; certainly listening are only those that use it, and the web server.
     const usesPort = /\$\{?PORT\b/.test(command);
     const node = usesPort ? { command, port: 0 } : name === "web" ? { command } : { command, probes: { none: true } };
     return [{ name, what: `the line "${name}" of Procfile`, node }];

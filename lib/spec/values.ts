@@ -1,6 +1,5 @@
 /**
- * From the text of a flag or field to its value. Every refusal names where it stands, the value found and the form
- * wanted.
+ * From the text of a flag or field to its value. Every error names the flag or field, the value found and the form wanted.
  *
  * @module
  */
@@ -14,7 +13,7 @@ export type Duration = string | number;
 
 const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** Longest duration that makes sense here: a year. */
+/** Longest duration that is accepted: a year. */
 export const DURATION_MAX_MS = 365 * 24 * MILLISECONDS.h!;
 
 /** The error of a value of another form; `flag` is `--flag`, or words that say where else it stands. */
@@ -85,7 +84,7 @@ export function parseSocketPath(flag: string, path: string): string {
   );
 }
 
-/** Without what moves a cursor or begins a line. */
+/** Removes control characters. */
 function printed(value: string): string {
   return JSON.stringify(value).slice(1, -1);
 }
@@ -187,7 +186,7 @@ export function parseVariables(flag: string, given: string[] | Variables): Recor
   const pairs = Array.isArray(given) ? given.map(splitPair) : Object.entries(given);
   for (const [name, value] of pairs) {
     if (value === null || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || String(value).includes("\0")) {
-      // What comes after the = may be a secret.
+      // The value after the = may be a secret.
       throw refuse(flag, value === null ? name : `${name}=…`, "NAME=VALUE", "NODE_ENV=test");
     }
     variables[name] = String(value);
@@ -200,7 +199,7 @@ function splitPair(pair: string): [string, string | null] {
   return at < 0 ? [pair, null] : [pair.slice(0, at), pair.slice(at + 1)];
 }
 
-/** Signals that may be asked for to stop a server; signal(7). */
+/** Signals that can stop a server; signal(7). */
 const STOP_SIGNALS = [
   "SIGTERM",
   "SIGINT",

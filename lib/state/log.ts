@@ -60,7 +60,7 @@ export function trimLog(path: string, maxBytes: number): boolean {
     const { size, mtime } = file.statSync();
     if (size <= maxBytes) return false;
     file.truncateSync(moveEnd(file, size - Math.floor(maxBytes / 2)));
-    if (mtime !== null) file.utimeSync(mtime, mtime); // it tells when the server was last heard
+    if (mtime !== null) file.utimeSync(mtime, mtime); // its time is that of the last output of the server
     return true;
   } catch (error) {
     if (errnoOf(error) !== null) return false; // no log, or the disk refuses: the next command tries again

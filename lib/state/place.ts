@@ -1,5 +1,5 @@
 /**
- * Where nodes are: in a workspace, and in a directory for the state.
+ * Finding nodes: the workspace and the state directory.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { type NodeDir, nodeDir } from "./node_dir.ts";
 import { ensureStateDir, findStateDir, stateDirPath } from "./state_dir.ts";
 import { currentWorkspace, type Workspace } from "./workspace.ts";
 
-/** What was asked for in place of what the current directory and the environment say. */
+/** Options that override the current directory and the environment. */
 export interface PlaceOptions {
   /** Name of the workspace. */
   workspace?: string | undefined;

@@ -1,8 +1,8 @@
 /**
- * Ports that were chosen for nodes, of every workspace of a state directory, and stay theirs: `.ports/3000` names the node.
+ * Ports that were chosen for the nodes of a state directory, and stay theirs: `.ports/3000` names the node.
  *
- * A claim holds as long as the node's `recorded.json` names the port, too. It is written first, so whoever is killed between
- * the two has claimed nothing yet; and when a node's directory is removed, by whomever, its claims are over.
+ * A claim is valid only while the node's `recorded.json` names the port, too. The claim is written first, so a command that
+ * is killed between the two has claimed nothing; and the claims of a node end when its directory is removed.
  *
  * @module
  */

@@ -103,8 +103,7 @@ const LONG_AGO_MS = 24 * 3600 * 1000;
 /**
  * Reports nodes from one scan of the system, each as soon as possible.
  *
- * @returns the states that there were; that a node is stopped counts only where it is described: others are stopped since
- * somebody has stopped them
+ * @returns the states that count: a stopped node counts only if it is described, since others were stopped on purpose
  */
 export async function tellNodes(
   call: Call,
@@ -138,7 +137,7 @@ export async function tellNodes(
   return states;
 }
 
-/** The last thing that a stop does in a node's directory is to remove what tells that it runs. */
+/** When a node was stopped: the last change of its directory, in which a stop removes its files. */
 function wasStoppedLongAgo({ dir }: NodeReport): boolean {
   const changed = modifiedAtMs(dir);
   return changed !== null && Date.now() - changed > LONG_AGO_MS;

@@ -1,5 +1,5 @@
 /**
- * `tombstone wait --port …`: for what somebody else has started, or is to end.
+ * `tombstone wait --port …`: for servers and files that this tool has not started.
  *
  * @module
  */
@@ -18,13 +18,13 @@ import { elapsed } from "../render.ts";
 /** Flags that name something to wait for. */
 const TARGETS = ["port", "http", "unix", "file"];
 
-/** With `--gone`, any answer shows that somebody is there. */
+/** With `--gone`, any answer shows that the server is still there. */
 const ANY_STATUS: [number, number] = [100, 599];
 
-/** Longest look, in milliseconds: who has not answered by then is looked at again. */
+/** Longest single check, in milliseconds; then it is repeated. */
 const LONGEST_LOOK_MS = 5000;
 
-/** Shortest time that a look gets, in milliseconds. */
+/** Shortest limit of a check, in milliseconds. */
 const LEAST_LOOK_MS = 500;
 
 /** Whether the call is about something that no node is. */
@@ -98,7 +98,7 @@ export async function waitOutside(call: Call): Promise<Result> {
     one.afterMs = one.holds ? one.afterMs ?? Math.round(performance.now() - begun) : null;
   };
   for (;;) {
-    // What has come is not asked again while something else is missing; at the end, all of it is looked at once more.
+    // A condition that holds is not checked again while others do not; at the end, all are checked once more.
     const missing = watched.filter(({ holds }) => !holds);
     await Promise.all(missing.map(look));
     const isComplete = () => watched.every(({ holds }) => holds);

@@ -8,7 +8,7 @@ import type { Launcher, LaunchSpec } from "../spawn.ts";
 import { findProgram, SH, shell } from "./shell.ts";
 import { LOG_DESCRIPTOR } from "./members.ts";
 
-/** How a running shell tells who it is. */
+/** Shell code that prints the identity of the shell. */
 export interface Stamp {
   /** POSIX `sh` that sets `_tombstone_stamp` to one line about the running shell, without a fork where possible. */
   script: string;
@@ -25,13 +25,13 @@ const EXIT = { input: 73, record: 74, superseded: 75 } as const;
 /** `$0` of the launcher; how the shell signs its own complaints in the log. */
 const NAME = "tombstone-launcher";
 
-// The log is opened before the tombstone is read: who finds that nobody has it open, after having taken the tombstone
-// over, knows that nobody is on the way, also in pid namespaces that he cannot see.
+// The log is opened before the tombstone is read. So a command that has taken the tombstone over, and finds that no process
+// has the log open, knows that no launcher is on its way, not even in a pid namespace that it cannot see.
 // $1 record, $2 tombstone, $3 its beginning, $4 log, $5 name for a temporary file; then the command.
 // The caller's descriptors are closed: a pipe held by the server would keep the caller from returning. POSIX sh
-// can name only those up to 9; should there be others, bash closes them on the way. The names of its variables are
-// its own, since one that the environment has is exported with its new value. (bash -p does not read BASH_ENV, which is
-// meant for the server.)
+// can name only those up to 9; if there are others, bash closes them. The script's variables have unusual names, because
+// a variable of the environment would be exported with its new value. (bash -p does not read BASH_ENV, which is meant for
+// the server.)
 const scriptOf = (stamp: Stamp, { drop, input }: LaunchSpec) => `
 unset ${drop.join(" ")}
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
@@ -60,8 +60,8 @@ fi
 exec "$@"
 `;
 
-// Opened for reading and writing, a FIFO never ends, since its reader could write to it, too. Nobody needs its name: should
-// this shell be killed before it is gone, it is swept like every temporary file.
+// A FIFO that is opened for reading and writing never reaches its end. Its name is needed only for that: if this shell is
+// killed before it has removed it, it is swept like every temporary file.
 const INPUTS: Record<LaunchSpec["input"], string> = {
   none: "exec </dev/null",
   open: `
@@ -92,7 +92,7 @@ function shellFor(names: string[], path: string): LauncherShell {
   return bash === null ? { words: [SH, "-c"], lost: foreign } : { words: [bash, "-p", "-c"], lost: [] };
 }
 
-/** The launcher of a system whose shell can tell who it is in this way. */
+/** The launcher of a system whose shell prints its identity in this way. */
 export function launcherWith(stamp: Stamp): Launcher {
   return {
     launch(spec) {

@@ -1,6 +1,6 @@
 /**
- * Who has what open, by lsof(8), which macOS ships. One look tells of all processes that this user may see, so the
- * questions that follow each other are answered from one.
+ * Open files and their processes by lsof(8), which macOS ships. One run covers all processes that this user can see, so
+ * questions in a row share it.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { isWritten, listeningFiles, type OpenFile, parseOpenFiles, type UnixFile
 import { pathOf, type Ran, run, runSoon, runWithin } from "./run.ts";
 import { isAnybodys } from "./signals.ts";
 
-/** Longest time for one look, in milliseconds. */
+/** Longest run, in milliseconds. */
 const LONGEST_MS = 5_000;
 
 /**
@@ -39,7 +39,7 @@ export function isInstalled(): boolean {
   return pathOf("lsof") !== null;
 }
 
-/** From now on, what is asked needs a new look: what was seen last may have changed. */
+/** Drops the last result, which may be out of date now. */
 export function forget(): void {
   last = null;
 }
@@ -149,13 +149,13 @@ export function writes(pid: number, isFile: (path: string) => boolean, descripto
   );
 }
 
-/** Whether anybody has a file open for writing; `null`: nobody of whom that is seen. */
+/** Whether any process has a file open for writing; `null`: no visible one. */
 export function hasWriter(path: string): true | null {
   const isWriter = (file: OpenFile) => file.pid !== Deno.pid && isWritten(file) && file.name === path;
   return [...scanned()?.files.values() ?? []].some((files) => files.some(isWriter)) || null;
 }
 
-/** Who has a file open besides this process; `null` if nobody is seen. */
+/** Another process that has a file open; `null` if none is visible. */
 export function holderOf(path: string): number | null {
   const files = parseOpenFiles(runWithin(LONGEST_MS, "lsof", ["-w", "-Fpf", "--", path])?.text ?? "");
   return files.find(({ pid }) => pid !== Deno.pid)?.pid ?? null;

@@ -9,7 +9,7 @@
 export interface OpenFile {
   /** Process that has it. */
   pid: number;
-  /** Its user; `null` where that was not asked for. */
+  /** Its user; `null` if that was not requested. */
   uid: number | null;
   /** Descriptor, or `cwd`, `txt`, `mem` … */
   descriptor: string;
@@ -21,7 +21,7 @@ export interface OpenFile {
   device: string;
   /** Path or address. */
   name: string;
-  /** State of a TCP socket, such as `LISTEN`; empty where lsof does not tell. */
+  /** State of a TCP socket, such as `LISTEN`; empty if lsof does not show it. */
   state: string;
 }
 
@@ -95,7 +95,7 @@ function unescape(text: string): string {
   return new TextDecoder().decode(new Uint8Array(bytes));
 }
 
-/** Where somebody listens, and by which descriptor. */
+/** A listener and its descriptor. */
 export interface ListeningFile extends OpenFile {
   /** An IPv4 or IPv6 literal; IPv4-mapped IPv6 as IPv4. */
   address: string;

@@ -13,7 +13,7 @@ import { type Ran, run, runSoon } from "./run.ts";
 /** Longest time for one look, in milliseconds. */
 const LONGEST_MS = 10_000;
 
-/** How often ps is asked before it counts as one that cannot be. */
+/** How often a failed ps is repeated. */
 const MOST_TRIES = 3;
 
 /** Adds the environment to the arguments: macOS has `-E` for it, FreeBSD `-e`, procps the `e` of BSD without a dash. */
@@ -26,8 +26,8 @@ const ARGUMENTS = ["-o", "pid=,command="];
 const ALL = "-A";
 
 /**
- * The process with this id; `null` if there is none. It is looked at together with this process, so that a look that fails
- * is not taken for a death. (Test: "a look that fails is not a death".)
+ * The process with this pid; `null` if there is none. It is read together with this process, so that a failed read is not
+ * taken for a death. (Test: "a look that fails is not a death".)
  */
 export function read(pid: number): PosixRow | null {
   return look([...ROWS, "-p", `${pid},${Deno.pid}`]).find((row) => row.pid === pid) ?? null;
@@ -82,7 +82,7 @@ function join(rows: PosixRow[], full: string, plain: string, variable: string): 
   return rows.map((row) => ({ ...row, value: row.isAlive ? values.get(row.pid) ?? null : null }));
 }
 
-/** A look at processes of which this one is one. */
+/** Reads processes, of which this one is always one. */
 function look(args: string[]): PosixRow[] {
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const rows = parsePs(textOf(run("ps", args)));

@@ -11,7 +11,7 @@ export const SH = "/bin/sh";
 
 type Verdict = "executable" | "not-executable" | "missing";
 
-/** @param otherwise what a directory, or what cannot be seen, counts as; on PATH it is passed over */
+/** @param otherwise result for a directory or a file closed to this user; those on PATH are skipped */
 function judgeFile(path: string, otherwise: Verdict): Verdict {
   try {
     const info = Deno.statSync(path);

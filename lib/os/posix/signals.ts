@@ -25,7 +25,7 @@ export function maySignal(pid: number): boolean {
   return ask(pid) !== "refused";
 }
 
-/** Whether this number is anybody's: of a process, of a zombie, on Linux of a thread, too. */
+/** Whether this pid is in use: by a process or a zombie, on Linux also by a thread. */
 export function isAnybodys(pid: number): boolean {
   return ask(pid) !== "nobody's";
 }

@@ -1,6 +1,6 @@
 /**
- * The back end for macOS and the BSDs, by the programs that they ship: `ps` tells of processes (see ps.ts), `lsof` of
- * descriptors and listeners (see lsof.ts). Linux has both, too, which is where it is tested.
+ * The back end for macOS and the BSDs, by the programs that they ship: `ps` for processes (see ps.ts), `lsof` for
+ * descriptors and listeners (see lsof.ts). Linux has both, too, so it is tested there.
  *
  * @module
  */
@@ -20,12 +20,12 @@ import { shell } from "./shell.ts";
 import { isAnybodys, maySignal, SCAN_PAUSE_MS, selfByNumber, signalByNumber } from "./signals.ts";
 
 /**
- * Longest time without a look at processes whose end is waited for, in milliseconds: one that nobody has waited for goes on
- * to have its number.
+ * Longest time between two scans of processes that should exit, in milliseconds: a zombie keeps its pid, so the pid alone
+ * does not show the exit.
  */
 const LONGEST_PAUSE_MS = 100;
 
-/** Waits until one of these numbers is nobody's. To ask for that costs next to nothing. */
+/** Waits until one of these pids is free. That check costs next to nothing. */
 async function untilOneEnds(pids: number[], ms: number): Promise<void> {
   const deadline = performance.now() + Math.min(ms, LONGEST_PAUSE_MS);
   do await sleep(Math.min(ms, SCAN_PAUSE_MS)); while (performance.now() < deadline && pids.every(isAnybodys));
