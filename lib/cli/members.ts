@@ -72,10 +72,10 @@ export async function membersOf(
     requireProgram(node, command[0]!, { cwd: settings.cwd, path: searchPath(env) });
     return { node, env, needs, settings };
   }));
+  const { options } = call;
   const placed = await Promise.all(
     prepared.map(async (one) => ({ ...one, dir: await call.nodeDir(one.node, "ensure") })),
   );
-  const { options } = call;
   return ({ running, different, run, env: more = {} }) =>
     placed.map(({ dir, env, needs, settings }) => {
       const same = { workspace, different, running: running(dir.node), run: run(dir) };

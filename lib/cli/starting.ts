@@ -68,13 +68,12 @@ export function nameOf(members: Member[]): string {
 /** Starts a node and reports it at the commit: only clean-up follows. */
 export async function startAndTell(
   call: Call,
-  request: Pick<StartRequest, "dir" | "settings" | "env" | "running" | "different" | "run">,
+  request: Omit<StartRequest, "workspace" | "abort" | "onCommit">,
 ): Promise<Result> {
   using interrupt = listenToSignals("start", call.node);
   let told: Result | null = null;
   const started = await start({
     ...request,
-    ...call.options,
     workspace: await call.workspace(),
     abort: interrupt.abort,
     onCommit: (started) => {

@@ -17,9 +17,10 @@ export async function run(call: Call): Promise<Result> {
   const { settings, env } = prepare(call.sourceOf(call.serverCommand));
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
   const running = call.flags.has("replace") ? "replace" : "keep";
+  const { options } = call;
   // The command line is completely checked now; from here on, state is touched.
   const dir = await call.nodeDir(call.node, "ensure");
-  return await startAndTell(call, { dir, settings, env, running, different: "refuse", run: null });
+  return await startAndTell(call, { ...options, dir, settings, env, running, different: "refuse", run: null });
 }
 
 function noCommand(call: Call): TombstoneError {
