@@ -186,12 +186,16 @@ Deno.test("wait does not wait for what nobody will bring up", async () => {
   assertStringIncludes(failed.error.message, "exited with code 1");
 });
 
-Deno.test("logs: all, the last lines, the previous start's, following", async () => {
+Deno.test("logs: the last 200 lines, all, the last ones, the previous start's, following", async () => {
   await using sandbox = await Sandbox.create();
   assertEquals((await sandbox.run(["logs", "web"])).code, 3);
   const script = "for i in $(seq 1 2000); do echo line $i; done; exec sleep 600";
   await sandbox.json(["start", "web", "--no-probe", "--", "sh", "-c", script]);
-  assertEquals((await sandbox.run(["logs", "web"])).stdout.split("\n").length, 2001);
+  const plain = await sandbox.run(["logs", "web"]);
+  assertEquals(plain.stdout.split("\n")[0], "line 1801");
+  assertEquals(plain.stderr, '"web": 1800 earlier lines left out; tombstone logs web -n all shows them\n');
+  const all = await sandbox.run(["logs", "web", "-n", "all"]);
+  assertEquals([all.stdout.split("\n").length, all.stderr], [2001, ""]);
   assertEquals((await sandbox.run(["logs", "web", "-n", "2"])).stdout, "line 1999\nline 2000\n");
   assertEquals((await sandbox.run(["logs", "web", "-n", "0"])).stdout, "");
   assertEquals((await sandbox.json(["logs", "web", "--lines", "1"])).lines, ["line 2000"]);

@@ -18,17 +18,15 @@ Deno.test("a log above --log-max is cut to its end by later commands, and the se
   const { pid, log } = await sandbox.json(start);
   const count = () => Number(Deno.readTextFileSync(`${sandbox.project}/count`));
   const inode = Deno.statSync(log).ino;
-  let cuts = 0;
+  const first = () => numbers(Deno.readTextFileSync(log).slice(0, 100))[0]!;
   for (const command of [["status", "web"], ["list"], ["logs", "web", "-n", "1"], ["wait", "web"], start]) {
     await until("the log is too long", () => Deno.statSync(log).size > 1_000_000);
-    const before = count();
+    const [before, firstBefore] = [count(), first()];
     await sandbox.json(command);
-    const { size, ino } = Deno.statSync(log);
-    assertEquals(ino, inode, "the server keeps its file");
-    if (size < 1_000_000) cuts++;
+    assertEquals(Deno.statSync(log).ino, inode, "the server keeps its file");
+    assert(first() > firstBefore, `${command.join(" ")} cuts it`);
     await until("the server goes on", () => count() > before + 1000);
   }
-  assertEquals(cuts, 5);
   Deno.kill(pid, "SIGSTOP");
   const kept = numbers(Deno.readTextFileSync(log));
   // What was kept is whole lines, in order; each cut may lose what was written in the same instant, and no more.
@@ -163,4 +161,141 @@ Deno.test("status of a dead node tells when it was last heard, and its last line
   Deno.kill(mute.pid, "SIGKILL");
   await until("it is gone", () => !isRunning(mute.pid));
   assertEquals((await sandbox.json(["status", "mute"], { code: 1 })).last_log_at, null, "it has never said anything");
+});
+
+/** A node whose log has these lines, and that writes no more. */
+async function nodeWithLog(sandbox: Sandbox, node: string, lines: string[]): Promise<{ pid: number; log: string }> {
+  Deno.writeTextFileSync(`${sandbox.project}/${node}.txt`, lines.map((line) => `${line}\n`).join(""));
+  const script = `cat ${node}.txt; echo; echo that is all; exec sleep 600`;
+  return await sandbox.json(["start", node, "--log", "^that is all", "--", "sh", "-c", script]);
+}
+
+const numbered = (from: number, to: number, text = "line") =>
+  Array.from({ length: to - from + 1 }, (_, at) => `${text} ${from + at}`);
+
+Deno.test("logs --grep shows the last lines that match, whatever their colours; with -f also those that come", async () => {
+  await using sandbox = await Sandbox.create();
+  const lines = numbered(1, 1000).flatMap((line, at) => at % 2 === 0 ? [line] : [`\x1b[31mERR\x1b[0mOR ${line}\r`]);
+  const { log } = await nodeWithLog(sandbox, "web", lines);
+  const two = await sandbox.json(["logs", "web", "--grep", "^ERROR line", "-n", "2"]);
+  assertEquals(two.lines, ["\x1b[31mERR\x1b[0mOR line 998\r", "\x1b[31mERR\x1b[0mOR line 1000\r"]);
+  assertEquals(two.left_out, 498);
+  const many = await sandbox.run(["logs", "web", "--grep", "ERROR"]);
+  assertEquals(many.stdout.split("\n").length, 201);
+  assertMatch(many.stderr, /^"web": 300 earlier lines left out/);
+  const none = await sandbox.run(["logs", "web", "--grep", "no such thing"]);
+  assertEquals([none.code, none.stdout, none.stderr], [0, "", '"web": no line matches\n']);
+
+  const follower = sandbox.spawn(["logs", "web", "-f", "--grep", "ERROR", "-n", "1"]);
+  let seen = "";
+  const reading = (async () => {
+    for await (const text of follower.stdout.pipeThrough(new TextDecoderStream())) seen += text;
+  })();
+  await until("the last one is shown", () => seen.includes("line 1000"));
+  Deno.writeTextFileSync(log, "nothing\nan ERR", { append: true });
+  Deno.writeTextFileSync(log, "OR in two parts\nnothing\n", { append: true });
+  await until("the new one is shown", () => seen.includes("an ERROR in two parts\n"));
+  assert(!seen.includes("nothing"));
+  follower.kill("SIGINT");
+  await Promise.all([follower.status, follower.stderr.cancel(), reading]);
+});
+
+Deno.test("a pattern that may take for ever blocks no logs --grep; lines that take too long are told", async () => {
+  await using sandbox = await Sandbox.create();
+  await nodeWithLog(sandbox, "web", ["aab", `${"a".repeat(40)}bc`, "b", "aaab"]);
+  const ran = await sandbox.run(["logs", "web", "--grep", "^(a+)+b$"]);
+  assertEquals([ran.code, ran.stdout], [0, "aab\naaab\n"]);
+  assertMatch(ran.stderr, /"web": 1 lines took too long to be matched/);
+});
+
+Deno.test("logs --max-bytes gives whole lines from the end, for all nodes together, and says what it left out", async () => {
+  await using sandbox = await Sandbox.create();
+  await nodeWithLog(sandbox, "web", numbered(1, 500, "a line with some text"));
+  await nodeWithLog(sandbox, "few", ["short"]);
+  const one = await sandbox.run(["logs", "web", "--max-bytes", "1kB"]);
+  assert(one.stdout.length <= 1000 && one.stdout.length > 950, String(one.stdout.length));
+  assert(one.stdout.startsWith("a line") && one.stdout.endsWith("that is all\n"));
+  const left = 502 - one.stdout.trimEnd().split("\n").length;
+  assertEquals(one.stderr, `"web": ${left} earlier lines left out by --max-bytes 1000\n`);
+  assertEquals((await sandbox.json(["logs", "web", "--max-bytes", "1000"])).left_out, left);
+  const both = await sandbox.run(["logs", "--max-bytes", "1000"]);
+  assert(both.stdout.length <= 1000 && both.stdout.length > 950, "with the names of the nodes");
+  assert(both.stdout.includes("few | short\n"), "who needs less than a fair share gets all");
+  const grep = await sandbox.json(["logs", "web", "--max-bytes", "60", "--grep", "some text"]);
+  assertEquals(grep.lines, ["a line with some text 499", "a line with some text 500"]);
+  assertEquals((await sandbox.json(["logs", "web", "--max-bytes", "5"])).lines, [], "not half of a line");
+});
+
+Deno.test("logs --since-last shows each line once to each reader, over new starts, cuts and whatever is in its file", async () => {
+  await using sandbox = await Sandbox.create();
+  const { log } = await nodeWithLog(sandbox, "web", numbered(1, 300));
+  const write = (text: string) => Deno.writeTextFileSync(log, text, { append: true });
+  const since = async (session = "") =>
+    (await sandbox.json(["logs", "web", "--since-last"], { env: { TOMBSTONE_SESSION: session } })).lines;
+  assertEquals((await since()).length, 200, "the first time, the last lines");
+  const again = await sandbox.run(["logs", "web", "--since-last"]);
+  assertEquals([again.code, again.stdout, again.stderr], [0, "", '"web": nothing new\n']);
+  write("one\ntwo\nthr");
+  assertEquals(await since(), ["one", "two"], "a line that goes on is not shown yet");
+  write("ee\n");
+  assertEquals(await since(), ["three"]);
+  assertEquals((await since("../an agent's")).at(-1), "three", "another reader has a place of its own");
+  write("four\n");
+  assertEquals([await since("../an agent's"), await since("../an agent's"), await since()], [["four"], [], ["four"]]);
+
+  write("last words");
+  await sandbox.json(["restart", "web"]);
+  const env = { TOMBSTONE_SESSION: "" };
+  const { lines } = await sandbox.json(["logs", "web", "--since-last", "-n", "all"], { env });
+  assertEquals(
+    [lines.slice(0, 2), lines.length],
+    [["last words", "line 1"], 303],
+    "the rest of the log before, and the new one",
+  );
+  assertEquals(await since(), []);
+
+  write(numbered(1, 3000, "more").map((line) => `${line}\n`).join(""));
+  await since();
+  write("after\n");
+  const info = JSON.parse(Deno.readTextFileSync(`${sandbox.nodeDir("web")}/node.info`));
+  Deno.writeTextFileSync(
+    `${sandbox.nodeDir("web")}/node.info`,
+    JSON.stringify({ ...info, log: { keep: 3, max_bytes: 4000 } }),
+  );
+  assertEquals(await since(), ["after"], "the log was cut in place, and the place is found again");
+  assert(Deno.statSync(log).size < 4000);
+  write(numbered(1, 900, "lots").map((line) => `${line}\n`).join(""));
+  const lots = await since();
+  assertEquals([lots.length, lots.at(-1)], [200, "lots 900"], "the place itself was cut away: all that is left is new");
+
+  const path = `${sandbox.nodeDir("web")}/reader.default`;
+  for (const text of ["", "{}", "\0\xff", '{"schema":1,"inode":1,"at":-1,"mark":"?"}', '{"schema":2}']) {
+    Deno.writeTextFileSync(path, text);
+    assertEquals((await since()).at(-1), "lots 900", text);
+    assertEquals(await since(), []);
+  }
+  Deno.removeSync(path);
+  Deno.mkdirSync(`${path}/in the way`, { recursive: true });
+  assertEquals((await since()).at(-1), "lots 900");
+  assertEquals(await since(), []);
+});
+
+Deno.test("what logs cannot do is refused with what helps", async () => {
+  await using sandbox = await Sandbox.create();
+  await nodeWithLog(sandbox, "web", ["line"]);
+  const cases: [string[], string][] = [
+    [["--grep", "("], "--grep 'listening on .*:\\d+'"],
+    [["--grep"], "--grep=REGEX"],
+    [["-n", "some"], "--lines 20"],
+    [["--max-bytes", "much"], "--max-bytes 50MB"],
+    [["-f", "--since-last"], "tombstone logs --since-last"],
+    [["-f", "--max-bytes", "10kB"], "tombstone logs --max-bytes 10kB"],
+    [["-f", "--json"], "tombstone logs --json"],
+    [["--since-last", "--previous"], "tombstone logs --since-last"],
+  ];
+  for (const [args, hint] of cases) {
+    const { code, stdout, stderr } = await sandbox.run(["logs", "web", ...args]);
+    const said = args.includes("--json") ? JSON.parse(stdout).error.hint : /^hint: (.*)$/m.exec(stderr)?.[1];
+    assertEquals([code, said], [2, hint], args.join(" "));
+  }
 });

@@ -16,22 +16,21 @@ const SUSPICIOUS_MS = 5;
 const SLICE_MS = 20;
 
 /**
- * The first line of a growing log that matches a pattern. It never blocks the event loop: the log is read in pieces, and
- * what may take long is matched in another thread.
+ * Which lines match a pattern. It never blocks the event loop for long: what may take long is matched in another thread.
+ * Until the signal is aborted, that thread keeps the program alive.
  */
-class LogWatch {
-  readonly #reader: LogReader;
+export class LineMatcher {
   readonly #pattern: string;
+  readonly #signal: AbortSignal;
   readonly #wanted: RegExp;
   readonly #weight;
   #worker: MatchWorker | null = null;
   #isSuspicious = false;
-  #found: string | null = null;
 
-  /** Watches this log from its beginning. */
-  constructor(path: string, pattern: string) {
-    this.#reader = new LogReader(path);
+  /** Matches this regular expression. */
+  constructor(pattern: string, signal: AbortSignal) {
     this.#pattern = pattern;
+    this.#signal = signal;
     this.#wanted = new RegExp(pattern);
     this.#weight = weigh(pattern);
   }
@@ -41,30 +40,58 @@ class LogWatch {
     return this.#worker?.skipped ?? 0;
   }
 
+  /** Indexes of the first `most` lines that match. */
+  async find(lines: string[], most = Infinity): Promise<number[]> {
+    const { literal } = this.#weight;
+    const candidates = lines.flatMap((line, at) => line.includes(literal) ? [at] : []);
+    const found: number[] = [];
+    for (const [order, at] of candidates.entries()) {
+      if (found.length >= most) break;
+      const line = lines[at]!;
+      if (this.#isSuspicious || !isCheap(this.#weight, line.length)) {
+        const rest = candidates.slice(order);
+        this.#worker ??= new MatchWorker(this.#pattern, this.#signal);
+        const hits = await this.#worker.find(rest.map((index) => lines[index]!), most - found.length);
+        return [...found, ...hits.map((hit) => rest[hit]!)];
+      }
+      const begun = performance.now();
+      if (this.#wanted.test(line)) found.push(at);
+      this.#isSuspicious = performance.now() - begun > SUSPICIOUS_MS;
+    }
+    return found;
+  }
+}
+
+/** The first line of a growing log that matches a pattern. The log is read in pieces. */
+class LogWatch {
+  readonly #reader: LogReader;
+  readonly #pattern: string;
+  #matcher: LineMatcher | null = null;
+  #found: string | null = null;
+
+  /** Watches this log from its beginning. */
+  constructor(path: string, pattern: string) {
+    this.#reader = new LogReader(path);
+    this.#pattern = pattern;
+  }
+
+  /** Number of lines that took too long to be matched. */
+  get skipped(): number {
+    return this.#matcher?.skipped ?? 0;
+  }
+
   /** The first line that matches, once there is one; `signal` ends the whole watch. */
   async find(signal: AbortSignal): Promise<string | null> {
+    this.#matcher ??= new LineMatcher(this.#pattern, signal);
     const end = performance.now() + SLICE_MS;
     while (this.#found === null && !signal.aborted) {
       const { lines, isAll } = await this.#reader.read();
-      this.#found = await this.#findAmong(lines, signal);
+      const [at] = await this.#matcher.find(lines, 1);
+      if (at !== undefined) this.#found = lines[at]!;
       if (isAll || performance.now() > end) break;
       await turn();
     }
     return this.#found;
-  }
-
-  async #findAmong(lines: string[], signal: AbortSignal): Promise<string | null> {
-    const candidates = lines.filter((line) => line.includes(this.#weight.literal));
-    for (const [at, line] of candidates.entries()) {
-      if (this.#isSuspicious || !isCheap(this.#weight, line.length)) {
-        this.#worker ??= new MatchWorker(this.#pattern, signal);
-        return await this.#worker.find(candidates.slice(at));
-      }
-      const begun = performance.now();
-      if (this.#wanted.test(line)) return line;
-      this.#isSuspicious = performance.now() - begun > SUSPICIOUS_MS;
-    }
-    return null;
   }
 }
 

@@ -84,16 +84,27 @@ const LINE_LIMIT_MS = 1000;
 const NOT_BEGUN = -1;
 
 /** The module of the thread. As a `data:` URL it works in a bundle, in a binary and by URL. */
-const SOURCE = `self.onmessage = ({ data: { pattern, lines, progress } }) => {
+const SOURCE = `self.onmessage = ({ data: { pattern, lines, progress, hits, most } }) => {
   const wanted = new RegExp(pattern);
-  const found = lines.findIndex((line, at) => {
+  for (let at = 0, count = 0; at < lines.length && count < most; at++) {
     Atomics.store(progress, 0, at);
-    return wanted.test(line);
-  });
-  self.postMessage(found);
+    if (wanted.test(lines[at])) count += hits[at] = 1;
+  }
+  self.postMessage(null);
 };`;
 
-/** A thread that searches for the first line that matches. Starting it takes some 50 ms, so that is done when needed. */
+/** What the thread is given, and where it notes what it has found. */
+interface Search {
+  lines: string[];
+  /** Most lines to find. */
+  most: number;
+  /** Index of the line that it is at. */
+  progress: Int32Array<SharedArrayBuffer>;
+  /** 1 for each line that matches. */
+  hits: Uint8Array<SharedArrayBuffer>;
+}
+
+/** A thread that searches for lines that match. Starting it takes some 50 ms, so that is done when needed. */
 export class MatchWorker {
   readonly #pattern: string;
   readonly #signal: AbortSignal;
@@ -108,27 +119,32 @@ export class MatchWorker {
     signal.addEventListener("abort", () => this.#end(), { once: true });
   }
 
-  /** The first of the lines that matches, else `null`; also on abort. Lines that take too long are skipped. */
-  async find(lines: string[]): Promise<string | null> {
-    const progress = new Int32Array(new SharedArrayBuffer(4));
-    for (let left = lines; left.length > 0 && !this.#signal.aborted;) {
+  /** Indexes of the first `most` lines that match; empty on abort. Lines that take too long are skipped. */
+  async find(lines: string[], most: number): Promise<number[]> {
+    const found: number[] = [];
+    for (let from = 0; from < lines.length && found.length < most;) {
+      const left = lines.slice(from);
+      const progress = new Int32Array(new SharedArrayBuffer(4));
+      const hits = new Uint8Array(new SharedArrayBuffer(left.length));
       Atomics.store(progress, 0, NOT_BEGUN);
-      const found = await this.#ask(left, progress);
-      if (found !== "late") return left[found] ?? null;
+      const isDone = await this.#ask({ lines: left, most: most - found.length, progress, hits });
+      if (this.#signal.aborted) return [];
+      hits.forEach((hit, at) => hit === 1 && found.push(from + at));
+      if (isDone) break;
       this.#end();
       this.skipped++;
-      left = left.slice(Math.max(Atomics.load(progress, 0), 0) + 1);
+      from += Math.max(Atomics.load(progress, 0), 0) + 1;
     }
-    return null;
+    return found;
   }
 
-  /** The index of the first line that matches, -1 if none does; `"late"` if the current one takes too long. */
-  async #ask(lines: string[], progress: Int32Array<SharedArrayBuffer>): Promise<number | "late"> {
+  /** Whether it has come to an end; not if a line takes too long. */
+  async #ask(search: Search): Promise<boolean> {
     const answer = new Latch();
-    let found: number | "late" = "late";
+    let isDone = false;
     const worker = this.#worker ??= begin();
-    worker.onmessage = ({ data }) => {
-      found = data;
+    worker.onmessage = () => {
+      isDone = true;
       answer.open();
     };
     worker.onerror = (event) => {
@@ -136,14 +152,14 @@ export class MatchWorker {
       answer.open();
     };
     using aborted = Latch.ofSignal(this.#signal);
-    worker.postMessage({ pattern: this.#pattern, lines, progress });
+    worker.postMessage({ pattern: this.#pattern, ...search });
     for (let before = NOT_BEGUN; !answer.isOpen && !aborted.latch.isOpen;) {
       await cutShort(expiry(LINE_LIMIT_MS), answer, aborted.latch);
-      const at = Atomics.load(progress, 0);
+      const at = Atomics.load(search.progress, 0);
       if (at === before && at !== NOT_BEGUN) break;
       before = at;
     }
-    return this.#signal.aborted ? -1 : found;
+    return isDone;
   }
 
   #end(): void {

@@ -34,6 +34,11 @@ export function rotateLog(dir: NodeDir, settings: Settings["log"]): void {
   }
 }
 
+/** Paths of the logs that there are, the newest first. */
+export function logsOf(dir: NodeDir): string[] {
+  return numbersOf(dir).sort((a, b) => a - b).map((number) => number === 0 ? dir.log : `${dir.log}.${number}`);
+}
+
 /** Numbers of the logs that there are. */
 function numbersOf(dir: NodeDir): number[] {
   return entriesOf(dir).flatMap((name) => {

@@ -102,8 +102,8 @@ const ESCAPE_SEQUENCE = /\x1b\[[0-9;]*[A-Za-z]/g;
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/g;
 
-/** A log must not move the cursor of the terminal that shows an error. */
-function printable(line: string): string {
+/** The text of a line alone, without colours: a log must not move the cursor of the terminal that shows it. */
+export function printable(line: string): string {
   return line.replace(ESCAPE_SEQUENCE, "").replace(CONTROL, "?");
 }
 
@@ -127,8 +127,11 @@ export function linesFrom(file: Deno.FsFile, count: number): number {
   return count === 0 ? size : 0;
 }
 
+/** Longest stretch in which lines are counted, in bytes: some tenths of a second. */
+const MOST_COUNTED_BYTES = 256 * 1024 * 1024;
+
 /** Reads a log piece by piece; goes on in the file that a new start puts in its place. */
-export class Tail {
+export class Tail implements Disposable {
   /** Path of the log. */
   readonly path: string;
   #file: Deno.FsFile;
@@ -145,29 +148,52 @@ export class Tail {
    * @returns `null` if there is none
    */
   static open(path: string, count: number | null): Tail | null {
-    const file = open(path);
+    const file = openLog(path);
     if (file !== null && count !== null) file.seekSync(linesFrom(file, count), Deno.SeekMode.Start);
     return file === null ? null : new Tail(path, file);
   }
 
-  /** Copies what was written since the last call. */
-  copy(emit: (bytes: Uint8Array) => "written" | "closed"): "written" | "closed" {
+  /** Number of lines before the place where it begins to read; `null` if that would take too long to find out. */
+  countLinesBefore(): number | null {
+    const at = this.#file.seekSync(0, Deno.SeekMode.Current);
+    if (at > MOST_COUNTED_BYTES) return null;
+    let lines = 0;
+    let left = at;
+    this.#file.seekSync(0, Deno.SeekMode.Start);
+    for (const piece of piecesOf(this.#file)) {
+      const part = piece.subarray(0, left);
+      for (let end = part.indexOf(10); end >= 0; end = part.indexOf(10, end + 1)) lines++;
+      if ((left -= part.length) <= 0) break;
+    }
+    this.#file.seekSync(at, Deno.SeekMode.Start);
+    return lines;
+  }
+
+  /** What was written since the last call. A piece holds until the next one. */
+  *pieces(): Generator<Uint8Array> {
     const next = replacementOf(this.#file, this.path);
     skipWhatWasCut(this.#file);
-    const reader = copy(this.#file, emit);
-    if (next === null) return reader;
+    yield* piecesOf(this.#file);
+    if (next === null) return;
     this.#file.close();
     this.#file = next;
-    return reader === "closed" ? "closed" : copy(next, emit);
+    yield* piecesOf(next);
+  }
+
+  /** Copies what was written since the last call. */
+  copy(emit: (bytes: Uint8Array) => "written" | "closed"): "written" | "closed" {
+    for (const piece of this.pieces()) if (emit(piece) === "closed") return "closed";
+    return "written";
   }
 
   /** Closes the file. */
-  close(): void {
+  [Symbol.dispose](): void {
     this.#file.close();
   }
 }
 
-function open(path: string): Deno.FsFile | null {
+/** Opens a log for reading; `null` if there is none. */
+export function openLog(path: string): Deno.FsFile | null {
   try {
     if (!Deno.lstatSync(path).isFile) return null; // opening a FIFO would block
     return Deno.openSync(path);
@@ -177,13 +203,10 @@ function open(path: string): Deno.FsFile | null {
   }
 }
 
-/** Copies the rest of a file. */
-function copy(file: Deno.FsFile, emit: (bytes: Uint8Array) => "written" | "closed"): "written" | "closed" {
-  const buffer = new Uint8Array(64 * 1024);
-  for (let length: number | null; (length = file.readSync(buffer)) !== null;) {
-    if (emit(buffer.subarray(0, length)) === "closed") return "closed";
-  }
-  return "written";
+/** The rest of a file, from where it stands. A piece holds until the next one. */
+export function* piecesOf(file: Deno.FsFile): Generator<Uint8Array> {
+  const buffer = new Uint8Array(PIECE);
+  for (let length: number | null; (length = file.readSync(buffer)) !== null;) yield buffer.subarray(0, length);
 }
 
 /** If the log was cut while it is followed, goes on at its new end. */
@@ -194,7 +217,7 @@ function skipWhatWasCut(file: Deno.FsFile): void {
 
 /** The file that a new start has put in this one's place; `null` while it is the same. */
 function replacementOf(file: Deno.FsFile, path: string): Deno.FsFile | null {
-  const next = open(path);
+  const next = openLog(path);
   if (next !== null && next.statSync().ino !== file.statSync().ino) return next;
   next?.close();
   return null;

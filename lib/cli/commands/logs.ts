@@ -4,60 +4,163 @@
  * @module
  */
 import type { Call, Result } from "../call.ts";
-import { parseCount } from "../../spec/values.ts";
-import { EXIT, type TombstoneError, tombstoneError, usageError } from "../../errors.ts";
-import { sleep } from "../../timers.ts";
+import { EXIT, TombstoneError, tombstoneError } from "../../errors.ts";
+import { lookAt } from "../../engine/state.ts";
+import { live } from "../../os/scan.ts";
+import { Selection, shareBytes } from "../../state/log_lines.ts";
 import { trimLog } from "../../state/log.ts";
 import { Tail } from "../../state/log_reader.ts";
 import type { NodeDir } from "../../state/node_dir.ts";
 import { readNodeInfo } from "../../state/node_info.ts";
+import { Unread } from "../../state/unread.ts";
+import { sleep } from "../../timers.ts";
+import { type Asked, askedOf, NodeLog } from "../log_request.ts";
 import { nodesOf } from "../nodes.ts";
 
 /** Time between two reads of a log that is followed, in milliseconds. */
 const PAUSE_MS = 100;
 
-/** Where the bytes of a log go. */
-type Emit = (bytes: Uint8Array) => "written" | "closed";
+/** Writes lines of one node; tells whether anybody still reads. */
+type Emit = (lines: string[]) => "written" | "closed";
 
-/** Runs the command. Without `--json` it streams, so that the length of a log does not matter. */
+/** Runs the command. What has no limit is streamed, so that the length of a log does not matter. */
 export async function run(call: Call): Promise<Result> {
-  const { flags, output } = call;
-  const isJson = output.mode.form === "json";
-  if (flags.has("follow") && (isJson || flags.has("previous"))) {
-    const other = isJson ? "--json" : "--previous";
-    throw usageError(`Cannot use --follow with ${other}: that has an end`, `tombstone logs ${other}`);
-  }
-  const lines = flags.text("lines");
-  const count = lines === undefined ? null : parseCount("--lines", lines);
+  const asked = askedOf(call);
   const names = await nodesOf(call);
   if (names.length === 0) throw noNodes();
-  const tails: { dir: NodeDir; tail: Tail }[] = [];
+  using stack = new DisposableStack();
+  const logs: NodeLog[] = [];
   for (const name of names) {
     const dir = await call.nodeDir(name, "find");
     const info = readNodeInfo(dir);
     if (info.kind === "record") trimLog(dir.log, info.record.log.max_bytes);
-    const tail = Tail.open(flags.has("previous") ? `${dir.log}.1` : dir.log, count);
-    if (tail !== null) tails.push({ dir, tail });
+    const log = await NodeLog.open(dir, asked);
+    if (log !== null) logs.push(stack.use(log));
     else if (names.length === 1) throw noLog(call, dir);
   }
-  if (tails.length === 0) throw noLog(call, await call.nodeDir(names[0]!, "find"));
-  try {
-    if (isJson) return { exitCode: EXIT.ok, document: documentOf(tails, names.length), lines: [] };
-    const width = Math.max(...tails.map(({ dir }) => dir.node.length));
-    const stream: Emit = (bytes) => output.stream(bytes);
-    const nameOf = (dir: NodeDir) => output.paint.quiet(`${dir.node.padEnd(width)} |`);
-    const readers = tails.map(({ dir, tail }) => {
-      const prefixed = names.length === 1 ? null : new Prefixed(nameOf(dir), stream);
-      const end = flags.has("follow") ? "may go on" : "is whole";
-      const clean = output.cleaner();
-      return () => prefixed === null ? tail.copy((bytes) => stream(clean(bytes))) : prefixed.copy(tail, end, clean);
-    });
-    const copy = () => readers.every((read) => read() === "written");
-    for (let isRead = copy(); isRead && flags.has("follow"); isRead = copy()) await sleep(PAUSE_MS);
-    return { exitCode: EXIT.ok, document: null, lines: [] };
-  } finally {
-    for (const { tail } of tails) tail.close();
+  if (logs.length === 0) throw noLog(call, await call.nodeDir(names[0]!, "find"));
+  const isPlain = asked.grep === null && asked.maxBytes === null && !asked.sinceLast;
+  if (call.output.mode.form === "json") await tellAsJson(call, logs, asked, names.length);
+  else if (isPlain && names.length === 1) await stream(call, logs[0]!, asked);
+  else await tellAsText(call, logs, asked, names.length);
+  return { exitCode: EXIT.ok, document: null, lines: [], isTold: true };
+}
+
+/** One log as it is, byte by byte. */
+async function stream({ output }: Call, log: NodeLog, asked: Asked): Promise<void> {
+  const tail = log.source as Tail;
+  tellLeftOut(output, log, asked, { leftOut: tail.countLinesBefore(), shown: asked.count ?? 0 });
+  const clean = output.cleaner();
+  const copy = () => tail.copy((bytes) => output.stream(clean(bytes))) === "written";
+  for (let isRead = copy(); isRead && asked.follow; isRead = copy()) await sleep(PAUSE_MS);
+}
+
+/** What is to be shown of each log, within the limits. */
+async function select(logs: NodeLog[], asked: Asked, overhead: number): Promise<Selection[]> {
+  const { count, maxBytes, sinceLast, follow } = asked;
+  const selections: Selection[] = [];
+  for (const log of logs) {
+    const isOpen = follow || sinceLast && mayGoOn(log.dir);
+    const selection = new Selection({ count, maxBytes, overhead });
+    const before = log.source instanceof Tail ? log.source.countLinesBefore() : 0;
+    for await (const lines of log.lines(isOpen ? "may go on" : "is whole")) {
+      lines.forEach((line) => selection.add(line));
+    }
+    if (before === null || selection.leftOut === null) selection.leftOut = null;
+    else selection.leftOut += before;
+    selections.push(selection);
   }
+  if (maxBytes !== null) shareBytes(selections, maxBytes);
+  return selections;
+}
+
+/** Whether there may be more of its last line. */
+function mayGoOn(dir: NodeDir): boolean {
+  const { nodeState } = lookAt(dir, { records: "listed", scan: live });
+  return nodeState.kind === "running" || nodeState.kind === "unfinished" && nodeState.phase === "live";
+}
+
+async function tellAsText(call: Call, logs: NodeLog[], asked: Asked, nodes: number): Promise<void> {
+  const { output } = call;
+  const width = Math.max(...logs.map(({ dir }) => dir.node.length));
+  const emits = logs.map(({ dir }): Emit => {
+    const prefix = nodes === 1 ? "" : `${output.paint.quiet(`${dir.node.padEnd(width)} |`)} `;
+    const clean = output.cleaner();
+    return (lines) => {
+      const text = lines.map((line) => `${prefix}${line}\n`).join("");
+      return text === "" ? "written" : output.stream(clean(new TextEncoder().encode(text)));
+    };
+  });
+  const copy = async () => {
+    for (const [at, log] of logs.entries()) {
+      const end = asked.follow ? "may go on" : "is whole";
+      for await (const lines of log.lines(end)) if (emits[at]!(lines) === "closed") return "closed";
+      tellSkipped(call, log);
+    }
+    return "written";
+  };
+  // Without a limit there is nothing to choose.
+  const isUnlimited = asked.count === null && asked.maxBytes === null && !asked.sinceLast;
+  const selections = isUnlimited ? [] : await select(logs, asked, nodes === 1 ? 0 : width + 3);
+  for (const [at, selection] of selections.entries()) {
+    const log = logs[at]!;
+    const { lines, leftOut } = selection;
+    tellLeftOut(output, log, asked, { leftOut, shown: lines.length });
+    tellSkipped(call, log);
+    if (emits[at]!(lines) === "closed") return; // what nobody has read stays new
+    await markRead(call, log);
+  }
+  if (!isUnlimited && !asked.follow) return;
+  while (await copy() === "written" && asked.follow) await sleep(PAUSE_MS);
+}
+
+/** One document for one node; `{ nodes }` for several. */
+async function tellAsJson(call: Call, logs: NodeLog[], asked: Asked, nodes: number): Promise<void> {
+  const selections = await select(logs, asked, 0);
+  const documents = logs.map(({ dir, path }, at) => {
+    const { lines, leftOut } = selections[at]!;
+    return { workspace: dir.workspace, node: dir.node, log: path, lines, left_out: leftOut };
+  });
+  call.output.result(nodes === 1 ? documents[0] : { nodes: documents }, []);
+  for (const log of logs) {
+    tellSkipped(call, log);
+    await markRead(call, log);
+  }
+}
+
+/** That a reader's place cannot be kept is no reason not to show anything. */
+async function markRead(call: Call, log: NodeLog): Promise<void> {
+  try {
+    await log.markRead();
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    call.output.warn(`--since-last will show these lines again: ${error.message}`);
+  }
+}
+
+function tellSkipped({ output }: Call, log: NodeLog): void {
+  const skipped = log.skipped();
+  if (skipped > 0) output.warn(`"${log.dir.node}": ${skipped} lines took too long to be matched, and were left out`);
+}
+
+/** What is not shown, unless the user has said how many lines to show. */
+function tellLeftOut(
+  output: Call["output"],
+  { dir, source }: NodeLog,
+  asked: Asked,
+  { leftOut, shown }: { leftOut: number | null; shown: number },
+): void {
+  const { node } = dir;
+  if (leftOut === 0) {
+    if (shown > 0 || asked.grep === null && !asked.sinceLast) return;
+    const isNew = source instanceof Unread && !source.isFirst;
+    return output.info(
+      asked.grep === null ? `"${node}": nothing new` : `"${node}": no ${isNew ? "new " : ""}line matches`,
+    );
+  }
+  const number = `${leftOut ?? "many"} earlier line${leftOut === 1 ? "" : "s"}`;
+  if (asked.maxBytes !== null) output.info(`"${node}": ${number} left out by --max-bytes ${asked.maxBytes}`);
+  else if (!asked.isChosen) output.info(`"${node}": ${number} left out; tombstone logs ${node} -n all shows them`);
 }
 
 function noNodes(): TombstoneError {
@@ -74,54 +177,4 @@ function noLog(call: Call, dir: NodeDir): TombstoneError {
     kind: "nothing-there",
     hint: previous ? `tombstone logs ${dir.node}` : `tombstone start ${dir.node} -- COMMAND`,
   });
-}
-
-/** One document for one node; `{ nodes }` for several. */
-function documentOf(tails: { dir: NodeDir; tail: Tail }[], asked: number): unknown {
-  const nodes = tails.map(({ dir, tail }) => {
-    const decoder = new TextDecoder();
-    const text: string[] = [];
-    tail.copy((bytes) => {
-      text.push(decoder.decode(bytes, { stream: true }));
-      return "written";
-    });
-    const lines = text.join("").split("\n");
-    if (lines.at(-1) === "") lines.pop();
-    return { workspace: dir.workspace, node: dir.node, log: tail.path, lines };
-  });
-  return asked === 1 ? nodes[0] : { nodes };
-}
-
-/** Puts the node's name before each line. An incomplete line is held back until it is complete. */
-class Prefixed {
-  readonly #name: string;
-  readonly #emit: Emit;
-  readonly #decoder = new TextDecoder();
-  #rest = "";
-
-  constructor(name: string, emit: Emit) {
-    this.#name = name;
-    this.#emit = emit;
-  }
-
-  copy(
-    tail: Tail,
-    lastLine: "may go on" | "is whole",
-    clean: (bytes: Uint8Array) => Uint8Array,
-  ): "written" | "closed" {
-    const reader = tail.copy((bytes) => {
-      const lines = (this.#rest + this.#decoder.decode(clean(bytes), { stream: true })).split("\n");
-      this.#rest = lines.pop()!;
-      return this.#write(lines);
-    });
-    if (reader === "closed" || lastLine === "may go on" || this.#rest === "") return reader;
-    const line = this.#rest;
-    this.#rest = "";
-    return this.#write([line]);
-  }
-
-  #write(lines: string[]): "written" | "closed" {
-    const text = lines.map((line) => `${this.#name} ${line}\n`).join("");
-    return text === "" ? "written" : this.#emit(new TextEncoder().encode(text));
-  }
 }
