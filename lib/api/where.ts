@@ -8,7 +8,7 @@ import { type Duration, parseDuration } from "../spec/values.ts";
 import { inspect, type NodeReport } from "../engine/report.ts";
 import { stop as stopNode } from "../engine/stop.ts";
 import type { Reporter } from "../engine/reporter.ts";
-import type { NodeOptions } from "../engine/request.ts";
+import { LOCK_TIMEOUT_MS, type NodeOptions } from "../engine/request.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { Place } from "../state/place.ts";
 import type { Workspace } from "../state/workspace.ts";
@@ -42,7 +42,9 @@ export async function find(name: string, where: Locator, state: "find" | "ensure
   parseName("node", name);
   if (where.workspace !== undefined) parseName("workspace", where.workspace);
   const place = new Place(where);
-  const lockTimeoutMs = parseDuration('"lockTimeout" in the options', where.lockTimeout ?? "30s");
+  const lockTimeoutMs = where.lockTimeout === undefined
+    ? LOCK_TIMEOUT_MS
+    : parseDuration('"lockTimeout" in the options', where.lockTimeout);
   const foreign = where.force === true ? "force" : "refuse";
   const options: NodeOptions = { lockTimeoutMs, foreign, reporter: reporterOf(where.tell) };
   return { dir: await place.nodeDir(name, state), workspace: await place.workspace(), options };

@@ -5,7 +5,7 @@
  */
 import { currentDirectory } from "../os/surroundings.ts";
 import type { Output } from "./output.ts";
-import type { NodeOptions } from "../engine/request.ts";
+import { LOCK_TIMEOUT_MS, type NodeOptions } from "../engine/request.ts";
 import { Place } from "../state/place.ts";
 import { nodeNameOf } from "../state/workspace.ts";
 import type { Source } from "../spec/source.ts";
@@ -39,7 +39,7 @@ export class Call extends Place {
     return { node: this.node, given, base: currentDirectory, place: flagAt };
   }
 
-  /** A duration in milliseconds. */
+  /** A duration in milliseconds, as a flag says it. */
   duration(flag: string, otherwise: number): number {
     const text = this.flags.text(flag);
     return text === undefined ? otherwise : parseDuration(`--${flag}`, text);
@@ -48,7 +48,7 @@ export class Call extends Place {
   /** How to work on nodes. */
   get options(): NodeOptions {
     return {
-      lockTimeoutMs: this.duration("lock-timeout", 30_000),
+      lockTimeoutMs: this.duration("lock-timeout", LOCK_TIMEOUT_MS),
       foreign: this.flags.has("force") ? "force" : "refuse",
       reporter: this.output,
     };

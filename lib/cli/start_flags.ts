@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { LOCK_TIMEOUT_MS } from "../engine/request.ts";
 import { type Field, helpOf } from "../spec/field.ts";
 import { FIELDS, type Path } from "../spec/fields.ts";
 import { TYPES } from "../spec/types.ts";
@@ -52,7 +53,7 @@ const SETTING_FLAGS: Flag[] = FLAGGED.map(([name, field]) => {
 export const LOCK_TIMEOUT: Flag = {
   name: "lock-timeout",
   value: "TIME",
-  summary: "wait this long while another tombstone works on the node (30s)",
+  summary: `wait this long while another tombstone works on the node (${LOCK_TIMEOUT_MS / 1000}s)`,
 };
 /** What to do about state of another machine. */
 export const FORCE: Flag = {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { DEFAULTS } from "../spec/settings.ts";
 import { ENV, type Flag, FORCE, LOCK_TIMEOUT, START_FLAGS } from "./start_flags.ts";
 
 /** One command. */
@@ -114,7 +115,7 @@ export const COMMANDS: Command[] = [
       { name: "unix", value: "PATH", repeat: true, summary: "until somebody accepts connections on this unix socket" },
       { name: "file", value: "PATH", repeat: true, summary: "until this file exists" },
       { name: "gone", summary: "until all of it is gone instead" },
-      { name: "timeout", value: "TIME", summary: "give up after this time (60s)" },
+      { name: "timeout", value: "TIME", summary: `give up after this time (${DEFAULTS.timeout_ms / 1000}s)` },
     ],
   },
   {

@@ -10,6 +10,9 @@ import type { Settings } from "../spec/settings.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Recovered, Reporter } from "./reporter.ts";
 
+/** How long to wait for the lock where nobody says otherwise, in milliseconds. */
+export const LOCK_TIMEOUT_MS = 30_000;
+
 /** How to work on a node. */
 export interface NodeOptions {
   /** How long to wait for the lock, in milliseconds. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DEFAULTS } from "../../spec/settings.ts";
 import type { Call, Result } from "../call.ts";
 import { EXIT, type TombstoneError, tombstoneError } from "../../errors.ts";
 import { inspect, type NodeReport, type State } from "../../engine/report.ts";
@@ -18,7 +19,7 @@ const GIVE_UP_AFTER_MS = 2000;
 /** Runs the command: waits for the named nodes, for all of the workspace, or for what flags name. */
 export async function run(call: Call): Promise<Result> {
   if (isOutside(call)) return await waitOutside(call);
-  const timeoutMs = call.duration("timeout", 60_000);
+  const timeoutMs = call.duration("timeout", DEFAULTS.timeout_ms);
   const isGone = call.flags.has("gone");
   const names = [...new Set(call.nodes)];
   // A described node is waited for even if its start has not begun yet.

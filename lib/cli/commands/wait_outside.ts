@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DEFAULTS } from "../../spec/settings.ts";
 import type { Call, Result } from "../call.ts";
 import { EXIT, type TombstoneError, tombstoneError, usageError } from "../../errors.ts";
 import { hostOf, isLocal, isLocalhost, portOf } from "../../hosts.ts";
@@ -81,7 +82,7 @@ interface Watched {
 export async function waitOutside(call: Call): Promise<Result> {
   const { flags, output } = call;
   const isGone = flags.has("gone");
-  const timeoutMs = call.duration("timeout", 60_000);
+  const timeoutMs = call.duration("timeout", DEFAULTS.timeout_ms);
   const watched: Watched[] = targetsOf(call, isGone).map((target) => ({
     target,
     sight: { presence: "unclear", state: "not looked at", address: null, status: null },
