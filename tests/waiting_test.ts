@@ -71,7 +71,7 @@ Deno.test("a server that does not answer a GET in time is hung up on", async () 
 
 Deno.test("a wait for the first of several events leaves nothing in those that go on", async () => {
   const script = `
-    import { cutShort, Latch } from "${ROOT}/lib/latch.ts";
+    import { cutShort, Latch } from "${ROOT}/lib/async.ts";
     const gc = globalThis.gc as () => void;
     const latch = Latch.of(new Promise(() => {}));
     const used = () => (gc(), gc(), Deno.memoryUsage().heapUsed);
