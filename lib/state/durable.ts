@@ -80,7 +80,8 @@ function notWritten(path: string, temporary: string, error: unknown): unknown {
 }
 
 /**
- * Removes a file. A missing one is not an error; a directory is, since the path may be among the user's own files.
+ * Removes a file; a missing one is not an error. It would also remove an empty directory, so a caller that is given a
+ * user's path checks what is there first.
  *
  * @returns whether it was there
  * @throws {TombstoneError} it cannot be removed

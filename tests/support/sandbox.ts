@@ -164,7 +164,7 @@ export async function accepts(port: number, hostname = "127.0.0.1"): Promise<boo
   }
 }
 
-/** A free port below the ephemeral range, different for each call in a process. */
+/** A free port below the ephemeral range, chosen at random: another process may take it before its user does. */
 export function freePort(): number {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 9_000);

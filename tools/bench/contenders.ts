@@ -4,7 +4,7 @@
  * @module
  */
 
-/** A tool under measurement. Its commands are bash; see `run.ts` for the variables that they may use. */
+/** A tool under measurement. Its commands are bash; `bed.ts` sets the variables that they may use. */
 export interface Contender {
   /** As in the tables. */
   name: string;

@@ -24,7 +24,7 @@ const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" },
 } as const;
 
-/** Opened at the first use, and kept. */
+/** Loaded at the first use, and kept; while it cannot be loaded, each use tries again. */
 let library: Deno.DynamicLibrary<typeof SYMBOLS> | null | undefined;
 
 /**

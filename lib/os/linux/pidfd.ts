@@ -18,7 +18,7 @@ const SYMBOLS = {
   close: { parameters: ["i32"], result: "i32" },
 } as const;
 
-/** Loaded at the first use, and kept. */
+/** Loaded at the first use, and kept; while it cannot be loaded, each use tries again. */
 let library: Deno.DynamicLibrary<typeof SYMBOLS> | null | undefined;
 
 function open(pid: number): { fd: number; symbols: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] } | null {
