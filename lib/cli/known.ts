@@ -119,7 +119,7 @@ function isRecorded(dir: NodeDir): boolean {
  * The settings of the last successful start of a node or, if there was none, of the failed or interrupted one; `null` if
  * none are known.
  */
-function findRecorded(dir: NodeDir): Settings | null {
+export function findRecorded(dir: NodeDir): Settings | null {
   const { info, tombstone } = readNodeFiles(dir);
   const kept = info.kind === "record" ? info.record : readRecorded(dir).settings;
   for (const settings of [kept, tombstone.kind === "record" ? tombstone.record : null]) {

@@ -22,6 +22,7 @@ const LOADERS: Record<string, () => Promise<{ run: Run }>> = {
   status: () => import("./commands/status.ts"),
   list: () => import("./commands/list.ts"),
   logs: () => import("./commands/logs.ts"),
+  env: () => import("./commands/env.ts"),
   forget: () => import("./commands/forget.ts"),
   wait: () => import("./commands/wait.ts"),
   run: () => import("./commands/run.ts"),

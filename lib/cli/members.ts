@@ -115,11 +115,16 @@ function addressesOf(names: string[], nodes: ReadonlyMap<string, Started>): Reco
   }));
 }
 
+/** What the names of a node's variables begin with: `TOMBSTONE_DB`. */
+export function prefixOf(node: string): string {
+  return `TOMBSTONE_${node.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`;
+}
+
 /** `TOMBSTONE_DB_HOST`, `_PORT` and `_URL` for each of these nodes that has a port. */
 export function placesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, string> {
   const variables: Record<string, string> = {};
   for (const [name, place] of Object.entries(addressesOf(names, nodes))) {
-    const prefix = `TOMBSTONE_${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`;
+    const prefix = prefixOf(name);
     for (const [what, value] of Object.entries(place)) {
       variables[`${prefix}_${what.toUpperCase()}`] = String(value);
     }

@@ -144,6 +144,17 @@ export const COMMANDS: Command[] = [
     ],
   },
   {
+    name: "env",
+    synopsis: "[NODE...] [--format FORMAT]",
+    summary: "port and URL of nodes as variables for other tools, before a start, too",
+    nodes: "many",
+    takesCommand: false,
+    flags: [
+      { name: "format", value: "FORMAT", summary: "shell, dotenv or json (shell)" },
+      LOCK_TIMEOUT,
+    ],
+  },
+  {
     name: "forget",
     alias: "rm",
     synopsis: "[NODE...] [--all]",

@@ -1,0 +1,128 @@
+/**
+ * `tombstone env`.
+ *
+ * @module
+ */
+import type { Call, Result } from "../call.ts";
+import { endpointOf } from "../../engine/endpoint.ts";
+import { quoted } from "../../engine/stray.ts";
+import { EXIT, tombstoneError, usageError } from "../../errors.ts";
+import { system } from "../../os/system.ts";
+import { nearest } from "../../spec/names.ts";
+import { chosenFrom } from "../../spec/port.ts";
+import type { Project } from "../../spec/project_file.ts";
+import { type Endpoint, type Settings, settingsFrom } from "../../spec/settings.ts";
+import { refuse } from "../../spec/values.ts";
+import type { NodeDir } from "../../state/node_dir.ts";
+import { findRecorded } from "../known.ts";
+import { prefixOf, projectIfReadable } from "../members.ts";
+import { nodesOf, recordedNames } from "../nodes.ts";
+
+/** Forms of the output. */
+const FORMATS = ["shell", "dotenv", "json"] as const;
+
+/** A node, and where it is or will be. */
+interface Told {
+  dir: NodeDir;
+  endpoint: Endpoint | null;
+}
+
+/** Runs the command. A node that has no port is a failure only if it was named. */
+export async function run(call: Call): Promise<Result> {
+  const format = formatOf(call);
+  const project = await projectIfReadable(call);
+  const names = await nodesOf(call);
+  requireDistinct(names);
+  const workspace = await call.workspace();
+  const told: Told[] = [];
+  for (const node of names) {
+    const settings = await settingsOfNode(call, project, node);
+    const chooses = settings !== null && chosenFrom(settings.port_request) !== null;
+    const dir = await call.nodeDir(node, chooses ? "ensure" : "find");
+    const endpoint = await endpointOf({ dir, workspace, settings }, call.options);
+    if (endpoint === null && call.nodes.includes(node)) throw noEndpoint(dir);
+    told.push({ dir, endpoint });
+  }
+  const documents = told.map(documentOf);
+  const variables = Object.assign({}, ...(told.length === 1 ? told.map(own) : []), ...told.map(prefixed));
+  // The form depends on what was typed, not on what there is.
+  const document = call.nodes.length === 1 ? documents[0] : { nodes: documents, env: variables };
+  const lines = format === "json" ? [JSON.stringify(document, null, 2)] : linesOf(variables, format);
+  return { exitCode: EXIT.ok, document, lines, form: "file" };
+}
+
+function formatOf(call: Call): (typeof FORMATS)[number] {
+  const given = call.flags.text("format") ?? "shell";
+  const format = FORMATS.find((format) => format === given);
+  if (format === undefined) throw refuse("--format", given, `one of ${FORMATS.join(", ")}`, "dotenv");
+  return format;
+}
+
+/** Two names may be one in the names of variables. */
+function requireDistinct(names: string[]): void {
+  for (const [at, name] of names.entries()) {
+    const other = names.slice(0, at).find((other) => prefixOf(other) === prefixOf(name));
+    if (other === undefined) continue;
+    throw usageError(
+      `Cannot tell "${other}" and "${name}" apart: the variables of both begin with ${prefixOf(name)}_`,
+      `tombstone env ${name}`,
+    );
+  }
+}
+
+/** What a node would be started with; `null` if it is only known that it runs, or has run. */
+async function settingsOfNode(call: Call, project: Project, node: string): Promise<Settings | null> {
+  const described = project.get(node);
+  if (described !== undefined) return settingsFrom(described.source, system.shell.words);
+  const dir = await call.nodeDir(node, "find");
+  const recorded = findRecorded(dir);
+  if (recorded !== null || !call.nodes.includes(node)) return recorded;
+  const known = [...project.keys(), ...await recordedNames(call)].filter((name) => name !== node);
+  throw tombstoneError(`Cannot tell the environment of "${node}": there is no such node`, {
+    kind: "nothing-there",
+    hint: known.length === 0
+      ? `tombstone start ${node} -- COMMAND [ARG...]`
+      : `did you mean "${await nearest(node, known)}"?`,
+    details: { workspace: dir.workspace, node },
+  });
+}
+
+function noEndpoint({ workspace, node }: NodeDir) {
+  return tombstoneError(`Cannot tell the environment of "${node}": it does not run, and asks for no port`, {
+    kind: "nothing-there",
+    hint: 'start it first, or give it a port: --port 3000+, "port": "3000+"',
+    details: { workspace, node },
+  });
+}
+
+/** The variables of a node, as it gets them itself, with its address. */
+function own({ dir, endpoint }: Told): Record<string, string> {
+  return {
+    ...(endpoint === null ? {} : {
+      PORT: String(endpoint.port),
+      TOMBSTONE_HOST: endpoint.host,
+      TOMBSTONE_URL: endpoint.url,
+    }),
+    TOMBSTONE_NODE: dir.node,
+    TOMBSTONE_WORKSPACE: dir.workspace,
+  };
+}
+
+/** The variables of a node, as the nodes get them that come after it. */
+function prefixed({ dir, endpoint }: Told): Record<string, string> {
+  const prefix = prefixOf(dir.node);
+  return Object.fromEntries(
+    Object.entries(endpoint ?? {}).map(([what, value]) => [`${prefix}_${what.toUpperCase()}`, String(value)]),
+  );
+}
+
+function documentOf(told: Told): unknown {
+  const { dir: { workspace, node }, endpoint } = told;
+  const { host = null, port = null, url = null } = endpoint ?? {};
+  return { workspace, node, host, port, url, env: { ...own(told), ...prefixed(told) } };
+}
+
+function linesOf(variables: Record<string, string>, format: "shell" | "dotenv"): string[] {
+  const before = format === "shell" ? "export " : "";
+  return Object.entries(variables).map(([name, value]) => `${before}${name}=${quoted(value)}`);
+}

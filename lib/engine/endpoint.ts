@@ -1,0 +1,76 @@
+/**
+ * Where a node is reached: now, if it runs, else once it is started.
+ *
+ * @module
+ */
+import { addressOf } from "../readiness/http.ts";
+import { chosenFrom, fixedPort } from "../spec/port.ts";
+import { type Endpoint, type Settings, withPort } from "../spec/settings.ts";
+import { acquireLock } from "../state/lock.ts";
+import { ensureNodeDir, type NodeDir } from "../state/node_dir.ts";
+import { readRecorded } from "../state/recorded.ts";
+import type { Workspace } from "../state/workspace.ts";
+import { choosePort } from "./chosen_port.ts";
+import type { NodeOptions } from "./request.ts";
+import { lookAt } from "./state.ts";
+
+/** A node of which the endpoint is asked. */
+export interface Asked {
+  /** Its directory. */
+  dir: NodeDir;
+  /** Its workspace. */
+  workspace: Workspace;
+  /** What it would be started with; `null` if that is not known. */
+  settings: Settings | null;
+}
+
+/** Where nobody has been yet: a name for both loopback addresses. */
+const ANY_LOOPBACK = "localhost";
+
+/**
+ * Where a node is reached. A port that is yet to be chosen is chosen now, and claimed, so that the next start takes it.
+ *
+ * @returns `null` if it has no port, or its port is not known before it runs
+ * @throws {TombstoneError} no port can be chosen, or the node's lock is held for too long
+ */
+export async function endpointOf(asked: Asked, options: NodeOptions): Promise<Endpoint | null> {
+  const { dir, settings } = asked;
+  const now = runningEndpoint(dir);
+  if (now !== "not running") return now;
+  if (settings === null) return null;
+  if (chosenFrom(settings.port_request) === null) return nextEndpoint(dir, settings, fixedPort(settings.port_request));
+  return await chooseEndpoint(asked, settings, options);
+}
+
+function runningEndpoint(dir: NodeDir): Endpoint | null | "not running" {
+  const { nodeState } = lookAt(dir);
+  return nodeState.kind === "running" ? addressOf(nodeState.info) : "not running";
+}
+
+async function chooseEndpoint(
+  { dir, workspace }: Asked,
+  settings: Settings,
+  { lockTimeoutMs, reporter }: NodeOptions,
+): Promise<Endpoint | null> {
+  const make = () => ensureNodeDir(dir, workspace);
+  await make();
+  using lock = await acquireLock(dir, {
+    action: "start",
+    make,
+    timeoutMs: lockTimeoutMs,
+    onWait: (holder) => reporter.info(`waiting for ${holder}`),
+  });
+  const now = runningEndpoint(dir);
+  if (now !== "not running") return now;
+  const from = chosenFrom(settings.port_request)!;
+  using chosen = await choosePort(dir, { host: settings.host, from, lockTimeoutMs, reporter, insist: lock.insist });
+  return nextEndpoint(dir, settings, chosen.port);
+}
+
+/** Where it will be with this port: at the address, and with the protocol, that it had last. */
+function nextEndpoint(dir: NodeDir, settings: Settings, port: number | null): Endpoint | null {
+  if (port === null) return null;
+  const { bind_addr, protocol } = readRecorded(dir);
+  const { probes } = withPort(settings, port);
+  return addressOf({ port, probes, bind_addr, host: settings.host ?? ANY_LOOPBACK, protocol });
+}
