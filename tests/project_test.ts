@@ -2,7 +2,8 @@
 import { Ajv } from "npm:ajv@8";
 import { generated, schema } from "../tools/docs.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { commandHelp, COMMANDS, COMMON_FLAGS, generalHelp } from "../lib/cli/table.ts";
+import { commandHelp, generalHelp } from "../lib/cli/help.ts";
+import { COMMANDS, COMMON_FLAGS } from "../lib/cli/table.ts";
 import { FIELDS } from "../lib/spec/fields.ts";
 import { violations } from "./support/rooms.ts";
 import { exists, fixture, ROOT, Sandbox } from "./support/sandbox.ts";

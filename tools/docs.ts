@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { type Command, COMMANDS, COMMON_FLAGS, flagRows } from "../lib/cli/table.ts";
+import { flagRows } from "../lib/cli/help.ts";
+import { type Command, COMMANDS, COMMON_FLAGS } from "../lib/cli/table.ts";
 import { type Flag, START_FLAGS } from "../lib/cli/start_flags.ts";
 import { type ErrorKind, EXIT, KINDS } from "../lib/errors.ts";
 import { type Field, helpOf, optionOf, otherwiseOf } from "../lib/spec/field.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { commandHelp, generalHelp } from "./table.ts";
+import { commandHelp, generalHelp } from "./help.ts";
 import { ownThread } from "../os/thread.ts";
 import { requireText } from "../os/surroundings.ts";
 import { requireSystem } from "../os/system.ts";
