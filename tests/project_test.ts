@@ -5,7 +5,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { commandHelp, generalHelp } from "../lib/cli/help.ts";
 import { COMMANDS, COMMON_FLAGS } from "../lib/cli/table.ts";
 import { FIELDS } from "../lib/spec/fields.ts";
-import { violations } from "./support/rooms.ts";
+import { platformWords, violations } from "./support/rooms.ts";
 import { exists, fixture, ROOT, Sandbox } from "./support/sandbox.ts";
 
 /** Makes a bundle in a sandbox. */
@@ -287,6 +287,35 @@ Deno.test("lib/spec imports lib/errors.ts and lib/paths.ts alone, and asks no sy
     const above = [...text.matchAll(/"(\.\.\/[^"]+)"/g)].map(([, imported]) => imported);
     assertEquals(above.filter((imported) => imported !== "../errors.ts" && imported !== "../paths.ts"), [], path);
     assert(!/\bDeno\.(?!Signal\b)|\bprocess\.|\bfetch\(/.test(text), path);
+  }
+});
+
+Deno.test("nothing above lib/os knows the operating system", () => {
+  assertEquals(platformWords(filesOfLib()), []);
+});
+
+Deno.test("the check of the boundary sees paths, modes, users, signals, sessions, programs, start times and back ends", () => {
+  const planted: [string, string][] = [
+    ['run("/bin/sh")', "a path of the system"],
+    ['path.startsWith("/")', "rules of paths"],
+    ["info.uid === Deno.uid()", "a user id"],
+    ["{ mode: 0o600 }", "mode bits"],
+    ["128 + number", "an exit code of a signal"],
+    ["row.sid === pid", "a session or group id"],
+    ['Deno.kill(pid, "SIGTERM")', "a system call"],
+    ['Deno.build.os === "darwin"', "which system it is"],
+    ["hint: `ps -fp ${pid}`", "a program of the system"],
+    ["a.startTime - b.startTime", "what a start time counts in"],
+    ['import { linux } from "../os/linux/system.ts";', "one back end"],
+  ];
+  for (const [text, name] of planted) {
+    const [complaint, ...more] = platformWords({ "engine/stop.ts": `const x = 1;\n${text}\n` });
+    assertEquals(more, []);
+    assertStringIncludes(complaint ?? "", `engine/stop.ts knows ${name}: `);
+    assertEquals(
+      platformWords({ "os/posix/shell.ts": text, "engine/stop.ts": `// ${text}\n/**\n * ${text}\n */` }),
+      [],
+    );
   }
 });
 

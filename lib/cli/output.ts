@@ -4,12 +4,13 @@
  *
  * @module
  */
+import { system } from "../os/system.ts";
 import { errnoOf } from "../os/errno.ts";
 import { EXIT, TombstoneError } from "../errors.ts";
 import type { Checkpoint, Recovered, Reporter, Waiting } from "../engine/reporter.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { cleanLine, isFile, JobText, TerminalText, write } from "./write.ts";
+import { cleanLine, JobText, TerminalText, write } from "./write.ts";
 import { annotation, isGithub, writeOutputs } from "./github.ts";
 import { type Paint, paintFor, PLAIN } from "./render.ts";
 import { Line, plainLines, SILENT, Trace } from "./progress.ts";
@@ -64,7 +65,7 @@ export class Output implements Reporter {
   /** A function that cleans pieces of server output for stdout, so that it controls neither a terminal nor a CI runner. */
   cleaner(): (bytes: Uint8Array) => Uint8Array {
     const isTerminal = Deno.stdout.isTerminal();
-    if (!isTerminal && (!isGithub() || isFile())) return (bytes) => bytes;
+    if (!isTerminal && (!isGithub() || system.self.isStdoutFile())) return (bytes) => bytes;
     const text = isTerminal ? new TerminalText() : new JobText();
     return (bytes) => text.clean(bytes);
   }

@@ -48,16 +48,6 @@ function pause(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-/** Whether stdout is a file, which no terminal or CI runner interprets. */
-export function isFile(): boolean {
-  try {
-    return Deno.statSync("/dev/stdout").isFile;
-  } catch (error) {
-    if (error instanceof Error && !(error instanceof TypeError)) return false; // closed, or no such device here
-    throw error;
-  }
-}
-
 /** Escape sequences of ECMA-48: CSI, the strings (OSC, DCS, SOS, PM, APC) up to their end, and the short ones. */
 const SEQUENCE =
   // deno-lint-ignore no-control-regex

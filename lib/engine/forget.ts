@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "@std/path/posix/dirname";
+import { dirname } from "../paths.ts";
 import { errnoOf, stateError } from "../os/errno.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
 import type { Lock } from "../state/lock.ts";

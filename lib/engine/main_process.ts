@@ -179,7 +179,8 @@ export class MainProcess {
 
 /** The oldest first. */
 function byAge(rows: ProcessRow[]): ProcessRow[] {
-  return rows.toSorted((a, b) => a.startTime - b.startTime || a.pid - b.pid);
+  const { startedBefore } = system.processes;
+  return rows.toSorted((a, b) => startedBefore(a, b) ? -1 : startedBefore(b, a) ? 1 : a.pid - b.pid);
 }
 
 /** Longest wait for the pid file in milliseconds, while some process has the log open (`seen`) or none has. */

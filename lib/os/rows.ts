@@ -4,7 +4,10 @@
  * @module
  */
 
-/** A process, told from a later one with the same pid by its start time. */
+/**
+ * A process, told from a later one with the same pid by its start time. What that counts in is the back end's own: others
+ * keep it, hand it back, and have it compared (`sameStart()`, `startedBefore()`, `startedAtMs()` of `System.processes`).
+ */
 export interface Identity {
   /** Process id, a thread-group leader. */
   pid: number;

@@ -117,6 +117,8 @@ export interface Processes {
   readonly watchEveryMs: number;
   /** Whether two start times of one pid are the same moment, within the precision of the back end. */
   sameStart(a: number, b: number): boolean;
+  /** Whether the first was started before the second. */
+  startedBefore(a: Identity, b: Identity): boolean;
   /** Start time as milliseconds since 1970, for comparison with file times. */
   startedAtMs(startTime: number): number;
   /** How far off {@linkcode Processes.startedAtMs} may be, in milliseconds. */
@@ -176,6 +178,8 @@ export interface Host {
 export interface Self {
   /** Whether this is the id of its user, as {@linkcode ListenerRow.uid} has it. */
   isUser(uid: number): boolean;
+  /** Whether its stdout is a file, which no terminal interprets. */
+  isStdoutFile(): boolean;
   /** Ends it at this moment, as a crash would. */
   kill(): void;
   /** Exit code of a process that this signal has ended, as shells give it. */

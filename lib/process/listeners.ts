@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isAbsolute } from "../paths.ts";
 import { system } from "../os/system.ts";
 import { statOrNull } from "../os/stat.ts";
 import { isLocal, isLoopback } from "../hosts.ts";
@@ -108,7 +109,7 @@ export function unixListenersFor(rows: UnixListenerRow[], path: string): UnixLis
 
 /** A socket may be named by a symbolic link. */
 function isSameFile({ path, fileInode }: UnixListenerRow, file: number): boolean {
-  return fileInode === null && path.startsWith("/") && fileInodeOf(path) === file;
+  return fileInode === null && isAbsolute(path) && fileInodeOf(path) === file;
 }
 
 /** The lower 32 bits, as in the kernel's table. */

@@ -158,7 +158,7 @@ export function findDaemon(path: string, launch: LaunchRecord): Identity | null 
   const pid = readPid(path, "anybody");
   if (launcher === null || pid === null || pid === launcher.pid) return null;
   const row = system.processes.read(pid);
-  if (row === null || !row.isAlive || row.startTime < launcher.startTime) return null;
+  if (row === null || !row.isAlive || system.processes.startedBefore(row, launcher)) return null;
   const daemon: Identity = { pid, startTime: row.startTime };
   const named = system.processes.environment(pid, ATTEMPT_VARIABLE);
   if (named !== null) return named === launch.attempt ? daemon : null;

@@ -60,3 +60,37 @@ export function violations(files: Record<string, string>): string[] {
   for (const group of circles(graph)) wrong.push(`a circle: ${group.join(", ")}`);
   return wrong;
 }
+
+/** What only `lib/os/` may know, and how it is named in a complaint. Comments may speak of it. */
+const PLATFORM: [RegExp, string][] = [
+  [/\/bin\/|\/dev\/|\/proc\b/, "a path of the system"],
+  [/\.startsWith\("\/"\)|@std\/path|split\(":"\)/, "rules of paths"],
+  [/\bDeno\.(uid|gid)\b/, "a user id"],
+  [/\b0o[0-7]/, "mode bits"],
+  [/\b128 \+|code: 1[34]\d\b/, "an exit code of a signal"],
+  [/\b(sid|pgid|pgrp|tpgid)\b|\bsetsid\b/, "a session or group id"],
+  [/\bDeno\.(kill|dlopen)\b/, "a system call"],
+  [/\bDeno\.build\b/, "which system it is"],
+  [/["'`](ss|df|ps|mount|lsof|sudo|chmod|ulimit|ls) /, "a program of the system"],
+  [/\bstartTime\b *([<>]|- )|[<>-] \w+\.startTime\b/, "what a start time counts in"],
+  [/"(\.\.\/)+os\/(linux|posix)\//, "one back end"],
+];
+
+/** Where such words are not those of the system that the tool runs on. */
+const OTHER_MEANING: [RegExp, string[], string][] = [
+  [/^export\//, ["a path of the system", "rules of paths"], "words of the systems that units and manifests are for"],
+  [/^cli\/completions\.ts$/, ["a path of the system"], "words of the shells that read the scripts"],
+  [/^paths\.ts$/, ["rules of paths"], "the one place that names the rules"],
+  [/^(spec\/(values|endpoint)|readiness\/http)\.ts$/, ["rules of paths"], "the path of a URL"],
+  [/^errors\.ts$/, ["an exit code of a signal"], "exit codes that are promised, the same on every system"],
+];
+
+/** Where files above `lib/os/` know the operating system, one line each; given as path below `lib/` to text. */
+export function platformWords(files: Record<string, string>): string[] {
+  return Object.entries(files).filter(([path]) => !path.startsWith("os/")).flatMap(([path, text]) => {
+    const code = text.replace(/^\s*(\/\*\*?|\*).*$/gm, "").replace(/(^|\s)\/\/ .*$/gm, "");
+    const fine = OTHER_MEANING.filter(([file]) => file.test(path)).flatMap(([, words]) => words);
+    return PLATFORM.filter(([word, name]) => word.test(code) && !fine.includes(name))
+      .map(([word, name]) => `${path} knows ${name}: ${word.exec(code)![0]}`);
+  });
+}

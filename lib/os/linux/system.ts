@@ -87,6 +87,7 @@ const processes: Processes = {
   },
   watchEveryMs: 50,
   sameStart: (a, b) => a === b,
+  startedBefore: (a, b) => a.startTime < b.startTime,
   startedAtMs: (startTime) => bootedAtMs() + startTime * 1000 / TICKS_PER_SECOND,
   startPrecisionMs: 50,
   environment,

@@ -44,9 +44,17 @@ function ask(pid: number): "allowed" | "refused" | "nobody's" {
 /** Numbers of signal(7) that are the same on every POSIX system. */
 const NUMBERS: Partial<Record<Deno.Signal, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGKILL: 9, SIGTERM: 15 };
 
-/** What {@linkcode Self} has of users and signals. */
-export const selfByNumber: Pick<Self, "isUser" | "kill" | "exitCodeOf"> = {
+/** What {@linkcode Self} has in common. */
+export const selfByNumber: Pick<Self, "isUser" | "isStdoutFile" | "kill" | "exitCodeOf"> = {
   isUser: (uid) => uid === Deno.uid(),
+  isStdoutFile() {
+    try {
+      return Deno.statSync("/dev/stdout").isFile;
+    } catch (error) {
+      if (error instanceof Error && !(error instanceof TypeError)) return false; // closed, or no such device here
+      throw error;
+    }
+  },
   kill: () => Deno.kill(Deno.pid, "SIGKILL"),
   exitCodeOf: (name) => 128 + (NUMBERS[name] ?? 0),
 };

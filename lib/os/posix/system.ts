@@ -53,6 +53,7 @@ const processes: Processes = {
   watchEveryMs: 500,
   // procps computes lstart from the uptime, so it wavers by a second; a pid does not come round in one.
   sameStart: (a, b) => Math.abs(a - b) <= 1,
+  startedBefore: (a, b) => a.startTime < b.startTime,
   startedAtMs: (startTime) => startTime * 1000,
   startPrecisionMs: 1500,
   environment,
