@@ -1,5 +1,5 @@
 /**
- * How the commands that look at all nodes bear many of them: `deno task many [--servers N] [NODES...]`.
+ * Measures commands that scan all nodes, with many nodes: `deno task many [--servers N] [NODES...]`.
  *
  * Forges nodes of every kind, a sweep has something to do for six of ten, and prints time, time per node and peak
  * memory of each command. Then starts real servers (redis), and stops them by one command.

@@ -11,7 +11,7 @@ import { sleep } from "../../timers.ts";
 import { Readiness } from "../../readiness/wait.ts";
 import { describedNames, NO_NODES, recordedNames } from "../nodes.ts";
 import { statusLine } from "../render.ts";
-import { isOutside, waitOutside } from "./wait_outside.ts";
+import { isOutside, waitOutside } from "../wait_outside.ts";
 
 /** How long a node may be failed or dead until the wait gives up, in milliseconds. */
 const GIVE_UP_AFTER_MS = 2000;

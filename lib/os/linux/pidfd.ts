@@ -5,7 +5,7 @@
  * @module
  */
 import { openLibC } from "./libc.ts";
-import { SIGNALS } from "./signal_state.ts";
+import { SIGNALS } from "./proc.ts";
 
 // Numbers of <sys/syscall.h>, the same on every architecture; <poll.h>.
 const SYS_PIDFD_SEND_SIGNAL = 424n;

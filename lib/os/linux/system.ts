@@ -8,6 +8,7 @@ import {
   environment,
   isOutOfSight,
   listProcesses,
+  parseSignalState,
   parseStat,
   readId,
   readProc,
@@ -20,7 +21,6 @@ import { isGone } from "./gone.ts";
 import { hasWriter } from "./lease.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
-import { parseSignalState } from "./signal_state.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "../posix/members.ts";
 import { filesWith, hints } from "../posix/files.ts";
 import { launcherWith } from "../posix/launcher.ts";

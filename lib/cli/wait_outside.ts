@@ -3,18 +3,18 @@
  *
  * @module
  */
-import { DEFAULTS } from "../../spec/settings.ts";
-import type { Call, Result } from "../call.ts";
-import { EXIT, type TombstoneError, tombstoneError, usageError } from "../../errors.ts";
-import { hostOf, isLocal, isLocalhost, portOf } from "../../hosts.ts";
-import { fromHere } from "../../os/surroundings.ts";
-import { describeOwner, findOccupant } from "../../process/listeners.ts";
-import { lookAtTarget, type Sight, type Target } from "../../readiness/outside.ts";
-import { parsePortOf, parseUrl } from "../../spec/endpoint.ts";
-import { HTTP_STATUS } from "../../spec/probes.ts";
-import { parseSocketPath, parseStatuses } from "../../spec/values.ts";
-import { sleep } from "../../timers.ts";
-import { elapsed } from "../render.ts";
+import { DEFAULTS } from "../spec/settings.ts";
+import type { Call, Result } from "./call.ts";
+import { EXIT, type TombstoneError, tombstoneError, usageError } from "../errors.ts";
+import { hostOf, isLocal, isLocalhost, portOf } from "../hosts.ts";
+import { fromHere } from "../os/surroundings.ts";
+import { describeOwner, findOccupant } from "../process/listeners.ts";
+import { lookAtTarget, type Sight, type Target } from "../readiness/outside.ts";
+import { parsePortOf, parseUrl } from "../spec/endpoint.ts";
+import { HTTP_STATUS } from "../spec/probes.ts";
+import { parseSocketPath, parseStatuses } from "../spec/values.ts";
+import { sleep } from "../timers.ts";
+import { elapsed } from "./render.ts";
 
 /** Flags that name something to wait for. */
 const TARGETS = ["port", "http", "unix", "file"];
