@@ -148,6 +148,7 @@ const CLAUSES: Clause[] = [
       assert(findLive({ pid, startTime }, system) !== null);
       assertEquals(findLive({ pid, startTime: older }, system), null);
       assertEquals(signal({ pid, startTime: older }, "SIGKILL", system), false);
+      assertEquals(system.processes.signal(pid, "SIGKILL", () => false), false, "it is asked right before");
       assert(isRunning(pid));
       assertEquals(signal({ pid, startTime }, "SIGKILL", system), true);
       assertEquals((await child.output()).signal, "SIGKILL");
@@ -329,20 +330,33 @@ const CLAUSES: Clause[] = [
   {
     name: "an exit wakes who waits for it at once",
     async test({ system, spawn }) {
-      const child = spawn(["sleep", "600"]);
-      const identity = identityOf(system, child.pid);
-      let waits = 0;
-      let killedAt = Infinity;
-      const killer = setTimeout(() => {
-        killedAt = performance.now();
-        kill(child);
-      }, 300);
-      for (; findLive(identity, system) !== null; waits++) await system.processes.untilOneEnds([child.pid], 60_000);
-      const late = performance.now() - killedAt;
-      clearTimeout(killer);
-      assert(late < 2000, `told after ${late} ms`);
-      assert(waits < 30, `looked ${waits} times`);
-      await child.output();
+      const delays: number[] = [];
+      // The machine may be busy with something else, so the quickest of several counts.
+      for (let round = 0; round < 5; round++) {
+        const child = spawn(["sleep", "600"]);
+        let killedAt = Infinity;
+        setTimeout(() => {
+          kill(child);
+          killedAt = performance.now();
+        }, 10);
+        while (killedAt === Infinity) await system.processes.untilOneEnds([child.pid], 60_000);
+        delays.push(performance.now() - killedAt);
+        await child.output();
+      }
+      assert(Math.min(...delays) < 50, `told after ${delays.map(Math.round)} ms`);
+    },
+  },
+  {
+    name: "an exit that nobody asks for wakes who waits for it, too",
+    async test({ system, spawn }) {
+      const parent = spawn(["sh", "-c", "sleep 600 & exec sleep 601"]).pid;
+      const child = () => system.processes.list(VARIABLE).find((row) => row.ppid === parent && row.name === "sleep");
+      await until("its child runs", () => child() !== undefined);
+      const { pid, startTime } = child()!;
+      assertEquals(signal({ pid, startTime }, "SIGKILL", system), true);
+      const begun = performance.now();
+      while (findLive({ pid, startTime }, system) !== null) await system.processes.untilOneEnds([pid], 60_000);
+      assert(performance.now() - begun < 10_000);
     },
   },
   {
