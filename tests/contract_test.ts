@@ -355,7 +355,7 @@ const CLAUSES: Clause[] = [
       const { pid, startTime } = child()!;
       assertEquals(signal({ pid, startTime }, "SIGKILL", system), true);
       const begun = performance.now();
-      while (findLive({ pid, startTime }, system) !== null) await system.processes.untilOneEnds([pid], 60_000);
+      do await system.processes.untilOneEnds([pid], 60_000); while (findLive({ pid, startTime }, system) !== null);
       assert(performance.now() - begun < 10_000);
     },
   },
