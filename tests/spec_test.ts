@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects, asse
 import { flagAt, type Flags, givenBy, START_FLAGS } from "../lib/cli/start_flags.ts";
 import { UsageError } from "../lib/errors.ts";
 import { type Described, readDescription } from "../lib/spec/description.ts";
-import { type Field, helpOf, optionOf, otherwiseOf } from "../lib/spec/field.ts";
+import { exampleOf, type Field, helpOf, optionOf, otherwiseOf } from "../lib/spec/field.ts";
 import { FIELDS as TABLE, GROUPS, type Path } from "../lib/spec/fields.ts";
 import { NAME, parseName } from "../lib/spec/names.ts";
 import { HTTP_STATUS } from "../lib/spec/probes.ts";
@@ -61,8 +61,8 @@ const VALUES: Record<keyof Types, { good: unknown[]; bad: unknown[]; beyond?: un
 };
 
 /** A value of a setting that is not its default. */
-function sampleOf({ type }: Field): unknown {
-  return JSON.parse(TYPES[type].example);
+function sampleOf(field: Field): unknown {
+  return JSON.parse(exampleOf(field));
 }
 
 /** An object with this value at a path such as `stop.timeout`. */
@@ -190,8 +190,7 @@ Deno.test("a refusal names the place, and its hint has an example that is taken"
       );
       assert(error.hint.length > 0 && !error.message.includes("\n"), error.message);
     }
-    const { example } = TYPES[field.type];
-    outcomeOf(await inFile(merged({ command: "serve" }, nested(field.path, JSON.parse(example)))));
+    outcomeOf(await inFile(merged({ command: "serve" }, nested(field.path, sampleOf(field)))));
   }
 });
 

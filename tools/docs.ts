@@ -9,7 +9,7 @@ import { flagRows } from "../lib/cli/help.ts";
 import { type Command, COMMANDS, COMMON_FLAGS } from "../lib/cli/table.ts";
 import { type Flag, START_FLAGS } from "../lib/cli/start_flags.ts";
 import { type ErrorKind, EXIT, KINDS } from "../lib/errors.ts";
-import { type Field, helpOf, optionOf, otherwiseOf } from "../lib/spec/field.ts";
+import { exampleOf, type Field, helpOf, optionOf, otherwiseOf } from "../lib/spec/field.ts";
 import { FIELDS, GROUPS } from "../lib/spec/fields.ts";
 import { NAME } from "../lib/spec/names.ts";
 import type { Schema } from "../lib/spec/type.ts";
@@ -174,7 +174,7 @@ function classesTable(): string {
 function fieldsTable(): string {
   const rows = FIELDS.map((field: Field) => [
     `\`${field.path}\``,
-    `\`${TYPES[field.type].example}\``,
+    `\`${exampleOf(field)}\``,
     field.flag === undefined ? "" : `\`--${field.flag}\``,
     cell(helpOf(field)),
   ]);

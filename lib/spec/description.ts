@@ -4,7 +4,7 @@
  * @module
  */
 import { type TombstoneError, usageError } from "../errors.ts";
-import { optionOf } from "./field.ts";
+import { exampleOf, optionOf } from "./field.ts";
 import { FIELDS, type Path } from "./fields.ts";
 import { isFields } from "./json.ts";
 import { nearest } from "./names.ts";
@@ -46,14 +46,15 @@ export async function readDescription(value: unknown, origin: Origin): Promise<D
   }
   const given = new Map<Path, unknown>();
   await collect(value, "", given, origin);
-  for (const { path, type } of FIELDS) {
-    const { accepts, wanted, example } = TYPES[type];
+  for (const field of FIELDS) {
+    const { path, type } = field;
+    const { accepts, wanted } = TYPES[type];
     if (!given.has(path) || accepts(given.get(path))) continue;
     // Values of variables may be secrets.
     const shown = type === "variables" ? "this" : JSON.stringify(given.get(path));
     throw usageError(
       `Cannot use ${shown} for ${placeIn(origin, path)}: expected ${wanted}`,
-      `"${spelled(origin, path)}": ${example}`,
+      `"${spelled(origin, path)}": ${exampleOf(field)}`,
     );
   }
   if (!given.has("command")) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Types } from "./types.ts";
+import { TYPES, type Types } from "./types.ts";
 
 /** One setting. */
 export interface Field {
@@ -17,6 +17,8 @@ export interface Field {
   word?: string;
   /** `"file"`: it can be given in `tombstone.json` alone; default: everywhere. */
   only?: "file";
+  /** A value in JSON, for hints and pages; default: that of the type. */
+  example?: string;
   /** One line for the help, the schema and the library. */
   help: string;
   /** Its default, as a user would write it; without one: nothing, none, or `false`. */
@@ -30,6 +32,11 @@ export interface Field {
 /** `probes.http_status` as an option of the library: `probes.httpStatus`. */
 export function optionOf(path: string): string {
   return path.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** An example of a value, in JSON. */
+export function exampleOf({ type, example }: Field): string {
+  return example ?? TYPES[type].example;
 }
 
 /** The default of a setting for the help; `null` if it needs no mention. */
