@@ -6,7 +6,7 @@
 
 /** How many nodes are worked on at the same time. */
 export const AT_ONCE = {
-  /** Each has a launcher, a log and several looks a millisecond. */
+  /** Each costs a launcher, a log and probes every millisecond. */
   start: 32,
   /** Each waits for its processes, and scans the system. */
   stop: 32,
@@ -16,7 +16,7 @@ export const AT_ONCE = {
   sweep: 128,
 } as const;
 
-/** Lets a number of callers in at a time; the others wait. */
+/** A semaphore. */
 export class Gate {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -26,7 +26,7 @@ export class Gate {
     this.#free = size;
   }
 
-  /** Resolves when there is a place; disposed, it is given to the next. */
+  /** Resolves when there is a free place; disposing gives it to the next caller. */
   async enter(): Promise<Disposable> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -84,7 +84,7 @@ export class Latch {
     return latch;
   }
 
-  /** Opens when this signal is aborted, and lets go of the signal when disposed. */
+  /** Opens when this signal is aborted; disposing removes its listener. */
   static ofSignal(signal: AbortSignal): { latch: Latch } & Disposable {
     const latch = new Latch();
     const open = () => latch.open();

@@ -1,8 +1,8 @@
 /**
- * Paths as text, by the rules of the operating system: the one place that says which. Asks no file system.
+ * Paths as text, by the rules of the operating system, without touching the file system.
  *
- * The functions of `@std/path` that find the system out for themselves ask Node's `process` for it, which costs every
- * command 30 ms; so the rules are named here.
+ * The functions of `@std/path` that detect the system themselves load Node's `process`, which costs every command 30 ms; so
+ * the rules are chosen here.
  *
  * @module
  */
@@ -16,8 +16,8 @@ export const basename = (path: string): string => posixBasename(path);
 /** The path of the directory that it is in. */
 export const dirname = (path: string): string => posixDirname(path);
 
-/** Whether it means the same from every directory. */
+/** Whether it is absolute. */
 export const isAbsolute = (path: string): boolean => path.startsWith("/");
 
-/** The absolute path without `.` and `..`; the current directory is asked for only where no part is absolute. */
+/** The absolute path without `.` and `..`; the current directory is read only if no part is absolute. */
 export const resolve = (...parts: string[]): string => posixResolve(...parts);

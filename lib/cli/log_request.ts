@@ -1,5 +1,5 @@
 /**
- * What `tombstone logs` is asked for, and the logs of one node as it reads them.
+ * The request of `tombstone logs`, and reading the logs of one node accordingly.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { printable, Tail } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { Unread } from "../state/unread.ts";
 
-/** Lines that are shown where nothing else is said. */
+/** Lines that are shown by default. */
 const DEFAULT_LINES = 200;
 
-/** What a call asks for. */
+/** The request of a call. */
 export interface Asked {
   /** Most lines of each node; `null`: all. */
   count: number | null;
@@ -34,7 +34,7 @@ export interface Asked {
   follow: boolean;
 }
 
-/** What the flags ask for. */
+/** Reads the request from the flags. */
 export function askedOf({ flags, output }: Call): Asked {
   const follow = flags.has("follow");
   const others = ["previous", "since-last", "max-bytes"].filter((name) => flags.has(name) || flags.text(name));
@@ -63,20 +63,20 @@ export function askedOf({ flags, output }: Call): Asked {
   };
 }
 
-/** The logs of one node, read as asked. */
+/** The logs of one node, read according to a request. */
 export class NodeLog implements Disposable {
   readonly #splitter = new LineSplitter();
   readonly #over = new AbortController();
   readonly #matcher: LineMatcher | null;
-  /** Number of lines that took too long to be matched, as far as that was told. */
+  /** Number of lines that took too long to be matched, and were reported. */
   #toldSkipped = 0;
 
   private constructor(
     /** The node. */
     readonly dir: NodeDir,
-    /** The file that it is mostly about. */
+    /** The main log file. */
     readonly path: string,
-    /** What is read. */
+    /** The request. */
     readonly source: Tail | Unread,
     grep: string | null,
   ) {
@@ -86,7 +86,7 @@ export class NodeLog implements Disposable {
   /** Opens it; `null` if there is none. */
   static async open(dir: NodeDir, asked: Asked): Promise<NodeLog | null> {
     const path = asked.previous ? `${dir.log}.1` : dir.log;
-    // Where lines are chosen by more than their number, all of them have to be read.
+    // If lines are chosen by more than their number, all of them must be read.
     const isPlain = asked.grep === null && asked.maxBytes === null;
     const source = asked.sinceLast
       ? await Unread.open(dir, variable("TOMBSTONE_SESSION") || "default")
@@ -94,7 +94,7 @@ export class NodeLog implements Disposable {
     return source === null ? null : new NodeLog(dir, path, source, asked.grep);
   }
 
-  /** The lines that have come since the last call, and that are asked for. */
+  /** The requested lines since the last call. */
   async *lines(lastLine: "may go on" | "is whole"): AsyncGenerator<string[]> {
     for (const piece of this.source.pieces()) yield await this.#matching(this.#splitter.push(piece));
     if (lastLine === "is whole") yield await this.#matching(this.#splitter.end());
@@ -114,7 +114,7 @@ export class NodeLog implements Disposable {
     return more;
   }
 
-  /** Keeps that all of it was read, but for a last line that goes on. */
+  /** Saves that all was read, except an incomplete last line. */
   async markRead(): Promise<void> {
     if (this.source instanceof Unread) await this.source.save(this.#splitter.restLength);
   }

@@ -1,5 +1,5 @@
 /**
- * The flags of whatever starts a node: those of its settings, and those that say how to go about it.
+ * The flags of commands that start a node: its settings, and options of the start.
  *
  * @module
  */
@@ -55,7 +55,7 @@ export const LOCK_TIMEOUT: Flag = {
   value: "TIME",
   summary: `wait this long while another tombstone works on the node (${LOCK_TIMEOUT_MS / 1000}s)`,
 };
-/** What to do about state of another machine. */
+/** Whether to accept state of another machine. */
 export const FORCE: Flag = {
   name: "force",
   summary: "also where state was written on another host or in another pid namespace",
@@ -63,7 +63,7 @@ export const FORCE: Flag = {
 /** Variables for the server. */
 export const ENV: Flag = SETTING_FLAGS.find(({ name }) => name === "env")!;
 
-/** Flags of whatever starts a node. */
+/** Flags of commands that start a node. */
 export const START_FLAGS: Flag[] = [
   ...SETTING_FLAGS,
   LOCK_TIMEOUT,
@@ -72,7 +72,7 @@ export const START_FLAGS: Flag[] = [
   FORCE,
 ];
 
-/** The settings that flags give. */
+/** The settings in flags. */
 export function givenBy(flags: Flags): Map<Path, unknown> {
   const given = new Map<Path, unknown>();
   for (const [name, { path, type }] of FLAGGED) {
@@ -85,7 +85,7 @@ export function givenBy(flags: Flags): Map<Path, unknown> {
   return given;
 }
 
-/** What messages call the place of a setting that a flag gives. */
+/** Name of a setting in messages: its flag. */
 export function flagAt(path: Path): string {
   return `--${FLAGGED.find(([, field]) => field.path === path)?.[0] ?? path}`;
 }

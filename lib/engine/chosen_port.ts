@@ -15,7 +15,7 @@ import { goneDirectoryOf, NOBODY } from "./directory.ts";
 import { occupantInWords } from "./failure.ts";
 import { reached, type Reporter } from "./reporter.ts";
 
-/** What kind of port a node wants. */
+/** The port that a node wants. */
 export interface PortChoice {
   /** Address that it will listen on; `null`: any of loopback. */
   host: string | null;
@@ -27,21 +27,21 @@ export interface PortChoice {
   abort?: AbortSignal;
   /** Where to report. */
   reporter: Reporter;
-  /** Called before anything is written; throws where the node's directory is no longer the caller's. */
+  /** Called before anything is written; throws if the node's directory is no longer the caller's. */
   insist: () => void;
 }
 
 /** Ports that are kept for one node: its first one, and those that it got while that was taken. */
 const MOST_PORTS = 8;
 
-/** How long a port without a visible owner is waited for, in milliseconds: that of a process that has just ended. */
+/** Longest wait for a port without a visible owner, in milliseconds: its process has probably just exited. */
 const LINGER_MS = 1000;
 
 /**
- * Chooses a port: the one that the node has had before, if it is free, else another one, which is kept for it, too. The
+ * Chooses a port: the one that the node had before, if it is free, else another one, which is then kept for it, too. The
  * caller holds the node's lock. (Test: "a port that was chosen stays the node's …".)
  *
- * @throws {TombstoneError} there is none, the address is none of this machine, or the disk refuses
+ * @throws {TombstoneError} there is none, the address is not of this machine, or the disk refuses
  */
 export async function choosePort(dir: NodeDir, choice: PortChoice): Promise<ChosenPort> {
   const { host, from, reporter } = choice;
@@ -81,13 +81,13 @@ export async function choosePort(dir: NodeDir, choice: PortChoice): Promise<Chos
   );
 }
 
-/** Whether no other node has a claim on a port: one whose project is still there. */
+/** Whether no other node with an existing project has a claim on a port. */
 function isFor(dir: NodeDir, stateDir: string, port: number): boolean {
   const claimant = claimantOfPort(stateDir, port);
   return claimant === null || claimant.path === dir.path || goneDirectoryOf(claimant, NOBODY) !== null;
 }
 
-/** The node's own port; that of a server of its own which has just ended is waited for. */
+/** The node's own port, if it is free; waits a moment if its last server has just exited. */
 async function takeOwn(host: string | null, port: number): Promise<ChosenPort | null> {
   for (const deadline = performance.now() + LINGER_MS;;) {
     const chosen = await takePort(host, port);

@@ -1,5 +1,5 @@
 /**
- * Where a node is reached: now, if it runs, else once it is started.
+ * The address of a node: where it is now or, if it does not run, where it will be.
  *
  * @module
  */
@@ -14,23 +14,23 @@ import { choosePort } from "./chosen_port.ts";
 import type { NodeOptions } from "./request.ts";
 import { lookAt } from "./state.ts";
 
-/** A node of which the endpoint is asked. */
+/** A node whose address is wanted. */
 export interface Asked {
   /** Its directory. */
   dir: NodeDir;
   /** Its workspace. */
   workspace: Workspace;
-  /** What it would be started with; `null` if that is not known. */
+  /** The settings for its next start; `null` if they are unknown. */
   settings: Settings | null;
 }
 
-/** Where nobody has been yet: a name for both loopback addresses. */
+/** Host of a node that has never run: a name for both loopback addresses. */
 const ANY_LOOPBACK = "localhost";
 
 /**
- * Where a node is reached. A port that is yet to be chosen is chosen now, and claimed, so that the next start takes it.
+ * The address of a node. If its port is not chosen yet, it is chosen and claimed now, so that the next start takes it.
  *
- * @returns `null` if it has no port, or its port is not known before it runs
+ * @returns `null` if it has no port, or its port is unknown before it runs
  * @throws {TombstoneError} no port can be chosen, or the node's lock is held for too long
  */
 export async function endpointOf(asked: Asked, options: NodeOptions): Promise<Endpoint | null> {
@@ -67,7 +67,7 @@ async function chooseEndpoint(
   return nextEndpoint(dir, settings, chosen.port);
 }
 
-/** Where it will be with this port: at the address, and with the protocol, that it had last. */
+/** Its address with this port: with the host and protocol that it had last. */
 function nextEndpoint(dir: NodeDir, settings: Settings, port: number | null): Endpoint | null {
   if (port === null) return null;
   const { bind_addr, protocol } = readRecorded(dir);

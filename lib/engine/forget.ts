@@ -17,17 +17,17 @@ import { lockNode, refuseForeign, undo } from "./sweep.ts";
 
 /** What {@linkcode forget} did. */
 export interface Forgotten {
-  /** `running`: the node lives and is left alone; `nothing`: there is no such node. */
+  /** `running`: the node runs and is left alone; `nothing`: there is no such node. */
   action: "forgotten" | "running" | "nothing";
   /** What a dead start or server had left and was undone first; `null` if nothing. */
   recovered: Recovered | null;
-  /** Names of what is in the node's directory and is not the tool's: it stays, and so does the directory. */
+  /** Names of files in the node's directory that are not the tool's: they stay, and so does the directory. */
   kept: string[];
 }
 
 /**
- * Forgets a node. A running one is left alone; what a dead one left is swept first, so that no process is forgotten. Killed
- * half-way, it leaves a node with less to forget.
+ * Forgets a node. A running one is left alone; what a dead one left is swept first, so that no process is forgotten. If it
+ * is killed half-way, it can be repeated.
  *
  * @throws {TombstoneError} as `sweep`
  */
@@ -49,7 +49,7 @@ export async function forget(dir: NodeDir, options: StopOptions): Promise<Forgot
   return { action: "forgotten", recovered, kept: await removeDirectory(dir, lock) };
 }
 
-/** Removes what is the tool's, the lock last: as long as it is there, no other command begins. */
+/** Removes the tool's files, the lock last: while it exists, no other command begins. */
 async function removeDirectory(dir: NodeDir, lock: Lock): Promise<string[]> {
   const names = entriesOf(dir).filter((name) => name !== "lock");
   const kept = names.filter((name) => !isOwn(dir, name));
@@ -63,7 +63,7 @@ async function removeDirectory(dir: NodeDir, lock: Lock): Promise<string[]> {
   try {
     Deno.removeSync(dir.path);
   } catch (error) {
-    // Whoever has waited for the lock may have begun anew already.
+    // A command that was waiting for the lock may have made the directory again.
     if (!(error instanceof Deno.errors.NotFound) && errnoOf(error) !== "ENOTEMPTY") {
       throw stateError("remove", dir.path, error);
     }
@@ -73,7 +73,7 @@ async function removeDirectory(dir: NodeDir, lock: Lock): Promise<string[]> {
   return [];
 }
 
-/** Whether an entry of the node's directory is the tool's; a server may have files of its own beside them. */
+/** Whether an entry of the node's directory is the tool's; a server may have files of its own there. */
 function isOwn(dir: NodeDir, name: string): boolean {
   return ["pid", "port"].includes(name) || isOfTool(dir, `${dir.path}/${name}`);
 }

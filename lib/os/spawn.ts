@@ -5,7 +5,7 @@
  */
 import type { Identity } from "./rows.ts";
 
-/** What to launch, and the files that the launcher goes by. */
+/** What to launch, and the files that the launcher uses. */
 export interface LaunchSpec {
   /** Program and arguments, ready to run. */
   command: string[];
@@ -15,15 +15,15 @@ export interface LaunchSpec {
   env: Record<string, string>;
   /** Whether it inherits this process's variables. */
   inherit: "all" | "none";
-  /** Variables of this process that it does not get. */
+  /** Variables of this process that it must not inherit. */
   drop: string[];
-  /** What it reads from: nothing, or an input that stays open and never has anything. */
+  /** Its stdin: `/dev/null`, or an input that stays open and empty. */
   input: "none" | "open";
   /** Where the launcher records itself, before anything else. */
   record: string;
-  /** The file that, once the record is there, has to begin so; else the launcher ends, and runs nothing. */
+  /** The file that must begin with this text once the record is written; else the launcher exits and runs nothing. */
   intent: { path: string; begins: string };
-  /** Where its output goes, at the end. */
+  /** The log to which its output is appended. */
   log: string;
   /** A name for a temporary file of the launcher. */
   scratch: string;
@@ -33,9 +33,9 @@ export interface LaunchSpec {
 export interface Launching {
   /** Its pid. It leads whatever it starts. */
   pid: number;
-  /** How it ends. */
+  /** Resolves when it exits. */
   status: Promise<Deno.CommandStatus>;
-  /** In words, which variables the server does not get, and why; `null`: it gets all. */
+  /** In words, which variables the server does not get, and why; `null` if it gets all. */
   lost: string | null;
 }
 
@@ -46,16 +46,16 @@ export interface Launching {
  */
 export interface Launcher {
   /**
-   * Spawns the launcher detached: nothing of the caller's terminal or pipes.
+   * Spawns the launcher detached: without the caller's terminal and pipes.
    *
    * @throws {Error} the system refuses to run it
    */
   launch(spec: LaunchSpec): Launching;
-  /** Who wrote this record; `null` for anything else, and for a process of an earlier boot. */
+  /** The process that wrote this record; `null` for anything else, and for a process of an earlier boot. */
   parseRecord(text: string): Identity | null;
-  /** What the exit code of a launcher means that has left no record: which of its files failed, or not its intent. */
+  /** Meaning of the exit code of a launcher without a record: which file failed, or that the intent was not its own. */
   failureOf(code: number): "input" | "record" | "superseded" | null;
-  /** Whether a launcher that ended so could not execute the command, by its last line in the log. */
+  /** Whether a launcher with this status could not execute the command, by its last line in the log. */
   couldNotExecute(code: number, lastLine: string): "command-not-executable" | "command-not-found" | null;
 }
 
@@ -67,7 +67,7 @@ export interface ResolveOptions {
   path: string;
 }
 
-/** What a command name leads to. */
+/** Result of looking a command up. */
 export type Resolved =
   | { kind: "executable"; path: string }
   | { kind: "no-interpreter"; path: string; interpreter: string }
@@ -86,8 +86,8 @@ export interface Shell {
   toStderr(words: string[]): [string, ...string[]];
   /** The line of a command that is made of {@linkcode Shell.words}; `null`: it is another command. */
   lineOf(command: string[]): string | null;
-  /** Looks a command up as the system will. */
+  /** Looks a command up as the system does. */
   resolve(program: string, options: ResolveOptions): Resolved;
-  /** The `PATH` of a system that has none. */
+  /** The `PATH` if the environment has none. */
   readonly defaultPath: string;
 }

@@ -1,8 +1,8 @@
 /**
- * What is at a path, or nothing. The rules for refusals of the system stand here once:
+ * What is at a path, or nothing. The rules for errors of the system are in this one place:
  *
- * - *Nothing is there*: the path is missing, a part of it is no directory, or no file can have it.
- * - *It is not to be seen*: this user may not look. That is an error, unless the caller counts it as nothing.
+ * - *Nothing is there*: the path is missing, a part of it is not a directory, or it is not a valid path.
+ * - *It cannot be seen*: it is closed to this user. That is an error, unless the caller takes it for nothing.
  * - Everything else, such as a failing disk, says nothing about what is there, and is an error.
  *
  * @module
@@ -18,18 +18,18 @@ export function isMissing(error: unknown): boolean {
   return errno !== null && (errno === "ENOENT" || IMPOSSIBLE.includes(errno));
 }
 
-/** How to look. */
+/** Options of a check. */
 export interface LookOptions {
-  /** Whose file it is, for the hint of an error; default: one of the state. */
+  /** Place of the file, for the hint of an error; default: the state directory. */
   place?: Place;
-  /** What a path counts as that this user may not look at; default: `"error"`. */
+  /** Result for a path that is closed to this user; default: `"error"`. */
   unseen?: "error" | "missing";
 }
 
 /**
  * What is at a path, a symbolic link itself; `null` if nothing is.
  *
- * @throws {StateError} it cannot be told
+ * @throws {StateError} it cannot be examined
  */
 export function lstatOrNull(path: string, options: LookOptions = {}): Deno.FileInfo | null {
   return orNull(Deno.lstatSync, path, options);
@@ -38,7 +38,7 @@ export function lstatOrNull(path: string, options: LookOptions = {}): Deno.FileI
 /**
  * What a path leads to; `null` if nothing is there.
  *
- * @throws {StateError} it cannot be told
+ * @throws {StateError} it cannot be examined
  */
 export function statOrNull(path: string, options: LookOptions = {}): Deno.FileInfo | null {
   return orNull(Deno.statSync, path, options);

@@ -14,8 +14,7 @@ export interface ChosenPort extends Disposable {
 }
 
 /**
- * Takes a port for a server, if it is free. Of starters that try at the same time, whatever state directory they have, only
- * one gets it.
+ * Takes a port for a server, if it is free. Concurrent starts, even with other state directories, never get the same one.
  *
  * @returns `null`: it is not free
  */
@@ -30,9 +29,8 @@ export async function takePort(host: string | null, port: number): Promise<Chose
 }
 
 /**
- * Ports to try. From a given one on they are those above it, else any below the range from which the kernel serves
- * outgoing connections: none of those can take such a port before the server binds it, and a probe cannot meet itself
- * there.
+ * Ports to try: from a given one upwards, else any below the ephemeral range. There, no outgoing connection can take the
+ * port before the server binds it, and a connect cannot meet itself.
  *
  * @param from lowest port; 0: any
  */
@@ -47,7 +45,7 @@ export function* portsFrom(from: number): Generator<number> {
   }
 }
 
-/** How many ports are tried. */
+/** Most ports that are tried. */
 const MOST_TRIES = 1000;
 
 /** Whether no process listens there. */

@@ -21,7 +21,7 @@ import { nodesOf, recordedNames } from "../nodes.ts";
 /** Forms of the output. */
 const FORMATS = ["shell", "dotenv", "json"] as const;
 
-/** A node, and where it is or will be. */
+/** A node and its address, now or once it is started. */
 interface Told {
   dir: NodeDir;
   endpoint: Endpoint | null;
@@ -45,7 +45,7 @@ export async function run(call: Call): Promise<Result> {
   }
   const documents = told.map(documentOf);
   const variables = Object.assign({}, ...(told.length === 1 ? told.map(own) : []), ...told.map(prefixed));
-  // The form depends on what was typed, not on what there is.
+  // The form depends on what was typed, not on what exists.
   const document = call.nodes.length === 1 ? documents[0] : { nodes: documents, env: variables };
   const lines = format === "json" ? [JSON.stringify(document, null, 2)] : linesOf(variables, format);
   return { exitCode: EXIT.ok, document, lines, form: "file" };
@@ -58,7 +58,7 @@ function formatOf(call: Call): (typeof FORMATS)[number] {
   return format;
 }
 
-/** Two names may be one in the names of variables. */
+/** Refuses two nodes whose variables would have the same names. */
 function requireDistinct(names: string[]): void {
   for (const [at, name] of names.entries()) {
     const other = names.slice(0, at).find((other) => prefixOf(other) === prefixOf(name));
@@ -70,7 +70,7 @@ function requireDistinct(names: string[]): void {
   }
 }
 
-/** What a node would be started with; `null` if it is only known that it runs, or has run. */
+/** The settings for the next start of a node; `null` if they are unknown. */
 async function settingsOfNode(call: Call, project: Project, node: string): Promise<Settings | null> {
   const described = project.get(node);
   if (described !== undefined) return settingsFrom(described.source, system.shell.words);
@@ -95,7 +95,7 @@ function noEndpoint({ workspace, node }: NodeDir) {
   });
 }
 
-/** The variables of a node, as it gets them itself, with its address. */
+/** The variables that a node itself gets, with its address. */
 function own({ dir, endpoint }: Told): Record<string, string> {
   return {
     ...(endpoint === null ? {} : {
@@ -108,7 +108,7 @@ function own({ dir, endpoint }: Told): Record<string, string> {
   };
 }
 
-/** The variables of a node, as the nodes get them that come after it. */
+/** The variables about a node that its dependents get. */
 function prefixed({ dir, endpoint }: Told): Record<string, string> {
   const prefix = prefixOf(dir.node);
   return Object.fromEntries(

@@ -17,8 +17,8 @@ import { NO_NODES, recordedNames } from "../nodes.ts";
 type Done = Omit<Forgotten, "action"> & { action: Forgotten["action"] | "locked" | "refused" };
 
 /**
- * Runs the command: for the named nodes, all of the workspace, or all there are. One that runs is kept, which is a failure
- * only if it was named.
+ * Runs the command: for the named nodes, all of the workspace, or of all workspaces. A running node is kept, which is an
+ * error only if it was named.
  */
 export async function run(call: Call): Promise<Result> {
   const all = call.flags.has("all");

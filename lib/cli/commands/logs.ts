@@ -20,10 +20,10 @@ import { nodesOf } from "../nodes.ts";
 /** Time between two reads of a log that is followed, in milliseconds. */
 const PAUSE_MS = 100;
 
-/** Writes lines of one node; tells whether anybody still reads. */
+/** Writes lines of one node; returns whether stdout still has a reader. */
 type Emit = (lines: string[]) => "written" | "closed";
 
-/** Runs the command. What has no limit is streamed, so that the length of a log does not matter. */
+/** Runs the command. Without a limit, logs are streamed, so that their length does not matter. */
 export async function run(call: Call): Promise<Result> {
   const asked = askedOf(call);
   const names = await nodesOf(call);
@@ -46,7 +46,7 @@ export async function run(call: Call): Promise<Result> {
   return { exitCode: EXIT.ok, document: null, lines: [], isTold: true };
 }
 
-/** One log as it is, byte by byte. */
+/** Copies one log unchanged. */
 async function stream({ output }: Call, log: NodeLog, asked: Asked): Promise<void> {
   const tail = log.source as Tail;
   tellLeftOut(output, log, asked, { leftOut: tail.countLinesBefore(), shown: asked.count ?? 0 });
@@ -55,7 +55,7 @@ async function stream({ output }: Call, log: NodeLog, asked: Asked): Promise<voi
   for (let isRead = copy(); isRead && asked.follow; isRead = copy()) await sleep(PAUSE_MS);
 }
 
-/** What is to be shown of each log, within the limits. */
+/** The lines of each log to show, within the limits. */
 async function select(logs: NodeLog[], asked: Asked, overhead: number): Promise<Selection[]> {
   const { count, maxBytes, sinceLast, follow } = asked;
   const selections: Selection[] = [];
@@ -74,7 +74,7 @@ async function select(logs: NodeLog[], asked: Asked, overhead: number): Promise<
   return selections;
 }
 
-/** Whether there may be more of its last line. */
+/** Whether its last line may be incomplete. */
 function mayGoOn(dir: NodeDir): boolean {
   const { nodeState } = lookAt(dir, { records: "listed", scan: live });
   return nodeState.kind === "running" || nodeState.kind === "unfinished" && nodeState.phase === "live";
@@ -107,7 +107,7 @@ async function tellAsText(call: Call, logs: NodeLog[], asked: Asked, nodes: numb
     const { lines, leftOut } = selection;
     tellLeftOut(output, log, asked, { leftOut, shown: lines.length });
     tellSkipped(call, log);
-    if (emits[at]!(lines) === "closed") return; // what nobody has read stays new
+    if (emits[at]!(lines) === "closed") return; // lines without a reader stay unread
     await markRead(call, log);
   }
   if (!isUnlimited && !asked.follow) return;
@@ -128,7 +128,7 @@ async function tellAsJson(call: Call, logs: NodeLog[], asked: Asked, nodes: numb
   }
 }
 
-/** That a reader's place cannot be kept is no reason not to show anything. */
+/** Saves the position of a reader; a failure is only a warning. */
 async function markRead(call: Call, log: NodeLog): Promise<void> {
   try {
     await log.markRead();
@@ -143,7 +143,7 @@ function tellSkipped({ output }: Call, log: NodeLog): void {
   if (skipped > 0) output.warn(`"${log.dir.node}": ${skipped} lines took too long to be matched, and were left out`);
 }
 
-/** What is not shown, unless the user has said how many lines to show. */
+/** The note about lines that are not shown, unless the user has chosen their number. */
 function tellLeftOut(
   output: Call["output"],
   { dir, source }: NodeLog,

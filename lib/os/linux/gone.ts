@@ -12,7 +12,7 @@ import { errnoOf } from "../errno.ts";
 /**
  * Whether a directory has certainly been deleted, and not made again.
  *
- * It is deleted if the kernel says so of the working directory of a process in it; else as by {@linkcode isGoneByParent}.
+ * It has, if the kernel says so about the working directory of a process in it; else as by {@linkcode isGoneByParent}.
  */
 export function isGone(path: string, { pid, view }: Witness): boolean {
   if (lookAt(path) !== "missing") return false;

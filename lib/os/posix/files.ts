@@ -1,11 +1,11 @@
 /**
- * Files on POSIX systems: whose they are, who may use them, and what helps.
+ * Files on POSIX systems: owners and permissions, and the commands for hints.
  *
  * @module
  */
 import type { Files, Hints } from "../files.ts";
 
-/** Files of a system that knows the rest. */
+/** The facts about files that all POSIX systems share, completed by those of one system. */
 export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone">): Files {
   return {
     ...rest,
@@ -21,7 +21,7 @@ export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone
   };
 }
 
-/** What helps, as it is typed. */
+/** The commands for hints. */
 export const hints: Hints = {
   openFiles: "raise the limit of open files: ulimit -n 4096",
   fileSizes: "raise the limit of file sizes with ulimit -f",

@@ -1,6 +1,6 @@
 /**
- * Whether a directory has been deleted, by the files alone. That a path leads nowhere is not enough: its file system may
- * not be mounted, and another mount namespace (sandbox, container) may show it.
+ * Whether a directory has been deleted, by the files alone. A missing path is not enough: its file system may not be
+ * mounted, and it may exist in another mount namespace (sandbox, container).
  *
  * @module
  */
@@ -9,15 +9,15 @@ import { errnoOf } from "../errno.ts";
 import type { Witness } from "../files.ts";
 
 /**
- * Whether it has been deleted: its parent must be there and hold something, since an empty one may be the place of a file
- * system that is not mounted, and so may a missing one. (Test: "what is not mounted, or cannot be looked at, is not
+ * Whether it has been deleted: its parent must exist and not be empty, since an empty or missing one may be the mount point
+ * of a file system that is not mounted. (Test: "what is not mounted, or cannot be looked at, is not
  * called gone".)
  */
 export function isGoneByParent(path: string, { view }: Pick<Witness, "view">): boolean {
   return lookAt(path) === "missing" && view === "own" && holdsSomething(dirname(path));
 }
 
-/** What a path leads to. */
+/** What is at a path. */
 export function lookAt(path: string): "there" | "missing" | "unknown" {
   try {
     Deno.lstatSync(path);
@@ -29,7 +29,7 @@ export function lookAt(path: string): "there" | "missing" | "unknown" {
   }
 }
 
-/** Whether there is anything in a directory. */
+/** Whether a directory has any entry. */
 export function holdsSomething(path: string): boolean {
   try {
     for (const _ of Deno.readDirSync(path)) return true;

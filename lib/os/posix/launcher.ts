@@ -17,12 +17,12 @@ export interface Stamp {
 }
 
 /**
- * Exit codes of the launcher itself, as of sysexits.h: 73 the server's input could not be made, 74 its record could not be
- * written, 75 not its tombstone. Its record is not there then.
+ * Exit codes of the launcher itself, after sysexits.h: 73, the server's input could not be made; 74, its record could not be
+ * written; 75, the tombstone is not its own. In each case there is no launch record.
  */
 const EXIT = { input: 73, record: 74, superseded: 75 } as const;
 
-/** `$0` of the launcher; how the shell signs its own complaints in the log. */
+/** `$0` of the launcher, with which the shell begins its own error messages in the log. */
 const NAME = "tombstone-launcher";
 
 // The log is opened before the tombstone is read. So a command that has taken the tombstone over, and finds that no process
@@ -73,7 +73,7 @@ rm -f "$1"; exit ${EXIT.input}
 fi`,
 };
 
-/** The shell for a launcher, and the variables that it keeps from the server. */
+/** The shell for a launcher, and the variables that it would drop. */
 interface LauncherShell {
   /** Program and arguments, up to the script. */
   words: [string, ...string[]];
@@ -82,8 +82,8 @@ interface LauncherShell {
 }
 
 /**
- * The shell that launches a server with these variables. dash and busybox drop those whose names are none in a shell,
- * like `A.B` or `my-var`; bash hands them on. (With -p it takes neither functions nor options from them.)
+ * The shell that launches a server with these variables. dash and busybox drop variables with names that a shell does not
+ * allow, like `A.B` or `my-var`; bash passes them on. (With -p it takes neither functions nor options from variables.)
  */
 function shellFor(names: string[], path: string): LauncherShell {
   const foreign = names.filter((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));

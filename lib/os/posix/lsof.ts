@@ -21,7 +21,7 @@ const LONGEST_MS = 5_000;
  */
 const SCAN = ["-w", "-nP", "-S2", "-iTCP", "-sTCP:LISTEN", "-U", "-d", "cwd,0-9", "-FpufadtnT"];
 
-/** What one look has shown. */
+/** Result of one run. */
 interface Scan {
   tcp: ListenerRow[];
   unix: UnixListenerRow[];
@@ -29,7 +29,7 @@ interface Scan {
   files: Map<number, OpenFile[]>;
 }
 
-/** A look answers questions for so long, in milliseconds. */
+/** How long a result is valid, in milliseconds. */
 const FRESH_FOR_MS = 250;
 
 let last: { scan: Scan | null; begun: number; ended: number } | null = null;
@@ -44,14 +44,14 @@ export function forget(): void {
   last = null;
 }
 
-/** The look of a moment ago, or a new one; `null`: lsof does not answer. */
+/** The last result if it is recent, else a new one; `null` if lsof does not answer. */
 function scanned(): Scan | null {
   if (last !== null && performance.now() - last.ended < FRESH_FOR_MS) return last.scan;
   const begun = performance.now();
   return remember(begun, runWithin(LONGEST_MS, "lsof", SCAN));
 }
 
-/** A new look. So that waiting for something leaves the processor to what is waited for, a pause as long as the last one comes first. */
+/** Runs lsof. It first pauses as long as the last run took, so that a wait leaves the processor to other work. */
 async function scanAnew(): Promise<Scan | null> {
   if (last !== null) await sleep(Math.max(0, 2 * last.ended - last.begun - performance.now()));
   const begun = performance.now();
@@ -60,7 +60,7 @@ async function scanAnew(): Promise<Scan | null> {
 
 function remember(begun: number, ran: Ran): Scan | null {
   const files = parseOpenFiles(ran?.text ?? "");
-  // Its exit code is 1 also when there is nothing to list. A look that does not show this process has failed.
+  // Its exit code is 1 also if there is nothing to list. A result without this process has failed.
   const scan = files.some(({ pid }) => pid === Deno.pid) ? scanOf(files) : null;
   last = { scan, begun, ended: performance.now() };
   return scan;
@@ -90,7 +90,7 @@ function scanOf(files: OpenFile[]): Scan {
   return scan;
 }
 
-/** A relative name most likely begins where the server works now. */
+/** The path of a socket; a relative name is most likely relative to the current directory of the server. */
 function fullPath({ pid, path }: UnixFile, { files }: Scan): string {
   const cwd = files.get(pid)?.find(({ descriptor }) => descriptor === "cwd");
   return /^[/\0]/.test(path) || cwd === undefined ? path : `${cwd.name}/${path.replace(/^\.\//, "")}`;
@@ -98,14 +98,14 @@ function fullPath({ pid, path }: UnixFile, { files }: Scan): string {
 
 const inodes = new Map<string, number>();
 
-/** A number for what lsof calls the device of a socket: on macOS an address of 64 bits. It stays the same from look to look. */
+/** A number for the device of a socket in the output: on macOS a 64-bit address. It is the same in each run. */
 function inodeOf({ pid, descriptor, device }: OpenFile): number {
   const key = device || `${pid} ${descriptor}`;
   if (!inodes.has(key)) inodes.set(key, inodes.size + 1);
   return inodes.get(key)!;
 }
 
-/** Who listens where, as far as this user may see it. */
+/** Listening sockets, as far as this user can see them. */
 export const sockets: Sockets = {
   sight: "own",
   list: async () => (await scanAnew())?.tcp ?? null,
@@ -124,7 +124,7 @@ export const sockets: Sockets = {
 
 let range: { low: number; high: number } | undefined;
 
-/** What macOS and FreeBSD choose from; else the range of RFC 6335. */
+/** The ephemeral range of macOS and FreeBSD, that of RFC 6335. */
 function readRange(): { low: number; high: number } {
   const names = ["net.inet.ip.portrange.first", "net.inet.ip.portrange.last"];
   const [low, high] = (run("sysctl", ["-n", ...names])?.text ?? "").trim().split(/\s+/).map(Number);
@@ -142,7 +142,7 @@ function canBind(port: number): boolean {
   });
 }
 
-/** Whether a process has one of these files open for writing, at this descriptor or at any of those that a server's log is at. */
+/** Whether a process has one of these files open for writing, at this descriptor or at any at which a log may be. */
 export function writes(pid: number, isFile: (path: string) => boolean, descriptor?: number): boolean {
   return (scanned()?.files.get(pid) ?? []).some((file) =>
     isWritten(file) && (descriptor === undefined || file.descriptor === String(descriptor)) && isFile(file.name)
@@ -161,7 +161,7 @@ export function holderOf(path: string): number | null {
   return files.find(({ pid }) => pid !== Deno.pid)?.pid ?? null;
 }
 
-/** Path of the program that a process runs; `null` if it is not to be seen. */
+/** Path of the program that a process runs; `null` if it cannot be seen. */
 export function programOf(pid: number): string | null {
   const ran = runWithin(LONGEST_MS, "lsof", ["-w", "-a", "-p", String(pid), "-d", "txt", "-Fpfn"]);
   return parseOpenFiles(ran?.text ?? "").find(({ descriptor }) => descriptor === "txt")?.name ?? null;

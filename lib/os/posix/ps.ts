@@ -1,5 +1,5 @@
 /**
- * Processes as `ps` shows them.
+ * Processes by `ps`.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { PosixRow } from "./members.ts";
 import { COLUMNS, parsePs, pidsThatName, variableByPid } from "./ps_output.ts";
 import { type Ran, run, runSoon } from "./run.ts";
 
-/** Longest time for one look, in milliseconds. */
+/** Longest run, in milliseconds. */
 const LONGEST_MS = 10_000;
 
 /** How often a failed ps is repeated. */
@@ -52,7 +52,7 @@ export async function listSoon(variable: string): Promise<ProcessWithVariable[]>
   return join(rows, full, pids.length === 0 ? "" : await ask(["-ww", ...ARGUMENTS, "-p", pids.join(",")]), variable);
 }
 
-/** One variable of a process's environment; `null` if not set or not to be seen. */
+/** One variable of a process's environment; `null` if it is not set or cannot be read. */
 export function environment(pid: number, name: string): string | null {
   const full = textOf(run("ps", withEnvironment("-p", String(pid))));
   return full === "" ? null : variableByPid(argumentsOf([pid]), full, name).get(pid) ?? null;

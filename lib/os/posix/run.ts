@@ -1,5 +1,5 @@
 /**
- * Running `ps`, `lsof` and the like: never in another language or time zone, never for ever.
+ * Running `ps`, `lsof` and the like: always in the C locale and UTC, and with a time limit.
  *
  * @module
  */
@@ -7,10 +7,10 @@ import type * as ChildProcess from "node:child_process";
 import { errnoOf, stateError } from "../errno.ts";
 import { findProgram } from "./shell.ts";
 
-/** What a program said, whatever its exit code; `null`: it is not installed, or has not ended in time. */
+/** Output of a program, whatever its exit code; `null` if it is not installed, or did not exit in time. */
 export type Ran = { code: number; text: string } | null;
 
-/** Where programs are that PATH need not name: macOS keeps lsof in /usr/sbin. */
+/** Directories that may be missing in PATH: macOS has lsof in /usr/sbin. */
 const PLACES = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 const paths = new Map<string, string | null>();
@@ -26,21 +26,21 @@ function searchPath(): string {
   try {
     path = Deno.env.get("PATH");
   } catch (error) {
-    if (!(error instanceof Deno.errors.InvalidData)) throw error; // it is no text
+    if (!(error instanceof Deno.errors.InvalidData)) throw error; // it is not valid UTF-8
   }
   return [path, ...PLACES].filter(Boolean).join(":");
 }
 
-/** `lstart` of ps follows language and time zone. What these programs are asked is of no attempt, so they bear no mark of one. */
+/** `lstart` of ps depends on language and time zone. These programs belong to no attempt, so its variable is cleared. */
 function environment(): Record<string, string> {
   return { PATH: searchPath(), LC_ALL: "C", TZ: "UTC0" };
 }
 
-/** Most that is read of an output, in bytes. */
+/** Longest output that is read, in bytes. */
 const LARGEST_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 /**
- * Runs a system program to its end. For those that only read the tables of the kernel.
+ * Runs a system program until it exits. For those that only read tables of the kernel.
  *
  * @throws {TombstoneError} the system refuses to run it, as with too many open files; then nothing is known
  */
@@ -73,7 +73,7 @@ export function runWithin(longestMs: number, program: string, args: string[]): R
   return { code: status ?? -1, text: new TextDecoder().decode(stdout as Uint8Array) };
 }
 
-/** The same, while others have their turn. */
+/** The same, without blocking the thread. */
 export async function runSoon(longestMs: number, program: string, args: string[]): Promise<Ran> {
   const path = pathOf(program);
   if (path === null) return null;
@@ -86,7 +86,7 @@ export async function runSoon(longestMs: number, program: string, args: string[]
   let isLate = false;
   const limit = setTimeout(() => {
     isLate = true;
-    child.kill("SIGKILL"); // it has not been waited for, so the number is its own
+    child.kill("SIGKILL"); // it was not waited for, so its pid is still its own
   }, longestMs);
   try {
     const { code, stdout } = await child.output();
