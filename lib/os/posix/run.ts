@@ -31,7 +31,7 @@ function searchPath(): string {
   return [path, ...PLACES].filter(Boolean).join(":");
 }
 
-/** `lstart` of ps depends on language and time zone. These programs belong to no attempt, so its variable is cleared. */
+/** `lstart` of ps depends on language and time zone. No variable of an attempt is passed on. */
 function environment(): Record<string, string> {
   return { PATH: searchPath(), LC_ALL: "C", TZ: "UTC0" };
 }
