@@ -106,7 +106,7 @@ export async function waitOutside(call: Call): Promise<Result> {
     if (isComplete() && missing.length < watched.length) await Promise.all(watched.map(look));
     const waitedMs = performance.now() - begun;
     if (isComplete()) return success(watched, isGone, Math.round(waitedMs));
-    if (waitedMs >= timeoutMs) throw await inVain(watched.filter(({ holds }) => !holds), isGone, timeoutMs);
+    if (waitedMs >= timeoutMs) throw await inVain(call, watched.filter(({ holds }) => !holds), isGone, timeoutMs);
     waiting.update(
       watched.filter(({ holds }) => !holds).map(({ target, sight }) => `${labelOf(target)}: ${sight.state}`),
     );
@@ -130,7 +130,7 @@ function success(watched: Watched[], isGone: boolean, waitedMs: number): Result 
   return { exitCode: EXIT.ok, document: { gone: isGone, waited_ms: waitedMs, targets }, lines };
 }
 
-async function inVain(missing: Watched[], isGone: boolean, timeoutMs: number): Promise<TombstoneError> {
+async function inVain(call: Call, missing: Watched[], isGone: boolean, timeoutMs: number): Promise<TombstoneError> {
   const states: string[] = [];
   for (const { target, sight } of missing) states.push(`${sight.state}${isGone ? await ownerOf(target, sight) : ""}`);
   const after = `after ${elapsed(timeoutMs)}`;
@@ -143,7 +143,7 @@ async function inVain(missing: Watched[], isGone: boolean, timeoutMs: number): P
       : `Cannot wait any longer${isGone ? " until all is gone" : ""}: ${after}, ${named.join("; ")}`,
     {
       kind: "not-ready",
-      hint: hintFor(missing, isGone),
+      hint: hintFor(call, missing, isGone),
       details: { timeout_ms: timeoutMs, waiting_for: one ? states : named },
     },
   );
@@ -162,12 +162,14 @@ async function ownerOf(target: Target, { presence }: Sight): Promise<string> {
   return owner === null || owner.pid === null ? "" : `, ${describeOwner(owner)}`;
 }
 
-function hintFor(missing: Watched[], isGone: boolean): string {
+function hintFor({ flags }: Call, missing: Watched[], isGone: boolean): string {
   const more = "allow more time with --timeout";
   const areFiles = missing.every(({ target }) => target.type === "file");
   if (isGone) return `${areFiles ? "remove it" : "end it"}, or ${more}`;
   const status = missing.find(({ sight }) => sight.status !== null)?.sight.status;
-  if (status !== undefined) return `accept that status with --http-status 200-399,${status}, or ${more}`;
+  if (status !== undefined) {
+    return `accept that status with --http-status ${flags.text("http-status") ?? "200-399"},${status}, or ${more}`;
+  }
   const isDistrusted = missing.some(({ sight }) => sight.state.includes("certificate"));
   if (isDistrusted) return `accept any certificate with --insecure, or ${more}`;
   return areFiles ? more : `tombstone list shows what tombstone has started; or ${more}`;

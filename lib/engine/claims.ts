@@ -15,6 +15,7 @@ import { readPid } from "../state/port_files.ts";
 import { attemptOfEntry } from "../state/launch_record.ts";
 import { allNodes, isLogOf, type NodeDir, projectOf } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
+import { isReaderName } from "../state/unread.ts";
 import { declaredFiles, type Settings } from "../spec/settings.ts";
 import { classify, readNodeFiles } from "./state.ts";
 import { variable } from "../os/surroundings.ts";
@@ -45,7 +46,7 @@ export function isOfTool(dir: NodeDir, path: string): boolean {
   if (dirname(place) !== own) return true;
   const name = basename(place);
   return ["lock", "starting", "node.info", RECORDED].includes(name) || isLogOf(dir, `${dir.path}/${name}`) ||
-    isTemporaryName(name) || attemptOfEntry(name) !== null;
+    isReaderName(name) || isTemporaryName(name) || attemptOfEntry(name) !== null;
 }
 
 /** Another node that declares a file, and may be using it. */

@@ -93,7 +93,7 @@ export class Unread implements Disposable {
     await replaceFile(this.#path, JSON.stringify(position) + "\n");
     for (const name of entriesOf(this.#dir)) {
       const path = `${this.#dir.path}/${name}`;
-      const age = name.startsWith(PREFIX) ? Date.now() - (modifiedAtMs(path) ?? Date.now()) : 0;
+      const age = isReaderName(name) ? Date.now() - (modifiedAtMs(path) ?? Date.now()) : 0;
       if (age > FORGOTTEN_AFTER_MS) removeFile(path);
     }
   }
@@ -104,13 +104,16 @@ export class Unread implements Disposable {
   }
 }
 
-const PREFIX = "reader.";
+/** Whether an entry of a node's directory keeps the place of a reader. */
+export function isReaderName(name: string): boolean {
+  return /^reader\..+\.json$/.test(name);
+}
 
 /** Readers may have any name; only some are names of files. */
 async function fileNameOf(reader: string): Promise<string> {
-  if (NAME.test(reader)) return PREFIX + reader;
+  if (NAME.test(reader)) return `reader.${reader}.json`;
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(reader)));
-  return PREFIX + Array.from(digest.subarray(0, 12), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `reader.${Array.from(digest.subarray(0, 12), (byte) => byte.toString(16).padStart(2, "0")).join("")}.json`;
 }
 
 /** Whatever is in the file's place: at worst, nothing has been read. */

@@ -140,7 +140,9 @@ async function markRead(call: Call, log: NodeLog): Promise<void> {
 
 function tellSkipped({ output }: Call, log: NodeLog): void {
   const skipped = log.skipped();
-  if (skipped > 0) output.warn(`"${log.dir.node}": ${skipped} lines took too long to be matched, and were left out`);
+  if (skipped === 0) return;
+  const lines = skipped === 1 ? "a line took" : `${skipped} lines took`;
+  output.warn(`"${log.dir.node}": ${lines} too long to be matched, and counts as no match`);
 }
 
 /** The note about lines that are not shown, unless the user has chosen their number. */
