@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { recordOf } from "../state/record.ts";
 import type { Call } from "./call.ts";
 import {
   FLAGS_OF_KNOWN,
@@ -121,8 +122,8 @@ function isRecorded(dir: NodeDir): boolean {
  */
 export function findRecorded(dir: NodeDir): Settings | null {
   const { info, tombstone } = readNodeFiles(dir);
-  const kept = info.kind === "record" ? info.record : readRecorded(dir).settings;
-  for (const settings of [kept, tombstone.kind === "record" ? tombstone.record : null]) {
+  const kept = recordOf(info) ?? readRecorded(dir).settings;
+  for (const settings of [kept, recordOf(tombstone)]) {
     if (settings !== null && settings.command.length > 0) return settingsOf(settings);
   }
   return null;

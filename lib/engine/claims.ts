@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { recordOf } from "../state/record.ts";
 import { basename, dirname } from "../paths.ts";
 import { TombstoneError, tombstoneError, usageError } from "../errors.ts";
 import { system } from "../os/system.ts";
@@ -77,7 +78,7 @@ function claimOf(dir: NodeDir): { files: DeclaredFile[]; state: Claimant["state"
     if (nodeState.kind === "running" || nodeState.kind === "abandoned") {
       return { files: declaredFiles(nodeState.info), state: "which runs" };
     }
-    const begun = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record : null;
+    const begun = recordOf(nodeFiles.tombstone);
     if (nodeState.kind !== "unfinished" || nodeState.phase === "failed" || begun === null) return null;
     const state = nodeState.phase === "live" ? "which is being started" : "whose start was interrupted";
     return { files: declaredFiles(begun), state };

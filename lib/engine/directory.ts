@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { recordOf } from "../state/record.ts";
 import { dirname } from "../paths.ts";
 import { TombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
@@ -39,7 +40,7 @@ export function goneDirectoryOf(dir: NodeDir, { pid, cwd }: Resident): string | 
 /** The same, by the commit record of a running node. */
 export function goneDirectoryOfRunning(dir: NodeDir): string | null {
   const info = readNodeInfo(dir);
-  return goneDirectoryOf(dir, info.kind === "record" ? info.record : NOBODY);
+  return goneDirectoryOf(dir, recordOf(info) ?? NOBODY);
 }
 
 /** As part of a message, after another reason, with the command that stops the node from any directory. */

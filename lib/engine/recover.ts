@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { recordOf } from "../state/record.ts";
 import { lstatOrNull } from "../os/stat.ts";
 import { live } from "../os/scan.ts";
 import { system, UNKNOWN_START } from "../os/system.ts";
@@ -21,7 +22,7 @@ import { declaredFiles, DEFAULTS, type Settings } from "../spec/settings.ts";
 import { endStopCommands, rememberTree, terminateGracefully } from "./terminate.ts";
 import { elsewhereOf, requireGone } from "./liveness.ts";
 import { keepBeyondStop } from "./commit.ts";
-import { type NodeFiles, type NodeState, progressOf, whyForeign } from "./state.ts";
+import { type NodeFiles, type NodeState, progressOf, recordsOf, whyForeign } from "./state.ts";
 import { untilLateDaemon } from "./main_process.ts";
 import { inWords, requireTerminated, tellWriters } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
@@ -57,7 +58,7 @@ export function newTombstone(attempt: string, settings: Declarations): Tombstone
 /** Adds what older records declare to the settings, so that nothing is forgotten if this process dies, too. */
 export function withOlderDeclarations(settings: Settings, nodeFiles: NodeFiles): Declarations {
   const older = recordsOf(nodeFiles);
-  const before = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record : null;
+  const before = recordOf(nodeFiles.tombstone);
   const pidFiles = [before?.pid_file ?? null, ...before?.older_pid_files ?? []].filter((path) => path !== null);
   return {
     ...settings,
@@ -72,18 +73,14 @@ export function withOlderDeclarations(settings: Settings, nodeFiles: NodeFiles):
 /** The pid namespace of the recorded processes, if that is another one. */
 function elsewhereIn({ tombstone, info }: NodeFiles): Elsewhere | null {
   return elsewhereOf(
-    tombstone.kind === "record" ? tombstone.record : null,
-    info.kind === "record" ? info.record : null,
+    recordOf(tombstone),
+    recordOf(info),
   );
-}
-
-function recordsOf(nodeFiles: NodeFiles): Settings[] {
-  return [nodeFiles.tombstone, nodeFiles.info].flatMap((found) => found.kind === "record" ? [found.record] : []);
 }
 
 /** Every file that the records declare, those of older attempts included. */
 function declaredBy(nodeFiles: NodeFiles): DeclaredFile[] {
-  const remembered = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record.older_files : [];
+  const remembered = recordOf(nodeFiles.tombstone)?.older_files ?? [];
   return distinct([...recordsOf(nodeFiles).flatMap(declaredFiles), ...remembered]);
 }
 
@@ -120,7 +117,7 @@ export async function recover(
   const isAlive = nodeState.kind === "running" || nodeState.kind === "abandoned";
   const how = { lock, reporter, scan, marking: "if needed" } as const;
   const asked = isAlive ? await terminateGracefully(dir, nodeFiles, nodeState.info, how) : NOBODY;
-  const info = nodeFiles.info.kind === "record" ? nodeFiles.info.record : null;
+  const info = recordOf(nodeFiles.info);
   if (info !== null && isHere && !isAlive) await endStopCommands(dir, info, { reporter, scan });
   const endRest = () => endTree(dir, currentRoots(dir, nodeFiles, scan), recordedSettings(nodeFiles), how);
   const terminated = isHere ? await endRest() : NOBODY;
@@ -219,7 +216,7 @@ function originOf(nodeFiles: NodeFiles): Pick<Recovered, "attempt" | "starter" |
     const { attempt, starter_pid, begun_at } = nodeFiles.tombstone.record;
     return { attempt, starter: starter_pid || null, begun_at: begun_at || null };
   }
-  const info = nodeFiles.info.kind === "record" ? nodeFiles.info.record : null;
+  const info = recordOf(nodeFiles.info);
   const attempt = info?.attempt ?? nodeFiles.launches[0]?.attempt ?? nodeFiles.unrecorded[0] ?? null;
   return { attempt, starter: null, begun_at: info?.started_at ?? null };
 }

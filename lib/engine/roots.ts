@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { recordOf } from "../state/record.ts";
 import { dirname } from "../paths.ts";
 import { TombstoneError } from "../errors.ts";
 import { live } from "../os/scan.ts";
@@ -29,8 +30,8 @@ export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles, scan: Scan = live): 
   const processes: Identity[] = [];
   const exclude = new Set<string>();
   const proven: Identity[] = [];
-  const tombstone = nodeFiles.tombstone.kind === "record" ? nodeFiles.tombstone.record : null;
-  const info = nodeFiles.info.kind === "record" ? nodeFiles.info.record : null;
+  const tombstone = recordOf(nodeFiles.tombstone);
+  const info = recordOf(nodeFiles.info);
   for (const record of [tombstone, info]) {
     if (record === null || relate(record) !== "same-boot") continue;
     for (const name of record.exclude) exclude.add(name);

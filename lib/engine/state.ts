@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { recordOf } from "../state/record.ts";
 import { live } from "../os/scan.ts";
 import { requireSight } from "../os/system.ts";
 import type { Scan } from "../os/types.ts";
@@ -116,7 +117,7 @@ export function classify(nodeFiles: NodeFiles, scan: Scan = live): NodeState {
   const { dir, tombstone, info, launches } = nodeFiles;
   const foreign = whyForeign(nodeFiles, scan);
   if (foreign !== null) return { kind: "foreign", reason: foreign };
-  const commit = info.kind === "record" ? info.record : null;
+  const commit = recordOf(info);
   const isCommitted = tombstone.kind === "missing" ||
     (tombstone.kind === "record" && commit !== null && commit.attempt === tombstone.record.attempt);
   if (!isCommitted) return { kind: "unfinished", phase: phaseOf(dir, tombstone, scan) };
@@ -135,9 +136,14 @@ export function classify(nodeFiles: NodeFiles, scan: Scan = live): NodeState {
   return launches.length > 0 ? { kind: "unfinished", phase: "interrupted" } : { kind: "stopped" };
 }
 
+/** The records that could be read, the newer one first. */
+export function recordsOf({ tombstone, info }: Pick<NodeFiles, "tombstone" | "info">): (Tombstone | NodeInfo)[] {
+  return [recordOf(tombstone), recordOf(info)].filter((record) => record !== null);
+}
+
 /** In words, why the recorded processes cannot be seen from here; `null`: they can. */
 export function whyForeign({ dir, tombstone, info }: NodeFiles, scan: Scan = live): string | null {
-  const records = [tombstone, info].flatMap((found) => found.kind === "record" ? [found.record] : []);
+  const records = recordsOf({ tombstone, info });
   if (records.some((record) => relate(record) === "other-host")) return "it was started on another host";
   let reason: string | null = null;
   if (tombstone.kind === "record") {

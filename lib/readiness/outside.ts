@@ -5,6 +5,7 @@
  * @module
  */
 import { describeErrno, errnoOf } from "../os/errno.ts";
+import { lstatOrNull } from "../os/stat.ts";
 import { hostOf, hostPort, portOf } from "../hosts.ts";
 import { addressesOf } from "../process/connect.ts";
 import { type Answer, answerOf } from "./http.ts";
@@ -140,15 +141,8 @@ function lookAtFile(path: string): Sight {
     const errno = errnoOf(error);
     if (errno === null) throw error;
     if (errno !== "ENOENT" && errno !== "ENOTDIR") return seen("unclear", describeErrno(error));
-    return isLink(path) ? seen("unclear", "it is a link that leads nowhere") : seen("absent", "it does not exist");
-  }
-}
-
-function isLink(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isSymlink;
-  } catch (error) {
-    if (errnoOf(error) !== null) return false;
-    throw error;
+    return lstatOrNull(path, { place: "elsewhere", unseen: "missing" })?.isSymlink
+      ? seen("unclear", "it is a link that leads nowhere")
+      : seen("absent", "it does not exist");
   }
 }

@@ -78,8 +78,8 @@ const TAIL_LIMIT = 64 * 1024;
 /** The last lines of a log, at most `count`; empty if there is none. Control characters are shown as `?`. */
 export function lastLines(path: string, count: number): string[] {
   try {
-    if (!Deno.lstatSync(path).isFile) return []; // opening a FIFO would block
-    using file = Deno.openSync(path);
+    using file = openLog(path);
+    if (file === null) return [];
     const size = file.statSync().size;
     const start = Math.max(0, size - TAIL_LIMIT);
     file.seekSync(start, Deno.SeekMode.Start);
@@ -92,7 +92,6 @@ export function lastLines(path: string, count: number): string[] {
     if (lines.at(-1) === "") lines.pop();
     return lines.slice(-count).map(printable);
   } catch (error) {
-    if (isMissing(error)) return [];
     throw stateError("read", path, error);
   }
 }

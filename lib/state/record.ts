@@ -16,6 +16,11 @@ export type Found<T> =
   | { kind: "unreadable"; reason: string }
   | { kind: "record"; record: T };
 
+/** The record; `null` if none could be read. */
+export function recordOf<T>(found: Found<T>): T | null {
+  return found.kind === "record" ? found.record : null;
+}
+
 /** Reads a record, of which `form` makes the typed one; it returns `null` if a field is missing or invalid. */
 export function readRecord<T>(path: string, form: (fields: Fields) => T | null): Found<T> {
   const content = readSmallFile(path, "own");

@@ -19,6 +19,17 @@ const NGINX = (site: Site, daemon: "on" | "off") => ({
     } server { listen 127.0.0.1:${site.port}; return 200 "hello"; } }\n`,
 });
 const NGINX_OWN = ["nginx.pid", "error.log", "tmp"];
+const dnsmasq = ({ port }: Site, ...flags: string[]) => [
+  "dnsmasq",
+  ...flags,
+  "--conf-file=/dev/null",
+  "--no-resolv",
+  "--bind-interfaces",
+  "--listen-address=127.0.0.1",
+  `--port=${port}`,
+  "--pid-file",
+  "--user=root",
+];
 const loopback = (port: number) => `127.0.0.1:${port}`;
 
 /** Each in the foreground, and some also as the daemon that it makes of itself. */
@@ -123,33 +134,13 @@ frontend web\n  bind ${loopback(site.port)}\n  http-request return status 200 co
   {
     name: "dnsmasq",
     program: ["dnsmasq", "dnsmasq-base"],
-    command: (site) => [
-      "dnsmasq",
-      "--keep-in-foreground",
-      "--conf-file=/dev/null",
-      "--no-resolv",
-      "--bind-interfaces",
-      "--listen-address=127.0.0.1",
-      `--port=${site.port}`,
-      "--pid-file",
-      "--log-facility=-",
-      "--user=root",
-    ],
+    command: (site) => dnsmasq(site, "--keep-in-foreground", "--log-facility=-"),
     farewell: /exiting on receipt of SIGTERM/,
   },
   {
     name: "dnsmasq-background",
     program: ["dnsmasq", "dnsmasq-base"],
-    command: (site) => [
-      "dnsmasq",
-      "--conf-file=/dev/null",
-      "--no-resolv",
-      "--bind-interfaces",
-      "--listen-address=127.0.0.1",
-      `--port=${site.port}`,
-      "--pid-file",
-      "--user=root",
-    ],
+    command: (site) => dnsmasq(site),
     note: "puts itself into the background, without --pid-file",
   },
   {

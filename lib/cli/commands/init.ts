@@ -8,7 +8,7 @@ import type { Call, Result } from "../call.ts";
 import { discover } from "../../spec/template.ts";
 import { stateError } from "../../os/errno.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
-import { lookAt } from "../../engine/state.ts";
+import { lookAt, recordsOf } from "../../engine/state.ts";
 import { allNodes, type NodeDir, projectOf } from "../../state/node_dir.ts";
 import { PROJECT_FILE } from "../../spec/names.ts";
 import { isProject, type Workspace, workspaceIdOf } from "../../state/workspace.ts";
@@ -62,9 +62,7 @@ async function movedBy(dir: string, current: Workspace, state: string): Promise<
     const isRunning = nodeState.kind === "running" || nodeState.kind === "abandoned" ||
       nodeState.kind === "unfinished" && nodeState.phase === "live";
     if (!isRunning) continue;
-    const record = [nodeFiles.tombstone, nodeFiles.info].flatMap((found) =>
-      found.kind === "record" ? found.record : []
-    );
+    const record = recordsOf(nodeFiles);
     const project = projectOf(node);
     if (node.workspace === current.id) {
       if (current.project !== dir && record.some(({ cwd }) => isWithin(cwd, dir))) moved.push(node);
