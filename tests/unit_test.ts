@@ -21,7 +21,7 @@ import { queryListeners, readListeners } from "../lib/os/linux/sockets.ts";
 import { parseListeners } from "../lib/os/linux/socket_table.ts";
 import { takePort } from "../lib/process/free_port.ts";
 import { describeOwner, listenersFor } from "../lib/process/listeners.ts";
-import { linesFrom } from "../lib/state/log_reader.ts";
+import { linesFrom, LogReader } from "../lib/state/log_reader.ts";
 import { DEFAULTS } from "../lib/spec/settings.ts";
 import { strayHint } from "../lib/engine/stray.ts";
 import { findProject } from "../lib/state/workspace.ts";
@@ -246,6 +246,23 @@ Deno.test("what the system refuses: --state-dir is named for files of the state 
   const unexpected = systemError(refused("EIO"));
   assert(unexpected instanceof StateError);
   assertEquals((unexpected as StateError).hint, "tombstone doctor");
+});
+
+Deno.test("a line of a log that never ends is kept up to a megabyte, its end", async () => {
+  const path = Deno.makeTempFileSync();
+  try {
+    const pieces = 20;
+    Deno.writeTextFileSync(path, "x".repeat(pieces * 64 * 1024 - 5) + "y\nlast");
+    const reader = new LogReader(path);
+    const lines: string[] = [];
+    for (let piece = 0; piece <= pieces; piece++) lines.push(...(await reader.read()).lines);
+    const [line, ...others] = lines;
+    assertEquals(others, []);
+    assert(line!.endsWith("xy"));
+    assert(line!.length >= 1024 * 1024 && line!.length <= 1024 * 1024 + 64 * 1024, `${line!.length} characters`);
+  } finally {
+    Deno.removeSync(path);
+  }
 });
 
 Deno.test("placeholders: the own port, and addresses of nodes that are known", () => {
