@@ -283,7 +283,7 @@ Deno.test("a port other than the one asked for is told while the start waits, wi
   const hint = `tombstone start web --port ${other} -- node 'it'\\''s.js'`;
   assertStringIncludes(said, `it listens on port ${other} instead: ${hint}; or tell it its port: -- node `);
   // What it says can be typed.
-  const late = await sandbox.json(["start", "web", "--port", String(asked), "--timeout", "2s", "--", ...file], {
+  const late = await sandbox.json(["start", "web", "--port", String(asked), "--timeout", "5s", "--", ...file], {
     code: 124,
   });
   const line = late.error.hint.split(";")[0];

@@ -168,14 +168,14 @@ Deno.test("a starter that is stopped for longer than everybody's patience is wai
   const port = freePort();
   const script = `while [ ! -e ${gate} ]; do sleep 0.02; done; exec ${serve}`;
   const start = (patience: string) => ["start", "web", "--port", String(port), "--json", "--timeout", patience, "--"];
-  const starter = sandbox.spawn([...start("1s"), "sh", "-c", script]);
+  const starter = sandbox.spawn([...start("3s"), "sh", "-c", script]);
   const output = starter.output();
   await until("the server runs", () => sandbox.serversOf("web").length > 0);
   const stopped = starterOf(sandbox);
   Deno.kill(stopped, "SIGSTOP");
   try {
     for (
-      const command of [[...start("1s").filter((word) => word !== "--"), "--", ...fixture()], ["stop", "web"], [
+      const command of [[...start("3s").filter((word) => word !== "--"), "--", ...fixture()], ["stop", "web"], [
         "sweep",
         "web",
       ]]
@@ -188,11 +188,11 @@ Deno.test("a starter that is stopped for longer than everybody's patience is wai
     }
     assertEquals((await sandbox.json(["status", "web"], { code: 3 })).state, "starting");
     Deno.writeTextFileSync(gate, "");
-    // By then its second has long been over; that it slept is not the server's fault.
+    // By then its three seconds have long been over; that it slept is not the server's fault.
     await until("the server listens", () => accepts(port));
     await until(
-      "a second has passed",
-      () => Date.now() - Deno.statSync(`${sandbox.nodeDir("web")}/starting`).mtime!.getTime() > 1500,
+      "they have passed",
+      () => Date.now() - Deno.statSync(`${sandbox.nodeDir("web")}/starting`).mtime!.getTime() > 3500,
     );
   } finally {
     Deno.kill(stopped, "SIGCONT");

@@ -62,8 +62,8 @@ Deno.test("under GitHub Actions pid, port and url are outputs of the step, also 
 
 Deno.test("a server that dies while the test runs is an annotation, too", async () => {
   await using sandbox = await Sandbox.create();
-  const serve = fixture("after=150", "exit=9", "say=bye").join(" ");
-  const test = ["--fail-fast", "--", "sleep", "600"];
+  const serve = fixture("until=end", "exit=9", "say=bye").join(" ");
+  const test = ["--fail-fast", "--", "sh", "-c", "touch end; exec sleep 600"];
   const ran = await sandbox.run(["run", "web", "--serve", serve, "--port", "0", ...test], { env: github(sandbox) });
   assertEquals(ran.code, 1);
   assertMatch(ran.stderr, /\nbye\n[^]*::error title=tombstone::Cannot keep "web" for the test/);

@@ -1,6 +1,7 @@
 /** Declared files: what is swept, what is refused, and that no path can lock a node for ever. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exists, fixture, isRunning, kill, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import { inTurn } from "./support/tier.ts";
 
 const SERVER = ["--no-probe", "--alive-for", "0", "--", "sleep", "600"];
 const isRoot = Deno.uid() === 0;
@@ -110,7 +111,7 @@ const FLAGS = [["--port-file", "number"], ["--pid-file", "number"], ["--sweep-fi
   "socket",
 ]] as const;
 
-for (const [flag, kind] of FLAGS) {
+for (const [number, [flag, kind]] of FLAGS.entries()) {
   Deno.test(`what is in the place of a ${flag}: only what was declared is ever removed, the rest is refused before anything runs`, async () => {
     await using sandbox = await Sandbox.create();
     const elsewhere = `${sandbox.project}/elsewhere`;
@@ -119,7 +120,7 @@ for (const [flag, kind] of FLAGS) {
     const place = `${sandbox.project}/place`;
     // A start that is killed half-way remembers the place; what comes to stand there then meets a sweep.
     const start = ["start", "web", flag, "place", ...probe, "--", "sleep", "600"];
-    for (const thing of THINGS) {
+    for (const thing of inTurn(THINGS, 3, number)) {
       await thing.put(place, elsewhere);
       const refusal = thing[kind];
       if (refusal !== null) {
@@ -155,8 +156,8 @@ Deno.test("a mistyped path is refused before there is state, in a flag, in tombs
     ["plain", "does not hold a number"],
     [".", "it is a directory"],
   ];
-  for (const [path, reason] of wrong) {
-    for (const flag of ["--port-file", "--pid-file", "--sweep-file", "--unix", "--file"]) {
+  for (const [number, [path, reason]] of wrong.entries()) {
+    for (const flag of inTurn(["--port-file", "--pid-file", "--sweep-file", "--unix", "--file"], 3, number)) {
       const isTaken = path === "plain" && ["--sweep-file", "--file"].includes(flag) ||
         path === "." && flag === "--file";
       if (isTaken) continue;
@@ -165,6 +166,7 @@ Deno.test("a mistyped path is refused before there is state, in a flag, in tombs
       assertStringIncludes(ran.stderr, `for ${flag}: `);
       assertStringIncludes(ran.stderr, flag === "--unix" && path === "plain" ? "is no socket" : reason);
     }
+    if (inTurn(wrong, 2).every(([each]) => each !== path)) continue;
     const described = { command: ["sleep", "600"], port_file: path };
     Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes: { web: described } }));
     const { error } = await sandbox.json(["start", "web"], { code: 2 });
@@ -198,8 +200,10 @@ Deno.test("a declared place that goes wrong later keeps nobody from starting, st
   ];
   const dir = `${sandbox.project}/run`;
   const flags = ["--port-file", "run/port", "--pid-file", "run/pid", "--sweep-file", "run/x", "--unix", "run/sock"];
-  for (const [what, change] of spoil) {
-    for (const command of [["start", "web", ...SERVER], ["stop", "web", "--force"], ["sweep", "web"]]) {
+  for (const [number, [what, change]] of spoil.entries()) {
+    for (
+      const command of inTurn([["start", "web", ...SERVER], ["stop", "web", "--force"], ["sweep", "web"]], 3, number)
+    ) {
       Deno.mkdirSync(dir);
       await sandbox.spawn(["start", "web", ...flags, "--", "sleep", "600"], {
         env: { TOMBSTONE_FAILPOINT: "spawned" },
@@ -226,8 +230,10 @@ Deno.test({
     const run = (args: string[]) =>
       sandbox.shell(`exec setpriv ${WITHOUT_OVERRIDE.join(" ")} ${sandbox.commandLine(args)}`);
     const declare = ["start", "web", "--sweep-file", "closed/x", ...SERVER];
-    for (const [mode, state] of [[0o555, "permission denied"], [0o000, "permission denied"]] as const) {
-      for (const command of [["start", "web", ...SERVER], ["stop", "web", "--force"], ["sweep", "web"]]) {
+    const state = "permission denied";
+    for (const [number, mode] of [0o555, 0o000].entries()) {
+      const commands = [["start", "web", ...SERVER], ["stop", "web", "--force"], ["sweep", "web"]];
+      for (const command of inTurn(commands, 2, number)) {
         Deno.mkdirSync(dir);
         await sandbox.spawn(declare, { env: { TOMBSTONE_FAILPOINT: "spawned" } }).output();
         Deno.writeTextFileSync(`${dir}/x`, "");

@@ -1,17 +1,8 @@
 /** The nodes of `tombstone.json`: order, failures, what a killed start leaves, and what is wrong in the file. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import {
-  type Document,
-  exists,
-  fixture,
-  freePort,
-  kill,
-  readProcess,
-  ROOT,
-  Sandbox,
-  until,
-} from "./support/sandbox.ts";
+import { type Document, exists, fixture, freePort, kill, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { findPostgres, installed } from "./support/servers.ts";
+import { inTurn } from "./support/tier.ts";
 
 /** Writes `tombstone.json`. */
 function describe(sandbox: Sandbox, nodes: Record<string, unknown>): void {
@@ -20,7 +11,7 @@ function describe(sandbox: Sandbox, nodes: Record<string, unknown>): void {
 
 /** A server that notes in `order` when it begins, and when it is told to end. */
 function noting(name: string, ...options: string[]): string {
-  const server = ["node", `${ROOT}/tests/fixtures/server.js`, ...options].join(" ");
+  const server = fixture(...options).join(" ");
   return `trap 'echo -${name} >>order; kill $!; exit 0' TERM; echo +${name} >>order; ${server} & while :; do wait; done`;
 }
 
@@ -58,7 +49,7 @@ Deno.test("what need not wait for each other starts at the same time", async () 
   await using sandbox = await Sandbox.create();
   // Each listens only when the other has begun.
   const meet = (own: string, other: string) =>
-    `touch ${own}; until [ -e ${other} ]; do sleep 0.01; done; exec node ${ROOT}/tests/fixtures/server.js`;
+    `touch ${own}; until [ -e ${other} ]; do sleep 0.01; done; exec ${fixture().join(" ")}`;
   describe(sandbox, {
     one: { command: meet("a", "b"), port: 0, timeout: "20s" },
     two: { command: meet("b", "a"), port: 0, timeout: "20s" },
@@ -412,7 +403,7 @@ Deno.test("PostgreSQL, redis and a web server that needs both: killed at every s
     },
     // It asks both before it listens: started too early, it ends.
     web: {
-      command: `set -e; ${query}; ${ping}; exec node ${ROOT}/tests/fixtures/server.js http=200`,
+      command: `set -e; ${query}; ${ping}; exec ${fixture("http=200").join(" ")}`,
       port: ports.web,
       probes: { http: "/" },
       after: ["db", "cache"],
@@ -424,7 +415,7 @@ Deno.test("PostgreSQL, redis and a web server that needs both: killed at every s
   assertEquals(states(first), ["db running", "cache running", "web running"]);
   assertEquals((await sandbox.run(["stop"])).code, 0);
   const STAGES = 12;
-  for (let stage = 1; stage <= STAGES; stage++) {
+  for (const stage of inTurn(Array.from({ length: STAGES }, (_, number) => number + 1), 5, 1)) {
     const child = sandbox.spawn(["start"]);
     await new Promise((resolve) => setTimeout(resolve, (whole * stage) / STAGES));
     kill(child);
@@ -444,7 +435,7 @@ Deno.test("PostgreSQL, redis and a web server that needs both: killed at every s
     await until(
       "nothing of a dead attempt is left",
       () => strangers().length === 0,
-      2000,
+      60_000,
       () => strangers().map(String),
     );
     assertEquals(Deno.readTextFileSync(`${data}/postmaster.pid`).split("\n")[0], String(db));
@@ -463,7 +454,7 @@ Deno.test("PostgreSQL, redis and a web server that needs both: killed at every s
 Deno.test("init writes what it finds, and start starts it", async (test) => {
   await test.step("package.json", async () => {
     await using sandbox = await Sandbox.create();
-    const serve = `node ${ROOT}/tests/fixtures/server.js port=${freePort()}`;
+    const serve = fixture(`port=${freePort()}`).join(" ");
     const scripts = { build: "false", start: serve };
     Deno.writeTextFileSync(`${sandbox.project}/package.json`, JSON.stringify({ name: "x", version: "1.0.0", scripts }));
     const ran = await sandbox.run(["init"]);
@@ -478,7 +469,7 @@ Deno.test("init writes what it finds, and start starts it", async (test) => {
   });
   await test.step("Procfile, which comes before package.json", async () => {
     await using sandbox = await Sandbox.create();
-    const procfile = `# comment\nweb: node ${ROOT}/tests/fixtures/server.js port=$PORT\nworker: sleep 600\n`;
+    const procfile = `# comment\nweb: ${fixture("port=$PORT").join(" ")}\nworker: sleep 600\n`;
     Deno.writeTextFileSync(`${sandbox.project}/Procfile`, procfile);
     Deno.writeTextFileSync(`${sandbox.project}/package.json`, '{ "scripts": { "dev": "false" } }');
     const { nodes } = await sandbox.json(["init"]);

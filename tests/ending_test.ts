@@ -1,9 +1,9 @@
 /** What a stop does and says: everybody is asked before anybody is killed, and nobody is called ended who lives. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { allPids, exists, fixture, isRunning, killPid, readProcess, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import { allPids, exists, fixture, isRunning, killPid, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { isInstalled } from "./support/servers.ts";
 
-const SERVER = `node ${ROOT}/tests/fixtures/server.js`;
+const SERVER = fixture().join(" ");
 
 /** A server that says what it is asked, takes its time to end, and ends badly when it is asked twice. */
 const polite = (ms: number) => `
@@ -268,7 +268,7 @@ Deno.test("a recovery that takes long says what it waits for", async () => {
   const start = ["start", "web", "--port", "0", "--stop-timeout", "4s", "--", ...fixture("ignore-term")];
   await sandbox.run(start, { env: { TOMBSTONE_FAILPOINT: "port-written" } });
   const swept = await sandbox.run(["sweep", "web"]);
-  assertMatch(swept.stderr, /waiting for "web" for \d+ s: pid \d+ \(node\) has not ended\n/);
+  assertMatch(swept.stderr, /waiting for "web" for \d+ s: pid \d+ \(perl\) has not ended\n/);
 });
 
 Deno.test("a stop that is killed leaves no stop command that shuts down the next server, nor does one that takes too long", async () => {

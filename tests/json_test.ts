@@ -151,7 +151,7 @@ const CAUSES: Partial<
     return [["start", "--port", String(port), "--", "sleep", "60"]];
   },
   "lock-timeout": async (sandbox) => {
-    sandbox.spawn(["start", "--log", "never", "--timeout", "1s", "--", "sleep", "60"]);
+    sandbox.spawn(["start", "--log", "never", "--", "sleep", "60"]);
     await until("it starts", () => sandbox.serversOf("project").length > 0);
     return [["start", "--lock-timeout", "100ms", "--", "true"]];
   },

@@ -7,7 +7,7 @@ Deno.test("a server on another port than asked for is not ready", async () => {
   await using sandbox = await Sandbox.create();
   const [asked, other] = [freePort(), freePort()];
   const ran = await sandbox.run(
-    ["start", "web", "--port", String(asked), "--timeout", "2s", "--", ...fixture(`port=${other}`)],
+    ["start", "web", "--port", String(asked), "--timeout", "3s", "--", ...fixture(`port=${other}`)],
   );
   assertEquals(ran.code, 124);
   assertStringIncludes(
@@ -69,7 +69,7 @@ Deno.test("a foreign listener never makes a start ready", async () => {
   const before = await sandbox.run(["start", "web", "--port", String(port), "--", ...fixture("delay=60000")]);
   assertEquals(before.code, 5);
   assertStringIncludes(before.stderr, `port ${port} is in use by pid ${stranger} (`);
-  assertStringIncludes(before.stderr, `server.js port=${port})`);
+  assertStringIncludes(before.stderr, `server.pl port=${port})`);
   assertMatch(before.stderr, /\nhint: .*--port 0\n$/);
   assertEquals((await sandbox.json(["status", "web"], { code: 3 })).state, "stopped");
 
@@ -83,7 +83,7 @@ Deno.test("a foreign listener never makes a start ready", async () => {
   assertEquals(code, 5);
   assertEquals(error.kind, "port-in-use");
   assertEquals(error.owner_pid, taker);
-  assertStringIncludes(error.owner_command, "server.js");
+  assertStringIncludes(error.owner_command, "server.pl");
   assertEquals(sandbox.processes(), []);
   sandbox.assertBystanders();
 
@@ -96,11 +96,13 @@ Deno.test("a foreign listener never makes a start ready", async () => {
 Deno.test("a server that loses the race for its port is told who has it", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
-  const child = sandbox.spawn(
-    ["start", "web", "--port", String(port), "--", "sh", "-c", `sleep 0.6; ${fixture().join(" ")}`],
-  );
+  const gate = `${sandbox.project}/go`;
+  const script = `until [ -e ${gate} ]; do sleep 0.02; done; ${fixture().join(" ")}`;
+  const child = sandbox.spawn(["start", "web", "--port", String(port), "--", "sh", "-c", script]);
   await until("the server runs", () => sandbox.serversOf("web").length > 0);
   const taker = sandbox.bystander(fixture(`port=${port}`));
+  await until("the taker listens", () => accepts(port));
+  Deno.writeTextFileSync(gate, "");
   const { code, stderr } = await child.output();
   assertEquals(code, 5);
   assertStringIncludes(new TextDecoder().decode(stderr), `pid ${taker} `);
@@ -140,10 +142,12 @@ Deno.test({
 
     // It comes while the server is on its way.
     const late = String(freePort());
-    const server = ["sh", "-c", `sleep 0.5; exec perl -e '${sharing(Number(late))}'`];
+    const server = ["sh", "-c", `until [ -e go ]; do sleep 0.02; done; exec perl -e '${sharing(Number(late))}'`];
     const starter = sandbox.spawn(["start", "web", "--json", "--port", late, "--", ...server]);
     await until("the server runs", () => sandbox.serversOf("web").length > 0);
     const second = sandbox.bystander(["perl", "-e", sharing(Number(late))]);
+    await until("the other listens", () => accepts(Number(late)));
+    Deno.writeTextFileSync(`${sandbox.project}/go`, "");
     const { code, stdout } = await starter.output();
     assertEquals([code, JSON.parse(new TextDecoder().decode(stdout)).error.owner_pid], [5, second]);
     assertEquals(sandbox.processes(), []);

@@ -4,8 +4,9 @@ import { dirname } from "@std/path/posix/dirname";
 import { forgeMany, type Kind, kindOf, nameOf } from "./support/many.ts";
 import { COMMAND, type Document, exists, fixture, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
+import { byTier } from "./support/tier.ts";
 
-const COUNT = 1500;
+const COUNT = byTier({ fast: 500, full: 1500 });
 
 /** Many nodes, one of them real. */
 interface Many extends Disposable {

@@ -33,7 +33,7 @@ Deno.test({
       "--log",
       "never",
       "--timeout",
-      "800ms",
+      "3s",
       "--",
       "sh",
       "-c",
@@ -44,11 +44,11 @@ Deno.test({
     // deno-lint-ignore no-control-regex
     const plain = frames.map((frame) => frame.replace(/\x1b\[[?\d]*[mhl]/g, ""));
     assert(
-      plain.some((frame) => /^web {2}0\.\ds {2}no line of its log matches \/never\/ {2}\| booting$/.test(frame)),
+      plain.some((frame) => /^web {2}\d\.\ds {2}no line of its log matches \/never\/ {2}\| booting$/.test(frame)),
       seen,
     );
     assert(plain.every((frame, at) => at === plain.length - 1 || !frame.includes("\n")), "it stays on its line");
-    assertMatch(plain.at(-1)!, /^Cannot start "web": not ready within 800 ms/);
+    assertMatch(plain.at(-1)!, /^Cannot start "web": not ready within 3 s/);
     const quiet = await onTerminal(sandbox, [...start.slice(0, 2), "--quiet", ...start.slice(2)]);
     assert(!quiet.includes("\x1b[2K"), quiet);
     const quick = await onTerminal(sandbox, ["start", "web", "--no-probe", "--alive-for", "10ms", "--", "sleep", "60"]);
@@ -58,12 +58,12 @@ Deno.test({
 
 Deno.test("elsewhere plain lines tell every few seconds what is waited for, but not with --quiet", async () => {
   await using sandbox = await Sandbox.create();
-  const start = ["--log", "never", "--timeout", "3500ms", "--", "sleep", "60"];
+  const start = ["--log", "never", "--timeout", "4500ms", "--", "sleep", "60"];
   const [told, quiet] = await Promise.all([
     sandbox.run(["start", "a", ...start]),
     sandbox.run(["start", "b", "--quiet", ...start]),
   ]);
-  assertMatch(told.stderr, /^waiting for "a" for 3 s: no line of its log matches \/never\/\nCannot start "a"/);
+  assertMatch(told.stderr, /^(waiting for "a" for \d s: no line of its log matches \/never\/\n)+Cannot start "a"/);
   assertMatch(quiet.stderr, /^Cannot start "b"/);
 });
 
@@ -126,14 +126,14 @@ Deno.test("start --trace tells on stderr where the time went, a bar per step, wh
     "--port",
     "0",
     "--",
-    ...fixture("delay=300"),
+    ...fixture("delay=1500"),
   ]);
   assertEquals(JSON.parse(started.stdout).state, "running");
   const rows = started.stderr.trimEnd().split("\n").map((line) => /^(.+?) +(\d+\.\d) ms(?: {2}(#+))?$/.exec(line));
   assert(rows.every((row) => row !== null), started.stderr);
   const longest = rows.reduce((most, row) => Number(row![2]) > Number(most![2]) ? row : most);
   assertEquals([longest![1], longest![3]!.length], ["wait until it is ready", 40]);
-  assert(Number(longest![2]) >= 250);
+  assert(Number(longest![2]) >= 1400);
   const failed = await sandbox.run([
     "start",
     "b",

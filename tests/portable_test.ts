@@ -229,7 +229,7 @@ Deno.test({
     const watched = sandbox.spawn(dying, { env: posix });
     const sleeper = () => sandbox.processes().find((pid) => readProcess(pid)?.name === "sleep");
     await until("the test runs", () => sleeper() !== undefined, 30_000);
-    sandbox.serversOf("web").filter((pid) => readProcess(pid)?.name === "node").forEach(killPid);
+    sandbox.serversOf("web").filter((pid) => readProcess(pid)?.name === "perl").forEach(killPid);
     const { code, stderr } = await watched.output();
     const said = new TextDecoder().decode(stderr);
     assertEquals(code, 1, said);

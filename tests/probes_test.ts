@@ -35,7 +35,7 @@ Deno.test("--http waits until a GET is answered as wanted, and the url is then o
     false,
     `not ready: ${started.url}/health answers with status 500`,
   ]);
-  const joining = await sandbox.json(["start", "web", "--http", "/health", "--timeout", "300ms", "--", ...server], {
+  const joining = await sandbox.json(["start", "web", "--http", "/health", "--timeout", "1s", "--", ...server], {
     code: 124,
   });
   assertStringIncludes(joining.error.message, "answers with status 500");
@@ -45,12 +45,12 @@ Deno.test("--http waits until a GET is answered as wanted, and the url is then o
 
 Deno.test("--http-status decides which answers count; a chosen port is filled into a URL", async () => {
   await using sandbox = await Sandbox.create();
-  const start = ["start", "web", "--port", "0", "--http", "http://localhost:{port}/", "--timeout", "3s"];
-  const refused = await sandbox.json([...start, "--", ...fixture("http=401")], { code: 124 });
+  const start = ["start", "web", "--port", "0", "--http", "http://localhost:{port}/"];
+  const refused = await sandbox.json([...start, "--timeout", "3s", "--", ...fixture("http=401")], { code: 124 });
   assertMatch(refused.error.message, /http:\/\/localhost:\d+\/ answers with status 401/);
   await sandbox.json([...start, "--http-status", "200-299,401", "--", ...fixture("http=401")]);
   await sandbox.json(["stop", "web"]);
-  const silent = await sandbox.json([...start, "--", ...fixture()], { code: 124 });
+  const silent = await sandbox.json([...start, "--timeout", "3s", "--", ...fixture()], { code: 124 });
   assertMatch(silent.error.message, /does not answer in HTTP/);
 });
 
@@ -89,14 +89,14 @@ Deno.test({
     const script = `const fs = require("fs");
       require("https").createServer({ key: fs.readFileSync("key.pem"), cert: fs.readFileSync("cert.pem") },
         (request, response) => response.end("ok")).listen(process.env.PORT, "127.0.0.1")`;
-    const start = ["start", "web", "--port", "0", "--http", "https://localhost:{port}/", "--timeout", "3s"];
+    const start = ["start", "web", "--port", "0", "--http", "https://localhost:{port}/"];
     const own = await sandbox.json([...start, "--", "node", "-e", script]);
     assertEquals([own.ready, own.url], [true, `https://127.0.0.1:${own.port}`]);
     assertEquals((await sandbox.json(["status", "web"])).ready, true);
     await sandbox.json(["stop", "web"]);
 
     const anybody = [...start, "--any-listener", "--", "node", "-e", script];
-    const { error } = await sandbox.json(anybody, { code: 124 });
+    const { error } = await sandbox.json([...start, "--timeout", "4s", ...anybody.slice(start.length)], { code: 124 });
     assertStringIncludes(error.message, "has a certificate that is not trusted");
     await make("-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE");
     const started = await sandbox.json(anybody, { env: { DENO_CERT: cert } });
@@ -179,12 +179,13 @@ Deno.test("--file must have been written since the start", async () => {
   Deno.writeTextFileSync(path, "of an earlier run");
   Deno.utimeSync(path, new Date(), new Date(Date.now() - 1000));
   const start = (
+    timeout: string,
     ...options: string[]
-  ) => ["start", "web", "--file", path, "--timeout", "2s", "--", ...fixture(...options)];
-  const old = await sandbox.json(start(), { code: 124 });
+  ) => ["start", "web", "--file", path, "--timeout", timeout, "--", ...fixture(...options)];
+  const old = await sandbox.json(start("1s"), { code: 124 });
   assertStringIncludes(old.error.message, `"${path}" is older than this start`);
   assertEquals(Deno.readTextFileSync(path), "of an earlier run");
-  assertEquals((await sandbox.json(start(`touch=${path}`))).ready, true);
+  assertEquals((await sandbox.json(start("60s", `touch=${path}`))).ready, true);
   assertEquals((await sandbox.json(["status", "web"])).ready, true);
   await sandbox.json(["stop", "web"]);
   assert(exists(path), "a file that is waited for is the user's own");
@@ -206,7 +207,7 @@ Deno.test("--exec runs in the server's directory with its variables, until it ex
 Deno.test("--exec that hangs does not outlive the start, nor hold up the news of the server's end", async () => {
   await using sandbox = await Sandbox.create();
   const hanging = ["--exec", "trap '' TERM; sleep 600; true"];
-  const late = await sandbox.json(["start", "web", ...hanging, "--timeout", "300ms", "--", "sleep", "600"], {
+  const late = await sandbox.json(["start", "web", ...hanging, "--timeout", "1s", "--", "sleep", "600"], {
     code: 124,
   });
   assertStringIncludes(late.error.message, "did not end in time");
@@ -282,16 +283,16 @@ Deno.test({
   ignore: !hasPerl,
   async fn() {
     await using sandbox = await Sandbox.create();
-    const start = ["start", "web", "--notify", "--timeout", "1s", "--"];
+    const start = ["start", "web", "--notify", "--timeout", "2s", "--"];
     const late = await sandbox.json([...start, ...notifier('say_("STATUS=loading 40 %\\n")')], { code: 124 });
     assertStringIncludes(late.error.message, 'it has not said READY=1, but "loading 40 %"');
     const patient = notifier(
       'say_("EXTEND_TIMEOUT_USEC=20000000")',
-      "select(undef, undef, undef, 1.5)",
+      "select(undef, undef, undef, 2.5)",
       'say_("READY=1")',
     );
     const started = await sandbox.json([...start, ...patient]);
-    assert(started.ready_ms > 1300, String(started.ready_ms));
+    assert(started.ready_ms > 2300, String(started.ready_ms));
     await sandbox.json(["stop", "web"]);
     // Without the flag, the socket of whoever supervises the caller is not the server's.
     const bare = ["start", "web", "--exec", "test -e env", "--", "sh", "-c", "env >env; exec sleep 600"];

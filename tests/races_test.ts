@@ -1,6 +1,16 @@
 /** Commands for one node that meet: whoever comes second waits, and the end is as if they had come one by one. */
 import { assert, assertEquals } from "@std/assert";
-import { accepts, type Document, fixture, freePort, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
+import {
+  accepts,
+  type Document,
+  exists,
+  fixture,
+  freePort,
+  isRunning,
+  kill,
+  Sandbox,
+  until,
+} from "./support/sandbox.ts";
 
 /** A server that takes its time to go. */
 const leisurely = (milliseconds: number) => [
@@ -81,21 +91,26 @@ Deno.test("starts, stops, restarts and sweeps at once: no error, and one server 
 
 Deno.test("a stop that is killed half-way: the next stop or start goes on from there", async () => {
   await using sandbox = await Sandbox.create();
-  const args = ["start", "web", "--port", String(freePort()), "--stop-timeout", "2s", "--", ...leisurely(300)];
+  const [asked, leave] = [`${sandbox.project}/asked`, `${sandbox.project}/leave`];
+  const onTerm = `touch ${asked}; until [ -e ${leave} ]; do sleep 0.02; done; exit 0`;
+  const script = `trap '${onTerm}' TERM; ${fixture().join(" ")} & while :; do sleep 0.02; done`;
+  const args = ["start", "web", "--port", String(freePort()), "--stop-timeout", "60s", "--", "sh", "-c", script];
   for (const next of [["stop", "web"], args, ["restart", "web"], ["sweep", "web"]]) {
     await sandbox.json(args);
     const stop = sandbox.spawn(["stop", "web"]);
     const output = stop.output();
-    await until("the server was asked to go", () => sandbox.processes().some((each) => runs(each, "sleep\x000.3\0")));
+    await until("the server was asked to go", () => exists(asked));
     kill(stop);
     await output;
     const status = await sandbox.json(["status", "web"]);
     assertEquals([status.state, status.reason], ["running", "a stop of it was interrupted"]);
+    Deno.writeTextFileSync(leave, "");
     await sandbox.json(next);
     await sandbox.json(args);
     await sandbox.assertOneServer("web");
     await sandbox.json(["stop", "web"]);
     assertEquals(sandbox.processes(), []);
+    for (const file of [asked, leave]) Deno.removeSync(file);
   }
 });
 

@@ -243,8 +243,9 @@ Deno.test("a starter that died between commit and clean-up, and its server after
 
 Deno.test("a server that exits later is told as died, with its last words in the log", async () => {
   await using sandbox = await Sandbox.create();
-  const args = ["start", "web", "--port", "0", "--", ...fixture("after=200", "exit=9", "say=bye")];
+  const args = ["start", "web", "--port", "0", "--", ...fixture("until=end", "exit=9", "say=bye")];
   const started = await sandbox.json(args);
+  Deno.writeTextFileSync(`${sandbox.project}/end`, "");
   await until("it has exited", () => !isRunning(started.pid));
   const status = await sandbox.run(["status", "web"]);
   assertEquals([status.code, status.stdout], [1, `web: died, pid ${started.pid} is gone\n`]);

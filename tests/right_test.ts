@@ -345,7 +345,7 @@ Deno.test("a placeholder that is none is refused with the near name; braces of o
         ...right,
         "{port}",
       ],
-      env: { A: "{port} {db.port}", SERVER: "node", FILE: fixture()[1] },
+      env: { A: "{port} {db.port}", SERVER: "perl", FILE: fixture()[1] },
       port: 0,
       after: ["db"],
     },

@@ -1,9 +1,9 @@
 /** `tombstone run`: a server for the time of one test command. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { exists, fixture, freePort, isRunning, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import { exists, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { installed, isInstalled } from "./support/servers.ts";
 
-const SERVE = `node ${ROOT}/tests/fixtures/server.js`;
+const SERVE = fixture().join(" ");
 const run = (
   test: string,
   ...flags: string[]
@@ -59,7 +59,8 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129]
 
 Deno.test("a signal at any moment of a run leaves nothing: while it starts, as its test begins, while it stops", async () => {
   await using sandbox = await Sandbox.create();
-  const slow = `trap 'touch stopping; sleep 0.3; exit 0' TERM; ${SERVE} & while :; do wait; done`;
+  const slow =
+    `trap 'touch stopping; until test -e leave; do sleep 0.02; done; exit 0' TERM; ${SERVE} & while :; do wait; done`;
   const started = () => exists(sandbox.state) && sandbox.serversOf("web").length > 0;
   const moments: [string, () => boolean][] = [
     ["it starts", started],
@@ -68,11 +69,14 @@ Deno.test("a signal at any moment of a run leaves nothing: while it starts, as i
     ["it stops", () => exists(`${sandbox.project}/stopping`)],
   ];
   for (const [moment, condition] of moments) {
-    if (exists(`${sandbox.project}/stopping`)) Deno.removeSync(`${sandbox.project}/stopping`);
+    for (const name of ["stopping", "leave"]) {
+      if (exists(`${sandbox.project}/${name}`)) Deno.removeSync(`${sandbox.project}/${name}`);
+    }
     const test = moment === "it stops" ? "true" : "sleep 600";
     const child = sandbox.spawn(["run", "web", "--serve", slow, "--port", "0", "--", "sh", "-c", `: mark; ${test}`]);
     await until(moment, condition);
     child.kill("SIGTERM");
+    Deno.writeTextFileSync(`${sandbox.project}/leave`, "");
     assertEquals((await child.output()).code, 143, moment);
     assertEquals(sandbox.processes(), [], moment);
     const status = await sandbox.json(["status", "web"], { code: moment === "it starts" ? 1 : 3 });
@@ -141,7 +145,7 @@ Deno.test({
 
 Deno.test("a server that dies while the test runs is told at once with its last lines; the test decides", async () => {
   await using sandbox = await Sandbox.create();
-  const serve = `${SERVE} say=last-words after=200 exit=9`;
+  const serve = `${SERVE} say=last-words until=over exit=9`;
   const flags = ["--serve", serve, "--port", "0"];
   const child = sandbox.spawn([
     "run",
@@ -150,7 +154,7 @@ Deno.test("a server that dies while the test runs is told at once with its last 
     "--",
     "sh",
     "-c",
-    "while ! test -e end; do sleep 0.02; done; exit 5",
+    "touch over; while ! test -e end; do sleep 0.02; done; exit 5",
   ]);
   let told = "";
   const reader = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
@@ -167,6 +171,7 @@ Deno.test("a server that dies while the test runs is told at once with its last 
   await Promise.all([reader.cancel(), child.stdout.cancel()]);
   assertEquals((await sandbox.json(["status", "web"], { code: 3 })).state, "stopped");
 
+  Deno.removeSync(`${sandbox.project}/over`);
   const fast = await sandbox.run([
     "run",
     "web",
@@ -175,7 +180,7 @@ Deno.test("a server that dies while the test runs is told at once with its last 
     "--",
     "sh",
     "-c",
-    "setsid sleep 600 & sleep 601",
+    "setsid sleep 600 & touch over; sleep 601",
   ]);
   assertEquals(fast.code, 1);
   assertStringIncludes(fast.stderr, "has died");

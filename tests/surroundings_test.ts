@@ -168,11 +168,11 @@ Deno.test({
   ignore: Deno.uid() !== 0 || !isInstalled("setpriv") || !isInstalled("setcap"),
   async fn() {
     await using sandbox = await Sandbox.create();
-    const node = `${sandbox.root}/node`;
-    const made = await sandbox.shell(`cp "$(command -v node)" ${node} && setcap cap_net_bind_service=ep ${node}`);
+    const program = `${sandbox.root}/perl`;
+    const made = await sandbox.shell(`cp "$(command -v perl)" ${program} && setcap cap_net_bind_service=ep ${program}`);
     assertEquals(made.code, 0, made.stderr);
     const start = (...flags: string[]) => {
-      const args = ["start", "web", ...flags, "--json", "--", node, ...fixture().slice(1)];
+      const args = ["start", "web", ...flags, "--json", "--", program, ...fixture().slice(1)];
       // Root who gets no capabilities by being root, as everybody else.
       return sandbox.shell(`exec setpriv --securebits=+noroot --inh-caps=-all ${sandbox.commandLine(args)}`);
     };

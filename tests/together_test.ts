@@ -47,7 +47,7 @@ Deno.test("twenty starters at once, again and again, the lock's holder killed at
   await sandbox.run(args);
   const lock = `${sandbox.nodeDir("web")}/lock`;
   let killed = 0;
-  const rounds = byTier({ fast: 8, full: 50 });
+  const rounds = byTier({ fast: 4, full: 50 });
   for (let round = 0; round < rounds; round++) {
     await sandbox.run(["stop", "web"]);
     const all = Array.from({ length: 20 }, () => told(sandbox.spawn(args)));
@@ -74,7 +74,7 @@ Deno.test("twenty starters at once, again and again, the lock's holder killed at
     );
     assert(survivors.filter(({ document }) => document.started).length <= 1);
   }
-  assert(killed > rounds / 5, `only ${killed} holders were killed`);
+  assert(killed > rounds / 10, `only ${killed} holders were killed`);
 });
 
 Deno.test("many starters at once: one server, and all report it", async () => {
@@ -82,7 +82,7 @@ Deno.test("many starters at once: one server, and all report it", async () => {
   const port = freePort();
   const command = server.command(sandbox, port); // once, since it writes the server's configuration
   const args = ["start", "web", "--port", String(port), "--lock-timeout", "60s", "--json", "--", ...command];
-  const all = Array.from({ length: byTier({ fast: 40, full: 200 }) }, () => told(sandbox.spawn(args)));
+  const all = Array.from({ length: byTier({ fast: 20, full: 200 }) }, () => told(sandbox.spawn(args)));
   const ended = await Promise.all(all);
   const failed = ended.find(({ code }) => code !== 0);
   assertEquals(failed, undefined, JSON.stringify(failed?.document));
@@ -91,20 +91,20 @@ Deno.test("many starters at once: one server, and all report it", async () => {
   assertEquals(ended.filter(({ document }) => document.started).length, 1);
 });
 
-Deno.test("fifty nodes at once: fifty servers, no record lost", async () => {
+Deno.test("many nodes at once: each has its server, no record lost", async () => {
   await using sandbox = await Sandbox.create();
-  const names = Array.from({ length: 50 }, (_, number) => `node${number}`);
+  const names = Array.from({ length: byTier({ fast: 20, full: 50 }) }, (_, number) => `node${number}`);
   const args = (node: string) => ["start", node, "--port", "0", "--json", "--", ...fixture()];
   const ended = await Promise.all(names.map((node) => told(sandbox.spawn(args(node)))));
   assertEquals(ended.map(({ code }) => code), names.map(() => 0));
-  assertEquals(new Set(ended.map(({ document }) => document.port)).size, 50);
+  assertEquals(new Set(ended.map(({ document }) => document.port)).size, names.length);
   const { nodes } = await sandbox.json(["list"]);
   const running = nodes.filter(({ state }: Document) => state === "running");
   assertEquals(
     running.map(({ node, pid }: Document) => `${node} ${pid}`).toSorted(),
     ended.map(({ document }) => `${document.node} ${document.pid}`).toSorted(),
   );
-  assertEquals(new Set(running.map(({ pid }: Document) => pid)).size, 50);
+  assertEquals(new Set(running.map(({ pid }: Document) => pid)).size, names.length);
   await sandbox.json(["stop", "--all"]);
   assertEquals(sandbox.processes(), []);
 });
@@ -113,7 +113,7 @@ Deno.test("eight starters that find something else in the lock's place: one of t
   await using sandbox = await Sandbox.create();
   const args = ["start", "web", "--no-probe", "--alive-for", "0", "--json", "--", "sleep", "600"];
   const { dir } = await sandbox.json(args.filter((word) => word !== "--json"));
-  for (let round = 0; round < byTier({ fast: 4, full: 10 }); round++) {
+  for (let round = 0; round < byTier({ fast: 2, full: 10 }); round++) {
     await sandbox.run(["stop", "web"]);
     Deno.removeSync(`${dir}/lock`, { recursive: true });
     if (round % 2 === 0) Deno.symlinkSync("/dev/null", `${dir}/lock`);

@@ -55,7 +55,7 @@ async function measure(args: string[]): Promise<Measured> {
 
 /** The `node.info` of a node that was really started. */
 async function pattern(): Promise<Record<string, unknown>> {
-  await measure(["start", "pattern", "--port", "0", "--", "node", `${ROOT}/tests/fixtures/server.js`]);
+  await measure(["start", "pattern", "--port", "0", "--", "perl", `${ROOT}/tests/fixtures/server.pl`]);
   const [workspace] = [...Deno.readDirSync(`${dir}/state`)];
   const info = JSON.parse(Deno.readTextFileSync(`${dir}/state/${workspace!.name}/pattern/node.info`));
   await measure(["stop", "pattern"]);

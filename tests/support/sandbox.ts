@@ -4,7 +4,6 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { ensureDir } from "@std/fs";
 
 /** Root of the checkout. */
 export const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
@@ -114,13 +113,14 @@ function describe(pid: number): string {
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
   details: () => string[] = () => [],
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
-  while (!(await condition())) {
+  // Many conditions look at all processes, so what takes long is looked at less often.
+  for (let pause = 2; !(await condition()); pause = Math.min(pause * 1.3, 25)) {
     assert(performance.now() < deadline, [`in vain waited until ${what}`, ...details()].join("\n"));
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 
@@ -164,10 +164,32 @@ export async function accepts(port: number, hostname = "127.0.0.1"): Promise<boo
   }
 }
 
-/** A free port below the ephemeral range, chosen at random: another process may take it before its user does. */
+/** Ports that one test file has for itself. */
+const BLOCK = 60;
+
+/** Claims a block of ports, by a name that nobody else can hold until this file's tests are over; gives the first. */
+function claimBlock(): number {
+  for (;;) {
+    const first = 10_000 + BLOCK * Math.floor(Math.random() * 9_000 / BLOCK);
+    try {
+      Deno.listen({ transport: "unix", path: `\0tombstone-test-ports-${first}` }).unref();
+      return first;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+const firstPort = claimBlock();
+let ports = 0;
+
+/**
+ * A free port below the ephemeral range, and below those that the tool chooses: another one for each call, and for each
+ * of the files that are tested at the same time.
+ */
 export function freePort(): number {
   for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 9_000);
+    const port = firstPort + ports++ % BLOCK;
     try {
       Deno.listen({ hostname: "127.0.0.1", port }).close();
       return port;
@@ -177,9 +199,9 @@ export function freePort(): number {
   }
 }
 
-/** The fixture server with these options (see fixtures/server.js). */
+/** The fixture server with these options (see fixtures/server.pl). */
 export function fixture(...options: string[]): string[] {
-  return ["node", `${ROOT}/tests/fixtures/server.js`, ...options];
+  return ["perl", `${ROOT}/tests/fixtures/server.pl`, ...options];
 }
 
 /** State directory, project directory and clean-up of one test. */
@@ -197,10 +219,10 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** A new one. */
-  static async create(): Promise<Sandbox> {
+  static create(): Promise<Sandbox> {
     const sandbox = new Sandbox(Deno.realPathSync(Deno.makeTempDirSync({ prefix: "tombstone-" })));
-    await ensureDir(sandbox.project);
-    return sandbox;
+    Deno.mkdirSync(sandbox.project);
+    return Promise.resolve(sandbox);
   }
 
   /** The environment of everything that the test runs. */
@@ -303,8 +325,8 @@ export class Sandbox implements AsyncDisposable {
   processes(): number[] {
     const bystanders = this.#bystanders.map(({ child }) => child.pid);
     return allPids().filter((pid) =>
-      !bystanders.includes(pid) && isRunning(pid) &&
-      (environHas(pid, `${MARK}=${this.mark}`) || worksIn(pid, this.root))
+      !bystanders.includes(pid) && (environHas(pid, `${MARK}=${this.mark}`) || worksIn(pid, this.root)) &&
+      isRunning(pid)
     );
   }
 
@@ -329,14 +351,18 @@ export class Sandbox implements AsyncDisposable {
       environ(pid).some((entry) => entry.startsWith("TOMBSTONE_NODE=") && entry !== `TOMBSTONE_NODE=${node}`);
     // A launcher of a dead attempt that has not run yet ends by itself as soon as it does.
     const others = () => this.processes().filter((pid) => !isOurs(pid));
-    await until("nothing of a dead attempt is left", () => others().length === 0, 2000, () => others().map(describe));
+    await until("nothing of a dead attempt is left", () => others().length === 0, 60_000, () => others().map(describe));
     this.assertBystanders();
     return status;
   }
 
   /** Ends everything that carries the mark, and removes the directories. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (exists(this.state)) await this.run(["list", "--json"]).then((ran) => this.#stopAll(ran));
+    const marked = this.processes();
+    // A server that shows neither mark nor directory is known to the tool alone, so that ends it.
+    if (this.#recorded().some((pid) => isRunning(pid) && !marked.includes(pid))) {
+      await this.run(["list", "--json"]).then((ran) => this.#stopAll(ran));
+    }
     for (const { child } of this.#bystanders) {
       if (isRunning(child.pid)) child.kill("SIGKILL");
       await child.status;
@@ -349,7 +375,28 @@ export class Sandbox implements AsyncDisposable {
     await Deno.remove(this.root, { recursive: true });
   }
 
-  /** Servers that overwrite their environment do not show the mark, so the tool ends what it knows of. */
+  /** The processes that the records of the nodes name. */
+  #recorded(): number[] {
+    const list = (dir: string) => {
+      try {
+        return [...Deno.readDirSync(dir)].filter((entry) => entry.isDirectory).map(({ name }) => `${dir}/${name}`);
+      } catch (error) {
+        if (error instanceof Error && !(error instanceof TypeError)) return []; // a test has put something else there
+        throw error;
+      }
+    };
+    const pidIn = (path: string) => {
+      try {
+        return Deno.lstatSync(path).isFile ? Number.parseInt(Deno.readTextFileSync(path)) : NaN;
+      } catch (error) {
+        if (error instanceof Error && !(error instanceof TypeError)) return NaN;
+        throw error;
+      }
+    };
+    return list(this.state).flatMap(list).map((dir) => pidIn(`${dir}/pid`)).filter((pid) => pid > 0);
+  }
+
+  /** Ends all nodes that the tool knows of. */
   async #stopAll(ran: Ran): Promise<void> {
     if (ran.code !== 0) return;
     for (const { workspace, node } of JSON.parse(ran.stdout).nodes) {

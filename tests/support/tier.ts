@@ -11,3 +11,8 @@ export const TIER: "fast" | "full" = Deno.env.get("TOMBSTONE_FULL") === "1" ? "f
 export function byTier(counts: { fast: number; full: number }): number {
   return counts[TIER];
 }
+
+/** All of them in the full tier; in the fast one every `every`-th, where `turn` says with which one that begins. */
+export function inTurn<T>(items: readonly T[], every: number, turn = 0): T[] {
+  return items.filter((_, index) => TIER === "full" || index % every === turn % every);
+}
