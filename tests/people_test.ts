@@ -48,7 +48,7 @@ Deno.test({
       seen,
     );
     assert(plain.every((frame, at) => at === plain.length - 1 || !frame.includes("\n")), "it stays on its line");
-    assertMatch(plain.at(-1)!, /^Cannot start "web": not ready within 3 s/);
+    assertMatch(plain.at(-1)!, /^Cannot start "web": not ready within 3000 ms/);
     const quiet = await onTerminal(sandbox, [...start.slice(0, 2), "--quiet", ...start.slice(2)]);
     assert(!quiet.includes("\x1b[2K"), quiet);
     const quick = await onTerminal(sandbox, ["start", "web", "--no-probe", "--alive-for", "10ms", "--", "sleep", "60"]);

@@ -117,7 +117,7 @@ Deno.test({
     const args = ["start", "web", "--port", String(port), "--", ...fixture()];
     const { error } = await sandbox.json(args, { env: posix, code: 5 });
     assertEquals([error.kind, error.owner_pid], ["port-in-use", stranger]);
-    assertMatch(error.message, new RegExp(`pid ${stranger} \\(\\S*node `));
+    assertMatch(error.message, new RegExp(`pid ${stranger} \\(\\S*perl `));
 
     const other = freePort();
     const silent = ["start", "web", "--port", String(other), "--", "sleep", "600"];

@@ -59,7 +59,7 @@ Deno.test("a node that runs with another command, directory, port or host is not
   const port = freePort();
   const first = await sandbox.json(["start", "web", "--port", String(port), "--", ...fixture("say=a")]);
   const cases: [string[], string[], string][] = [
-    [["start", "web", "--", ...fixture("say=b")], ["command"], "another command (node "],
+    [["start", "web", "--", ...fixture("say=b")], ["command"], "another command (perl "],
     [["start", "web", "--cwd", "sub", "--", ...fixture("say=a")], ["cwd"], `another directory (${sandbox.project})`],
     [["start", "web", "--port", "1", "--", ...fixture("say=a")], ["port"], `another port (${port})`],
     [["start", "web", "--host", "127.0.0.2", "--", ...fixture("say=a")], ["host"], "another host (127.0.0.1)"],
