@@ -142,14 +142,16 @@ Deno.test({
     const port = freePort();
     await using _server = Deno.serve({ port, hostname: "127.0.0.1", cert, key, onListen() {} }, () => new Response());
     const url = `https://localhost:${port}/`;
-    const refused = await sandbox.run(["wait", "--http", url, "--timeout", "300ms"]);
+    const refused = await sandbox.run(["wait", "--http", url, "--timeout", "2s"]);
     assertEquals(refused.code, 124);
     assertStringIncludes(refused.stderr, "it has a certificate that is not trusted");
     assertStringIncludes(hintOf(refused), "--insecure");
     assertEquals((await sandbox.json(["wait", "--http", url, "--insecure"])).targets[0].status, 200);
     const plain = freePort();
     await using _plain = serve(plain, "127.0.0.1", () => 200);
-    const other = await sandbox.json(["wait", "--http", `https://localhost:${plain}`, "--timeout", "0"], { code: 124 });
+    const other = await sandbox.json(["wait", "--http", `https://localhost:${plain}`, "--timeout", "2s"], {
+      code: 124,
+    });
     assertStringIncludes(other.error.message, "it does not speak TLS");
     for (const more of [[], ["--insecure"]]) {
       const none = ["wait", "--http", `https://localhost:${freePort()}`, "--gone", ...more];

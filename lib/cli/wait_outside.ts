@@ -9,7 +9,7 @@ import { EXIT, type TombstoneError, tombstoneError, usageError } from "../errors
 import { hostOf, isLocal, isLocalhost, portOf } from "../hosts.ts";
 import { fromHere } from "../os/surroundings.ts";
 import { describeOwner, findOccupant } from "../process/listeners.ts";
-import { lookAtTarget, type Sight, type Target } from "../readiness/outside.ts";
+import { lookAtTarget, NO_ANSWER, type Sight, type Target } from "../readiness/outside.ts";
 import { parsePortOf, parseUrl } from "../spec/endpoint.ts";
 import { HTTP_STATUS } from "../spec/probes.ts";
 import { parseSocketPath, parseStatuses } from "../spec/values.ts";
@@ -85,7 +85,7 @@ export async function waitOutside(call: Call): Promise<Result> {
   const timeoutMs = call.duration("timeout", DEFAULTS.timeout_ms);
   const watched: Watched[] = targetsOf(call, isGone).map((target) => ({
     target,
-    sight: { presence: "unclear", state: "not looked at", address: null, status: null },
+    sight: NO_ANSWER,
     holds: false,
     afterMs: null,
   }));
@@ -94,7 +94,10 @@ export async function waitOutside(call: Call): Promise<Result> {
   using waiting = output.waitFor(isGone ? `until ${names} is gone` : `for ${names}`);
   const look = async (one: Watched) => {
     const left = Math.max(timeoutMs - (performance.now() - begun), LEAST_LOOK_MS);
-    one.sight = await lookAtTarget(one.target, Math.min(left, LONGEST_LOOK_MS));
+    const sight = await lookAtTarget(one.target, Math.min(left, LONGEST_LOOK_MS));
+    // A look that the end of the wait cuts short tells less than the one before it.
+    if (sight !== "expired") one.sight = sight;
+    else if (left >= LONGEST_LOOK_MS || one.holds) one.sight = NO_ANSWER;
     one.holds = one.sight.presence === (isGone ? "absent" : "there");
     one.afterMs = one.holds ? one.afterMs ?? Math.round(performance.now() - begun) : null;
   };

@@ -36,25 +36,32 @@ export interface Sight {
   status: number | null;
 }
 
+/** Of somebody who has not answered in time. */
+export const NO_ANSWER: Sight = { presence: "unclear", state: "no answer", address: null, status: null };
+
 const seen = (presence: Sight["presence"], state: string): Sight => ({ presence, state, address: null, status: null });
 
-/** Looks once, for `limitMs` milliseconds at most. */
-export async function lookAtTarget(target: Target, limitMs: number): Promise<Sight> {
+/** Looks once; `"expired"` if that shows nothing within `limitMs` milliseconds. */
+export async function lookAtTarget(target: Target, limitMs: number): Promise<Sight | "expired"> {
   if (target.type === "file") return lookAtFile(target.path);
   const controller = new AbortController();
   const limit = setTimeout(() => controller.abort(), limitMs);
   try {
-    const { signal } = controller;
-    switch (target.type) {
-      case "port":
-        return await anyOf(target.host, (address) => connect({ hostname: address, port: target.port, signal }));
-      case "unix":
-        return await connect({ transport: "unix", path: target.path, signal });
-      case "http":
-        return await anyOf(hostOf(target.url), (address) => ask(target, address, signal));
-    }
+    const sight = await ask(target, controller.signal);
+    return controller.signal.aborted && sight.presence === "unclear" ? "expired" : sight;
   } finally {
     clearTimeout(limit);
+  }
+}
+
+function ask(target: Exclude<Target, { type: "file" }>, signal: AbortSignal): Promise<Sight> {
+  switch (target.type) {
+    case "port":
+      return anyOf(target.host, (address) => connect({ hostname: address, port: target.port, signal }));
+    case "unix":
+      return connect({ transport: "unix", path: target.path, signal });
+    case "http":
+      return anyOf(hostOf(target.url), (address) => get(target, address, signal));
   }
 }
 
@@ -106,21 +113,21 @@ const WORDS: Record<string, string> = {
 /** Why a connect came to nothing. */
 function describeRefusal(error: unknown): Sight {
   if (!(error instanceof Error) || error instanceof TypeError) throw error;
-  if (error.name === "AbortError") return seen("unclear", "no answer");
+  if (error.name === "AbortError") return NO_ANSWER;
   const errno = errnoOf(error);
   // An error of the resolver has no number.
   if (errno === null) return seen("unclear", "its host name cannot be resolved");
   return seen(ABSENT.includes(errno) ? "absent" : "unclear", WORDS[errno] ?? describeErrno(error));
 }
 
-async function ask(
+async function get(
   { url, status, trust }: Extract<Target, { type: "http" }>,
   address: string,
   signal: AbortSignal,
 ): Promise<Sight> {
   const answer: Answer = await answerOf({ url, host: hostOf(url), port: portOf(url), address, trust }, signal);
-  if (signal.aborted) return seen("unclear", "no answer");
   if (answer.kind === "none") {
+    if (signal.aborted) return NO_ANSWER;
     return answer.error === null ? seen("unclear", `it ${answer.state}`) : describeRefusal(answer.error);
   }
   const isWanted = status.some(([low, high]) => answer.status >= low && answer.status <= high);
