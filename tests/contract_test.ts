@@ -315,6 +315,16 @@ const CLAUSES: Clause[] = [
     },
   },
   {
+    name: "a process that becomes another one every few milliseconds is in every look",
+    needs: ["restless"],
+    async test(bench) {
+      const next = "use POSIX; while (1) { select undef, undef, undef, 0.005; POSIX::setsid(); exit if fork; }";
+      const launched = bench.launch(["perl", "-e", next]);
+      await until("it has become another one", () => bench.system.processes.read(launched.pid)?.isAlive !== true);
+      for (let look = 0; look < 10; look++) assert((await membersOf(bench, launched)).length > 0, `look ${look}`);
+    },
+  },
+  {
     name: "a lock is free as soon as who held it was killed",
     async test({ sandbox, env }) {
       const port = String(freePort());

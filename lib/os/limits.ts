@@ -11,6 +11,8 @@
 export type Ability =
   /** Distinguishes a process from a later one with the same pid, however soon that comes. */
   | "exact-start"
+  /** Catches a process that becomes another one every few milliseconds. */
+  | "restless"
   /** Knows the sessions of processes. */
   | "sessions"
   /** Sees a variable of a process's environment. */

@@ -11,8 +11,8 @@ import { lookForTree, scanOf } from "../process/tree.ts";
 import type { Probe } from "../spec/probes.ts";
 import { readPortFile } from "../state/port_files.ts";
 import { candidatesOf, listenersFor, ownershipOfSockets } from "../process/listeners.ts";
-import { connectTo, type Protocol } from "../process/connect.ts";
-import { findOwnListener } from "../process/own_ports.ts";
+import { addressesOf, connectTo, type Protocol } from "../process/connect.ts";
+import { findOwnListener, type OwnPort } from "../process/own_ports.ts";
 import type { Look, Prober, ProbeTarget, Verdict } from "./types.ts";
 
 /**
@@ -78,7 +78,7 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
     if (typeof answer !== "string" && asks && host === null && answer.protocol === null) await sleep(TRIAL_MS);
     if (typeof answer !== "string" && await stillListen(table, sockets)) return passed(spot, address, answer.protocol);
   }
-  return foreign ?? (isThere ? wait : elsewhere(spot, rows));
+  return foreign ?? (isThere ? wait : elsewhere(spot, rows.map(({ address }) => address)));
 }
 
 /** Something answers, but its listener cannot be seen. */
@@ -111,8 +111,8 @@ function passed({ host, port }: Spot, address: string, protocol: Protocol): Verd
 }
 
 /** The port is open on other addresses only: to some servers, "localhost" is ::1 alone. */
-function elsewhere({ host, port }: Spot, rows: ListenerRow[]): Verdict {
-  const where = rows.map(({ address }) => address).join(" and ");
+function elsewhere({ host, port }: Spot, addresses: string[]): Verdict {
+  const where = addresses.join(" and ");
   return { kind: "wait", state: `port ${port} is open on ${where}, but not on ${host ?? "loopback"} (see --host)` };
 }
 
@@ -126,18 +126,23 @@ const STRAY_AFTER_MS = 300;
 export function tcpProber(probe: Extract<Probe, { type: "tcp" }>): Prober {
   const spot = { host: probe.host, port: probe.port, anyListener: probe.any_listener };
   const check = once(spot);
-  let stray: number | null = null;
+  let own: OwnPort | null = null;
   let next = STRAY_AFTER_MS;
   return async (subject, look) => {
     const verdict = await check(subject, look);
     if (verdict.kind !== "wait" || subject.known !== null) return verdict;
     if (subject.ageMs >= next) {
       next = subject.ageMs + STRAY_EVERY_MS;
-      const own = await findOwnListener(subject.mainPid, subject.roots, "tree");
-      stray = own === null || own.port === probe.port ? null : own.port;
+      own = await findOwnListener(subject.mainPid, subject.roots, "tree");
     }
-    if (stray === null) return verdict;
-    return { kind: "wait", state: `${verdict.state}, it listens on port ${stray} instead`, stray };
+    if (own === null) return verdict;
+    const { port: stray, addresses } = own;
+    if (stray !== probe.port) {
+      return { kind: "wait", state: `${verdict.state}, it listens on port ${stray} instead`, stray };
+    }
+    // Where the table costs a process, it was not read while the requested address refused.
+    const wanted = ["0.0.0.0", "::", ...addressesOf(probe.host)];
+    return addresses.some((address) => wanted.includes(address)) ? verdict : elsewhere(spot, addresses);
   };
 }
 

@@ -72,6 +72,7 @@ let machine: string | undefined;
 function limits(): Limits {
   return {
     "exact-start": "tells when a process began to the second only",
+    "restless": "does not catch a process that becomes another one every few milliseconds",
     "sessions": "does not tell which session a process is in",
     ...(Deno.uid() === 0 ? {} : {
       "owners-of-others": "does not tell whose a listener is if that is another user's process",
