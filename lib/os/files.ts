@@ -41,12 +41,6 @@ export interface Witness {
 
 /** Commands of this system for the hints of errors. */
 export interface Hints {
-  /** For too many open files. */
-  readonly openFiles: string;
-  /** For the limit on file sizes. */
-  readonly fileSizes: string;
-  /** Shows a file or directory with its permissions. */
-  describe(path: string): string;
   /** Lists a directory. */
   list(path: string): string;
   /** Shows the free space. */

@@ -23,9 +23,6 @@ export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone
 
 /** The commands for hints. */
 export const hints: Hints = {
-  openFiles: "raise the limit of open files: ulimit -n 4096",
-  fileSizes: "raise the limit of file sizes with ulimit -f",
-  describe: (path) => `ls -ld "${path}"`,
   list: (path) => `ls -la "${path}"`,
   room: (path) => `df "${path}"`,
   makePrivate: (path) => `chmod go-w "${path}"`,
