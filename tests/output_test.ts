@@ -160,7 +160,8 @@ while True:
     time.sleep(0.001)
 print(size, child.wait())
 `;
-    for (const args of [["logs", "web"], ["logs", "web", "--json"]]) {
+    for (const form of [[], ["--json"]]) {
+      const args = ["logs", "web", "-n", "60000", ...form];
       const whole = await sandbox.run(args);
       const { stdout, stderr } = await new Deno.Command("python3", {
         args: ["-c", script, JSON.stringify([...COMMAND, ...args])],
