@@ -56,6 +56,7 @@ const FILES = [
   "port",
   "launch",
   "lock",
+  "recorded.json",
   "server.log",
   "server.log.1",
   "../workspace.json",

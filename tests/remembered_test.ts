@@ -102,6 +102,8 @@ Deno.test("values of variables are not kept: they come from the caller, and one 
   assertStringIncludes(error.message, 'Cannot use --port without a command: "web" starts as it was last started');
   assertEquals(error.hint, "tombstone start NODE --port … -- COMMAND");
   assertEquals((await sandbox.json(["start", "nobody"], { code: 2 })).error.kind, "usage");
+  const two = (await sandbox.json(["start", "web", "nobody"], { code: 3 })).error;
+  assertStringIncludes(two.message, 'Cannot start "nobody": no command is recorded for it');
 });
 
 Deno.test("described and recorded nodes are named together; a directory that is gone is told", async () => {

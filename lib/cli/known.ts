@@ -52,9 +52,9 @@ export async function knownNodes(call: Call, action: Action): Promise<KnownNodes
   const project = canDoWithout ? await projectIfReadable(call) : await projectOf(call);
   const named = call.nodes.length > 0 ? [...new Set(call.nodes)] : project.size > 0 ? [...project.keys()] : [...found];
   const recorded = named.filter((node) => !project.has(node) && (found.has(node) || project.size === 0));
-  if (named.length === 0 || project.size === 0 && action === "start" && recorded.some((node) => !found.has(node))) {
-    return null;
-  }
+  if (named.length === 0 || action === "start" && project.size === 0 && found.size === 0) return null;
+  const unknown = recorded.find((node) => !found.has(node));
+  if (unknown !== undefined) throw nothingRecorded(await call.nodeDir(unknown, "find"), action);
   const described = named.filter((node) => !recorded.includes(node));
   const names = described.length === 0 ? [] : await orderedNames(project, described, action);
   if (action === "start") {
@@ -92,8 +92,7 @@ async function recordedMembersOf(
   const { options } = call;
   const prepared = await Promise.all(names.map(async (node) => {
     const dir = await call.nodeDir(node, "find");
-    const recorded = findRecorded(dir);
-    if (recorded === null) throw nothingRecorded(dir, action);
+    const recorded = findRecorded(dir)!;
     const env = completeEnv(dir, recorded, given, action);
     const settings = {
       ...recorded,
