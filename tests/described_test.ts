@@ -275,7 +275,7 @@ const MISTAKES: [string, unknown, string, string][] = [
   [
     "another form",
     { nodes: { web: { command: "x", port: "80" } } },
-    'Cannot use "80" for "port" of node "web" in tombstone.json: expected a whole number',
+    'Cannot use "80" for "port" of node "web" in tombstone.json: expected a port such as 3000',
     '"port": 3000',
   ],
   [
@@ -287,7 +287,7 @@ const MISTAKES: [string, unknown, string, string][] = [
   [
     "a value out of range",
     { nodes: { web: { command: "true", port: 99999 } } },
-    'Cannot use "99999" for "port" of node "web" in tombstone.json: expected a port',
+    'Cannot use 99999 for "port" of node "web" in tombstone.json: expected a port such as 3000',
     "",
   ],
   [
