@@ -5,9 +5,10 @@
  *
  * @module
  */
+import { TombstoneError } from "../errors.ts";
 import { asNumber, asString, parseObject } from "../spec/json.ts";
 import { NAME } from "../spec/names.ts";
-import { modifiedAtMs, readSmallFile, removeFile, replaceFile } from "./durable.ts";
+import { type FileContent, modifiedAtMs, readSmallFile, removeFile, replaceFile } from "./durable.ts";
 import { logsOf } from "./log.ts";
 import { openLog, piecesOf } from "./log_reader.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
@@ -118,7 +119,7 @@ async function fileNameOf(reader: string): Promise<string> {
 
 /** Whatever is in the file's place: at worst, nothing has been read. */
 function readPosition(path: string): Position | null {
-  const content = readSmallFile(path, "own");
+  const content = contentOf(path);
   const fields = content.kind === "text" ? parseObject(content.text) : null;
   const inode = asNumber(fields?.inode, 0, Number.MAX_SAFE_INTEGER);
   const at = asNumber(fields?.at, 0, Number.MAX_SAFE_INTEGER);
@@ -126,6 +127,16 @@ function readPosition(path: string): Position | null {
   if (fields?.schema !== SCHEMA || inode === null || at === null || mark === null) return null;
   if (!Number.isInteger(at) || !/^[A-Za-z0-9+/]*={0,2}$/.test(mark) || mark.length % 4 !== 0) return null;
   return { inode, at, mark: atob(mark) };
+}
+
+/** A place that the disk does not give is no reason not to show the log. */
+function contentOf(path: string): FileContent {
+  try {
+    return readSmallFile(path, "own");
+  } catch (error) {
+    if (error instanceof TombstoneError) return { kind: "unreadable", reason: error.message };
+    throw error;
+  }
 }
 
 /** Where the place is now; `null` if the log was cut behind it. */
