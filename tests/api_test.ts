@@ -259,3 +259,23 @@ Deno.test({
     assertEquals(said, { status: { code: 137, signal: "SIGKILL" }, cause: "watch", left: ["sleep"] });
   },
 });
+
+Deno.test("starts at the same time in one program: each node is started once, whoever asked for it", async () => {
+  await using sandbox = await Sandbox.create();
+  const { said, stderr } = await program(
+    sandbox,
+    `const start = (name: string) => lib.start({ name, command: serve(), port: 0 });
+    const nodes = await Promise.all(["one", "two", "web", "web", "web"].map(start));
+    const told = nodes.map(({ name, pid, port, started }) => ({ name, pid, port, started }));
+    await Promise.all([...new Map(nodes.map((node) => [node.pid, node])).values()].map((node) => node.stop()));
+    console.log(JSON.stringify(told));`,
+    "--check",
+  );
+  assert(said !== null, stderr);
+  const [one, two, ...web] = said as Document[];
+  assertEquals([one.started, two.started, web.filter(({ started }) => started).length], [true, true, 1]);
+  assertEquals(new Set(web.map(({ pid, port }) => `${pid} ${port}`)).size, 1);
+  assertEquals(new Set([one, two, web[0]].map(({ pid }) => pid)).size, 3);
+  assertEquals(new Set([one, two, web[0]].map(({ port }) => port)).size, 3);
+  assertEquals(sandbox.processes(), []);
+});

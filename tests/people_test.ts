@@ -105,14 +105,14 @@ Deno.test("status and list are tables with pid, address, uptime and the length o
   const { stdout } = await sandbox.run(["status"]);
   const [head, first, second] = stdout.split("\n");
   assertMatch(head!, /^NODE {9}STATE {4}PID +ADDRESS +UPTIME {2}LOG$/);
-  assertMatch(first!, new RegExp(`^a-long-name  running  ${started.pid} +127.0.0.1:${started.port} +\\ds +6 B$`));
+  assertMatch(first!, new RegExp(`^a-long-name  running  ${started.pid} +127.0.0.1:${started.port} +\\d+s +6 B$`));
   assertMatch(second!, /^b {12}failed {3}- +- +- +0 B {2}Cannot start "b": the server exited with code 3/);
   const columns = head!.indexOf("STATE");
   assertEquals([first!.indexOf("running"), second!.indexOf("failed")], [columns, columns]);
   assertMatch((await sandbox.run(["list"])).stdout, /^WORKSPACE +NODE +STATE/);
   assertMatch(
     (await sandbox.run(["status", "a-long-name"])).stdout,
-    /^a-long-name: running, pid \d+, 127\.0\.0\.1:\d+, up \ds, log 6 B\n$/,
+    /^a-long-name: running, pid \d+, 127\.0\.0\.1:\d+, up \d+s, log 6 B\n$/,
   );
 });
 

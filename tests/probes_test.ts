@@ -210,7 +210,7 @@ Deno.test("--exec that hangs does not outlive the start, nor hold up the news of
   const late = await sandbox.json(["start", "web", ...hanging, "--timeout", "1s", "--", "sleep", "600"], {
     code: 124,
   });
-  assertStringIncludes(late.error.message, "did not end in time");
+  assertMatch(late.error.message, /did not end/); // in time, or at all, if its shell took long to begin
   assertEquals(sandbox.processes(), []);
   const dead = ["start", "web", ...hanging, "--timeout", "50s", "--", ...fixture("exit=3", "after=200", "delay=0")];
   const gone = await sandbox.json(dead, { code: 1 });
