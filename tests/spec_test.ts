@@ -315,6 +315,9 @@ Deno.test("durations, ports, counts, variables and signals", () => {
   ]);
   assertEquals([0, 0.25, 60].map((seconds) => parseDuration("--t", seconds)), [0, 250, 60_000]);
   assertEquals(["0", "65535", "3000+"].map((text) => parsePortRequest("--port", text)), [0, 65535, "3000+"]);
+  for (const text of [":3000", "localhost:3000", "LocalHost:3000", "127.0.0.1:3000", "[::1]:3000"]) {
+    assertEquals([parsePortRequest("--port", text), parsePortRequest("--port", `${text}+`)], [3000, "3000+"]);
+  }
   assertEquals(parseCount("-n", "0"), 0);
   assertEquals(parseVariables("--env", ["A=1", "B=", "C=x=y", "A=2"]), { A: "2", B: "", C: "x=y" });
   assertEquals(["TERM", "SIGINT", "quit"].map((text) => parseSignal("--s", text)), ["SIGTERM", "SIGINT", "SIGQUIT"]);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { usageError } from "../errors.ts";
 import { refuse } from "./values.ts";
 
 /** What a node asks for: a number, or text such as `3000+`. */
@@ -17,8 +18,11 @@ export function isPortRequest(value: unknown): value is PortRequest {
   return typeof value === "string" && PORT_AND_ABOVE.test(value);
 }
 
+/** This machine before a port, as in `:3000` or `localhost:3000`: it adds nothing. */
+const HERE = /^(?:localhost|127\.0\.0\.1|\[::1\])?:/i;
+
 /**
- * The port that a text or a number asks for.
+ * The port that a text or a number asks for. `:3000` and `localhost:3000` are `3000`.
  *
  * @param place what messages call the place where it stands
  * @throws {TombstoneError} it is of another form
@@ -29,12 +33,28 @@ export function isPortRequest(value: unknown): value is PortRequest {
  *
  * assertEquals(parsePortRequest("--port", "3000"), 3000);
  * assertEquals(parsePortRequest("--port", "3000+"), "3000+");
+ * assertEquals(parsePortRequest("--port", "localhost:3000"), 3000);
  * ```
  */
 export function parsePortRequest(place: string, value: string | number): PortRequest {
-  const port = typeof value === "string" && /^\d{1,5}$/.test(value) ? Number(value) : value;
+  const text = String(value).replace(HERE, "");
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : text;
   if (isPortRequest(port)) return port;
+  const url = typeof value === "string" ? URL.parse(value) : null;
+  if (url?.protocol === "http:" || url?.protocol === "https:") {
+    throw usageError(`Cannot use "${value}" for ${place}: it is a URL`, exampleFor(place, url));
+  }
+  const [, host, number] = /^([^:/]+):(\d{1,5})$/.exec(text) ?? [];
+  if (place.startsWith("--") && host !== undefined && isPortRequest(Number(number))) {
+    throw usageError(`Cannot use "${value}" for ${place}: it names a host`, `${place} ${number} --host ${host}`);
+  }
   throw refuse(place, value, "a port from 0 to 65535 (0: a free one), or 3000+ for it or the next free one", "3000");
+}
+
+/** How a URL is asked for. */
+function exampleFor(place: string, { href, port, protocol }: URL): string {
+  const number = port !== "" ? port : protocol === "https:" ? "443" : "80";
+  return place.startsWith("--") ? `${place} ${number} --http ${href}` : `write ${number} for ${place}`;
 }
 
 /** The lowest port that may be chosen for a request, 0: any; `null`: none is chosen, since it names one or none. */
