@@ -141,6 +141,7 @@ class Lateness implements Disposable {
   readonly latch = new Latch();
   readonly #moment: () => number;
   #signal: AbortSignal | null = null;
+  #hasSlept = false;
   readonly #check = () => this.#arm();
 
   /** `moment`: by `performance.now()`; read again when it should have come. */
@@ -150,7 +151,12 @@ class Lateness implements Disposable {
   }
 
   #arm(): void {
-    const left = this.#moment() - performance.now();
+    let left = this.#moment() - performance.now();
+    if (left < -GRACE_MS && !this.#hasSlept) {
+      // This process slept past the moment, in the middle of a check: that is to end by itself, and to be made once more.
+      this.#hasSlept = true;
+      left = GRACE_MS;
+    }
     if (left <= 0) return this.latch.open();
     this.#signal = AbortSignal.timeout(Math.min(Math.ceil(left), LONGEST_TIMER));
     this.#signal.addEventListener("abort", this.#check, { once: true });
