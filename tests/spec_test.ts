@@ -7,15 +7,21 @@ import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects, asse
 import { flagAt, type Flags, givenBy, START_FLAGS } from "../lib/cli/start_flags.ts";
 import { UsageError } from "../lib/errors.ts";
 import { type Described, readDescription } from "../lib/spec/description.ts";
-import { exampleOf, type Field, helpOf, optionOf, otherwiseOf } from "../lib/spec/field.ts";
+import { type Field, helpOf, optionOf, otherwiseOf, type Type, type Types } from "../lib/spec/field.ts";
 import { FIELDS as TABLE, GROUPS, type Path } from "../lib/spec/fields.ts";
 import { NAME, parseName } from "../lib/spec/names.ts";
 import { HTTP_STATUS } from "../lib/spec/probes.ts";
 import { parseProject } from "../lib/spec/project_file.ts";
-import { DEFAULTS, readSettings, type Settings, settingsFrom, settingsOf } from "../lib/spec/settings.ts";
-import { type Source, valueOf } from "../lib/spec/source.ts";
-import type { Type } from "../lib/spec/type.ts";
-import { TYPES, type Types } from "../lib/spec/types.ts";
+import {
+  DEFAULTS,
+  readSettings,
+  type Settings,
+  settingsFrom,
+  settingsOf,
+  type Source,
+  valueOf,
+} from "../lib/spec/settings.ts";
+import { exampleOf, TYPES } from "../lib/spec/types.ts";
 import { parsePortRequest } from "../lib/spec/port.ts";
 import { parseCount, parseDuration, parseSignal, parseVariables } from "../lib/spec/values.ts";
 

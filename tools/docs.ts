@@ -9,11 +9,10 @@ import { flagRows } from "../lib/cli/help.ts";
 import { type Command, COMMANDS, COMMON_FLAGS } from "../lib/cli/table.ts";
 import { type Flag, START_FLAGS } from "../lib/cli/start_flags.ts";
 import { type ErrorKind, EXIT, KINDS } from "../lib/errors.ts";
-import { exampleOf, type Field, helpOf, optionOf, otherwiseOf } from "../lib/spec/field.ts";
+import { type Field, helpOf, optionOf, otherwiseOf, type Schema } from "../lib/spec/field.ts";
 import { FIELDS, GROUPS } from "../lib/spec/fields.ts";
 import { NAME } from "../lib/spec/names.ts";
-import type { Schema } from "../lib/spec/type.ts";
-import { TYPES } from "../lib/spec/types.ts";
+import { exampleOf, TYPES } from "../lib/spec/types.ts";
 import { ROOT } from "./standard_library.ts";
 
 /** The schema of `tombstone.json`. */

@@ -8,7 +8,7 @@ import type { Output } from "./output.ts";
 import { LOCK_TIMEOUT_MS, type NodeOptions } from "../engine/request.ts";
 import { Place } from "../state/place.ts";
 import { nodeNameOf } from "../state/workspace.ts";
-import type { Source } from "../spec/source.ts";
+import type { Source } from "../spec/settings.ts";
 import { parseDuration } from "../spec/values.ts";
 import { flagAt, type Flags, givenBy } from "./start_flags.ts";
 

@@ -13,7 +13,7 @@ import { lookAtTarget, NO_ANSWER, type Sight, type Target } from "../readiness/o
 import { parsePortOf, parseUrl } from "../spec/endpoint.ts";
 import { HTTP_STATUS } from "../spec/probes.ts";
 import { parseSocketPath, parseStatuses } from "../spec/values.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 import { elapsed } from "./render.ts";
 
 /** Flags that name something to wait for. */

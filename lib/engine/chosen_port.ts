@@ -10,7 +10,7 @@ import { findOccupant } from "../process/listeners.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { claimantOfPort, claimPort, lockPorts } from "../state/ports.ts";
 import { readRecorded, updateRecorded } from "../state/recorded.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 import { goneDirectoryOf, NOBODY } from "./directory.ts";
 import { occupantInWords } from "./failure.ts";
 import { reached, type Reporter } from "./reporter.ts";

@@ -6,8 +6,7 @@
  */
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { identityOfChild, system } from "../os/system.ts";
-import { cutShort, Latch } from "../async.ts";
-import { expiry } from "../timers.ts";
+import { cutShort, expiry, Latch } from "../async.ts";
 import { lookForTree, Proven, type Roots } from "../process/tree.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import type { ExitStatus } from "../process/launcher.ts";

@@ -17,7 +17,7 @@ import { type Elsewhere, hasOtherClock, here, isDated, type Origin, relate } fro
 import type { NodeInfo, RunOwner } from "../state/node_info.ts";
 import type { Tombstone } from "../state/tombstone.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 import { inodeOf } from "../state/durable.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
 

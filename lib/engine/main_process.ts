@@ -9,7 +9,7 @@
  */
 import { findLive, system } from "../os/system.ts";
 import type { Identity, ProcessRow } from "../os/rows.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 import type { Launched } from "../process/launcher.ts";
 import { findDaemon, findTree, Proven, type Roots } from "../process/tree.ts";
 import { readLaunchRecord } from "../state/launch_record.ts";

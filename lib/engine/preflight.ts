@@ -9,8 +9,7 @@ import { usageError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
 import type { Path } from "../spec/fields.ts";
-import { type Settings, settingsFrom } from "../spec/settings.ts";
-import { type Source, valueOf } from "../spec/source.ts";
+import { type Settings, settingsFrom, type Source, valueOf } from "../spec/settings.ts";
 import { parseSocketPath } from "../spec/values.ts";
 import { lookAtDeclared } from "../state/declared.ts";
 

@@ -10,7 +10,7 @@
 import { chosenFrom, fixedPort } from "../spec/port.ts";
 import { TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 import { breathe } from "../os/thread.ts";
 import type { ChosenPort } from "../process/free_port.ts";
 import { findOccupant, findUnixOccupant, type Owner } from "../process/listeners.ts";

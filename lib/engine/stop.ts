@@ -7,7 +7,7 @@ import { system } from "../os/system.ts";
 import { lockNode, refuseForeign, undo } from "./sweep.ts";
 import type { StopOptions } from "./request.ts";
 import { tombstoneError } from "../errors.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 import { describeOwner, findOccupant, type Owner } from "../process/listeners.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
 import type { NodeDir } from "../state/node_dir.ts";

@@ -21,7 +21,7 @@ import type { NodeFiles } from "./state.ts";
 import { inWords, requireTerminated } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
 import { reached, type Reporter } from "./reporter.ts";
-import { expiry } from "../timers.ts";
+import { expiry } from "../async.ts";
 
 /** How a node is terminated. */
 export interface Ending {

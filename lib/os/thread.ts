@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 
 let owner: "tool" | "program" = "program";
 

@@ -5,7 +5,7 @@
  */
 import { errnoOf } from "../os/errno.ts";
 import { isLocalhost, LOOPBACK } from "../hosts.ts";
-import { expiry } from "../timers.ts";
+import { expiry } from "../async.ts";
 
 /** Longest wait for an answer to a connect, in milliseconds; a full backlog gives none. */
 const CONNECT_TIMEOUT_MS = 1000;

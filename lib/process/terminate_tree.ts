@@ -5,7 +5,7 @@
  */
 import { findLive, signal, untilOneEnds } from "../os/system.ts";
 import type { Identity, ProcessRow } from "../os/rows.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 import { ask, Asker } from "./ask.ts";
 import { findTreeQuickly, lookForTree, Proven, type Roots } from "./tree.ts";
 

@@ -10,7 +10,7 @@ import { type Claim, findOwnPorts, type OwnPort } from "../process/own_ports.ts"
 import type { Look, Prober, ProbeTarget, Verdict } from "./types.ts";
 import { checkTcp, once } from "./tcp.ts";
 import { system } from "../os/system.ts";
-import { expiry } from "../timers.ts";
+import { expiry } from "../async.ts";
 
 /** The main process is checked each time, the whole tree only every so many times. */
 const TREE_EVERY_MS = 25;

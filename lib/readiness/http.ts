@@ -5,7 +5,7 @@
  */
 import { errnoOf } from "../os/errno.ts";
 import { system } from "../os/system.ts";
-import { expiry } from "../timers.ts";
+import { expiry } from "../async.ts";
 import { hostOf, hostPort, portOf } from "../hosts.ts";
 import { fillPort, PORT } from "../spec/placeholders.ts";
 import type { Probe } from "../spec/probes.ts";

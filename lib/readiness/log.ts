@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { sleep, turn } from "../timers.ts";
+import { Latch, sleep, turn } from "../async.ts";
 import { LogReader } from "../state/log_reader.ts";
 import { isCheap, MatchWorker, weigh } from "./pattern.ts";
 import type { Prober } from "./types.ts";
-import { Latch } from "../async.ts";
 
 /** After a match that took longer than this, in milliseconds, matching moves to another thread. */
 const SUSPICIOUS_MS = 5;

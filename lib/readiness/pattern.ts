@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { cutShort, Latch } from "../async.ts";
-import { expiry } from "../timers.ts";
+import { cutShort, expiry, Latch } from "../async.ts";
 
 /** An estimate of what a pattern costs, without matching it. */
 export interface Weight {

@@ -4,7 +4,7 @@
  * @module
  */
 import { hostPort } from "../hosts.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 import type { ListenerRow } from "../os/rows.ts";
 import type { Sockets } from "../os/types.ts";
 import { lookForTree, scanOf } from "../process/tree.ts";

@@ -4,8 +4,7 @@
  * @module
  */
 import { type Failure, FailureWatch } from "./log.ts";
-import { cutShort, Latch } from "../async.ts";
-import { blockingPause, sleep } from "../timers.ts";
+import { blockingPause, cutShort, Latch, sleep } from "../async.ts";
 import { mayBlock } from "../os/thread.ts";
 import { isEvent, type Probe } from "../spec/probes.ts";
 import type { ProbeTarget, Verdict } from "./types.ts";

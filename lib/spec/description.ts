@@ -4,12 +4,12 @@
  * @module
  */
 import { type TombstoneError, usageError } from "../errors.ts";
-import { exampleOf, optionOf } from "./field.ts";
+import { optionOf } from "./field.ts";
 import { FIELDS, type Path } from "./fields.ts";
 import { isFields } from "./json.ts";
 import { nearest } from "./names.ts";
-import { type Source, valueOf } from "./source.ts";
-import { TYPES } from "./types.ts";
+import { type Source, valueOf } from "./settings.ts";
+import { exampleOf, TYPES } from "./types.ts";
 
 /** Source of a description. */
 export interface Origin {

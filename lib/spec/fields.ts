@@ -4,9 +4,7 @@
  *
  * @module
  */
-import type { Field } from "./field.ts";
-import type { Type } from "./type.ts";
-import type { Types } from "./types.ts";
+import type { Field, Type, Types } from "./field.ts";
 
 /** Every setting, in the order of the help. */
 export const FIELDS = [

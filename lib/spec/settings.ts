@@ -11,8 +11,7 @@ import { asNumber, asString, asStrings, type Fields, isFields } from "./json.ts"
 import { PORT } from "./placeholders.ts";
 import { fixedPort } from "./port.ts";
 import { fileOf, type Probe, readProbe } from "./probes.ts";
-import { type Source, valueOf } from "./source.ts";
-import type { Type } from "./type.ts";
+import type { Type } from "./field.ts";
 import { TYPES } from "./types.ts";
 import { kindOfTarget } from "./values.ts";
 
@@ -53,6 +52,31 @@ export type Settings =
     /** Addresses of the nodes that it needs, by name, as given to its command and environment. */
     needs: Record<string, Endpoint>;
   };
+
+/** A source of settings: flags of the command line, a node in `tombstone.json`, or options of the library. */
+export interface Source {
+  /** Name of the node. */
+  node: string;
+  /** What is given for each setting: a JSON value of the form of its type, or what its flag says. */
+  given: ReadonlyMap<Path, unknown>;
+  /** Absolute directory for relative paths. Read only if there is one, since the current directory may be gone. */
+  base: () => string;
+  /** What messages call the place of a setting: `--port`, or `"port" of node "web" in tombstone.json`. */
+  place: (path: Path) => string;
+}
+
+/**
+ * The value of a setting: the given one, else its default.
+ *
+ * @throws {TombstoneError} the given value is invalid
+ */
+export function valueOf<P extends Path>(source: Source, path: P): ValueOf<Extract<AnyField, { path: P }>> {
+  const field: AnyField = FIELDS.find((field) => field.path === path)!;
+  const type = TYPES[field.type] as Type<unknown, unknown>;
+  const given = source.given.get(path) ?? ("default" in field ? field.default : undefined);
+  const value = given === undefined ? type.none : type.parse(given, { name: source.place(path), base: source.base });
+  return value as ValueOf<Extract<AnyField, { path: P }>>;
+}
 
 /**
  * The settings that a start requests.

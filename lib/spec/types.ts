@@ -3,9 +3,21 @@
  *
  * @module
  */
-import { isPortRequest, parsePortRequest, PORT_AND_ABOVE, type PortRequest } from "./port.ts";
+import { isPortRequest, parsePortRequest, PORT_AND_ABOVE } from "./port.ts";
 import { asNumber, asPath, asString, asStrings } from "./json.ts";
-import { isAmount, isText, isTexts, isWhole, list, matching, single, TEXT, type Type, whole } from "./type.ts";
+import {
+  type Field,
+  isAmount,
+  isText,
+  isTexts,
+  isWhole,
+  list,
+  matching,
+  single,
+  TEXT,
+  type Types,
+  whole,
+} from "./field.ts";
 import { readStatuses } from "./probes.ts";
 import {
   DURATION,
@@ -30,44 +42,6 @@ import {
   STATUSES,
   type Variables,
 } from "./values.ts";
-
-/** Every type, by the name that the table uses. */
-export interface Types {
-  /** True or false. */
-  boolean: Type<boolean, boolean>;
-  /** A text. */
-  string: Type<string>;
-  /** Texts. */
-  "string[]": Type<string[], string[]>;
-  /** Names of nodes. */
-  names: Type<string[], string[]>;
-  /** Program and arguments, or a line for the shell. */
-  command: Type<string[] | string, string[]>;
-  /** Variables by name. */
-  variables: Type<Record<string, string>, Record<string, string>>;
-  /** A small whole number. */
-  count: Type<number>;
-  /** A port, or how one is chosen. */
-  port: Type<PortRequest>;
-  /** A host name or an address. */
-  host: Type<string>;
-  /** A duration, in milliseconds. */
-  duration: Type<number>;
-  /** A size, in bytes. */
-  size: Type<number>;
-  /** A path, absolute. */
-  path: Type<string>;
-  /** Paths, absolute. */
-  "path[]": Type<string[], string[]>;
-  /** Regular expressions. */
-  "regex[]": Type<string[], string[]>;
-  /** Paths on the node's port, or URLs. */
-  "target[]": Type<string[], string[]>;
-  /** Ranges of HTTP statuses, first to last. */
-  statuses: Type<[number, number][]>;
-  /** A signal that can stop a server. */
-  signal: Type<Deno.Signal>;
-}
 
 /** Most of what can be counted here, such as logs of earlier starts. */
 const COUNT_MAX = 100;
@@ -189,3 +163,8 @@ export const TYPES: Types = {
     restore: (value) => typeof value === "string" && isSignal(value) ? value : null,
   }),
 };
+
+/** An example of a value, in JSON. */
+export function exampleOf({ type, example }: Field): string {
+  return example ?? TYPES[type].example;
+}

@@ -6,7 +6,7 @@
  */
 import { dirname } from "../paths.ts";
 import { system } from "../os/system.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 import { stateError } from "../os/errno.ts";
 import { isMissing, lstatOrNull } from "../os/stat.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";

@@ -10,7 +10,7 @@ import { system } from "../os/system.ts";
 import { stateError } from "../os/errno.ts";
 import { parseObject } from "../spec/json.ts";
 import { NAME } from "../spec/names.ts";
-import { sleep } from "../timers.ts";
+import { sleep } from "../async.ts";
 import { tombstoneError } from "../errors.ts";
 import { readSmallFile, removeEntry, replaceFile } from "./durable.ts";
 import { isStillLinked, lockNow, removeIntruder } from "./lock.ts";

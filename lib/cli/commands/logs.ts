@@ -13,7 +13,7 @@ import { Tail } from "../../state/log_reader.ts";
 import type { NodeDir } from "../../state/node_dir.ts";
 import { readNodeInfo } from "../../state/node_info.ts";
 import { Unread } from "../../state/unread.ts";
-import { sleep } from "../../timers.ts";
+import { sleep } from "../../async.ts";
 import { type Asked, askedOf, NodeLog } from "../log_request.ts";
 import { nodesOf } from "../nodes.ts";
 

@@ -7,7 +7,7 @@ import { DEFAULTS } from "../../spec/settings.ts";
 import type { Call, Result } from "../call.ts";
 import { EXIT, type TombstoneError, tombstoneError } from "../../errors.ts";
 import { inspect, type NodeReport, type State } from "../../engine/report.ts";
-import { sleep } from "../../timers.ts";
+import { sleep } from "../../async.ts";
 import { Readiness } from "../../readiness/wait.ts";
 import { describedNames, NO_NODES, recordedNames } from "../nodes.ts";
 import { statusLine } from "../render.ts";

@@ -17,8 +17,7 @@ import {
 import { stateError } from "../errno.ts";
 import type { Identity } from "../rows.ts";
 import type { Host, Processes, Self, System } from "../types.ts";
-import { isGone } from "./gone.ts";
-import { hasWriter } from "./lease.ts";
+import { hasWriter, isGone } from "./files.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "../posix/members.ts";
@@ -26,7 +25,7 @@ import { filesWith, hints } from "../posix/files.ts";
 import { launcherWith } from "../posix/launcher.ts";
 import { shell } from "../posix/shell.ts";
 import { maySignal, SCAN_PAUSE_MS, selfByNumber, signalByNumber } from "../posix/signals.ts";
-import { sleep } from "../../timers.ts";
+import { sleep } from "../../async.ts";
 import { atOnce, inPieces } from "../thread.ts";
 import { sockets } from "./sockets.ts";
 

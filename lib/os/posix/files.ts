@@ -1,9 +1,11 @@
 /**
- * Files on POSIX systems: owners and permissions, and the commands for hints.
+ * Files on POSIX systems: owners and permissions, the commands for hints, and whether a directory has been deleted.
  *
  * @module
  */
-import type { Files, Hints } from "../files.ts";
+import { dirname } from "../../paths.ts";
+import { errnoOf } from "../errno.ts";
+import type { Files, Hints, Witness } from "../files.ts";
 
 /** The facts about files that all POSIX systems share, completed by those of one system. */
 export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone">): Files {
@@ -35,3 +37,35 @@ export const hints: Hints = {
   showProcesses: "ps -A",
   showOthers: "ps -A",
 };
+
+/**
+ * Whether a directory has been deleted, by the files alone. A missing path is not enough: it may exist in another mount
+ * namespace (sandbox, container). And its parent must exist and not be empty, since an empty or missing one may be the mount
+ * point of a file system that is not mounted. (Test: "what is not mounted, or cannot be looked at, is not called gone".)
+ */
+export function isGoneByParent(path: string, { view }: Pick<Witness, "view">): boolean {
+  return lookAt(path) === "missing" && view === "own" && holdsSomething(dirname(path));
+}
+
+/** What is at a path. */
+export function lookAt(path: string): "there" | "missing" | "unknown" {
+  try {
+    Deno.lstatSync(path);
+    return "there";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "missing";
+    if (errnoOf(error) === null && !(error instanceof Deno.errors.NotADirectory)) throw error;
+    return "unknown";
+  }
+}
+
+/** Whether a directory has any entry. */
+export function holdsSomething(path: string): boolean {
+  try {
+    for (const _ of Deno.readDirSync(path)) return true;
+    return false;
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return false;
+  }
+}

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { sleep } from "../../timers.ts";
+import { sleep } from "../../async.ts";
 import type { ListenerRow, UnixListenerRow } from "../rows.ts";
 import type { Sockets } from "../types.ts";
 import { isWritten, listeningFiles, type OpenFile, parseOpenFiles, type UnixFile, unixFiles } from "./lsof_output.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { sleep } from "../../timers.ts";
+import { sleep } from "../../async.ts";
 import type { Identity } from "../rows.ts";
 import type { Limits } from "../limits.ts";
 import type { Processes, System } from "../types.ts";
@@ -12,8 +12,7 @@ import { forget, hasWriter, holderOf, isInstalled, programOf, sockets, writes } 
 import { columnOf, commandLine, environment, list, listSoon, read } from "./ps.ts";
 import { parseStart } from "./ps_output.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "./members.ts";
-import { filesWith, hints } from "./files.ts";
-import { isGoneByParent } from "./gone.ts";
+import { filesWith, hints, isGoneByParent } from "./files.ts";
 import { launcherWith } from "./launcher.ts";
 import { run } from "./run.ts";
 import { shell } from "./shell.ts";

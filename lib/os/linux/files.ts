@@ -1,0 +1,80 @@
+/**
+ * Facts about files that Linux shows and other systems do not: whether any process has one open for writing, and whether a
+ * directory has been deleted.
+ *
+ * @module
+ */
+import { dirname } from "../../paths.ts";
+import { holdsSomething, isGoneByParent, lookAt } from "../posix/files.ts";
+import type { Witness } from "../files.ts";
+import { errnoOf } from "../errno.ts";
+import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
+
+// <fcntl.h>, the same on x86-64 and AArch64; `O_CLOEXEC` has the value of `SOCK_CLOEXEC`. Without `O_NONBLOCK`, a FIFO
+// would block.
+const O_RDONLY_NONBLOCK = 0o4000;
+const F_SETSIG = 10;
+const F_SETLEASE = 1024;
+const F_RDLCK = 0;
+/** `SIGURG`, ignored by default: a process that opens the file during the lease causes this instead of `SIGIO`. */
+const SIGURG = 23;
+/** `EAGAIN` of errno(3). */
+const EAGAIN = 11;
+
+const SYMBOLS = {
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  __errno_location: { parameters: [], result: "pointer" },
+} as const;
+
+/** Loaded at the first use, and kept; while it cannot be loaded, each use tries again. */
+let library: Deno.DynamicLibrary<typeof SYMBOLS> | null | undefined;
+
+/**
+ * Whether any process has this file open for writing, in any namespace: fcntl(2), "Leases". The kernel grants a read lease
+ * only on a file that no process has open for writing, and that includes processes that cannot be seen from here.
+ *
+ * @returns `null`: unknown, as with another C library, a file system without leases, or no such file
+ */
+export function hasWriter(path: string): boolean | null {
+  library ??= openLibC(SYMBOLS);
+  if (library === null) return null;
+  const { open, fcntl, close, __errno_location } = library.symbols;
+  const fd = open(new TextEncoder().encode(`${path}\0`), O_RDONLY_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) return null;
+  try {
+    fcntl(fd, F_SETSIG, SIGURG);
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) === 0) return false;
+    const errno = __errno_location();
+    return errno !== null && new Deno.UnsafePointerView(errno).getInt32() === EAGAIN ? true : null;
+  } finally {
+    close(fd); // releases the lease
+  }
+}
+
+/**
+ * Whether a directory has certainly been deleted, and not made again.
+ *
+ * It has, if the kernel says so about the working directory of a process in it; else as by {@linkcode isGoneByParent}.
+ */
+export function isGone(path: string, { pid, view }: Witness): boolean {
+  if (lookAt(path) !== "missing") return false;
+  if (pid !== null) {
+    const directory = linkOf(`/proc/${pid}/cwd`);
+    if (directory?.endsWith(" (deleted)") && `${directory.slice(0, -10)}/`.startsWith(`${path}/`)) return true;
+    const seenByIt = linkOf(`/proc/${pid}/root`) === null ? "unknown" : lookAt(`/proc/${pid}/root${path}`);
+    if (seenByIt === "there") return false;
+    if (seenByIt === "missing") return holdsSomething(dirname(path));
+  }
+  return isGoneByParent(path, { view });
+}
+
+function linkOf(path: string): string | null {
+  try {
+    return Deno.readLinkSync(path);
+  } catch (error) {
+    if (errnoOf(error) === null) throw error;
+    return null;
+  }
+}
