@@ -87,7 +87,7 @@ const WRONG: [string[], number, string, string][] = [
   [["start", "--no-probe", "--port-file", "p", "--", "true"], 2, "--no-probe with --port-file", "leave one"],
   [["stop", "--", "x"], 2, 'Cannot use "--": stop takes no command', "tombstone stop"],
   [["stop", "web", "--all"], 2, "--all with names", "stop --all"],
-  [["status", "a", "b"], 2, 'Cannot use the argument "b"', "tombstone status"],
+  [["list", "a"], 2, 'Cannot use the argument "a": list takes none', "tombstone list"],
   [["list", "x"], 2, 'Cannot use the argument "x"', "tombstone list"],
   [["logs", "-n", "many"], 2, 'Cannot use "many" for --lines', "20"],
   [["logs", "-f", "--previous"], 2, "--follow with --previous", "--previous"],

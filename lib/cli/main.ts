@@ -12,7 +12,7 @@ import { EXIT, type TombstoneError, tombstoneError } from "../errors.ts";
 import { Output, outputMode } from "./output.ts";
 import { VERSION } from "../version.ts";
 import { Call, type Result, type Run } from "./call.ts";
-import { findCommand, parse } from "./parse.ts";
+import { findCommand, parse, splitAtCommand } from "./parse.ts";
 
 /** The function of each command, loaded when it is called: loading all of them would slow every call down. */
 const LOADERS: Record<string, () => Promise<{ run: Run }>> = {
@@ -58,22 +58,21 @@ function notPermitted(error: Error): TombstoneError {
 
 async function run(argv: string[], output: Output): Promise<Result> {
   requireText(argv);
-  const [name, ...rest] = argv;
+  const { before, name, rest: after } = splitAtCommand(argv);
+  const rest = [...before, ...after];
   if (name === "--version" || name === "-V") {
     return { exitCode: EXIT.ok, document: { version: VERSION }, lines: [`tombstone ${VERSION}`] };
   }
-  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
-    const lines = generalHelp();
-    return { exitCode: name === undefined ? EXIT.usage : EXIT.ok, document: { help: lines.join("\n") }, lines };
-  }
-  const command = await findCommand(name);
   const beforeCommand = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
-  if (beforeCommand.includes("--help") || beforeCommand.includes("-h")) {
-    const lines = commandHelp(command);
-    return { exitCode: EXIT.ok, document: { help: lines.join("\n") }, lines };
+  const isHelp = name === "help" || beforeCommand.includes("--help") || beforeCommand.includes("-h");
+  const about = name === "help" ? after.find((word) => !word.startsWith("-")) : name;
+  if (about === undefined || isHelp) {
+    const lines = about === undefined ? generalHelp() : commandHelp(await findCommand(about));
+    return { exitCode: isHelp ? EXIT.ok : EXIT.usage, document: { help: lines.join("\n") }, lines };
   }
+  const command = await findCommand(about);
   const parsed = await parse(command, rest);
-  requireSystem(name);
+  requireSystem(about);
   const { run } = await LOADERS[command.name]!();
   return await run(new Call(parsed.nodes, parsed.flags, parsed.serverCommand, output));
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Call } from "./call.ts";
+import { nearest } from "../spec/names.ts";
 import { nodesOfWorkspace } from "../state/node_dir.ts";
 import { hasProjectFile } from "../state/workspace.ts";
 
@@ -27,4 +28,18 @@ export async function describedNames(call: Call): Promise<string[]> {
 export async function recordedNames(call: Call): Promise<string[]> {
   const state = call.findState();
   return state === null ? [] : Array.from(nodesOfWorkspace(state, (await call.workspace()).id), ({ node }) => node);
+}
+
+/** Warns of each named node that is neither described nor was ever started, with the nearest name. */
+export async function warnUnknown(call: Call): Promise<void> {
+  const recorded = await recordedNames(call);
+  const strange = [...new Set(call.nodes)].filter((node) => !recorded.includes(node));
+  if (strange.length === 0) return;
+  // Read only now: a mistake in the file is no concern of a node that was started.
+  const known = [...new Set([...await describedNames(call), ...recorded])];
+  for (const node of strange) {
+    if (known.includes(node)) continue;
+    const hint = known.length === 0 ? NO_NODES : `did you mean "${await nearest(node, known)}"?`;
+    call.output.warn(`there is no node "${node}" (${hint})`);
+  }
 }

@@ -20,6 +20,34 @@ export interface Parsed {
   serverCommand: string[] | null;
 }
 
+/** A command line, cut at the command's name. */
+export interface Split {
+  /** Flags of every command that stand before it, with their values. */
+  before: string[];
+  /** The word that should be a command; `undefined`: there is none. */
+  name: string | undefined;
+  /** What follows. */
+  rest: string[];
+}
+
+/**
+ * Cuts a command line at the command: flags that every command has may stand before it.
+ *
+ * @throws {TombstoneError} the value of one is missing
+ */
+export function splitAtCommand(argv: string[]): Split {
+  let at = 0;
+  for (; at < argv.length; at++) {
+    const word = argv[at]!;
+    const flag = COMMON_FLAGS.find(({ name, short }) => word.split("=")[0] === `--${name}` || word === `-${short}`);
+    if (flag === undefined) break;
+    if (flag.value === undefined || word.includes("=")) continue;
+    at++;
+    requireValue(flag, [argv[at] ?? ""]);
+  }
+  return { before: argv.slice(0, at), name: argv[at], rest: argv.slice(at + 1) };
+}
+
 /**
  * The command of this name.
  *
@@ -28,6 +56,10 @@ export interface Parsed {
 export async function findCommand(name: string): Promise<Command> {
   const command = COMMANDS.find((command) => command.name === name || command.alias === name);
   if (command !== undefined) return command;
+  if (name.startsWith("-")) {
+    const common = COMMON_FLAGS.map((flag) => `--${flag.name}`).join(", ");
+    throw usageError(`Cannot use "${name}" before the command: only ${common} may stand there`, "tombstone --help");
+  }
   const near = await nearest(name, COMMANDS.map((command) => command.name));
   throw usageError(`Cannot run "${name}": no such command`, `tombstone ${near} --help, or tombstone --help`);
 }
@@ -55,6 +87,13 @@ export async function parse(command: Command, argv: string[]): Promise<Parsed> {
   const texts = (name: string) => (parsed[name] ?? []) as string[];
 
   const usage = `tombstone ${command.name} ${command.synopsis}`;
+  const own = argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv;
+  for (const { name, value } of flags) {
+    const given = own.find((word) => word.startsWith(`--${name}=`));
+    if (value === undefined && given !== undefined) {
+      throw usageError(`Cannot use ${given}: --${name} takes no value`, `--${name}`);
+    }
+  }
   for (const flag of withValue) requireValue(flag, texts(flag.name));
   if (unknown.length > 0) throw await unknownFlag(command, flags, unknown[0]!);
   for (const { name, repeat } of withValue) {

@@ -70,9 +70,9 @@ export const COMMANDS: Command[] = [
   {
     name: "status",
     alias: "ps",
-    synopsis: "[NODE] [options]",
-    summary: "one node, or all of this workspace",
-    nodes: "one",
+    synopsis: "[NODE...] [options]",
+    summary: "the nodes of this workspace, and what became of them",
+    nodes: "many",
     takesCommand: false,
     flags: [{ name: "all", summary: "every node of every workspace" }],
   },
@@ -131,9 +131,9 @@ export const COMMANDS: Command[] = [
   },
   {
     name: "sweep",
-    synopsis: "[NODE] [--all] [--dry-run]",
-    summary: "reap and remove what interrupted starts left",
-    nodes: "one",
+    synopsis: "[NODE...] [--all] [--dry-run]",
+    summary: "end and remove what interrupted starts left",
+    nodes: "many",
     takesCommand: false,
     flags: [
       { name: "all", summary: "every node of every workspace; those at work are passed over" },

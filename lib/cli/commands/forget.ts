@@ -8,11 +8,10 @@ import { AT_ONCE, inBatches } from "../../async.ts";
 import { forget, type Forgotten } from "../../engine/forget.ts";
 import { EXIT, TombstoneError, usageError } from "../../errors.ts";
 import { scanTogether } from "../../os/scan.ts";
-import { nearest } from "../../spec/names.ts";
 import { isLocked } from "../../state/lock.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
 import { NodeStream } from "../node_stream.ts";
-import { NO_NODES, recordedNames } from "../nodes.ts";
+import { NO_NODES, warnUnknown } from "../nodes.ts";
 
 type Done = Omit<Forgotten, "action"> & { action: Forgotten["action"] | "locked" | "refused" };
 
@@ -24,7 +23,7 @@ export async function run(call: Call): Promise<Result> {
   const all = call.flags.has("all");
   const isNamed = call.nodes.length > 0;
   if (all && isNamed) throw usageError("Cannot use --all with names of nodes", "tombstone forget --all");
-  const known = isNamed ? await recordedNames(call) : [];
+  await warnUnknown(call);
   const options = { ...call.options, scan: scanTogether() };
   const stream = new NodeStream(call.output);
   let exitCode: number = EXIT.ok;
@@ -43,7 +42,6 @@ export async function run(call: Call): Promise<Result> {
     const { workspace, node } = dir;
     if (done.recovered !== null) call.output.recovered(node, done.recovered);
     if (done.action === "running" && isNamed && exitCode === EXIT.ok) exitCode = EXIT.failed;
-    if (done.action === "nothing" && isNamed) await warnUnknown(call, node, known);
     stream.add({ workspace, node, ...done });
     stream.line(describe(dir, done));
   }
@@ -58,11 +56,6 @@ async function dirsOf(call: Call): Promise<Iterable<NodeDir>> {
   const state = call.findState();
   if (state === null) return [];
   return call.flags.has("all") ? allNodes(state) : nodesOfWorkspace(state, (await call.workspace()).id);
-}
-
-async function warnUnknown(call: Call, node: string, known: string[]): Promise<void> {
-  const hint = known.length === 0 ? NO_NODES : `did you mean "${await nearest(node, known)}"?`;
-  call.output.warn(`there is no node "${node}" (${hint})`);
 }
 
 function describe({ path, node }: NodeDir, { action, kept }: Done): string {

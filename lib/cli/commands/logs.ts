@@ -15,7 +15,7 @@ import { readNodeInfo } from "../../state/node_info.ts";
 import { Unread } from "../../state/unread.ts";
 import { sleep } from "../../async.ts";
 import { type Asked, askedOf, NodeLog } from "../log_request.ts";
-import { nodesOf } from "../nodes.ts";
+import { nodesOf, warnUnknown } from "../nodes.ts";
 
 /** Time between two reads of a log that is followed, in milliseconds. */
 const PAUSE_MS = 100;
@@ -28,6 +28,7 @@ export async function run(call: Call): Promise<Result> {
   const asked = askedOf(call);
   const names = await nodesOf(call);
   if (names.length === 0) throw noNodes();
+  await warnUnknown(call);
   using stack = new DisposableStack();
   const logs: NodeLog[] = [];
   for (const name of names) {

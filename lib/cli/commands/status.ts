@@ -14,7 +14,7 @@ import { modifiedAtMs } from "../../state/durable.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
 import { AT_ONCE, inBatches } from "../../async.ts";
 import { NodeStream } from "../node_stream.ts";
-import { describedNames, NO_NODES } from "../nodes.ts";
+import { describedNames, NO_NODES, nodesOf, warnUnknown } from "../nodes.ts";
 import { statusLine, StatusTable } from "../render.ts";
 
 /** Exit codes of states, like those of LSB init scripts; the worst first. */
@@ -48,8 +48,9 @@ export function exitCodeOf(state: State): number {
 export async function run(call: Call): Promise<Result> {
   const all = call.flags.has("all");
   if (all && call.nodes.length > 0) {
-    throw usageError("Cannot use --all with the name of a node", "tombstone status --all");
+    throw usageError("Cannot use --all with names of nodes", "tombstone status --all");
   }
+  await warnUnknown(call);
   if (call.nodes.length === 1) {
     const { paint } = call.output;
     const report = withLogTail(await inspect(await call.nodeDir(call.node, "find")), TAIL_LINES);
@@ -57,7 +58,8 @@ export async function run(call: Call): Promise<Result> {
     const lines = [statusLine(report, paint), ...tail.length === 0 ? [] : ["the last lines of its log:", ...tail]];
     return { exitCode: exitCodeOf(report.state), document: report, lines };
   }
-  const described = all ? [] : await describedNames(call);
+  // A named node counts even if it was stopped on purpose, as a described one does.
+  const described = all ? [] : call.nodes.length > 0 ? await nodesOf(call) : await describedNames(call);
   const dirs = all ? everyWorkspace(call) : await ownWorkspace(call, described);
   const seen = await tellNodes(call, dirs, {
     columns: all ? "workspace and node" : "node",
@@ -75,11 +77,11 @@ function everyWorkspace(call: Call): Iterable<NodeDir> {
   return state === null ? [] : allNodes(state);
 }
 
-/** The described nodes, even those that were never started, and then the others. */
+/** The named nodes; else the described ones, even those that were never started, and then the others. */
 async function ownWorkspace(call: Call, names: string[]): Promise<Iterable<NodeDir>> {
   const state = call.findState();
   const workspace = await call.workspace();
-  const known = state === null ? [] : nodesOfWorkspace(state, workspace.id);
+  const known = state === null || call.nodes.length > 0 ? [] : nodesOfWorkspace(state, workspace.id);
   if (names.length === 0) return known;
   const described = await Promise.all(names.map((name) => call.nodeDir(name, "find")));
   return [...described, ...Array.from(known).filter(({ node }) => !names.includes(node))];
@@ -91,7 +93,7 @@ export interface Telling {
   columns: "node" | "workspace and node";
   /** The message if there is none. */
   none: string;
-  /** Names of the described nodes. */
+  /** Names of the nodes that count in any state: the described ones, or those that were named. */
   described: string[];
   /** Number of log lines of a dead node in the JSON document. */
   tail: number;

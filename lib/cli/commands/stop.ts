@@ -8,11 +8,12 @@ import { EXIT, usageError } from "../../errors.ts";
 import { type Member, stopGroup } from "../../engine/group.ts";
 import { live, scanTogether } from "../../os/scan.ts";
 import { describeKilled } from "../output.ts";
-import { NO_NODES, recordedNames } from "../nodes.ts";
+import { NO_NODES, recordedNames, warnUnknown } from "../nodes.ts";
 
 /** Runs the command. A failure does not keep the others from being stopped; the first error sets the exit code. */
 export async function run(call: Call): Promise<Result> {
   const members = await membersOf(call);
+  await warnUnknown(call);
   const results = new Map<string, { document: unknown; line: string }>();
   const told = () => members.flatMap(({ dir }) => results.get(dir.node) ?? []);
   const options = { ...call.options, scan: members.length > 1 ? scanTogether() : live };

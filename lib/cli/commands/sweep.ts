@@ -15,7 +15,7 @@ import { isLocked } from "../../state/lock.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
 import { AT_ONCE, inBatches } from "../../async.ts";
 import { NodeStream } from "../node_stream.ts";
-import { NO_NODES } from "../nodes.ts";
+import { NO_NODES, warnUnknown } from "../nodes.ts";
 
 type Done = Omit<Swept, "action"> & { action: Swept["action"] | "locked" | "refused" };
 
@@ -31,10 +31,11 @@ export async function run(call: Call): Promise<Result> {
   };
   const all = call.flags.has("all");
   if (all && call.nodes.length > 0) {
-    throw usageError("Cannot use --all with the name of a node", "tombstone sweep --all");
+    throw usageError("Cannot use --all with names of nodes", "tombstone sweep --all");
   }
+  await warnUnknown(call);
   let exitCode: number = EXIT.ok;
-  if (call.nodes.length === 0) exitCode = await sweepMany(call, isDryRun, tell);
+  if (call.nodes.length !== 1) exitCode = await sweepMany(call, isDryRun, tell);
   else {
     const dir = await call.nodeDir(call.node, "find");
     tell(dir, await sweepOne(call, dir, isDryRun));
@@ -47,8 +48,11 @@ export async function run(call: Call): Promise<Result> {
 async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, done: Done) => void): Promise<number> {
   const workspace = call.flags.has("all") ? null : (await call.workspace()).id;
   const state = call.findState();
-  if (state === null) return EXIT.ok;
-  const dirs = () => workspace === null ? allNodes(state) : nodesOfWorkspace(state, workspace);
+  const named = await Promise.all([...new Set(call.nodes)].map((node) => call.nodeDir(node, "find")));
+  const dirs = () => {
+    if (named.length > 0 || state === null) return named;
+    return workspace === null ? allNodes(state) : nodesOfWorkspace(state, workspace);
+  };
   const idle = new Map<string, "running" | "nothing">();
   let count = 0;
   {
@@ -67,7 +71,7 @@ async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, don
     const action = idle.get(dir.path);
     if (action !== undefined) return [dir, { action, recovered: null }];
     try {
-      if (!isDryRun && isLocked(dir)) return [dir, { action: "locked", recovered: null }];
+      if (!isDryRun && named.length === 0 && isLocked(dir)) return [dir, { action: "locked", recovered: null }];
       return [dir, await sweepOne(call, dir, isDryRun, scan)];
     } catch (error) {
       if (!(error instanceof TombstoneError)) throw error;

@@ -9,7 +9,7 @@ import { EXIT, type TombstoneError, tombstoneError } from "../../errors.ts";
 import { inspect, type NodeReport, type State } from "../../engine/report.ts";
 import { sleep } from "../../async.ts";
 import { Readiness } from "../../readiness/wait.ts";
-import { describedNames, NO_NODES, recordedNames } from "../nodes.ts";
+import { describedNames, NO_NODES, recordedNames, warnUnknown } from "../nodes.ts";
 import { statusLine } from "../render.ts";
 import { isOutside, waitOutside } from "../wait_outside.ts";
 
@@ -22,6 +22,7 @@ export async function run(call: Call): Promise<Result> {
   const timeoutMs = call.duration("timeout", DEFAULTS.timeout_ms);
   const isGone = call.flags.has("gone");
   const names = [...new Set(call.nodes)];
+  await warnUnknown(call);
   // A described node is waited for even if its start has not begun yet.
   const fixed = names.length === 0 ? await describedNames(call) : names;
   const begun = performance.now();
