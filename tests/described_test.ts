@@ -248,7 +248,9 @@ Deno.test("a run of several that is killed: the next start finds them without th
 });
 
 const MISTAKES: [string, unknown, string, string][] = [
-  ["no JSON", "{ nodes", "it is not valid JSON, see line 1, column 3", "jq"],
+  ["no JSON", "{ nodes", "it is not valid JSON, see line 1, column 3", "comments"],
+  ["two commas", '{ // one\n  "nodes": {},, }', "it is not valid JSON, see line 2, column 15", "comments"],
+  ["a comment without an end", '{ "nodes": {} } /* one', "it is not valid JSON, see line 1, column 17", "comments"],
   ["no object", [], "expected an object", '"nodes"'],
   ["another field", { node: {} }, 'Cannot use "node" in ', 'did you mean "nodes"?'],
   ["nodes no object", { nodes: [] }, 'Cannot use "nodes" in ', '"nodes"'],
@@ -333,6 +335,23 @@ const MISTAKES: [string, unknown, string, string][] = [
     '"after": ["db"]',
   ],
 ];
+
+Deno.test("tombstone.json may have comments and trailing commas", async () => {
+  await using sandbox = await Sandbox.create();
+  const text = `// The nodes of this project
+{
+  "nodes": {
+    /* a database, "quoted", // and so on */
+    "db": { "command": ${JSON.stringify(fixture())}, "port": 0, }, // the last one
+    "url": { "command": ["sh", "-c", "echo http://x/*; exec sleep 600",], "probes": { "none": true } },
+  },
+}
+`;
+  Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, text);
+  const { nodes } = await sandbox.json(["start"]);
+  assertEquals(nodes.map(({ node }: Document) => node), ["db", "url"]);
+  assertEquals((await sandbox.json(["logs", "url"])).lines, ["http://x/*"]);
+});
 
 Deno.test("what is wrong in tombstone.json is told with file, node, field and the near name, and costs nothing", async (test) => {
   await using sandbox = await Sandbox.create();

@@ -50,13 +50,13 @@ export function asAttempt(value: unknown): string | null {
   return typeof value === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value) ? value : null;
 }
 
-/** A blank, a string, a number, a word or a sign of JSON (RFC 8259). */
+/** A blank, a comment, a string, a number, a word or a sign of JSON (RFC 8259) with comments. */
 const TOKEN =
   // deno-lint-ignore no-control-regex
-  /[ \t\n\r]+|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]/y;
+  /[ \t\n\r]+|\/\/[^\n\r]*|\/\*[^]*?\*\/|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[{}[\],:]/y;
 
 /**
- * The place of the first mistake in invalid JSON, as `line 3, column 7`. The runtime's own message quotes the text, which
+ * The place of the first mistake in invalid JSON with comments, as `line 3, column 7`. The runtime's own message quotes the text, which
  * may contain a secret.
  *
  * @example
@@ -65,7 +65,7 @@ const TOKEN =
  * import { placeOfMistake } from "./json.ts";
  *
  * assertEquals(placeOfMistake('{\n  "a": secret\n}'), "line 2, column 8");
- * assertEquals(placeOfMistake('{ "a": 1, }'), "line 1, column 11");
+ * assertEquals(placeOfMistake('{ // one\n  "a": 1, ]'), "line 2, column 11");
  * ```
  */
 export function placeOfMistake(text: string): string {
@@ -74,8 +74,8 @@ export function placeOfMistake(text: string): string {
   return `line ${before.length}, column ${before.at(-1)!.length + 1}`;
 }
 
-/** What may come next: a value, a value or the end of an empty list, a key, a key or the end of an empty object, … */
-type Next = "value" | "value-or-]" | "key" | "key-or-}" | "colon" | "comma-or-end" | "nothing";
+/** What may come next: a value, a value or the end of a list, a key or the end of an object, … */
+type Next = "value" | "value-or-]" | "key-or-}" | "colon" | "comma-or-end" | "nothing";
 
 function offsetOfMistake(text: string): number {
   const open: string[] = [];
@@ -85,7 +85,7 @@ function offsetOfMistake(text: string): number {
     TOKEN.lastIndex = at;
     const token = TOKEN.exec(text)?.[0];
     if (token === undefined) return at;
-    if (/^[ \t\n\r]/.test(token)) continue;
+    if (/^[ \t\n\r/]/.test(token)) continue;
     const step = nextAfter(token, next, open.at(-1));
     if (step === null) return at;
     if (token === "{" || token === "[") open.push(token);
@@ -98,7 +98,7 @@ function offsetOfMistake(text: string): number {
 /** What may come after this token; `null` if it may not come here. */
 function nextAfter(token: string, next: Next, inside: string | undefined): Next | "after-value" | null {
   const isValue = next === "value" || next === "value-or-]";
-  const isKey = next === "key" || next === "key-or-}";
+  const isKey = next === "key-or-}";
   switch (token[0]) {
     case "{":
       return isValue ? "key-or-}" : null;
@@ -108,8 +108,8 @@ function nextAfter(token: string, next: Next, inside: string | undefined): Next 
       return next === "key-or-}" || next === "comma-or-end" && inside === "{" ? "after-value" : null;
     case "]":
       return next === "value-or-]" || next === "comma-or-end" && inside === "[" ? "after-value" : null;
-    case ",":
-      return next === "comma-or-end" ? (inside === "{" ? "key" : "value") : null;
+    case ",": // also before the end
+      return next === "comma-or-end" ? (inside === "{" ? "key-or-}" : "value-or-]") : null;
     case ":":
       return next === "colon" ? "value" : null;
     case '"':

@@ -22,7 +22,7 @@ export type Project = Map<string, Described>;
 export async function parseProject(text: string, dir: string): Promise<Project> {
   const path = `${dir}/${PROJECT_FILE}`;
   if (text.trim() === "") return new Map();
-  const value = parse(text, path);
+  const value = await parse(text, path);
   const hint = '{ "nodes": { "web": { "command": ["node", "server.js"] } } }';
   if (!isFields(value)) throw usageError(`Cannot use "${path}": expected an object`, hint);
   for (const name of Object.keys(value)) {
@@ -56,14 +56,21 @@ export async function requireDescribed(project: Project, node: string, action: s
   );
 }
 
-function parse(text: string, path: string): unknown {
+/** JSON, with comments and trailing commas as editors write them; what reads those is loaded only where there are some. */
+async function parse(text: string, path: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
+  }
+  const { parse } = await import("@std/jsonc/parse");
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
     throw usageError(
       `Cannot use "${path}": it is not valid JSON, see ${placeOfMistake(text)}`,
-      `check it: jq . ${path}`,
+      "comments and commas before a closing bracket are fine, all else is JSON: names and texts in double quotes",
     );
   }
 }
