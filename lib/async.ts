@@ -121,6 +121,9 @@ export function cutShort<T>(work: Promise<T>, ...latches: Latch[]): Promise<T | 
   });
 }
 
+/** Longest delay of a timer, in milliseconds: 31 bits. */
+export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;
+
 /** Resolves after `ms` milliseconds; about one more where `ms` is small. */
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

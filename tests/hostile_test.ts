@@ -11,7 +11,7 @@ const hasPython = installed("python3", "python3");
 const MARGIN = 60_000;
 
 /** What is told of a log in which no line matches, or whose lines are still being matched. */
-const NEVER = /no line of its log matches|a look at it did not end/;
+const NEVER = /no line of its log matches|a check of it did not end/;
 
 /** The deadline that it must keep, in milliseconds. */
 const DEADLINE = byTier({ fast: 700, full: 2000 });

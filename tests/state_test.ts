@@ -37,7 +37,7 @@ const scan: Scan = {
   find: ({ pid, startTime }: Identity) => startTime === 5 ? rowOf(pid) : null,
   environment: () => null,
   list: () => [],
-  look: () => Promise.resolve([]),
+  listAsync: () => Promise.resolve([]),
 };
 
 /** What stands in the tombstone's place. */

@@ -53,10 +53,10 @@ Deno.test("a server that does not answer a GET in time is hung up on", async () 
     }
   })().catch(hungUp.reject); // the listener is closed at the end
   const target = `http://127.0.0.1:${port}/`;
-  const look = httpProber({ type: "http", target, status: [HTTP_STATUS], any_listener: true });
+  const check = httpProber({ type: "http", target, status: [HTTP_STATUS], any_listener: true });
   const subject = subjectOf(nodeDir(root, "w", "n"), root);
   const { signal } = new AbortController();
-  assertEquals(await look(subject, { round: 0, limitMs: 100, found: null, asks: true, signal }), {
+  assertEquals(await check(subject, { number: 0, limitMs: 100, found: null, asks: true, signal }), {
     kind: "wait",
     state: `${target} did not answer within 100 ms`,
   });

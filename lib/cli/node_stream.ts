@@ -6,7 +6,7 @@
 import type { Output } from "./output.ts";
 
 /** Text is written in pieces of this length, in characters. */
-const CHUNK_BYTES = 64 * 1024;
+const CHUNK_CHARS = 64 * 1024;
 
 /** Writes `{ "nodes": [ … ] }`, or lines. */
 export class NodeStream {
@@ -43,7 +43,7 @@ export class NodeStream {
 
   #write(text: string): void {
     this.#text += text;
-    if (this.#text.length >= CHUNK_BYTES) this.#flush();
+    if (this.#text.length >= CHUNK_CHARS) this.#flush();
   }
 
   #flush(): void {

@@ -82,11 +82,11 @@ export class Attempt {
     let info: NodeInfo;
     try {
       const outcome = await this.#untilReady();
-      if (outcome.kind !== "ready") throw await failureOf(outcome, this.#request, this.#told());
+      if (outcome.kind !== "ready") throw await failureOf(outcome, this.#request, this.#facts());
       const port = outcome.port ?? this.#spawned.port ?? 0;
       await this.#main.handOver(port);
       const main = await this.#main.settle(port);
-      if (main === null) throw await failureOf({ kind: "gone" }, this.#request, this.#told());
+      if (main === null) throw await failureOf({ kind: "gone" }, this.#request, this.#facts());
       info = await this.#commit(outcome, main);
     } catch (error) {
       const state = await this.#abandon(error).catch((second) => {
@@ -119,18 +119,18 @@ export class Attempt {
       failures: { log: this.#dir.log, patterns: this.#settings.fail_log },
       stableForMs: this.#settings.stable_for_ms,
       timeoutMs: this.#settings.timeout_ms,
-      subject: () => this.#subject(),
+      target: () => this.#target(),
       isGone: () => this.#main.isGone(),
       end: this.#spawned.launched.end,
       abort: this.#request.abort,
-      onLook: (states, stray) => {
+      onRound: (states, stray) => {
         waiting.update(states);
         tellStray(stray);
       },
     });
   }
 
-  #subject(): ProbeTarget | null {
+  #target(): ProbeTarget | null {
     this.#hold.insistOnLock();
     if (this.#main.current === null && !hasRecord(this.#dir, this.#spawned.tombstone.attempt)) {
       // The launcher records itself before anything else: without a record, it is not there yet, or the state is gone.
@@ -157,7 +157,7 @@ export class Attempt {
     };
   }
 
-  #told(): AttemptFacts {
+  #facts(): AttemptFacts {
     return {
       attempt: this.#spawned.tombstone.attempt,
       port: this.#spawned.port,

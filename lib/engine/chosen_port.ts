@@ -11,7 +11,7 @@ import type { NodeDir } from "../state/node_dir.ts";
 import { claimantOfPort, claimPort, lockPorts } from "../state/ports.ts";
 import { readRecorded, updateRecorded } from "../state/recorded.ts";
 import { sleep } from "../async.ts";
-import { goneDirectoryOf, NOBODY } from "./directory.ts";
+import { goneDirectoryOf, NO_SERVER } from "./directory.ts";
 import { occupantInWords } from "./failure.ts";
 import { reached, type Reporter } from "./reporter.ts";
 
@@ -84,7 +84,7 @@ export async function choosePort(dir: NodeDir, choice: PortChoice): Promise<Chos
 /** Whether no other node with an existing project has a claim on a port. */
 function isFor(dir: NodeDir, stateDir: string, port: number): boolean {
   const claimant = claimantOfPort(stateDir, port);
-  return claimant === null || claimant.path === dir.path || goneDirectoryOf(claimant, NOBODY) !== null;
+  return claimant === null || claimant.path === dir.path || goneDirectoryOf(claimant, NO_SERVER) !== null;
 }
 
 /** The node's own port, if it is free; waits a moment if its last server has just exited. */

@@ -22,8 +22,8 @@ export interface Resident {
   cwd: string | null;
 }
 
-/** No process, no directory. */
-export const NOBODY: Resident = { pid: null, cwd: null };
+/** Nothing is known of one. */
+export const NO_SERVER: Resident = { pid: null, cwd: null };
 
 /**
  * The directory of a node, if it has certainly been deleted; else `null`.
@@ -40,7 +40,7 @@ export function goneDirectoryOf(dir: NodeDir, { pid, cwd }: Resident): string | 
 /** The same, by the commit record of a running node. */
 export function goneDirectoryOfRunning(dir: NodeDir): string | null {
   const info = readNodeInfo(dir);
-  return goneDirectoryOf(dir, recordOf(info) ?? NOBODY);
+  return goneDirectoryOf(dir, recordOf(info) ?? NO_SERVER);
 }
 
 /** As part of a message, after another reason, with the command that stops the node from any directory. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { type ErrorKind, retold, TombstoneError, tombstoneError } from "../errors.ts";
-import { describeOwner, type Endpoint, findOccupant, type Owner, ownerOf } from "../process/listeners.ts";
+import { describeOwner, findOccupant, type Owner, ownerOf, type PortOrSocket } from "../process/listeners.ts";
 import type { Failure } from "../readiness/log.ts";
 import { type ExitStatus, hasRecord } from "../process/launcher.ts";
 import { stateRemoved } from "../state/lock.ts";
@@ -18,14 +18,14 @@ import { strayHint } from "./stray.ts";
 import { system } from "../os/system.ts";
 import type { Identity } from "../os/rows.ts";
 import type { Outcome } from "../readiness/wait.ts";
-import { lookForTree, type Roots } from "../process/tree.ts";
+import { type Roots, scanForTree } from "../process/tree.ts";
 import type { StartRequest } from "./request.ts";
 
 /** Number of log lines in an error. */
 const LOG_LINES = 20;
 
 /** Another process listens where the node should: exit code 5. */
-export function placeTaken(dir: NodeDir, place: Endpoint, owner: Owner): TombstoneError {
+export function placeTaken(dir: NodeDir, place: PortOrSocket, owner: Owner): TombstoneError {
   const [what, where, other] = place.kind === "port"
     ? [`port ${place.port}`, { port: place.port }, "choose a free port with --port 0"]
     : [`the socket "${place.path}"`, { path: place.path }, "choose another --unix PATH"];
@@ -72,11 +72,11 @@ function notReady(
 }
 
 /** Longest quotation of a line in a message, in characters. */
-const LONGEST_QUOTE = 200;
+const LONGEST_QUOTE_CHARS = 200;
 
 /** A line of its log matches `--fail-log`: exit code 1. */
 function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs: number): TombstoneError {
-  const quote = line.length > LONGEST_QUOTE ? `${line.slice(0, LONGEST_QUOTE)} …` : line;
+  const quote = line.length > LONGEST_QUOTE_CHARS ? `${line.slice(0, LONGEST_QUOTE_CHARS)} …` : line;
   return tombstoneError(`Cannot start "${node}": its log has a line that matches /${pattern}/: ${quote.trim()}`, {
     kind: "failed-log",
     hint: `tombstone logs ${node}`,
@@ -230,5 +230,5 @@ async function findStranger(host: string | null, port: number, roots: Roots): Pr
   if (owner === null) return null;
   // The one process of this user that cannot be seen is one that is just exiting: no other server.
   if (owner.pid === null) return owner.uid === null || system.self.isUser(owner.uid) ? null : owner;
-  return (await lookForTree(roots)).some((row) => row.pid === owner.pid) ? null : owner;
+  return (await scanForTree(roots)).some((row) => row.pid === owner.pid) ? null : owner;
 }

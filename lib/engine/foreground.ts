@@ -7,7 +7,7 @@
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { identityOfChild, system } from "../os/system.ts";
 import { cutShort, expiry, Latch } from "../async.ts";
-import { lookForTree, Proven, type Roots } from "../process/tree.ts";
+import { Proven, type Roots, scanForTree } from "../process/tree.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import type { ExitStatus } from "../process/launcher.ts";
 import { endedBy, type EndSignal, type Signals } from "./signals.ts";
@@ -92,7 +92,7 @@ export async function runForeground(node: string, request: Foreground): Promise<
 }
 
 async function endLeftovers(roots: Roots, graceMs: number, hurry: AbortSignal): Promise<Terminated> {
-  if ((await lookForTree(roots)).length === 0) return NOBODY;
+  if ((await scanForTree(roots)).length === 0) return NOBODY;
   return await terminateTree(roots, { main: null, signal: "SIGTERM", graceMs, hurry });
 }
 

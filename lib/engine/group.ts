@@ -129,7 +129,6 @@ export interface GroupStopOptions<T extends Member> {
 }
 
 /**
-/**
  * Stops nodes, dependents first, in parallel where that allows. A failure does not keep the others from being stopped;
  * those after the first are warnings.
  *

@@ -184,7 +184,7 @@ function byAge(rows: ProcessRow[]): ProcessRow[] {
 }
 
 /** Longest wait for the pid file in milliseconds, while some process has the log open (`seen`) or none has. */
-const DAEMON_WAIT = { seen: 3000, unseen: 500 };
+const DAEMON_WAIT_MS = { seen: 3000, unseen: 500 };
 
 /** How long after the launch the pid file may still appear, in milliseconds. */
 const DAEMON_TIME_MS = 5000;
@@ -194,7 +194,7 @@ async function untilNamed(dir: NodeDir, pidFile: string, find: () => Identity | 
   const begun = performance.now();
   while (isUnwritten(pidFile)) {
     const isSeen = system.files.hasWriter(dir.log) === true;
-    if (performance.now() - begun >= DAEMON_WAIT[isSeen ? "seen" : "unseen"]) return false;
+    if (performance.now() - begun >= DAEMON_WAIT_MS[isSeen ? "seen" : "unseen"]) return false;
     await sleep(10);
   }
   return find() !== null;

@@ -10,7 +10,7 @@ import { live } from "../os/scan.ts";
 import { system, UNKNOWN_START } from "../os/system.ts";
 import type { Scan } from "../os/types.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
-import { lookForTree, type Roots } from "../process/tree.ts";
+import { type Roots, scanForTree } from "../process/tree.ts";
 import { type DeclaredFile, distinct } from "../spec/declared.ts";
 import { lookAtDeclared } from "../state/declared.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
@@ -156,7 +156,7 @@ export async function previewRecovery(
     ...originOf(nodeFiles),
     progress: progressOf(dir, nodeFiles),
     killed: [],
-    pids: (await lookForTree(currentRoots(dir, nodeFiles, scan))).map((row) => row.pid),
+    pids: (await scanForTree(currentRoots(dir, nodeFiles, scan))).map((row) => row.pid),
     files: [
       ...runtimeEntries(dir).filter((name) => present(`${dir.path}/${name}`)),
       ...declared,
@@ -183,7 +183,7 @@ async function endTree(
     main: null,
     signal: "SIGTERM",
     graceMs: settings.stop.timeout_ms,
-    onLook: (rows) => waiting.update(inWords(rows)),
+    onScan: (rows) => waiting.update(inWords(rows)),
     remember: (tree) => rememberTree(dir, tree, () => lock.isLinked()),
     onAsked: () => reached("asked", reporter),
   });

@@ -16,7 +16,7 @@ import type { NodeInfo } from "../state/node_info.ts";
 import type { Tombstone } from "../state/tombstone.ts";
 import { readRecorded, RECORDED } from "../state/recorded.ts";
 import { addressOf } from "../readiness/http.ts";
-import { describeGone, goneDirectoryOf, NOBODY, type Resident } from "./directory.ts";
+import { describeGone, goneDirectoryOf, NO_SERVER, type Resident } from "./directory.ts";
 import { probeTargetOf } from "./reuse.ts";
 import { lookAt } from "./state.ts";
 import type { Recovered } from "./reporter.ts";
@@ -107,7 +107,7 @@ export function withLogTail(report: NodeReport, lines: number): NodeReport {
   return isDead(report.state) && lines > 0 ? { ...report, log_tail: lastLines(report.log, lines) } : report;
 }
 
-function emptyReport(dir: NodeDir, state: State, reason: string | null, resident: Resident = NOBODY): NodeReport {
+function emptyReport(dir: NodeDir, state: State, reason: string | null, resident: Resident = NO_SERVER): NodeReport {
   const gone = goneDirectoryOf(dir, resident);
   return {
     workspace: dir.workspace,

@@ -27,7 +27,7 @@ export async function reuseRunning(request: StartRequest, info: NodeInfo): Promi
   const { dir, settings, reporter } = request;
   const differences = differencesOf(info, request);
   if (differences.length > 0 && request.different === "refuse") throw differentRunning(dir, info, request, differences);
-  const outcome = await untilJoined(request, info);
+  const outcome = await untilReusable(request, info);
   switch (outcome.kind) {
     case "ready":
       break;
@@ -61,19 +61,19 @@ export async function reuseRunning(request: StartRequest, info: NodeInfo): Promi
   return { started: false, info, recovered: null, differs: differences.map(({ what }) => what), killed: [] };
 }
 
-function untilJoined({ dir, settings, reporter, abort }: StartRequest, info: NodeInfo): Promise<Outcome> {
-  const subject = probeTargetOf(dir, info);
+function untilReusable({ dir, settings, reporter, abort }: StartRequest, info: NodeInfo): Promise<Outcome> {
+  const target = probeTargetOf(dir, info);
   const waiting = reporter.wait(dir);
   return untilReady({
     probes: info.probes.filter((probe) => !isEvent(probe)),
     failures: null,
     stableForMs: 0,
     timeoutMs: settings.timeout_ms,
-    subject: () => subject,
+    target: () => target,
     isGone: () => findMain(dir, info) === null,
     end: new Promise(() => {}),
     abort,
-    onLook: (states) => waiting.update(states),
+    onRound: (states) => waiting.update(states),
   }).finally(() => waiting[Symbol.dispose]());
 }
 

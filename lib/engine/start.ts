@@ -91,8 +91,8 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   refuseForeign(dir, nodeState, "start", request.foreign);
   if (nodeState.kind === "running" && request.running === "keep" && nodeState.info.stop_began_at === null) {
     await removeLeftovers(dir);
-    const joined = await reuseRunning(request, nodeState.info);
-    if (joined !== null) return joined;
+    const reused = await reuseRunning(request, nodeState.info);
+    if (reused !== null) return reused;
     // It has died meanwhile, so this is a start after a death.
     nodeFiles = readNodeFiles(dir);
     nodeState = classify(nodeFiles);
@@ -124,7 +124,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     reached("namespace-left", reporter);
   }
 
-  using chosen = await beforeSpawn(request, hold, () => preparePort(request, hold));
+  using chosen = await beforeSpawn(request, hold, () => portFor(request, hold));
   const port = chosen?.port ?? null;
   reached("port-checked", reporter, port === null ? "" : String(port));
   using notifications = await beforeSpawn(request, hold, () => listenToServer(request, attempt));
@@ -178,7 +178,7 @@ async function beforeSpawn<T>(request: StartRequest, hold: Hold, step: () => T |
  *
  * @returns `null` if no port was requested
  */
-async function preparePort(request: StartRequest, hold: Hold): Promise<ChosenPort | null> {
+async function portFor(request: StartRequest, hold: Hold): Promise<ChosenPort | null> {
   const { host, port_request, probes } = request.settings;
   for (const probe of probes) {
     const owner = probe.type === "unix" ? await findUnixOccupant(probe.path) : null;

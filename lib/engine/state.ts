@@ -19,7 +19,7 @@ import { isLocked } from "../state/lock.ts";
 import { entriesOf, existsDir, type NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, readNodeInfo, type RunOwner } from "../state/node_info.ts";
 import { readTombstone, type Tombstone } from "../state/tombstone.ts";
-import type { Found } from "../state/record.ts";
+import type { RecordResult } from "../state/record.ts";
 import {
   findMain,
   isAtWork,
@@ -38,9 +38,9 @@ export interface NodeFiles {
   /** Names of all that is in the node's directory. */
   entries: string[];
   /** `starting`. */
-  tombstone: Found<Tombstone>;
+  tombstone: RecordResult<Tombstone>;
   /** `node.info`. */
-  info: Found<NodeInfo>;
+  info: RecordResult<NodeInfo>;
   /** Launchers that have recorded themselves. */
   launches: LaunchRecord[];
   /** Attempts that run although nothing here records them; searched for only if the directory is empty. */
@@ -83,7 +83,7 @@ export function readNodeFiles(dir: NodeDir, { records = "opened", scan = live }:
   requireSight();
   // A file that is listed but gone when it is read, or the other way round, means that a command is at work; the next
   // round shows what it did.
-  for (let look = 1;; look++) {
+  for (let round = 1;; round++) {
     const entries = entriesOf(dir);
     const has = (path: string) => entries.includes(path.slice(dir.path.length + 1));
     const opens = (path: string) => records === "opened" || has(path);
@@ -95,7 +95,7 @@ export function readNodeFiles(dir: NodeDir, { records = "opened", scan = live }:
     // A sweep removes node.info last. So a pid without it means that something else removed the record, or that a start
     // has begun since the first round, which the second one then sees.
     const isDoubtful = isGone || isBare && has(dir.pid);
-    if (isDoubtful && look < MAX_READS) continue;
+    if (isDoubtful && round < MAX_READS) continue;
     // Every launch has a log, so a directory without one is new, or was removed and made again.
     const unrecorded = entries.every((name) => name === "lock" || isTemporaryName(name)) ? findAttempts(dir, scan) : [];
     const nodeFiles: NodeFiles = { dir, entries, tombstone, info, launches, unrecorded };
@@ -162,7 +162,7 @@ export function whyForeign({ dir, tombstone, info }: NodeFiles, scan: Scan = liv
     : `it was started in another time namespace, and ${reason}`;
 }
 
-function phaseOf(dir: NodeDir, tombstone: Found<Tombstone>, scan: Scan): "live" | "interrupted" | "failed" {
+function phaseOf(dir: NodeDir, tombstone: RecordResult<Tombstone>, scan: Scan): "live" | "interrupted" | "failed" {
   if (tombstone.kind !== "record") return "interrupted";
   const { starter_pid: pid, starter_start_time: startTime, failed } = tombstone.record;
   if (failed !== null) return "failed";
@@ -206,7 +206,7 @@ const MAX_SCANS = 5;
 export function lookAt(dir: NodeDir, options: ReadOptions = {}): Seen {
   let nodeFiles = readNodeFiles(dir, options);
   let nodeState = classify(nodeFiles, options.scan);
-  for (let look = 1; isEnd(nodeState) && look < MAX_SCANS; look++) {
+  for (let round = 1; isEnd(nodeState) && round < MAX_SCANS; round++) {
     nodeState = classify(nodeFiles);
     if (!isEnd(nodeState)) break;
     const after = readNodeFiles(dir);

@@ -59,7 +59,7 @@ export async function terminateGracefully(
     main,
     signal: info.stop.signal,
     graceMs: info.stop.timeout_ms,
-    onLook: (rows) => waiting.update(inWords(rows)),
+    onScan: (rows) => waiting.update(inWords(rows)),
     async remember(lean) {
       if (marking === "if needed" && lean.length === 0 && command === null) return;
       if (lock.isLinked()) await markStopping(dir, info, lean);
@@ -107,7 +107,7 @@ export async function rememberTree(dir: NodeDir, tree: Identity[], isOurs: () =>
 export const STOP_VARIABLE = "TOMBSTONE_STOP";
 
 /** Time for a stop command to exit after its server, and for what it left to exit; milliseconds. */
-const LAST_WORDS_BYTES = 1000;
+const LAST_WORDS_MS = 1000;
 
 /** A stop command; its output goes to the server's log. */
 class StopCommand {
@@ -157,7 +157,7 @@ class StopCommand {
   /** To be called when the server is gone: gives the command time to exit, then terminates what is left of it. */
   async end(how: { reporter: Reporter; scan: Scan }): Promise<void> {
     if (this.#end === null || this.#leader === null) return;
-    await Promise.race([this.#end, expiry(LAST_WORDS_BYTES)]);
+    await Promise.race([this.#end, expiry(LAST_WORDS_MS)]);
     await endStopCommands(this.#dir, { ...this.#info, stop_began_at: "now" }, how);
     killDetached(this.#leader, STOP_VARIABLE); // where environments cannot be seen
     await this.#end;
@@ -183,7 +183,7 @@ export async function endStopCommands(
     of: "command",
     variable: STOP_VARIABLE,
     scan,
-  }, { main: null, signal: "SIGTERM", graceMs: LAST_WORDS_BYTES });
+  }, { main: null, signal: "SIGTERM", graceMs: LAST_WORDS_MS });
   if (pids.length > 0) reporter.debug(`ended what a stop command had left: pid ${pids.join(", ")}`);
   requireTerminated(dir, left);
 }

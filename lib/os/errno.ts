@@ -77,7 +77,7 @@ export function describeErrno(error: unknown): string {
 }
 
 /** Whose file an error is about: one of the state directory, so that choosing another one helps, or any other. */
-export type Place = "state" | "elsewhere";
+export type FilePlace = "state" | "elsewhere";
 
 /**
  * Turns an operating-system error at a file into an expected one that names the file. Anything without an errno is a bug
@@ -87,7 +87,7 @@ export function stateError(
   action: string,
   path: string,
   error: unknown,
-  place: Place = "state",
+  place: FilePlace = "state",
 ): unknown {
   const errno = errnoOf(error);
   if (errno === null || error instanceof TombstoneError) return error;
@@ -99,7 +99,7 @@ export function stateError(
   });
 }
 
-function hintFor(errno: string, path: string | null, place: Place): string {
+function hintFor(errno: string, path: string | null, place: FilePlace): string {
   const orElsewhere = place === "state" ? ", or choose another place with --state-dir" : "";
   switch (errno) {
     case "EMFILE":

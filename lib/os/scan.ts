@@ -7,16 +7,16 @@ import { findLive, isPlausiblePid, requireSight, system } from "./system.ts";
 import type { Identity, ListenerRow, ProcessWithVariable } from "./rows.ts";
 import type { Scan, System } from "./types.ts";
 
-/** A system as it is now: each question is answered by a new look. */
+/** A system as it is now: each question is answered by a new scan. */
 export function scanLive(by: System): Scan {
-  const { read, environment, list, look } = by.processes;
+  const { read, environment, list, listAsync } = by.processes;
   return {
     takenAtMs: null,
     read,
     find: (identity) => findLive(identity, by),
     environment,
     list,
-    look,
+    listAsync,
     get sockets() {
       return by.sockets;
     },
@@ -50,7 +50,7 @@ export function scanOnce(variable: string): Scan {
     },
     environment: (pid, name) => name === variable ? byPid.get(pid)?.value ?? null : live.environment(pid, name),
     list: (name) => name === variable ? rows : live.list(name),
-    look: (name) => name === variable ? Promise.resolve(rows) : live.look(name),
+    listAsync: (name) => name === variable ? Promise.resolve(rows) : live.listAsync(name),
     sockets: sockets === null ? null : {
       ...sockets,
       list: () => table ??= sockets.list(),
@@ -70,13 +70,13 @@ export function scanTogether(): Scan {
   const next = new Map<string, Promise<ProcessWithVariable[]>>();
   return {
     ...live,
-    look(variable) {
-      const look = next.get(variable) ?? Deno.lstat("/").then(() => { // gives way to the other callers first
+    listAsync(variable) {
+      const scan = next.get(variable) ?? Deno.lstat("/").then(() => { // gives way to the other callers first
         next.delete(variable);
-        return live.look(variable);
+        return live.listAsync(variable);
       });
-      next.set(variable, look);
-      return look;
+      next.set(variable, scan);
+      return scan;
     },
   };
 }

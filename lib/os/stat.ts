@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { errnoOf, type Place, stateError } from "./errno.ts";
+import { errnoOf, type FilePlace, stateError } from "./errno.ts";
 
 /** Errors of a path that no file can have. */
 export const IMPOSSIBLE: readonly string[] = ["ENOTDIR", "ENAMETOOLONG", "ELOOP"];
@@ -19,9 +19,9 @@ export function isMissing(error: unknown): boolean {
 }
 
 /** Options of a check. */
-export interface LookOptions {
-  /** Place of the file, for the hint of an error; default: the state directory. */
-  place?: Place;
+export interface StatOptions {
+  /** Whose file it is, for the hint of an error; default: the state directory. */
+  place?: FilePlace;
   /** Result for a path that is closed to this user; default: `"error"`. */
   unseen?: "error" | "missing";
 }
@@ -31,7 +31,7 @@ export interface LookOptions {
  *
  * @throws {StateError} it cannot be examined
  */
-export function lstatOrNull(path: string, options: LookOptions = {}): Deno.FileInfo | null {
+export function lstatOrNull(path: string, options: StatOptions = {}): Deno.FileInfo | null {
   return orNull(Deno.lstatSync, path, options);
 }
 
@@ -40,17 +40,17 @@ export function lstatOrNull(path: string, options: LookOptions = {}): Deno.FileI
  *
  * @throws {StateError} it cannot be examined
  */
-export function statOrNull(path: string, options: LookOptions = {}): Deno.FileInfo | null {
+export function statOrNull(path: string, options: StatOptions = {}): Deno.FileInfo | null {
   return orNull(Deno.statSync, path, options);
 }
 
 function orNull(
-  look: (path: string) => Deno.FileInfo,
+  stat: (path: string) => Deno.FileInfo,
   path: string,
-  { place = "state", unseen = "error" }: LookOptions,
+  { place = "state", unseen = "error" }: StatOptions,
 ): Deno.FileInfo | null {
   try {
-    return look(path);
+    return stat(path);
   } catch (error) {
     if (isMissing(error) || unseen === "missing" && error instanceof Deno.errors.PermissionDenied) return null;
     throw stateError("look at", path, error, place);

@@ -34,14 +34,14 @@ export function findLive(identity: Identity, by: System = system): ProcessRow | 
 export const UNKNOWN_START: number = -1;
 
 /** How often a failed read of a child is repeated. */
-const LOOKS = 3;
+const MOST_TRIES = 3;
 
 /**
  * The identity of a child that was just spawned and not waited for, so its pid cannot have been reused. It exists, so a
  * failed read is repeated. (`deno task crash` makes reads fail.)
  */
 export function identityOfChild(pid: number): Identity {
-  for (let look = 0; look < LOOKS; look++) {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
     const row = system.processes.read(pid);
     if (row !== null) return { pid, startTime: row.startTime };
   }

@@ -19,14 +19,14 @@ export function mayBlock(): boolean {
 }
 
 /** Longest piece of work without giving way, in milliseconds. */
-const PIECE = 0.5;
+const PIECE_MS = 0.5;
 
 /** Does work that can be interrupted at each `yield`; in a program, in pieces. */
 export async function inPieces<T>(work: Generator<void, T>): Promise<T> {
   for (let begun = performance.now();;) {
     const step = work.next();
     if (step.done) return step.value;
-    if (mayBlock() || performance.now() - begun < PIECE) continue;
+    if (mayBlock() || performance.now() - begun < PIECE_MS) continue;
     await sleep(0);
     begun = performance.now();
   }

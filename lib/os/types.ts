@@ -35,8 +35,8 @@ export interface Sockets {
   isTaken(port: number): boolean;
 }
 
-/** The processes to look for. */
-export interface Kin {
+/** Which processes are wanted. */
+export interface MemberQuery {
   /** Values of the variable that prove a process. */
   values: string[];
   /** Recorded processes, dead or alive: launched ones, main processes, daemons. */
@@ -61,7 +61,7 @@ export interface Kin {
 }
 
 /** A process that was found to belong to them. */
-export interface Member {
+export interface ProvenRow {
   /** The process. */
   row: ProcessRow;
   /** Whether it has a proof of its own, or only its relation to others. */
@@ -90,7 +90,7 @@ export interface Processes {
    */
   list(variable: string): ProcessWithVariable[];
   /** The same, giving way to other work of a program meanwhile. */
-  look(variable: string): Promise<ProcessWithVariable[]>;
+  listAsync(variable: string): Promise<ProcessWithVariable[]>;
   /**
    * Sends a signal to a process.
    *
@@ -101,10 +101,10 @@ export interface Processes {
   /** Whether this user may send signals to a process; also `true` if it is gone. */
   maySignal(pid: number): boolean;
   /**
-   * Which of these rows, all of one look, are the kin's. The caller's own process is never among them, nor what shows
+   * Which of these rows, all of one scan, are the wanted ones. The caller's own process is never among them, nor what shows
    * another value of the variable.
    */
-  members(rows: ProcessWithVariable[], kin: Kin): Member[];
+  members(rows: ProcessWithVariable[], query: MemberQuery): ProvenRow[];
   /** Whether a process belongs to what this one leads since it was launched, itself included. */
   isLedBy(row: ProcessRow, leader: number): boolean;
   /** Whether a signal to one of these processes probably went to the other, too. */
@@ -151,8 +151,8 @@ export interface Scan {
   environment(pid: number, name: string): string | null;
   /** See {@linkcode Processes.list}. */
   list(variable: string): ProcessWithVariable[];
-  /** See {@linkcode Processes.look}. */
-  look(variable: string): Promise<ProcessWithVariable[]>;
+  /** See {@linkcode Processes.listAsync}. */
+  listAsync(variable: string): Promise<ProcessWithVariable[]>;
   /** Listening sockets; `null` if the system does not show them. */
   readonly sockets: Sockets | null;
 }

@@ -192,6 +192,7 @@ export function isShell(row: ProcessRow): boolean {
   return SHELL.test(system.processes.program(row.pid) ?? row.name);
 }
 
-function keyOf({ pid, startTime }: Identity): string {
+/** Equal for the same process alone. */
+export function keyOf({ pid, startTime }: Identity): string {
   return `${pid} ${startTime}`;
 }

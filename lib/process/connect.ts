@@ -24,7 +24,7 @@ export function addressesOf(host: string | null): string[] {
 export async function connectTo(
   host: string | null,
   port: number,
-  contact: "connect" | "look" | "ask" = "connect",
+  contact: "none" | "connect" | "ask" = "connect",
 ): Promise<{ address: string; protocol: Protocol } | "refused" | "silent"> {
   let isSilent = false;
   for (const hostname of addressesOf(host)) {
@@ -142,7 +142,7 @@ async function ask(connection: Deno.Conn, question: Uint8Array): Promise<string>
   const reading = read(connection, answer);
   const end = expiry(ANSWER_TIMEOUT_MS);
   if (await Promise.race([reading, expiry(GREETING_MS)]) !== "expired") return ""; // it sent first, or closed
-  const sent = connection.write(question).catch(forget);
+  const sent = connection.write(question).catch(ignoreLoss);
   await Promise.race([Promise.all([reading, sent]), end]);
   return answer.text;
 }
@@ -152,7 +152,7 @@ async function read(connection: Deno.Conn, answer: { text: string }): Promise<vo
   const decoder = new TextDecoder("latin1");
   const buffer = new Uint8Array(MAX_ANSWER_BYTES);
   while (answer.text.length < MAX_ANSWER_BYTES) {
-    const length = await connection.read(buffer).catch(forget);
+    const length = await connection.read(buffer).catch(ignoreLoss);
     if (length === null) break;
     answer.text += decoder.decode(buffer.subarray(0, length));
     // After an error, the explanation in the body may matter; else the first line is enough.
@@ -161,7 +161,7 @@ async function read(connection: Deno.Conn, answer: { text: string }): Promise<vo
 }
 
 /** Refused, reset or closed: there is no answer. */
-function forget(error: unknown): null {
+function ignoreLoss(error: unknown): null {
   if (error instanceof Error && !(error instanceof TypeError)) return null;
   throw error;
 }

@@ -10,10 +10,10 @@ import { isLocal, isLoopback } from "../hosts.ts";
 import type { ListenerRow, UnixListenerRow } from "../os/rows.ts";
 import { breathe } from "../os/thread.ts";
 import { addressesOf, connectTo, connectToUnix, tryToListen } from "./connect.ts";
-import { ATTEMPT_VARIABLE, lookForTree, type Roots, scanOf } from "./tree.ts";
+import { ATTEMPT_VARIABLE, type Roots, scanForTree, scanOf } from "./tree.ts";
 
 /** A port or a unix socket. */
-export type Endpoint = { kind: "port"; port: number } | { kind: "socket"; path: string };
+export type PortOrSocket = { kind: "port"; port: number } | { kind: "socket"; path: string };
 
 /** The process behind a listener that is not the node's. */
 export interface Owner {
@@ -58,7 +58,7 @@ export function listenersFor(rows: ListenerRow[], address: string, port: number)
 /** Sockets of a node: of its main process alone, or of its whole tree. */
 async function socketsOfTree(roots: Roots): Promise<Set<number>> {
   const all = new Set<number>();
-  for (const row of await lookForTree(roots)) {
+  for (const row of await scanForTree(roots)) {
     for (const inode of scanOf(roots).sockets?.socketsOf(row.pid) ?? []) all.add(inode);
     await breathe();
   }

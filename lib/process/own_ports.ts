@@ -4,7 +4,7 @@
  * @module
  */
 import { system } from "../os/system.ts";
-import { lookForTree, type Roots, scanOf } from "./tree.ts";
+import { type Roots, scanForTree, scanOf } from "./tree.ts";
 
 /** A port that a process of the node listens on. */
 export interface OwnPort {
@@ -39,7 +39,7 @@ export async function findOwnPorts(mainPid: number, roots: Roots, extent: "main"
   const table = await sockets.list();
   if (table === null) return null;
   if (table.length === 0) return [];
-  const pids = extent === "main" ? [mainPid] : (await lookForTree(roots)).map(({ pid }) => pid);
+  const pids = extent === "main" ? [mainPid] : (await scanForTree(roots)).map(({ pid }) => pid);
   const holders = new Map<number, number>();
   for (const pid of pids) {
     for (const inode of sockets.socketsOf(pid) ?? []) if (!holders.has(inode)) holders.set(inode, pid);

@@ -6,8 +6,8 @@
 import { findLive, signal, untilOneEnds } from "../os/system.ts";
 import type { Identity, ProcessRow } from "../os/rows.ts";
 import { sleep } from "../async.ts";
-import { ask, Asker } from "./ask.ts";
-import { findTreeQuickly, lookForTree, Proven, type Roots } from "./tree.ts";
+import { ask, Asker, keyOf } from "./ask.ts";
+import { findTreeQuickly, Proven, type Roots, scanForTree } from "./tree.ts";
 
 /** How to terminate a tree. */
 export interface TerminateOptions {
@@ -32,7 +32,7 @@ export interface TerminateOptions {
   /** Called once, after the first signal. */
   onAsked?: () => void;
   /** Called after each scan with the processes that are still alive. */
-  onLook?: (left: ProcessRow[]) => void;
+  onScan?: (left: ProcessRow[]) => void;
 }
 
 /** Result of {@linkcode terminateTree}. */
@@ -67,14 +67,14 @@ export async function terminateTree(given: Roots, options: TerminateOptions): Pr
   const asked = new Set<string>();
   const killed = new Set<string>();
   let remembered = -1;
-  for (let empty = 0, look = 1;; look++) {
-    const tree = (await lookForTree(roots)).map((row) => roots.proven.asFirstSeen(row));
+  for (let empty = 0, round = 1;; round++) {
+    const tree = (await scanForTree(roots)).map((row) => roots.proven.asFirstSeen(row));
     for (const row of tree) seen.set(keyOf(row), row);
     const result = (left: ProcessRow[]): Terminated => {
       const gone = [...seen.values()].filter((each) => findLive(each) === null);
       return { pids: pidsOf(gone), killed: pidsOf(gone.filter((each) => killed.has(keyOf(each)))), left };
     };
-    options.onLook?.(tree);
+    options.onScan?.(tree);
     empty = tree.length === 0 ? empty + 1 : 0;
     if (empty === 2) return result([]);
     if (empty === 1) continue;
@@ -88,7 +88,7 @@ export async function terminateTree(given: Roots, options: TerminateOptions): Pr
       const asSeen = (rows: ProcessRow[]) => rows.map((row) => roots.proven.asFirstSeen(row));
       const frozen = await freeze(tree, {
         quick: () => asSeen(findTreeQuickly(roots)),
-        thorough: async () => asSeen(await lookForTree(roots)),
+        thorough: async () => asSeen(await scanForTree(roots)),
       });
       for (const row of frozen) seen.set(keyOf(row), row);
       const sent = frozen.filter((row) => signal(row, "SIGKILL"));
@@ -99,11 +99,11 @@ export async function terminateTree(given: Roots, options: TerminateOptions): Pr
         if (!asked.has(keyOf(row))) ask(row, options.signal);
         asked.add(keyOf(row));
       }
-      if (look === 1) options.onAsked?.();
+      if (round === 1) options.onAsked?.();
       await untilGone(tree, Math.min(deadline, now + SCAN_EVERY_MS));
     } else {
       asker.turn(tree);
-      if (look === 1) options.onAsked?.();
+      if (round === 1) options.onAsked?.();
       const { main } = asker;
       await untilGone(main === null ? tree : [main], Math.min(deadline, now + SCAN_EVERY_MS));
     }
@@ -121,7 +121,7 @@ const MAX_FREEZES = 20;
  */
 async function freeze(
   tree: ProcessRow[],
-  look: { quick: () => ProcessRow[]; thorough: () => Promise<ProcessRow[]> },
+  scan: { quick: () => ProcessRow[]; thorough: () => Promise<ProcessRow[]> },
 ): Promise<ProcessRow[]> {
   const all = new Map(tree.map((row) => [keyOf(row), row]));
   const add = (rows: ProcessRow[]) => {
@@ -132,18 +132,14 @@ async function freeze(
   let fresh = tree;
   for (let round = 0; fresh.length > 0 && round < MAX_FREEZES; round++) {
     for (const row of fresh) signal(row, "SIGSTOP");
-    fresh = add(look.quick());
-    if (fresh.length === 0) fresh = add(await look.thorough());
+    fresh = add(scan.quick());
+    if (fresh.length === 0) fresh = add(await scan.thorough());
   }
   return [...all.values()];
 }
 
 function pidsOf(processes: Identity[]): number[] {
   return [...new Set(processes.map(({ pid }) => pid))];
-}
-
-function keyOf({ pid, startTime }: Identity): string {
-  return `${pid} ${startTime}`;
 }
 
 /** Waits until none of these processes is alive, or until the deadline (of `performance.now()`). */

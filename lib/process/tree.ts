@@ -62,8 +62,8 @@ export function findAttempts(dir: NodeDir, scan: Scan): string[] {
 }
 
 /** The live processes of a node, as by {@linkcode findTree}; concurrent callers share one scan. */
-export async function lookForTree(roots: Roots): Promise<ProcessRow[]> {
-  return treeAmong(await scanOf(roots).look(roots.variable ?? ATTEMPT_VARIABLE), roots);
+export async function scanForTree(roots: Roots): Promise<ProcessRow[]> {
+  return treeAmong(await scanOf(roots).listAsync(roots.variable ?? ATTEMPT_VARIABLE), roots);
 }
 
 /**

@@ -7,20 +7,20 @@ import { isLocal } from "../hosts.ts";
 import type { Probe } from "../spec/probes.ts";
 import { httpProber } from "./http.ts";
 import { type Claim, findOwnPorts, type OwnPort } from "../process/own_ports.ts";
-import type { Look, Prober, ProbeTarget, Verdict } from "./types.ts";
+import type { Prober, ProbeTarget, RoundOptions, Verdict } from "./types.ts";
 import { checkTcp, once } from "./tcp.ts";
 import { system } from "../os/system.ts";
 import { expiry } from "../async.ts";
 
-/** The main process is checked each time, the whole tree only every so many times. */
-const TREE_EVERY_MS = 25;
+/** The main process is checked each time, the whole tree only every so many rounds. */
+const TREE_EVERY_ROUNDS = 25;
 
 /**
  * How long to wait for a better port after the last one has appeared, in milliseconds. There is none better than one that
  * the command names. The first fixed port is often an administration port; one in the ephemeral range mostly belongs to a
  * part of the server, such as a compiler.
  */
-const SETTLING: Record<Claim, number> = { named: 0, told: 0, stays: 100, any: 400, aside: 1000, tool: Infinity };
+const SETTLING_MS: Record<Claim, number> = { named: 0, told: 0, stays: 100, any: 400, aside: 1000, tool: Infinity };
 
 /** Longest wait for a node that keeps opening ports, in milliseconds. */
 const SETTLING_LIMIT_MS = 3000;
@@ -38,31 +38,31 @@ export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Probe
   const checks = new Map<number, Prober>();
   const settling = new Settling();
   const distribution = new Set<number>();
-  return async (subject, look) => {
-    const { known } = subject;
-    if (known !== null) return await checkOf(checks, known.port, known.host, asked)(subject, look);
-    const extent = look.round % TREE_EVERY_MS === TREE_EVERY_MS - 1 ? "tree" : "main";
-    const own = await findOwnPorts(subject.mainPid, subject.roots, extent);
+  return async (target, round) => {
+    const { known } = target;
+    if (known !== null) return await checkOf(checks, known.port, known.host, asked)(target, round);
+    const extent = round.number % TREE_EVERY_ROUNDS === TREE_EVERY_ROUNDS - 1 ? "tree" : "main";
+    const own = await findOwnPorts(target.mainPid, target.roots, extent);
     if (own === null) return { kind: "wait", state: "which ports it listens on cannot be told at this moment" };
     const candidates = own.filter(isMeant).filter(({ port }) => !distribution.has(port));
     settling.see(candidates);
     let verdict: Verdict = { kind: "wait", state: nothing(own) };
     for (const candidate of candidates) {
-      if (asked.length === 0 && !settling.isOver(candidate.claim, look)) {
+      if (asked.length === 0 && !settling.isOver(candidate.claim, round)) {
         return { kind: "wait", state: `it listens on port ${candidate.port}, and perhaps on another soon` };
       }
       if (!checks.has(candidate.port)) {
         for (const port of await distributionPorts(candidate)) distribution.add(port);
       }
       if (distribution.has(candidate.port)) continue;
-      const found = await checkOf(checks, candidate.port, null, asked, candidate)(subject, look);
-      if (found.kind === "pass" && settling.isOver(candidate.claim, look)) {
-        const all = await findOwnPorts(subject.mainPid, subject.roots, "tree") ?? [];
+      const found = await checkOf(checks, candidate.port, null, asked, candidate)(target, round);
+      if (found.kind === "pass" && settling.isOver(candidate.claim, round)) {
+        const all = await findOwnPorts(target.mainPid, target.roots, "tree") ?? [];
         const meant = all.filter(isMeant).filter(({ port }) => !distribution.has(port));
         settling.see(meant);
         // A child process may have a better one, so the whole tree decides.
         const isBest = asked.length > 0 || meant[0]?.port === candidate.port;
-        if (isBest && settling.isOver(candidate.claim, look)) {
+        if (isBest && settling.isOver(candidate.claim, round)) {
           return { ...found, alsoListens: others(all, candidate.port) };
         }
       }
@@ -84,14 +84,14 @@ function checkOf(
   const before = checks.get(port);
   if (before !== undefined) return before;
   const spot = { host: host ?? outsideOf(own), port, anyListener: false };
-  const accepts = asked.length === 0 ? once(spot) : (subject: ProbeTarget) => checkTcp(spot, subject, "look");
+  const accepts = asked.length === 0 ? once(spot) : (target: ProbeTarget) => checkTcp(spot, target, "none");
   const answers = asked.map(httpProber);
-  const check: Prober = async (subject, look) => {
-    const reached = await accepts(subject, look);
+  const check: Prober = async (target, round) => {
+    const reached = await accepts(target, round);
     if (reached.kind !== "pass") return reached;
     for (const answer of answers) {
       const found = { host: reached.host!, port };
-      const verdict = await answer(subject, { ...look, found });
+      const verdict = await answer(target, { ...round, found });
       if (verdict.kind !== "pass") return verdict;
     }
     return reached;
@@ -138,10 +138,10 @@ class Settling {
     }
   }
 
-  isOver(claim: Claim, look: Look): boolean {
+  isOver(claim: Claim, round: RoundOptions): boolean {
     const now = performance.now();
-    if (look.limitMs <= LAST_MOMENT_MS) return true;
-    return now - this.#last >= SETTLING[claim] || now - (this.#first ?? now) >= SETTLING_LIMIT_MS;
+    if (round.limitMs <= LAST_MOMENT_MS) return true;
+    return now - this.#last >= SETTLING_MS[claim] || now - (this.#first ?? now) >= SETTLING_LIMIT_MS;
   }
 }
 

@@ -10,7 +10,7 @@ import { hostOf, hostPort, portOf } from "../hosts.ts";
 import { fillPort, PORT } from "../spec/placeholders.ts";
 import type { Probe } from "../spec/probes.ts";
 import { Throttle } from "./throttle.ts";
-import type { Look, Prober, Verdict } from "./types.ts";
+import type { Prober, RoundOptions, Verdict } from "./types.ts";
 import { checkTcp } from "./tcp.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { Endpoint } from "../spec/settings.ts";
@@ -27,19 +27,21 @@ const MAX_HEAD_BYTES = 64 * 1024;
  * `fetch`, which would go through the proxy of the environment, and choose an address of `localhost` by itself.
  */
 export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
-  const pace = new Throttle(DEFAULT);
-  return async (subject, look) => {
-    const at = look.found ?? (subject.known?.port ? subject.known : null);
+  const throttle = new Throttle(THROTTLE);
+  return async (target, round) => {
+    const at = round.found ?? (target.known?.port ? target.known : null);
     if (at === null && isOnOwnPort(probe)) return { kind: "wait", state: NO_PORT_YET };
     const url = urlOf(probe.target, at);
     const host = hostOf(url);
     const port = portOf(url);
     const spot = { host, port, anyListener: probe.any_listener };
-    const reached = await checkTcp(spot, subject, "look");
+    const reached = await checkTcp(spot, target, "none");
     if (reached.kind !== "pass") return reached;
     // A listener that is proven to be the node's needs no trusted certificate.
     const trust = !probe.any_listener && system.sockets !== null ? "proven" : "certificates";
-    return await pace.look((last) => ask(probe, { url, host, port, address: reached.address!, trust }, look, last));
+    return await throttle.check((last) =>
+      ask(probe, { url, host, port, address: reached.address!, trust }, round, last)
+    );
   };
 }
 
@@ -47,7 +49,7 @@ export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
 export const NO_PORT_YET = "its port is not known yet";
 
 /** A server that does not give the wanted answer is asked often at first, in the end once a second. */
-const DEFAULT = { shortestMs: 10, longestMs: 1000, part: 0.1 };
+const THROTTLE = { shortestMs: 10, longestMs: 1000, part: 0.1 };
 
 /** Whether a probe asks on the node's own port. */
 export function isOnOwnPort(probe: Probe): boolean {
@@ -55,7 +57,7 @@ export function isOnOwnPort(probe: Probe): boolean {
 }
 
 /** Where to ask. */
-export interface Address {
+export interface Destination {
   /** What for. */
   url: URL;
   /** The host that a certificate must name. */
@@ -73,13 +75,13 @@ export type Answer = { kind: "status"; status: number } | { kind: "none"; state:
 
 async function ask(
   probe: Extract<Probe, { type: "http" }>,
-  address: Address,
-  look: Look,
+  address: Destination,
+  round: RoundOptions,
   last: Verdict | null,
 ): Promise<Verdict> {
   const { url, host, port } = address;
-  const limit = Math.min(ANSWER_TIMEOUT_MS, look.limitMs);
-  const answer = await answerWithin(limit, address, look.signal);
+  const limit = Math.min(ANSWER_TIMEOUT_MS, round.limitMs);
+  const answer = await answerWithin(limit, address, round.signal);
   if (answer === "expired" && limit < ANSWER_TIMEOUT_MS && last !== null) return last;
   if (answer === "expired") return { kind: "wait", state: `${url} did not answer within ${Math.round(limit)} ms` };
   if (answer.kind === "none") return { kind: "wait", state: `${url} ${answer.state}` };
@@ -95,7 +97,7 @@ function urlOf(target: string, at: { host: string | null; port: number } | null)
 }
 
 /** As {@linkcode answerOf}; `"expired"` after `ms` milliseconds, and the connection is closed then. */
-async function answerWithin(ms: number, at: Address, signal: AbortSignal): Promise<Answer | "expired"> {
+async function answerWithin(ms: number, at: Destination, signal: AbortSignal): Promise<Answer | "expired"> {
   const over = new AbortController();
   const abort = () => over.abort();
   signal.addEventListener("abort", abort, { once: true });
@@ -108,7 +110,7 @@ async function answerWithin(ms: number, at: Address, signal: AbortSignal): Promi
 }
 
 /** Status of the answer to a GET, or why there is none. The signal closes the connection. */
-export async function answerOf(at: Address, signal: AbortSignal): Promise<Answer> {
+export async function answerOf(at: Destination, signal: AbortSignal): Promise<Answer> {
   const isSecure = at.url.protocol === "https:";
   try {
     using connection = isSecure ? await connectSecurely(at, signal) : await connectPlainly(at, signal);
@@ -139,11 +141,11 @@ function describeDistrust({ message }: Error): string {
 /** A connection, with or without TLS. */
 type Stream = Pick<Deno.Conn, "read" | "write"> & Disposable;
 
-function connectPlainly({ address, port }: Address, signal: AbortSignal): Promise<Deno.TcpConn> {
+function connectPlainly({ address, port }: Destination, signal: AbortSignal): Promise<Deno.TcpConn> {
   return Deno.connect({ hostname: address, port, signal });
 }
 
-async function connectSecurely(at: Address, signal: AbortSignal): Promise<Stream> {
+async function connectSecurely(at: Destination, signal: AbortSignal): Promise<Stream> {
   if (at.trust === "certificates") return await Deno.startTls(await connectPlainly(at, signal), { hostname: at.host });
   // Loaded only here: it needs Deno's code for Node, which takes some 100 ms.
   const { connectUnverified } = await import("./tls.ts");
@@ -170,12 +172,12 @@ async function readStatus(connection: Stream): Promise<number | null> {
 }
 
 /** Number of last lines that are searched for others than access log lines. */
-const LOOKED_AT = 2000;
+const SEARCHED_LINES = 2000;
 
 /** The last lines of a log without those about these probes, which would hide the ones that matter. */
 export function lastLinesOfItsOwn(log: string, probes: Probe[], count: number): string[] {
   const paths = probes.flatMap((probe) => probe.type === "http" ? [pathOf(probe.target)] : []);
-  const lines = lastLines(log, LOOKED_AT);
+  const lines = lastLines(log, SEARCHED_LINES);
   const own = lines.filter((line) => !isAboutRequest(line, paths));
   return (own.length > 0 ? own : lines).slice(-count);
 }

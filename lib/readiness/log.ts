@@ -123,7 +123,7 @@ export class FailureWatch {
   readonly #watches: { pattern: string; watch: LogWatch }[];
   readonly #signal: AbortSignal;
   #failure: Failure | null = null;
-  #looking: Promise<void> | null = null;
+  #checking: Promise<void> | null = null;
   #error: unknown = null;
 
   /** Watches a log for lines that match one of the patterns. */
@@ -134,22 +134,22 @@ export class FailureWatch {
   }
 
   /** The line, if there is one now. */
-  async look(): Promise<Failure | null> {
+  async check(): Promise<Failure | null> {
     // A read that is under way may have begun before the last line was written.
-    await this.#looking;
-    await (this.#looking ??= this.#lookOnce());
+    await this.#checking;
+    await (this.#checking ??= this.#checkOnce());
     if (this.#error !== null) throw this.#error;
     return this.#failure;
   }
 
   async #watch(): Promise<void> {
     while (!this.#signal.aborted && !this.latch.isOpen) {
-      await (this.#looking ??= this.#lookOnce());
+      await (this.#checking ??= this.#checkOnce());
       await sleep(PAUSE_MS);
     }
   }
 
-  async #lookOnce(): Promise<void> {
+  async #checkOnce(): Promise<void> {
     try {
       for (const { pattern, watch } of this.#watches) {
         const line = await watch.find(this.#signal);
@@ -159,6 +159,6 @@ export class FailureWatch {
       this.#error = error;
     }
     if (this.#failure !== null || this.#error !== null) this.latch.open();
-    this.#looking = null;
+    this.#checking = null;
   }
 }

@@ -6,7 +6,7 @@
  */
 import { system } from "../os/system.ts";
 import type { DatagramSocket } from "../os/rows.ts";
-import { lookForTree, type Roots, scanOf } from "../process/tree.ts";
+import { type Roots, scanForTree, scanOf } from "../process/tree.ts";
 import type { Verdict } from "./types.ts";
 
 /** Most messages that are read at a time: a process that sends without end must not hold up the start. */
@@ -63,7 +63,7 @@ export class Notifications implements Disposable {
     const own = new Set(
       roots.processes.filter((process) => scanOf(roots).find(process) !== null).map(({ pid }) => pid),
     );
-    if (messages.some(({ pid }) => !own.has(pid))) { for (const { pid } of await lookForTree(roots)) own.add(pid); }
+    if (messages.some(({ pid }) => !own.has(pid))) { for (const { pid } of await scanForTree(roots)) own.add(pid); }
     const isOurs = new Map<number, boolean>();
     for (const { pid, uid, text } of messages) {
       if (!isOurs.has(pid)) isOurs.set(pid, own.has(pid) || hasEnded(pid) && system.self.isUser(uid));

@@ -66,8 +66,8 @@ function ask(target: Exclude<Target, { type: "file" }>, signal: AbortSignal): Pr
 }
 
 /** `localhost` is two addresses, and either counts; it is absent only if it is so at both. */
-async function anyOf(host: string | null, look: (address: string) => Promise<Sight>): Promise<Sight> {
-  const sights = await Promise.all(addressesOf(host).map(look));
+async function anyOf(host: string | null, check: (address: string) => Promise<Sight>): Promise<Sight> {
+  const sights = await Promise.all(addressesOf(host).map(check));
   const worth = ({ presence, status }: Sight) =>
     presence === "there" ? 3 : status !== null ? 2 : presence === "unclear" ? 1 : 0;
   const best = sights.reduce((best, sight) => worth(sight) > worth(best) ? sight : best);

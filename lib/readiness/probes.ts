@@ -13,7 +13,7 @@ import { execProber } from "./exec.ts";
 import { httpProber, isOnOwnPort, NO_PORT_YET } from "./http.ts";
 import { logProber } from "./log.ts";
 import { portFileProber, tcpProber } from "./tcp.ts";
-import type { Found, Look, Prober, ProbeTarget, Verdict } from "./types.ts";
+import type { Found, Prober, ProbeTarget, RoundOptions, Verdict } from "./types.ts";
 
 /**
  * The function that checks a condition during one wait.
@@ -31,11 +31,11 @@ function proberOf(probe: Probe, asked: Extract<Probe, { type: "http" }>[]): Prob
     case "http":
       return httpProber(probe);
     case "unix":
-      return (subject) => checkUnix(probe.path, probe.any_listener, subject);
+      return (target) => checkUnix(probe.path, probe.any_listener, target);
     case "log":
       return logProber(probe.pattern);
     case "file":
-      return (subject) => checkFile(probe.path, subject);
+      return (target) => checkFile(probe.path, target);
     case "exec":
       return execProber(probe.command);
     case "notify":
@@ -47,23 +47,23 @@ function proberOf(probe: Probe, asked: Extract<Probe, { type: "http" }>[]): Prob
 }
 
 /** Whether a file exists that was written since the attempt began. */
-function checkFile(path: string, subject: ProbeTarget): Verdict {
+function checkFile(path: string, target: ProbeTarget): Verdict {
   const written = modifiedAtMs(path, "elsewhere");
   if (written === null) return { kind: "wait", state: `"${path}" does not exist` };
   // Both times are of the kernel's clock for files, which advances in steps of some milliseconds.
-  if (subject.sinceMs !== null && written < subject.sinceMs) {
+  if (target.sinceMs !== null && written < target.sinceMs) {
     return { kind: "wait", state: `"${path}" is older than this start` };
   }
   return { kind: "pass" };
 }
 
 /** Whether the node accepts connections on a unix socket. */
-async function checkUnix(path: string, anyListener: boolean, subject: ProbeTarget): Promise<Verdict> {
+async function checkUnix(path: string, anyListener: boolean, target: ProbeTarget): Promise<Verdict> {
   if (await connectToUnix(path) !== "accepted") {
     return { kind: "wait", state: `nothing accepts connections on the socket "${path}"` };
   }
   if (anyListener) return { kind: "pass" };
-  const ownership = await ownershipOfUnixListener(path, subject.mainPid, subject.roots);
+  const ownership = await ownershipOfUnixListener(path, target.mainPid, target.roots);
   switch (ownership.kind) {
     case "ours":
       return { kind: "pass" };
@@ -113,22 +113,28 @@ export class Round {
     const discovers = probes.some(({ type }) => type === "discover");
     this.#asks = asked.length === 0;
     this.#probers = probes.filter((probe) => !discovers || !asked.includes(probe))
-      .map((probe) => ({ probe, look: proberOf(probe, asked as Extract<Probe, { type: "http" }>[]) }));
+      .map((probe) => ({ probe, check: proberOf(probe, asked as Extract<Probe, { type: "http" }>[]) }));
   }
 
   /** Checks what has not passed yet, within `limitMs` milliseconds for all of it. */
-  async look(subject: ProbeTarget, limitMs: number, signal: AbortSignal): Promise<void> {
+  async check(target: ProbeTarget, limitMs: number, signal: AbortSignal): Promise<void> {
     const begun = performance.now();
     const states: string[] = [];
     let foreign: Round["foreign"] = null;
     let stray: number | null = null;
-    for (const { probe, look } of this.#probers) {
+    for (const { probe, check } of this.#probers) {
       if (signal.aborted) return;
       // The place is checked again as long as any condition is missing: some servers first try other addresses.
       if (this.#passed.has(probe) && !this.#locates(probe)) continue;
       const left = Math.max(limitMs - (performance.now() - begun), 1);
-      const options: Look = { round: this.#number, limitMs: left, found: this.#found(), asks: this.#asks, signal };
-      const verdict = await look(subject, options);
+      const options: RoundOptions = {
+        number: this.#number,
+        limitMs: left,
+        found: this.#found(),
+        asks: this.#asks,
+        signal,
+      };
+      const verdict = await check(target, options);
       if (verdict.kind === "pass") this.#passed.set(probe, verdict);
       else {
         this.#passed.delete(probe);

@@ -7,19 +7,19 @@ import { hostPort } from "../hosts.ts";
 import { sleep } from "../async.ts";
 import type { ListenerRow } from "../os/rows.ts";
 import type { Sockets } from "../os/types.ts";
-import { lookForTree, scanOf } from "../process/tree.ts";
+import { scanForTree, scanOf } from "../process/tree.ts";
 import type { Probe } from "../spec/probes.ts";
 import { readPortFile } from "../state/port_files.ts";
 import { candidatesOf, listenersFor, ownershipOfSockets } from "../process/listeners.ts";
 import { addressesOf, connectTo, type Protocol } from "../process/connect.ts";
 import { findOwnListener, type OwnPort } from "../process/own_ports.ts";
-import type { Look, Prober, ProbeTarget, Verdict } from "./types.ts";
+import type { Prober, ProbeTarget, RoundOptions, Verdict } from "./types.ts";
 
 /**
- * How much to check once the kernel shows that the node's own socket listens: `look` trusts the kernel, `connect` makes a
+ * How much to check once the kernel shows that the node's own socket listens: `none` trusts the kernel, `connect` makes a
  * connection, `ask` also finds out which protocol the server speaks.
  */
-export type Contact = "look" | "connect" | "ask";
+export type Contact = "none" | "connect" | "ask";
 
 /** Where the node should listen. */
 export interface Spot {
@@ -32,11 +32,11 @@ export interface Spot {
 }
 
 /** Whether the node accepts connections there. */
-export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contact): Promise<Verdict> {
+export async function checkTcp(spot: Spot, target: ProbeTarget, contact: Contact): Promise<Verdict> {
   const { host, port, anyListener } = spot;
   const where = host === null ? `port ${port}` : hostPort(host, port);
   const wait: Verdict = { kind: "wait", state: `nothing accepts connections on ${where}` };
-  const table = scanOf(subject.roots).sockets;
+  const table = scanOf(target.roots).sockets;
   if (anyListener || table === null) {
     const answer = await connectTo(host, port, contact);
     return typeof answer === "string" ? wait : passed(spot, answer.address, answer.protocol);
@@ -44,11 +44,11 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
   // The kernel is asked before a connect: a connect to a free port in the ephemeral range can meet itself, and then keeps
   // the port from the server. But where reading the listeners costs a process, it waits until something answers.
   const isPartial = table.sight === "own";
-  if (isPartial && contact !== "look" && typeof await connectTo(host, port) === "string") return wait;
+  if (isPartial && contact !== "none" && typeof await connectTo(host, port) === "string") return wait;
   const all = await table.list();
   if (all === null) return { kind: "wait", state: `whose listener on ${where} it is cannot be told at this moment` };
   const rows = all.filter((row) => row.port === port);
-  if (rows.length === 0) return isPartial && contact !== "look" ? unseen(where, port) : wait;
+  if (rows.length === 0) return isPartial && contact !== "none" ? unseen(where, port) : wait;
   let foreign: Verdict | null = null;
   let isThere = false;
   for (const candidate of candidatesOf(host, rows)) {
@@ -59,7 +59,7 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
     const sockets = listenersFor(rows, address, port);
     if (sockets.length === 0) continue;
     isThere = true;
-    const ownership = await ownershipOfSockets(sockets, subject.mainPid, subject.roots);
+    const ownership = await ownershipOfSockets(sockets, target.mainPid, target.roots);
     if (ownership.kind === "none") continue;
     if (ownership.kind === "foreign") {
       foreign ??= {
@@ -71,8 +71,8 @@ export async function checkTcp(spot: Spot, subject: ProbeTarget, contact: Contac
       if (host === null) continue; // the node may have the port at another address
       return foreign;
     }
-    if (contact === "look") return passed(spot, address, null);
-    const asks = contact === "ask" && !(await speaksOtherwise(sockets, subject));
+    if (contact === "none") return passed(spot, address, null);
+    const asks = contact === "ask" && !(await speaksOtherwise(sockets, target));
     const answer = await connectTo(address, port, asks ? "ask" : "connect");
     // Some servers first test on other addresses whether the port is free. One that answers nothing may be doing that.
     if (typeof answer !== "string" && asks && host === null && answer.protocol === null) await sleep(TRIAL_MS);
@@ -103,7 +103,7 @@ async function speaksOtherwise(sockets: ListenerRow[], { mainPid, roots }: Probe
   const holds = (pid: number) => sockets.some(({ inode }) => scan.sockets?.socketsOf(pid)?.has(inode));
   const main = scan.read(mainPid);
   if (main !== null && holds(mainPid)) return OTHERS.test(main.name);
-  return (await lookForTree(roots)).some(({ pid, name }) => OTHERS.test(name) && holds(pid));
+  return (await scanForTree(roots)).some(({ pid, name }) => OTHERS.test(name) && holds(pid));
 }
 
 function passed({ host, port }: Spot, address: string, protocol: Protocol): Verdict {
@@ -128,12 +128,12 @@ export function tcpProber(probe: Extract<Probe, { type: "tcp" }>): Prober {
   const check = once(spot);
   let own: OwnPort | null = null;
   let next = STRAY_AFTER_MS;
-  return async (subject, look) => {
-    const verdict = await check(subject, look);
-    if (verdict.kind !== "wait" || subject.known !== null) return verdict;
-    if (subject.ageMs >= next) {
-      next = subject.ageMs + STRAY_EVERY_MS;
-      own = await findOwnListener(subject.mainPid, subject.roots, "tree");
+  return async (target, round) => {
+    const verdict = await check(target, round);
+    if (verdict.kind !== "wait" || target.known !== null) return verdict;
+    if (target.ageMs >= next) {
+      next = target.ageMs + STRAY_EVERY_MS;
+      own = await findOwnListener(target.mainPid, target.roots, "tree");
     }
     if (own === null) return verdict;
     const { port: stray, addresses } = own;
@@ -147,11 +147,11 @@ export function tcpProber(probe: Extract<Probe, { type: "tcp" }>): Prober {
 }
 
 /** Checks that connect until one connection was accepted; a node that was ready before gets none. */
-export function once(spot: Spot): (subject: ProbeTarget, look: Look) => Promise<Verdict> {
+export function once(spot: Spot): (target: ProbeTarget, round: RoundOptions) => Promise<Verdict> {
   let protocol: Protocol | undefined;
-  return async (subject, look) => {
-    const isKnown = subject.known !== null || protocol !== undefined;
-    const verdict = await checkTcp(spot, subject, isKnown ? "look" : look.asks ? "ask" : "connect");
+  return async (target, round) => {
+    const isKnown = target.known !== null || protocol !== undefined;
+    const verdict = await checkTcp(spot, target, isKnown ? "none" : round.asks ? "ask" : "connect");
     if (verdict.kind !== "pass") return verdict;
     protocol ??= verdict.protocol ?? null;
     return { ...verdict, protocol };
@@ -161,17 +161,17 @@ export function once(spot: Spot): (subject: ProbeTarget, look: Look) => Promise<
 /** Whether the node has written its port, and accepts connections there. */
 export function portFileProber(probe: Extract<Probe, { type: "port-file" }>): Prober {
   const checks = new Map<number, ReturnType<typeof once>>();
-  return async (subject, look) => {
+  return async (target, round) => {
     const before = readPortFile(probe.path);
     if (before === null) return { kind: "wait", state: `"${probe.path}" holds no port yet` };
-    const recorded = subject.known?.nonce ?? null;
+    const recorded = target.known?.nonce ?? null;
     if (recorded !== null && before.nonce !== null && before.nonce !== recorded) {
       return { kind: "wait", state: `"${probe.path}" carries the nonce of another server` };
     }
     const spot = { host: probe.host, port: before.port, anyListener: probe.any_listener };
     const check = checks.get(before.port) ?? once(spot);
     checks.set(before.port, check);
-    const verdict = await check(subject, look);
+    const verdict = await check(target, round);
     if (verdict.kind !== "pass") return verdict;
     const after = readPortFile(probe.path);
     if (after?.port !== before.port || after.nonce !== before.nonce) {

@@ -25,7 +25,7 @@ export class Throttle {
   #last: Verdict | null = null;
   readonly #options: ThrottleOptions;
 
-  /** A pace whose first look is due. */
+  /** The first check is due at once. */
   constructor(options: ThrottleOptions = DEFAULT) {
     this.#options = options;
   }
@@ -33,12 +33,12 @@ export class Throttle {
   /**
    * Checks again, unless the last check was too recent.
    *
-   * @param look gets the last result, to return it if the end of the wait cuts the check short
+   * @param check gets the last result, to return it if the end of the wait cuts the check short
    */
-  async look(look: (last: Verdict | null) => Promise<Verdict>): Promise<Verdict> {
+  async check(check: (last: Verdict | null) => Promise<Verdict>): Promise<Verdict> {
     this.#first ??= performance.now();
     if (this.#last !== null && performance.now() < this.#next) return this.#last;
-    this.#last = await look(this.#last);
+    this.#last = await check(this.#last);
     const now = performance.now();
     const { shortestMs, longestMs, part } = this.#options;
     this.#next = now + Math.min(Math.max((now - this.#first) * part, shortestMs), longestMs);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Roots } from "../process/tree.ts";
-import type { Endpoint, Socket } from "../process/listeners.ts";
+import type { PortOrSocket, Socket } from "../process/listeners.ts";
 import type { Protocol } from "../process/connect.ts";
 
 /** The node that is probed. */
@@ -37,10 +37,10 @@ export interface Announcements {
   readonly extendedUntil: number;
 }
 
-/** One round of a wait. */
-export interface Look {
-  /** Number of the round, from 0. */
-  round: number;
+/** What a probe must know of the round in which it checks. */
+export interface RoundOptions {
+  /** Its number, from 0. */
+  number: number;
   /** Longest time that it may take, in milliseconds. */
   limitMs: number;
   /** Where another probe has found the node; `null` if none has. */
@@ -71,7 +71,7 @@ export interface Found {
 export type Verdict =
   | ({ kind: "pass" } & Partial<Found>)
   | { kind: "wait"; state: string; stray?: number }
-  | { kind: "foreign"; state: string; place: Endpoint; sockets: Socket[] };
+  | { kind: "foreign"; state: string; place: PortOrSocket; sockets: Socket[] };
 
 /** Checks once. It may keep state between calls, such as the position in a log. */
-export type Prober = (subject: ProbeTarget, look: Look) => Promise<Verdict> | Verdict;
+export type Prober = (target: ProbeTarget, round: RoundOptions) => Promise<Verdict> | Verdict;

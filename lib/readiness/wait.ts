@@ -4,7 +4,7 @@
  * @module
  */
 import { type Failure, FailureWatch } from "./log.ts";
-import { blockingPause, cutShort, Latch, sleep } from "../async.ts";
+import { blockingPause, cutShort, Latch, LONGEST_TIMER_MS, sleep } from "../async.ts";
 import { mayBlock } from "../os/thread.ts";
 import { isEvent, type Probe } from "../spec/probes.ts";
 import type { ProbeTarget, Verdict } from "./types.ts";
@@ -21,7 +21,7 @@ export interface Wait {
   /** Milliseconds to wait; the server itself can ask for more (see notify.ts). */
   timeoutMs: number;
   /** The node as it is now; `null` while its main process is not known yet. */
-  subject: () => ProbeTarget | null;
+  target: () => ProbeTarget | null;
   /** Whether the node has ended. */
   isGone: () => boolean;
   /** Resolves when the node may have ended, to check at once. */
@@ -29,7 +29,7 @@ export interface Wait {
   /** Ends the wait. */
   abort: AbortSignal;
   /** Called after each round with what keeps it from being ready, in words, and a port that it has instead. */
-  onLook?: (states: string[], stray: number | null) => void;
+  onRound?: (states: string[], stray: number | null) => void;
 }
 
 /** How a wait ended. */
@@ -45,9 +45,9 @@ export type Outcome =
 const FOREIGN_FOR_MS = 250;
 
 /** Pause between two rounds: short at first, longer later to save the processor. */
-function pauseAt(elapsedMs: number, lookMs: number): Promise<void> {
+function pauseAt(elapsedMs: number, checkMs: number): Promise<void> {
   // In a program, this shares the thread with other work, so checks take a tenth of the time at most.
-  if (!mayBlock()) return sleep(Math.min(Math.max(elapsedMs < 15_000 ? 5 : 20, lookMs * 10), 50));
+  if (!mayBlock()) return sleep(Math.min(Math.max(elapsedMs < 15_000 ? 5 : 20, checkMs * 10), 50));
   return elapsedMs < 3000 ? blockingPause() : sleep(elapsedMs < 15_000 ? 5 : 20);
 }
 
@@ -63,70 +63,67 @@ const GRACE_MS = 1000;
 /** Shortest limit of a check, in milliseconds. */
 const LAST_ROUND_MS = 100;
 
-/** Longest delay of a timer, in milliseconds: 31 bits. */
-const LONGEST_TIMER = 2 ** 31 - 1;
-
 /** Checks until every probe has passed, the node is gone, time is up, or the wait is aborted. */
 export async function untilReady(wait: Wait): Promise<Outcome> {
   const begun = performance.now();
-  const looks = new AbortController();
-  using _end = { [Symbol.dispose]: () => looks.abort() };
+  const checks = new AbortController();
+  using _end = { [Symbol.dispose]: () => checks.abort() };
   const round = new Round(wait.probes);
-  const failures = new FailureWatch(wait.failures?.log ?? "", wait.failures?.patterns ?? [], looks.signal);
+  const failures = new FailureWatch(wait.failures?.log ?? "", wait.failures?.patterns ?? [], checks.signal);
   const ended = Latch.of(wait.end);
   using aborted = Latch.ofSignal(wait.abort);
   let deadline = begun + wait.timeoutMs;
   using late = new Lateness(() => deadline + GRACE_MS);
   let foreignSince: number | null = null;
   let stableSince: number | null = null;
-  let lookedAt = begun;
+  let checkedAt = begun;
   for (;;) {
     if (wait.abort.aborted) return { kind: "aborted" };
     if (wait.isGone()) return { kind: "gone" };
-    const failure = failures.latch.isOpen ? await failures.look() : null;
+    const failure = failures.latch.isOpen ? await failures.check() : null;
     if (failure !== null) return { kind: "failed", ...failure };
-    const subject = wait.subject();
-    await subject?.notifications?.receive();
-    deadline = Math.max(begun + wait.timeoutMs, subject?.notifications?.extendedUntil ?? 0);
-    if (subject !== null) {
-      lookedAt = performance.now();
-      const look = round.look(subject, Math.max(deadline - lookedAt, LAST_ROUND_MS), looks.signal);
+    const target = wait.target();
+    await target?.notifications?.receive();
+    deadline = Math.max(begun + wait.timeoutMs, target?.notifications?.extendedUntil ?? 0);
+    if (target !== null) {
+      checkedAt = performance.now();
+      const check = round.check(target, Math.max(deadline - checkedAt, LAST_ROUND_MS), checks.signal);
       // A probe that hangs must not delay an abort, the node's end or the deadline.
       const interrupts = [aborted.latch, late.latch, failures.latch];
-      let cut = await cutShort(look, ...interrupts, ...(ended.isOpen ? [] : [ended]));
+      let cut = await cutShort(check, ...interrupts, ...(ended.isOpen ? [] : [ended]));
       const isOver = () => wait.abort.aborted || wait.isGone() || failures.latch.isOpen;
-      if (cut === "cut" && !isOver()) cut = await cutShort(look, ...interrupts); // a daemon's parent has exited
+      if (cut === "cut" && !isOver()) cut = await cutShort(check, ...interrupts); // a daemon's parent has exited
       if (cut === "cut" || isOver()) {
-        looks.abort();
-        void Promise.allSettled([look]); // its result is not needed
+        checks.abort();
+        void Promise.allSettled([check]); // its result is not needed
         if (isOver()) continue;
-        const states = round.states.length > 0 ? round.states : ["a look at it did not end"];
+        const states = round.states.length > 0 ? round.states : ["a check of it did not end"];
         return { kind: "timeout", states, stray: round.stray };
       }
     }
     const now = performance.now();
-    const { states, foreign } = subject === null ? UNKNOWN : round;
+    const { states, foreign } = target === null ? UNKNOWN : round;
     if (states.length > 0) stableSince = null;
     else stableSince ??= now;
     if (stableSince !== null && now - stableSince >= wait.stableForMs) {
-      const last = await failures.look();
+      const last = await failures.check();
       if (last !== null) return { kind: "failed", ...last };
       return wait.isGone() ? { kind: "gone" } : { kind: "ready", ...round.outcome() };
     }
     const stableFor = `it has not yet been ready for ${wait.stableForMs} ms`;
     const waitingFor = states.length > 0 ? states : [stableFor];
-    wait.onLook?.(waitingFor, round.stray);
+    wait.onRound?.(waitingFor, round.stray);
     if (foreign === null) foreignSince = null;
     else foreignSince ??= now;
     if (foreign !== null && now - foreignSince! >= FOREIGN_FOR_MS) return { kind: "foreign", verdict: foreign };
     // If this process slept past the deadline, its last check is older than that: it makes one more.
-    if (now >= deadline && (subject === null || lookedAt >= deadline)) {
+    if (now >= deadline && (target === null || checkedAt >= deadline)) {
       if (foreign !== null) return { kind: "foreign", verdict: foreign };
       return { kind: "timeout", states: waitingFor, stray: round.stray };
     }
     if (stableSince !== null) round.again();
     const pause = foreign === null && stableSince === null
-      ? pauseAt(now - begun, now - lookedAt)
+      ? pauseAt(now - begun, now - checkedAt)
       : sleep(STABLE_PAUSE_MS);
     await (ended.isOpen ? pause : cutShort(pause, ended));
   }
@@ -157,7 +154,7 @@ class Lateness implements Disposable {
       left = GRACE_MS;
     }
     if (left <= 0) return this.latch.open();
-    this.#signal = AbortSignal.timeout(Math.min(Math.ceil(left), LONGEST_TIMER));
+    this.#signal = AbortSignal.timeout(Math.min(Math.ceil(left), LONGEST_TIMER_MS));
     this.#signal.addEventListener("abort", this.#check, { once: true });
   }
 
@@ -175,19 +172,19 @@ export class Readiness {
   #round = new Round([]);
 
   /** Checks every probe of a state once; what keeps the node from being ready, in words. Empty: it is ready. */
-  async obstacles(probes: Probe[], subject: ProbeTarget): Promise<string[]> {
-    const key = JSON.stringify([subject.roots.attempts, subject.mainPid, probes]);
+  async obstacles(probes: Probe[], target: ProbeTarget): Promise<string[]> {
+    const key = JSON.stringify([target.roots.attempts, target.mainPid, probes]);
     if (key !== this.#key) this.#round = new Round(probes.filter((probe) => !isEvent(probe)));
     this.#key = key;
     this.#round.again();
-    const looks = new AbortController();
-    const look = this.#round.look(subject, ONE_ROUND_MS, looks.signal);
+    const checks = new AbortController();
+    const check = this.#round.check(target, ONE_ROUND_MS, checks.signal);
     const begun = performance.now();
     using late = new Lateness(() => begun + ONE_ROUND_MS + GRACE_MS);
-    if (await cutShort(look, late.latch) !== "cut") return this.#round.states;
-    looks.abort();
-    void Promise.allSettled([look]);
+    if (await cutShort(check, late.latch) !== "cut") return this.#round.states;
+    checks.abort();
+    void Promise.allSettled([check]);
     this.#key = ""; // that check goes on in the same round
-    return ["a look at it did not end"];
+    return ["a check of it did not end"];
   }
 }

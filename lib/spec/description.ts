@@ -12,7 +12,7 @@ import { type Source, valueOf } from "./settings.ts";
 import { exampleOf, TYPES } from "./types.ts";
 
 /** Source of a description. */
-export interface Origin {
+export interface DescriptionOrigin {
   /** Name of the node. */
   node: string;
   /** Name of the source in messages: `tombstone.json`, or `the options of start`. */
@@ -36,7 +36,7 @@ export interface Described {
  *
  * @throws {TombstoneError} a field is unknown or invalid; the message names source, node and field
  */
-export async function readDescription(value: unknown, origin: Origin): Promise<Described> {
+export async function readDescription(value: unknown, origin: DescriptionOrigin): Promise<Described> {
   const { node, where, base } = origin;
   if (!isFields(value)) {
     throw usageError(
@@ -72,7 +72,7 @@ async function collect(
   value: Record<string, unknown>,
   prefix: string,
   given: Map<Path, unknown>,
-  origin: Origin,
+  origin: DescriptionOrigin,
 ): Promise<void> {
   const known = FIELDS.filter((field) =>
     field.path.startsWith(prefix) && (origin.kind === "file" || !("only" in field))
@@ -98,22 +98,27 @@ async function collect(
   }
 }
 
-async function unknownField(prefix: string, given: string, known: string[], origin: Origin): Promise<TombstoneError> {
+async function unknownField(
+  prefix: string,
+  given: string,
+  known: string[],
+  origin: DescriptionOrigin,
+): Promise<TombstoneError> {
   return usageError(
     `Cannot use "${spelled(origin, prefix)}${given}" ${ofNode(origin)}: there is no such field`,
     `did you mean "${await nearest(given, known)}"? All fields: ${known.join(", ")}`,
   );
 }
 
-function spelled({ kind }: Origin, path: string): string {
+function spelled({ kind }: DescriptionOrigin, path: string): string {
   return kind === "file" ? path : optionOf(path);
 }
 
 /** Name of a field in messages. */
-function placeIn(origin: Origin, path: string): string {
+function placeIn(origin: DescriptionOrigin, path: string): string {
   return `"${spelled(origin, path)}" ${ofNode(origin)}`;
 }
 
-function ofNode({ node, where }: Origin): string {
+function ofNode({ node, where }: DescriptionOrigin): string {
   return `of node "${node}" in ${where}`;
 }

@@ -14,7 +14,7 @@ import { nearest, PROJECT_FILE } from "./names.ts";
 export const PROPERTIES = ["port", "host", "url"] as const;
 
 /** Their values. */
-export type Address = Record<typeof PROPERTIES[number], string | number>;
+export type PropertyValues = Record<typeof PROPERTIES[number], string | number>;
 
 /** A placeholder such as `{db.port}`. */
 const REFERENCE: RegExp = /\{([A-Za-z0-9][A-Za-z0-9._-]*)\.(port|host|url)\}/g;
@@ -28,8 +28,8 @@ export function fillPort(text: string, port: number | null): string {
 }
 
 /** Fills in the addresses of other nodes, as far as they are known. */
-export function fillReferences(text: string, addresses: Record<string, Address>): string {
-  return text.replaceAll(REFERENCE, (reference, node: string, property: keyof Address) => {
+export function fillReferences(text: string, addresses: Record<string, PropertyValues>): string {
+  return text.replaceAll(REFERENCE, (reference, node: string, property: keyof PropertyValues) => {
     const address = Object.hasOwn(addresses, node) ? addresses[node] : undefined;
     return address === undefined ? reference : String(address[property]);
   });

@@ -26,20 +26,20 @@ export interface Endpoint {
 }
 
 /** The settings that are recorded as they are, by their path in a record: `timeout_ms`, `stop.timeout_ms`. */
-export type Recorded = {
+export type RecordedFields = {
   [F in Extract<AnyField, { recorded: string }> as F["recorded"]]: ValueOf<F>;
 };
 
 /** The names of their groups: `stop`, `log`. */
-export type RecordedGroup = keyof Recorded extends infer R ? R extends `${infer Group}.${string}` ? Group : never
+export type RecordedGroup = keyof RecordedFields extends infer R ? R extends `${infer Group}.${string}` ? Group : never
   : never;
 
 /** The recorded settings of a node: those of the table, with their groups, and what is made of several of them. */
 export type Settings =
-  & { [R in keyof Recorded as R extends `${string}.${string}` ? never : R]: Recorded[R] }
+  & { [R in keyof RecordedFields as R extends `${string}.${string}` ? never : R]: RecordedFields[R] }
   & {
     [Group in RecordedGroup]: {
-      [R in keyof Recorded as R extends `${Group}.${infer Name}` ? Name : never]: Recorded[R];
+      [R in keyof RecordedFields as R extends `${Group}.${infer Name}` ? Name : never]: RecordedFields[R];
     };
   }
   & {

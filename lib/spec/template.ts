@@ -10,7 +10,7 @@ import { NAME } from "./names.ts";
 export type NodeDescription = Record<string, unknown>;
 
 /** Nodes that were found, and where. */
-export interface Found {
+export interface Proposal {
   /** By name. */
   nodes: Record<string, NodeDescription>;
   /** The source of each, in words. */
@@ -30,12 +30,12 @@ const MANAGERS = [["pnpm-lock.yaml", "pnpm"], ["yarn.lock", "yarn"], ["bun.lock"
 const READERS = { Procfile: readProcfile, "package.json": readPackage, "mix.exs": readMix };
 
 /**
- * Looks for servers in `Procfile`, `package.json` and `mix.exs`.
+ * Finds servers in `Procfile`, `package.json` and `mix.exs`.
  *
  * @param read the text of a file of the project; `null` if there is none
  */
-export function discover(read: (file: string) => string | null): Found {
-  const found: Found = { nodes: {}, from: {} };
+export function proposeNodes(read: (file: string) => string | null): Proposal {
+  const found: Proposal = { nodes: {}, from: {} };
   for (const [file, reader] of Object.entries(READERS)) {
     const text = read(file);
     for (const { name, what, node } of text === null ? [] : reader(text, read)) {
@@ -47,14 +47,14 @@ export function discover(read: (file: string) => string | null): Found {
   return found;
 }
 
-interface Server {
+interface ProposedNode {
   name: string;
   what: string;
   node: NodeDescription;
 }
 
 /** Lines `name: command`, as foreman and Heroku read them. */
-function readProcfile(text: string): Server[] {
+function readProcfile(text: string): ProposedNode[] {
   return text.split("\n").flatMap((line) => {
     const [, name, command] = /^([A-Za-z0-9_.-]+):\s*(\S.*)$/.exec(line.trim()) ?? [];
     if (name === undefined || command === undefined || !NAME.test(name)) return [];
@@ -65,7 +65,7 @@ function readProcfile(text: string): Server[] {
   });
 }
 
-function readPackage(text: string, read: (file: string) => string | null): Server[] {
+function readPackage(text: string, read: (file: string) => string | null): ProposedNode[] {
   const scripts = parseObject(text)?.scripts;
   if (typeof scripts !== "object" || scripts === null) return [];
   const script = SCRIPTS.find((script) => typeof (scripts as Record<string, unknown>)[script] === "string");
@@ -74,7 +74,7 @@ function readPackage(text: string, read: (file: string) => string | null): Serve
   return [{ name: "web", what: `the script "${script}" of package.json`, node: { command: [manager, "run", script] } }];
 }
 
-function readMix(text: string): Server[] {
+function readMix(text: string): ProposedNode[] {
   return /:phoenix\b/.test(text)
     ? [{
       name: "phoenix",

@@ -73,13 +73,13 @@ export function parseHost(flag: string, value: string): string {
 }
 
 /** Longest path of a unix socket, in bytes; `sun_path` of unix(7), on macOS 103. */
-const LONGEST_SOCKET = 107;
+const LONGEST_SOCKET_BYTES = 107;
 
 /** The full path of a unix socket. */
 export function parseSocketPath(flag: string, path: string): string {
-  if (new TextEncoder().encode(path).length <= LONGEST_SOCKET) return path;
+  if (new TextEncoder().encode(path).length <= LONGEST_SOCKET_BYTES) return path;
   throw usageError(
-    `Cannot use "${path}" for ${flag}: it is longer than the ${LONGEST_SOCKET} bytes that a socket's path may have`,
+    `Cannot use "${path}" for ${flag}: it is longer than the ${LONGEST_SOCKET_BYTES} bytes that a socket's path may have`,
     "choose a shorter path, such as one in /tmp",
   );
 }

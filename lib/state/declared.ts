@@ -49,7 +49,7 @@ function reasonToKeep(path: string, kind: DeclaredKind, info: Deno.FileInfo): st
     case "number":
       if (info.isSymlink) return "it is a symbolic link";
       if (!info.isFile) return "it is no regular file";
-      if (info.size > LARGEST) return `it exists and is ${info.size} bytes long`;
+      if (info.size > LARGEST_BYTES) return `it exists and is ${info.size} bytes long`;
       return isNumberFile(Deno.readTextFileSync(path)) ? null : "it exists and does not hold a number";
   }
 }
@@ -59,7 +59,7 @@ function leadsToDirectory(path: string): boolean {
 }
 
 /** Largest port or pid file, in bytes: a number and a nonce. */
-const LARGEST = 512;
+const LARGEST_BYTES = 512;
 
 /** Whether this can be the content of a port or pid file: nothing, or a number and perhaps a second line. */
 export function isNumberFile(text: string): boolean {

@@ -5,7 +5,7 @@
  */
 import { system } from "../os/system.ts";
 import { basename, dirname } from "../paths.ts";
-import { errnoOf, type Place, stateError } from "../os/errno.ts";
+import { errnoOf, type FilePlace, stateError } from "../os/errno.ts";
 import { isMissing, lstatOrNull, statOrNull } from "../os/stat.ts";
 import { sync } from "../os/thread.ts";
 
@@ -121,10 +121,10 @@ export type FileContent =
  * More than any state file that this tool writes. A command line has at most 6 MiB (execve(2)), and a control character
  * takes six bytes in JSON.
  */
-const SIZE_LIMIT = 64 * 1024 * 1024;
+const MAX_SIZE_BYTES = 64 * 1024 * 1024;
 
 /** Whose file it is: one of the state, which must be this user's; or any other, such as a pid file of the server. */
-export type Owner = "anybody" | "own";
+export type FileOwner = "anybody" | "own";
 
 /**
  * Reads a small text file. Whatever is at the path: it never blocks on a FIFO, follows a symbolic link or reads a huge
@@ -132,7 +132,7 @@ export type Owner = "anybody" | "own";
  *
  * @param owner `"own"`: a file of another user is unreadable
  */
-export function readSmallFile(path: string, owner: Owner): FileContent {
+export function readSmallFile(path: string, owner: FileOwner): FileContent {
   try {
     // Opening a FIFO would block for ever, so its type is checked first; nobody else can change it (0700).
     const reason = reasonNotToRead(Deno.lstatSync(path), owner);
@@ -150,10 +150,10 @@ export function readSmallFile(path: string, owner: Owner): FileContent {
   }
 }
 
-function reasonNotToRead(info: Deno.FileInfo, owner: Owner): string | null {
+function reasonNotToRead(info: Deno.FileInfo, owner: FileOwner): string | null {
   if (info.isDirectory) return "it is a directory";
   if (!info.isFile) return "it is not a regular file";
-  if (info.size > SIZE_LIMIT) return `it is ${info.size} bytes long`;
+  if (info.size > MAX_SIZE_BYTES) return `it is ${info.size} bytes long`;
   const other = owner === "own" ? system.files.ownerIfOther(info) : null;
   return other === null ? null : `it belongs to ${other}`;
 }
@@ -166,7 +166,7 @@ function readWhole(file: Deno.FsFile, size: number): Uint8Array {
 }
 
 /** When a file was last written, in milliseconds since 1970 by the clock as it was set then; `null` if there is none. */
-export function modifiedAtMs(path: string, place: Place = "state"): number | null {
+export function modifiedAtMs(path: string, place: FilePlace = "state"): number | null {
   return statOrNull(path, { place })?.mtime?.getTime() ?? null;
 }
 

@@ -5,7 +5,7 @@
  */
 
 /** Longest line that is kept whole, in bytes; what is longer counts as several. */
-const LONGEST_LINE = 1024 * 1024;
+const LONGEST_LINE_BYTES = 1024 * 1024;
 
 /** Splits what comes in pieces into lines. */
 export class LineSplitter {
@@ -17,7 +17,7 @@ export class LineSplitter {
   /** Lines whose end has come. */
   push(piece: Uint8Array): string[] {
     const end = piece.lastIndexOf(10);
-    if (end < 0 && this.restLength + piece.length < LONGEST_LINE) {
+    if (end < 0 && this.restLength + piece.length < LONGEST_LINE_BYTES) {
       this.#rest.push(piece.slice());
       this.restLength += piece.length;
       return [];
@@ -49,7 +49,7 @@ export class LineSplitter {
 }
 
 /** Limits of a {@linkcode Selection}. */
-export interface Limits {
+export interface SelectionLimits {
   /** Most lines; `null`: all. */
   count: number | null;
   /** Most bytes, of whole lines with their ends; `null`: all. */
@@ -60,7 +60,7 @@ export interface Limits {
 
 /** The last lines of many, within limits. */
 export class Selection {
-  readonly #limits: Limits;
+  readonly #limits: SelectionLimits;
   #lines: string[] = [];
   #sizes: number[] = [];
   #first = 0;
@@ -70,7 +70,7 @@ export class Selection {
   leftOut: number | null = 0;
 
   /** No lines yet. */
-  constructor(limits: Limits) {
+  constructor(limits: SelectionLimits) {
     this.#limits = limits;
   }
 

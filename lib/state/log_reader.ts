@@ -7,15 +7,15 @@ import { stateError } from "../os/errno.ts";
 import { isMissing } from "../os/stat.ts";
 
 /** Longest line that is kept whole, in characters: a line without an end must not fill the memory. */
-const LONGEST_LINE = 1024 * 1024;
+const LONGEST_LINE_CHARS = 1024 * 1024;
 
 /** Bytes that are read at a time. */
-const PIECE = 64 * 1024;
+const PIECE_BYTES = 64 * 1024;
 
 /** The lines of a log as they are written, each once. */
 export class LogReader {
   readonly #path: string;
-  readonly #buffer = new Uint8Array(PIECE);
+  readonly #buffer = new Uint8Array(PIECE_BYTES);
   #decoder = new TextDecoder();
   /** Inode of the file; if another file takes its place, that is read from its beginning. */
   #inode: number | null = null;
@@ -44,7 +44,7 @@ export class LogReader {
       file.seekSync(this.#at, Deno.SeekMode.Start);
       const length = file.readSync(this.#buffer) ?? 0;
       this.#at += length;
-      return { lines: this.#split(this.#buffer.subarray(0, length)), isAll: length < PIECE };
+      return { lines: this.#split(this.#buffer.subarray(0, length)), isAll: length < PIECE_BYTES };
     } catch (error) {
       if (isMissing(error)) return { lines: [], isAll: true };
       throw stateError("read", this.#path, error);
@@ -63,7 +63,7 @@ export class LogReader {
     const text = this.#decoder.decode(bytes, { stream: true });
     const end = text.lastIndexOf("\n");
     if (end < 0) {
-      this.#rest = (this.#rest + text).slice(-LONGEST_LINE);
+      this.#rest = (this.#rest + text).slice(-LONGEST_LINE_CHARS);
       return [];
     }
     const lines = (this.#rest + text.slice(0, end)).split("\n");
@@ -73,7 +73,7 @@ export class LogReader {
 }
 
 /** Longest stretch from the end of a log that is searched for its last lines, in bytes. */
-const TAIL_LIMIT = 64 * 1024;
+const TAIL_BYTES = 64 * 1024;
 
 /** The last lines of a log, at most `count`; empty if there is none. Control characters are shown as `?`. */
 export function lastLines(path: string, count: number): string[] {
@@ -81,7 +81,7 @@ export function lastLines(path: string, count: number): string[] {
     using file = openLog(path);
     if (file === null) return [];
     const size = file.statSync().size;
-    const start = Math.max(0, size - TAIL_LIMIT);
+    const start = Math.max(0, size - TAIL_BYTES);
     file.seekSync(start, Deno.SeekMode.Start);
     const bytes = new Uint8Array(size - start);
     let length = 0;
@@ -204,7 +204,7 @@ export function openLog(path: string): Deno.FsFile | null {
 
 /** The rest of a file, from where it stands. A piece holds until the next one. */
 export function* piecesOf(file: Deno.FsFile): Generator<Uint8Array> {
-  const buffer = new Uint8Array(PIECE);
+  const buffer = new Uint8Array(PIECE_BYTES);
   for (let length: number | null; (length = file.readSync(buffer)) !== null;) yield buffer.subarray(0, length);
 }
 

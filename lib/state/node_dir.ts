@@ -153,7 +153,7 @@ const MOST_TRIES = 3;
  * @param isWhole whether the listing can be complete
  */
 function list(path: string, isWhole: (entries: Deno.DirEntry[]) => boolean): Deno.DirEntry[] {
-  for (let look = 0; look < MOST_TRIES; look++) {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
     try {
       const entries = [...Deno.readDirSync(path)];
       if (isWhole(entries)) return entries;

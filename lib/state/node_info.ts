@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Found, readRecord, readTree, SCHEMA, treeFields } from "./record.ts";
+import { readRecord, readTree, type RecordResult, SCHEMA, treeFields } from "./record.ts";
 import type { Identity } from "../os/rows.ts";
 import { replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
@@ -75,7 +75,7 @@ function readPorts(value: unknown): number[] {
 }
 
 /** Reads `node.info`, whatever is in its place. */
-export function readNodeInfo(dir: NodeDir): Found<NodeInfo> {
+export function readNodeInfo(dir: NodeDir): RecordResult<NodeInfo> {
   return readRecord(dir.info, (fields) => {
     const pid = asNumber(fields.pid, 2, 2 ** 22);
     if (pid === null || !Number.isInteger(pid)) return null;

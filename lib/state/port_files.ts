@@ -5,7 +5,7 @@
  */
 import type { NodeInfo } from "./node_info.ts";
 import { isPlausiblePid } from "../os/system.ts";
-import { type Owner, prepareFile, readSmallFile, replaceFile } from "./durable.ts";
+import { type FileOwner, prepareFile, readSmallFile, replaceFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 
 /**
@@ -23,7 +23,7 @@ export async function writePid(dir: NodeDir, pid: number): Promise<void> {
 }
 
 /** The pid that a file holds; `null` if it is missing, unreadable or holds something else. */
-export function readPid(path: string, owner: Owner): number | null {
+export function readPid(path: string, owner: FileOwner): number | null {
   const content = readSmallFile(path, owner);
   const pid = content.kind === "text" && /^\s*\d{1,7}\s*$/.test(content.text) ? Number(content.text) : 0;
   return isPlausiblePid(pid) ? pid : null;

@@ -11,18 +11,18 @@ import { readSmallFile } from "./durable.ts";
 export const SCHEMA = 1;
 
 /** Result of reading a record. */
-export type Found<T> =
+export type RecordResult<T> =
   | { kind: "missing" }
   | { kind: "unreadable"; reason: string }
   | { kind: "record"; record: T };
 
 /** The record; `null` if none could be read. */
-export function recordOf<T>(found: Found<T>): T | null {
+export function recordOf<T>(found: RecordResult<T>): T | null {
   return found.kind === "record" ? found.record : null;
 }
 
 /** Reads a record, of which `form` makes the typed one; it returns `null` if a field is missing or invalid. */
-export function readRecord<T>(path: string, form: (fields: Fields) => T | null): Found<T> {
+export function readRecord<T>(path: string, form: (fields: Fields) => T | null): RecordResult<T> {
   const content = readSmallFile(path, "own");
   if (content.kind !== "text") return content;
   if (content.text.trim() === "") return { kind: "unreadable", reason: "it is empty" };

@@ -6,7 +6,7 @@
  * @module
  */
 import { UNKNOWN_START } from "../os/system.ts";
-import { type Found, readRecord, readTree, SCHEMA, treeFields } from "./record.ts";
+import { readRecord, readTree, type RecordResult, SCHEMA, treeFields } from "./record.ts";
 import type { Identity } from "../os/rows.ts";
 import { type DeclaredFile, readDeclared } from "../spec/declared.ts";
 import { replaceFile, syncDir } from "./durable.ts";
@@ -41,7 +41,7 @@ export interface Tombstone extends Origin, Settings {
 }
 
 /** Reads the tombstone. */
-export function readTombstone(dir: NodeDir): Found<Tombstone> {
+export function readTombstone(dir: NodeDir): RecordResult<Tombstone> {
   return readRecord(dir.starting, (fields) => {
     const attempt = asAttempt(fields.attempt);
     if (attempt === null) return null;

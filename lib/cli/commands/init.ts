@@ -5,7 +5,7 @@
  */
 import { currentDirectory } from "../../os/surroundings.ts";
 import type { Call, Result } from "../call.ts";
-import { discover } from "../../spec/template.ts";
+import { proposeNodes } from "../../spec/template.ts";
 import { stateError } from "../../os/errno.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { lookAt, recordsOf } from "../../engine/state.ts";
@@ -20,7 +20,7 @@ const SCHEMA = `https://jsr.io/@tombstone/tombstone/${VERSION}/tombstone.schema.
 /** Runs the command. The current directory becomes a project. */
 export async function run(call: Call): Promise<Result> {
   const dir = currentDirectory();
-  const { nodes, from } = discover((file) => readText(`${dir}/${file}`));
+  const { nodes, from } = proposeNodes((file) => readText(`${dir}/${file}`));
   const names = Object.keys(nodes);
   if (names.length === 0) {
     throw tombstoneError(

@@ -5,7 +5,7 @@
  * @module
  */
 import { dirname } from "../../paths.ts";
-import { holdsSomething, isGoneByParent, lookAt } from "../posix/files.ts";
+import { holdsSomething, isGoneByParent, presenceOf } from "../posix/files.ts";
 import type { Witness } from "../files.ts";
 import { errnoOf } from "../errno.ts";
 import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
@@ -59,11 +59,11 @@ export function hasWriter(path: string): boolean | null {
  * It has, if the kernel says so about the working directory of a process in it; else as by {@linkcode isGoneByParent}.
  */
 export function isGone(path: string, { pid, view }: Witness): boolean {
-  if (lookAt(path) !== "missing") return false;
+  if (presenceOf(path) !== "missing") return false;
   if (pid !== null) {
     const directory = linkOf(`/proc/${pid}/cwd`);
     if (directory?.endsWith(" (deleted)") && `${directory.slice(0, -10)}/`.startsWith(`${path}/`)) return true;
-    const seenByIt = linkOf(`/proc/${pid}/root`) === null ? "unknown" : lookAt(`/proc/${pid}/root${path}`);
+    const seenByIt = linkOf(`/proc/${pid}/root`) === null ? "unknown" : presenceOf(`/proc/${pid}/root${path}`);
     if (seenByIt === "there") return false;
     if (seenByIt === "missing") return holdsSomething(dirname(path));
   }

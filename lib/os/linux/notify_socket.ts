@@ -25,7 +25,7 @@ const SYMBOLS = {
 } as const;
 
 /** Longest message that is read whole, in bytes. */
-const LONGEST = 8192;
+const LONGEST_BYTES = 8192;
 
 /** `sizeof (struct cmsghdr)`: length, level, type. */
 const HEADER = 16;
@@ -70,9 +70,9 @@ export function listenDatagrams(name: string): DatagramSocket | null {
 class Receiver {
   readonly #receive: (message: ArrayBuffer) => bigint;
   readonly #close: (descriptor: number) => void;
-  readonly #text = new Uint8Array(LONGEST);
+  readonly #text = new Uint8Array(LONGEST_BYTES);
   readonly #control = new DataView(new ArrayBuffer(CONTROL));
-  readonly #vector = new BigUint64Array([addressOf(this.#text.buffer), BigInt(LONGEST)]); // struct iovec
+  readonly #vector = new BigUint64Array([addressOf(this.#text.buffer), BigInt(LONGEST_BYTES)]); // struct iovec
 
   constructor(receive: (message: ArrayBuffer) => bigint, close: (descriptor: number) => void) {
     this.#receive = receive;

@@ -122,7 +122,7 @@ const MOST_TRIES = 3;
  * (Test: "a listing that fails is told …".)
  */
 function listProc(): string[] {
-  for (let look = 0; look < MOST_TRIES; look++) {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
     const names = namesIn("/proc");
     if (names.includes(String(Deno.pid))) return names;
   }

@@ -74,10 +74,10 @@ const processes: Processes = {
   // Children of its first thread, which is the one that puts a server into the background.
   childrenOf: (pid) => (readProc(`/proc/${pid}/task/${pid}/children`) ?? "").split(" ").map(Number).filter(Boolean),
   list: (variable) => atOnce(listProcesses(variable)),
-  look: (variable) => inPieces(listProcesses(variable)),
+  listAsync: (variable) => inPieces(listProcesses(variable)),
   signal: (pid, name, isStill) => signalByHandle(pid, name, isStill) ?? signalByNumber(pid, name, isStill),
   maySignal,
-  members: (rows, kin) => membersAmong(rows, kin, { ...processes, hasWriter }),
+  members: (rows, query) => membersAmong(rows, query, { ...processes, hasWriter }),
   isLedBy,
   areTogether,
   killDetached: killSession,

@@ -44,11 +44,11 @@ export const hints: Hints = {
  * point of a file system that is not mounted. (Test: "what is not mounted, or cannot be looked at, is not called gone".)
  */
 export function isGoneByParent(path: string, { view }: Pick<Witness, "view">): boolean {
-  return lookAt(path) === "missing" && view === "own" && holdsSomething(dirname(path));
+  return presenceOf(path) === "missing" && view === "own" && holdsSomething(dirname(path));
 }
 
-/** What is at a path. */
-export function lookAt(path: string): "there" | "missing" | "unknown" {
+/** Whether anything is at a path. */
+export function presenceOf(path: string): "there" | "missing" | "unknown" {
   try {
     Deno.lstatSync(path);
     return "there";

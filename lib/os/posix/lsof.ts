@@ -8,7 +8,7 @@ import { sleep } from "../../async.ts";
 import type { ListenerRow, UnixListenerRow } from "../rows.ts";
 import type { Sockets } from "../types.ts";
 import { isWritten, listeningFiles, type OpenFile, parseOpenFiles, type UnixFile, unixFiles } from "./lsof_output.ts";
-import { pathOf, type Ran, run, runSoon, runWithin } from "./run.ts";
+import { pathOf, type Ran, run, runAsync, runWithin } from "./run.ts";
 import { isAnybodys } from "./signals.ts";
 
 /** Longest run, in milliseconds. */
@@ -22,7 +22,7 @@ const LONGEST_MS = 5_000;
 const SCAN = ["-w", "-nP", "-S2", "-iTCP", "-sTCP:LISTEN", "-U", "-d", "cwd,0-9", "-FpufadtnT"];
 
 /** Result of one run. */
-interface Scan {
+interface Listing {
   tcp: ListenerRow[];
   unix: UnixListenerRow[];
   sockets: Map<number, Set<number>>;
@@ -32,7 +32,7 @@ interface Scan {
 /** How long a result is valid, in milliseconds. */
 const FRESH_FOR_MS = 250;
 
-let last: { scan: Scan | null; begun: number; ended: number } | null = null;
+let last: { scan: Listing | null; begun: number; ended: number } | null = null;
 
 /** Whether there is an lsof. */
 export function isInstalled(): boolean {
@@ -40,25 +40,25 @@ export function isInstalled(): boolean {
 }
 
 /** Drops the last result, which may be out of date now. */
-export function forget(): void {
+export function dropResult(): void {
   last = null;
 }
 
 /** The last result if it is recent, else a new one; `null` if lsof does not answer. */
-function scanned(): Scan | null {
+function scanned(): Listing | null {
   if (last !== null && performance.now() - last.ended < FRESH_FOR_MS) return last.scan;
   const begun = performance.now();
   return remember(begun, runWithin(LONGEST_MS, "lsof", SCAN));
 }
 
 /** Runs lsof. It first pauses as long as the last run took, so that a wait leaves the processor to other work. */
-async function scanAnew(): Promise<Scan | null> {
+async function scanAnew(): Promise<Listing | null> {
   if (last !== null) await sleep(Math.max(0, 2 * last.ended - last.begun - performance.now()));
   const begun = performance.now();
-  return remember(begun, await runSoon(LONGEST_MS, "lsof", SCAN));
+  return remember(begun, await runAsync(LONGEST_MS, "lsof", SCAN));
 }
 
-function remember(begun: number, ran: Ran): Scan | null {
+function remember(begun: number, ran: Ran): Listing | null {
   const files = parseOpenFiles(ran?.text ?? "");
   // Its exit code is 1 also if there is nothing to list. A result without this process has failed.
   const scan = files.some(({ pid }) => pid === Deno.pid) ? scanOf(files) : null;
@@ -66,8 +66,8 @@ function remember(begun: number, ran: Ran): Scan | null {
   return scan;
 }
 
-function scanOf(files: OpenFile[]): Scan {
-  const scan: Scan = { tcp: [], unix: [], sockets: new Map(), files: Map.groupBy(files, ({ pid }) => pid) };
+function scanOf(files: OpenFile[]): Listing {
+  const scan: Listing = { tcp: [], unix: [], sockets: new Map(), files: Map.groupBy(files, ({ pid }) => pid) };
   const known = new Set<number>();
   const add = (file: OpenFile): number | null => {
     const inode = inodeOf(file);
@@ -91,7 +91,7 @@ function scanOf(files: OpenFile[]): Scan {
 }
 
 /** The path of a socket; a relative name is most likely relative to the current directory of the server. */
-function fullPath({ pid, path }: UnixFile, { files }: Scan): string {
+function fullPath({ pid, path }: UnixFile, { files }: Listing): string {
   const cwd = files.get(pid)?.find(({ descriptor }) => descriptor === "cwd");
   return /^[/\0]/.test(path) || cwd === undefined ? path : `${cwd.name}/${path.replace(/^\.\//, "")}`;
 }

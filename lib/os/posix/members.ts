@@ -5,7 +5,7 @@
  * @module
  */
 import type { Identity, ProcessRow, ProcessWithVariable } from "../rows.ts";
-import type { Killing, Kin, Member, Processes } from "../types.ts";
+import type { Killing, MemberQuery, Processes, ProvenRow } from "../types.ts";
 
 /**
  * A second descriptor at which the launcher leaves the log open. A server that puts itself into the background leaves its
@@ -43,18 +43,18 @@ export type Proofs =
   & { hasWriter(path: string): boolean | null };
 
 /** From this number on, asking the kernel whether any process has the log open is quicker than checking each. */
-const MANY = 100;
+const MANY_ROWS = 100;
 
 /** See {@linkcode Processes.members}. */
-export function membersAmong(all: ProcessWithVariable[], kin: Kin, proofs: Proofs): Member[] {
+export function membersAmong(all: ProcessWithVariable[], query: MemberQuery, proofs: Proofs): ProvenRow[] {
   const rows = all.filter((row) => row.isAlive && row.pid !== Deno.pid && row.pid > 1);
-  const holdsOurs = ({ value }: ProcessWithVariable) => value !== null && kin.values.includes(value);
+  const holdsOurs = ({ value }: ProcessWithVariable) => value !== null && query.values.includes(value);
   const isExcluded = (row: ProcessWithVariable) =>
-    kin.exclude.includes(row.name) || (row.value !== null && !holdsOurs(row));
+    query.exclude.includes(row.name) || (row.value !== null && !holdsOurs(row));
 
-  const { log } = kin;
+  const { log } = query;
   // Their descriptors need not be read if the kernel says that no process has the log open.
-  const isKept = log.proves && (rows.length < MANY || proofs.hasWriter(log.path) !== false);
+  const isKept = log.proves && (rows.length < MANY_ROWS || proofs.hasWriter(log.path) !== false);
   const keepsLog = ({ pid, value }: ProcessWithVariable) =>
     isKept && value === null && proofs.writesAt(pid, LOG_DESCRIPTOR, log.isLog);
   const members = new Map<number, ProcessRow>();
@@ -64,15 +64,15 @@ export function membersAmong(all: ProcessWithVariable[], kin: Kin, proofs: Proof
   };
   for (const row of rows) {
     const isProven = holdsOurs(row) || keepsLog(row);
-    if (!isProven && !kin.isProven(row)) continue;
+    if (!isProven && !query.isProven(row)) continue;
     add(row);
     if (isProven) own.add(row.pid);
   }
-  for (const identity of kin.processes) {
-    const found = kin.scan.find(identity);
+  for (const identity of query.processes) {
+    const found = query.scan.find(identity);
     // A recorded process belongs to the node, even if its name is excluded.
     if (found !== null && found.pid !== Deno.pid) members.set(found.pid, found);
-    else for (const row of leaderless(rows, identity, { kin, proofs, holdsOurs })) add(row);
+    else for (const row of leaderless(rows, identity, { query, proofs, holdsOurs })) add(row);
     if (found !== null) own.add(found.pid);
   }
 
@@ -84,7 +84,7 @@ export function membersAmong(all: ProcessWithVariable[], kin: Kin, proofs: Proof
       if (members.has(row.ppid) || (sid !== null && members.has(sid)) || members.has(pgid)) add(row);
     }
   }
-  leaveOutOthers(members, own, kin);
+  leaveOutOthers(members, own, query);
   return Array.from(members.values(), (row) => ({ row, proof: own.has(row.pid) ? "by itself" : "by others" }));
 }
 
@@ -94,16 +94,16 @@ export function membersAmong(all: ProcessWithVariable[], kin: Kin, proofs: Proof
  * of this node. The records of all nodes are read only if a process is in doubt: without a proof of its own, not proven
  * earlier, and not in a session of this node. (Test: "a node inside a subreaper".)
  */
-function leaveOutOthers(members: Map<number, ProcessRow>, own: Set<number>, kin: Kin): void {
-  const sessions = new Set(kin.processes.map(({ pid }) => pid));
+function leaveOutOthers(members: Map<number, ProcessRow>, own: Set<number>, query: MemberQuery): void {
+  const sessions = new Set(query.processes.map(({ pid }) => pid));
   const isIn = (row: ProcessRow, leaders: Set<number>) => {
     const { sid } = posix(row);
     return sid !== null && leaders.has(sid);
   };
-  const isDoubtful = (row: ProcessRow) => !own.has(row.pid) && !isIn(row, sessions) && !kin.isProven(row);
+  const isDoubtful = (row: ProcessRow) => !own.has(row.pid) && !isIn(row, sessions) && !query.isProven(row);
   const doubtful = [...members.values()].filter(isDoubtful);
-  if (doubtful.length === 0 || kin.others === null) return;
-  const others = new Set(kin.others().filter((identity) => kin.scan.find(identity) !== null).map(({ pid }) => pid));
+  if (doubtful.length === 0 || query.others === null) return;
+  const others = new Set(query.others().filter((identity) => query.scan.find(identity) !== null).map(({ pid }) => pid));
   // A process belongs to the same node as its nearest ancestor that belongs to any.
   const isOthers = (row: ProcessRow | undefined, depth: number): boolean => {
     if (row === undefined || own.has(row.pid) || depth > members.size) return false;
@@ -121,16 +121,20 @@ function leaveOutOthers(members: Map<number, ProcessRow>, own: Set<number>, kin:
 function leaderless(
   rows: ProcessWithVariable[],
   leader: Identity,
-  { kin, proofs, holdsOurs }: { kin: Kin; proofs: Proofs; holdsOurs: (row: ProcessWithVariable) => boolean },
+  { query, proofs, holdsOurs }: {
+    query: MemberQuery;
+    proofs: Proofs;
+    holdsOurs: (row: ProcessWithVariable) => boolean;
+  },
 ): ProcessWithVariable[] {
   const isIn = (row: ProcessRow) => posix(row).sid === leader.pid || posix(row).pgid === leader.pid;
   const inSession = rows.filter((row) => isIn(row) && row.pid !== leader.pid);
   // Another process is the leader now: the pid was reused.
   if (rows.some((row) => row.pid === leader.pid)) return [];
   // While its zombie exists, the pid is certainly still the leader's.
-  const zombie = kin.scan.read(leader.pid);
+  const zombie = query.scan.read(leader.pid);
   const isZombie = zombie !== null && proofs.sameStart(zombie.startTime, leader.startTime);
-  const isProven = isZombie || inSession.some((row) => holdsOurs(row) || proofs.writesTo(row.pid, kin.log.isLog));
+  const isProven = isZombie || inSession.some((row) => holdsOurs(row) || proofs.writesTo(row.pid, query.log.isLog));
   return isProven ? inSession : [];
 }
 
@@ -147,7 +151,7 @@ export function killSession(leader: Identity, { find, list, signal }: Killing): 
     return row !== null && posix(row).pgid === leader.pid;
   };
   try {
-    for (let look = 0; look < SESSION_SCANS && isThere(); look++) {
+    for (let tries = 0; tries < SESSION_SCANS && isThere(); tries++) {
       const others = list().filter((row) => isLedBy(row, leader.pid) && posix(row).pgid !== leader.pid);
       const living = others.filter((row) => row.isAlive);
       if (living.length === 0 || !isThere()) break;

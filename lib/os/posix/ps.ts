@@ -8,7 +8,7 @@ import { mayBlock } from "../thread.ts";
 import type { ProcessWithVariable } from "../rows.ts";
 import type { PosixRow } from "./members.ts";
 import { COLUMNS, parsePs, pidsThatName, variableByPid } from "./ps_output.ts";
-import { type Ran, run, runSoon } from "./run.ts";
+import { type Ran, run, runAsync } from "./run.ts";
 
 /** Longest run, in milliseconds. */
 const LONGEST_MS = 10_000;
@@ -30,26 +30,31 @@ const ALL = "-A";
  * taken for a death. (Test: "a look that fails is not a death".)
  */
 export function read(pid: number): PosixRow | null {
-  return look([...ROWS, "-p", `${pid},${Deno.pid}`]).find((row) => row.pid === pid) ?? null;
+  return readRows([...ROWS, "-p", `${pid},${Deno.pid}`]).find((row) => row.pid === pid) ?? null;
 }
 
 /** Every process, with its value of a variable. */
 export function list(variable: string): ProcessWithVariable[] {
-  const rows = look([...ROWS, ALL]);
+  const rows = readRows([...ROWS, ALL]);
   const full = textOf(run("ps", withEnvironment(ALL)));
   const pids = pidsThatName(full, variable);
-  return join(rows, full, pids.length === 0 ? "" : argumentsOf(pids), variable);
+  return withValues(rows, full, pids.length === 0 ? "" : argumentsOf(pids), variable);
 }
 
 /** The same, without blocking the thread of a program. */
-export async function listSoon(variable: string): Promise<ProcessWithVariable[]> {
+export async function listAsync(variable: string): Promise<ProcessWithVariable[]> {
   if (mayBlock()) return list(variable);
-  const ask = async (args: string[]) => textOf(await runSoon(LONGEST_MS, "ps", args));
+  const ask = async (args: string[]) => textOf(await runAsync(LONGEST_MS, "ps", args));
   const rows = parsePs(await ask([...ROWS, ALL]));
   if (!isWhole(rows)) return list(variable);
   const full = await ask(withEnvironment(ALL));
   const pids = pidsThatName(full, variable);
-  return join(rows, full, pids.length === 0 ? "" : await ask(["-ww", ...ARGUMENTS, "-p", pids.join(",")]), variable);
+  return withValues(
+    rows,
+    full,
+    pids.length === 0 ? "" : await ask(["-ww", ...ARGUMENTS, "-p", pids.join(",")]),
+    variable,
+  );
 }
 
 /** One variable of a process's environment; `null` if it is not set or cannot be read. */
@@ -77,13 +82,13 @@ function withEnvironment(...which: string[]): string[] {
   return [WITH_ENVIRONMENT, ...ARGUMENTS, ...which];
 }
 
-function join(rows: PosixRow[], full: string, plain: string, variable: string): ProcessWithVariable[] {
+function withValues(rows: PosixRow[], full: string, plain: string, variable: string): ProcessWithVariable[] {
   const values = variableByPid(plain, full, variable);
   return rows.map((row) => ({ ...row, value: row.isAlive ? values.get(row.pid) ?? null : null }));
 }
 
 /** Reads processes, of which this one is always one. */
-function look(args: string[]): PosixRow[] {
+function readRows(args: string[]): PosixRow[] {
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const rows = parsePs(textOf(run("ps", args)));
     if (isWhole(rows)) return rows;

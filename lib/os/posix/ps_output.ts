@@ -40,8 +40,8 @@ export function parseStart(text: string): number | null {
 
 /**
  * Values of one variable by pid. `ps` prints the environment behind the arguments, and only blanks separate them, so the
- * arguments are taken off by a second look without it. A process is left out where ps does not show its environment,
- * where its arguments changed between the two looks, and where more than one value could be meant.
+ * arguments are taken off by a second run without it. A process is left out where ps does not show its environment,
+ * where its arguments changed between the two runs, and where more than one value could be meant.
  *
  * @param plain output of `ps -o pid=,command=`
  * @param full the same with the environment

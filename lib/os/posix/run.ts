@@ -74,7 +74,7 @@ export function runWithin(longestMs: number, program: string, args: string[]): R
 }
 
 /** The same, without blocking the thread. */
-export async function runSoon(longestMs: number, program: string, args: string[]): Promise<Ran> {
+export async function runAsync(longestMs: number, program: string, args: string[]): Promise<Ran> {
   const path = pathOf(program);
   if (path === null) return null;
   let child: Deno.ChildProcess;

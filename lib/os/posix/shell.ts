@@ -9,10 +9,10 @@ import type { Resolved, ResolveOptions, Shell } from "../spawn.ts";
 /** Where POSIX systems have it. */
 export const SH = "/bin/sh";
 
-type Verdict = "executable" | "not-executable" | "missing";
+type Executability = "executable" | "not-executable" | "missing";
 
 /** @param otherwise result for a directory or a file closed to this user; those on PATH are skipped */
-function judgeFile(path: string, otherwise: Verdict): Verdict {
+function checkFile(path: string, otherwise: Executability): Executability {
   try {
     const info = Deno.statSync(path);
     if (info.isDirectory) return otherwise;
@@ -34,18 +34,18 @@ function candidatesOf(program: string, options: ResolveOptions): string[] {
 
 /** The absolute path of a command; `null` if it cannot be executed. */
 export function findProgram(program: string, options: ResolveOptions): string | null {
-  return candidatesOf(program, options).find((path) => judgeFile(path, "missing") === "executable") ?? null;
+  return candidatesOf(program, options).find((path) => checkFile(path, "missing") === "executable") ?? null;
 }
 
 function resolve(program: string, options: ResolveOptions): Resolved {
   const by = program.includes("/") ? "path" : "name";
   const candidates = candidatesOf(program, options);
-  const verdicts = candidates.map((path) => judgeFile(path, by === "path" ? "not-executable" : "missing"));
-  const at = verdicts.indexOf("executable");
-  if (at < 0) return { kind: verdicts.includes("not-executable") ? "not-executable" : "missing", by };
+  const results = candidates.map((path) => checkFile(path, by === "path" ? "not-executable" : "missing"));
+  const at = results.indexOf("executable");
+  if (at < 0) return { kind: results.includes("not-executable") ? "not-executable" : "missing", by };
   const path = candidates[at]!;
   const interpreter = interpreterOf(path);
-  return interpreter === null || judgeFile(interpreter, "missing") === "executable"
+  return interpreter === null || checkFile(interpreter, "missing") === "executable"
     ? { kind: "executable", path }
     : { kind: "no-interpreter", path, interpreter };
 }

@@ -8,8 +8,8 @@ import { sleep } from "../../async.ts";
 import type { Identity } from "../rows.ts";
 import type { Limits } from "../limits.ts";
 import type { Processes, System } from "../types.ts";
-import { forget, hasWriter, holderOf, isInstalled, programOf, sockets, writes } from "./lsof.ts";
-import { columnOf, commandLine, environment, list, listSoon, read } from "./ps.ts";
+import { dropResult, hasWriter, holderOf, isInstalled, programOf, sockets, writes } from "./lsof.ts";
+import { columnOf, commandLine, environment, list, listAsync, read } from "./ps.ts";
 import { parseStart } from "./ps_output.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "./members.ts";
 import { filesWith, hints, isGoneByParent } from "./files.ts";
@@ -32,19 +32,19 @@ async function untilOneEnds(pids: number[], ms: number): Promise<void> {
 
 const processes: Processes = {
   read,
-  // What lsof has shown is of before this look, so it is asked again about those who are seen now.
-  look(variable) {
-    forget();
-    return listSoon(variable);
+  // What lsof has shown is of before this scan, so it is asked again about those who are seen now.
+  listAsync(variable) {
+    dropResult();
+    return listAsync(variable);
   },
   list(variable) {
-    forget();
+    dropResult();
     return list(variable);
   },
   childrenOf: () => [],
   signal: signalByNumber,
   maySignal,
-  members: (rows, kin) => membersAmong(rows, kin, { ...processes, hasWriter }),
+  members: (rows, query) => membersAmong(rows, query, { ...processes, hasWriter }),
   isLedBy,
   areTogether,
   killDetached: killSession,
