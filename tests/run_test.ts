@@ -13,7 +13,15 @@ Deno.test("run starts, tests with the port, stops, and passes the exit code thro
   await using sandbox = await Sandbox.create();
   const connect =
     'const s = require("net").connect(process.env.PORT).on("data", (d) => { console.log(String(d)); process.exit(7) })';
-  const ran = await sandbox.run([...run("", "--serve", SERVE).slice(0, 6), "--", "node", "-e", connect]);
+  const ran = await sandbox.run([
+    ...run("", "--serve", SERVE).slice(0, 6),
+    "--show-log",
+    "never",
+    "--",
+    "node",
+    "-e",
+    connect,
+  ]);
   assertEquals(ran.code, 7, ran.stderr);
   assertMatch(ran.stdout, /^pid \d+\n\n$/);
   assertMatch(ran.stderr, /^started "web" \(pid \d+\) on 127\.0\.0\.1:\d+ in \d+ ms\nstopped "web"\n$/);

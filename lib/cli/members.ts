@@ -107,7 +107,7 @@ function requireProgram(node: string, program: string, options: { cwd: string; p
 }
 
 /** Addresses of those of these nodes that have a port. */
-function addressesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, Endpoint> {
+export function addressesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, Endpoint> {
   return Object.fromEntries(names.flatMap((name) => {
     const info = nodes.get(name)?.info;
     const place = info === undefined ? null : addressOf(info);

@@ -131,6 +131,11 @@ export class Output implements Reporter {
     if (this.mode.volume !== "quiet") this.#err(text);
   }
 
+  /** Prints the end of a server's log below a title. */
+  tail(title: string, lines: string[]): void {
+    if (this.mode.form === "text" && this.mode.volume !== "quiet") this.#err(...this.#tail(title, lines));
+  }
+
   /** Prints a detail with `--verbose`. */
   debug(text: string): void {
     if (this.mode.volume === "verbose") this.#err(text);
@@ -187,11 +192,12 @@ export class Output implements Reporter {
 
   /** Lines of an expected error: message, end of the log, hint. */
   #describe({ message, hint }: TombstoneError, logTail: string[]): string[] {
-    const { bad, help, quiet } = this.#paint;
-    const log = logTail.length === 0
-      ? []
-      : ["the last lines of its log:", ...logTail.map((line) => quiet(`  | ${line}`))];
-    return [bad(message), ...log, `${help("hint:")} ${hint}`];
+    const { bad, help } = this.#paint;
+    return [bad(message), ...this.#tail("the last lines of its log:", logTail), `${help("hint:")} ${hint}`];
+  }
+
+  #tail(title: string, lines: string[]): string[] {
+    return lines.length === 0 ? [] : [title, ...lines.map((line) => this.#paint.quiet(`  | ${line}`))];
   }
 }
 

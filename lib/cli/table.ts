@@ -119,12 +119,18 @@ export const COMMANDS: Command[] = [
   },
   {
     name: "run",
-    synopsis: '[NODE] [options] --serve "COMMAND" -- TEST [ARG...] | [NODE...] -- TEST [ARG...]',
-    summary: "start a server, or those of tombstone.json, run a test command, stop what was started",
+    synopsis: '[NODE...] [--serve "COMMAND"]... [options] -- TEST [ARG...]',
+    summary:
+      "start servers (of --serve, else of tombstone.json, else the package's), run a test command, stop what was started",
     nodes: "many",
     takesCommand: true,
     flags: [
-      { name: "serve", value: "CMD", summary: "shell command that is the server" },
+      { name: "serve", value: "CMD", repeat: true, summary: "a server: a script's name, or a shell command" },
+      {
+        name: "show-log",
+        value: "WHEN",
+        summary: "the end of the servers' logs after the test: always, failure, never (failure)",
+      },
       { name: "fail-fast", summary: "end the test command when the server dies (exit code 1)" },
       ...START_FLAGS,
     ],

@@ -40,6 +40,8 @@ export interface RunRequest {
   serverDeath: "go on" | "end";
   /** Called for each node that is ready, before the test command runs. */
   onReady: (node: string, started: Started) => void;
+  /** Called when the test command has ended, before anything is stopped. */
+  onTested: (test: ForegroundEnd, nodes: TestedNode[]) => void;
   /** Called for each node that was stopped. */
   onStopped: (node: string, stopped: Stopped) => void;
 }
@@ -50,6 +52,16 @@ export interface Test {
   command: string[];
   /** Variables on top of the environment. */
   env: Record<string, string>;
+}
+
+/** A node whose test command has ended. */
+export interface TestedNode {
+  /** Its directory. */
+  dir: NodeDir;
+  /** Its commit record. */
+  info: NodeInfo;
+  /** Whether its server died meanwhile; its last lines have been reported then. */
+  serverDied: boolean;
 }
 
 /** What became of a node of a run. */
@@ -128,6 +140,8 @@ export async function run(request: RunRequest): Promise<RunResult> {
       },
     });
     tellLeftovers(test, mine.dir, reporter);
+    test.cause ??= interruption;
+    request.onTested(test, servers.map((server) => server.tested()));
   } finally {
     signals.answer = abort;
     // If the test command could not be run at all, that error is on its way already.
@@ -181,6 +195,10 @@ class Server {
     if (nodeState.kind === "running") this.#info = nodeState.info;
     this.#hasDied = nodeState.kind === "died";
     return this.#hasDied;
+  }
+
+  tested(): TestedNode {
+    return { dir: this.dir, info: this.begun.info, serverDied: this.#hasDied };
   }
 
   result(): RunNode {

@@ -44,13 +44,23 @@ export function statOrNull(path: string, options: StatOptions = {}): Deno.FileIn
   return orNull(Deno.statSync, path, options);
 }
 
-function orNull(
-  stat: (path: string) => Deno.FileInfo,
+/**
+ * The text of a file; `null` if nothing is there, or no regular file.
+ *
+ * @throws {StateError} it cannot be read
+ */
+export function readTextOrNull(path: string, options: StatOptions = {}): string | null {
+  // Opening a FIFO would block.
+  return statOrNull(path, options)?.isFile ? orNull(Deno.readTextFileSync, path, options) : null;
+}
+
+function orNull<T>(
+  read: (path: string) => T,
   path: string,
   { place = "state", unseen = "error" }: StatOptions,
-): Deno.FileInfo | null {
+): T | null {
   try {
-    return stat(path);
+    return read(path);
   } catch (error) {
     if (isMissing(error) || unseen === "missing" && error instanceof Deno.errors.PermissionDenied) return null;
     throw stateError("look at", path, error, place);

@@ -7,6 +7,7 @@ import { currentDirectory } from "../../os/surroundings.ts";
 import type { Call, Result } from "../call.ts";
 import { proposeNodes } from "../../spec/template.ts";
 import { stateError } from "../../os/errno.ts";
+import { readTextOrNull } from "../../os/stat.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { lookAt, recordsOf } from "../../engine/state.ts";
 import { allNodes, type NodeDir, projectOf } from "../../state/node_dir.ts";
@@ -20,7 +21,7 @@ const SCHEMA = `https://jsr.io/@tombstone/tombstone/${VERSION}/tombstone.schema.
 /** Runs the command. The current directory becomes a project. */
 export async function run(call: Call): Promise<Result> {
   const dir = currentDirectory();
-  const { nodes, from } = proposeNodes((file) => readText(`${dir}/${file}`));
+  const { nodes, from } = proposeNodes((file) => readTextOrNull(`${dir}/${file}`, { place: "elsewhere" }));
   const names = Object.keys(nodes);
   if (names.length === 0) {
     throw tombstoneError(
@@ -76,15 +77,6 @@ async function movedBy(dir: string, current: Workspace, state: string): Promise<
 
 function isWithin(path: string, dir: string): boolean {
   return path === dir || path.startsWith(dir === "/" ? dir : `${dir}/`);
-}
-
-function readText(path: string): string | null {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.IsADirectory) return null;
-    throw stateError("read", path, error, "elsewhere");
-  }
 }
 
 /** Never overwrites a file, and never leaves half a file: the whole file is linked into place, or nothing. */

@@ -5,35 +5,35 @@
  */
 import { system } from "../../os/system.ts";
 import { fillPort } from "../../spec/placeholders.ts";
-import { currentDirectory } from "../../os/surroundings.ts";
 import type { Call, Result } from "../call.ts";
 import { START_FLAGS } from "../start_flags.ts";
-import { prepare } from "../../engine/preflight.ts";
 import { EXIT, usageError } from "../../errors.ts";
 import type { StartMember } from "../../engine/group.ts";
-import { addressOf } from "../../readiness/http.ts";
+import { addressOf, lastLinesOfItsOwn } from "../../readiness/http.ts";
 import { reportOfInfo } from "../../engine/report.ts";
 import type { Started } from "../../engine/request.ts";
 import { run as runTest, type RunResult } from "../../engine/run.ts";
 import { describeKilled } from "../output.ts";
-import { requireExecutable, searchPath } from "../../process/executable.ts";
 import type { RunOwner } from "../../state/node_info.ts";
 import { FLAGS_OF_KNOWN, membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "../members.ts";
-import { nameOf, outputsOf, requireOneNode, resultOf, runningOf } from "../starting.ts";
+import { membersOfServers, serversOf, testOf } from "../serve.ts";
+import { nameOf, outputsOf, resultOf, runningOf } from "../starting.ts";
 
 /**
- * Runs the command: with the server of `--serve`, or with the described ones. The test command has the terminal; messages
- * of this command go to stderr.
+ * Runs the command: with the servers of `--serve`, else the described ones, else the package's own. The test command has
+ * the terminal; messages of this command go to stderr.
  */
 export async function run(call: Call): Promise<Result> {
   const { flags, output } = call;
-  const test = call.serverCommand ?? [];
+  const given = call.serverCommand ?? [];
   const usage = `tombstone run ${call.node} --serve "COMMAND" -- TEST [ARG...]`;
-  const prepare = flags.text("serve") === undefined ? await describedMembers(call, usage) : ownMember;
-  if (test.length === 0) throw usageError(`Cannot run "${call.node}": no test command after --`, usage);
-  requireExecutable(test[0]!, { cwd: currentDirectory(), path: searchPath() });
-  const members = await prepare(call);
+  if (given.length === 0) throw usageError(`Cannot run "${call.node}": no test command after --`, usage);
+  const showLog = showLogOf(flags.text("show-log"));
+  const prepare = await preparation(call, usage);
+  const test = testOf(call, given);
+  const { members, isOne } = await prepare();
   const dirs = new Map(members(null).map(({ dir }) => [dir.node, dir]));
+  const tails = new Map<string, string[]>();
   const result = await runTest({
     name: nameOf(members(null)),
     members,
@@ -42,6 +42,15 @@ export async function run(call: Call): Promise<Result> {
     onReady(node, started) {
       for (const line of resultOf(dirs.get(node)!, started).lines) output.info(line);
       output.outputs(outputsOf(dirs.get(node)!, started), dirs.size === 1 ? undefined : node);
+    },
+    onTested(end, nodes) {
+      if (showLog === "never" || showLog === "failure" && !hasFailed(end)) return;
+      for (const { dir, info, serverDied } of nodes) {
+        if (serverDied) continue;
+        const lines = lastLinesOfItsOwn(dir.log, info.probes, LOG_LINES);
+        tails.set(dir.node, lines);
+        output.tail(`the last lines of the log of "${dir.node}":`, lines);
+      }
     },
     onStopped(node, { stopped, killed }) {
       if (stopped) output.info(`stopped "${node}"${describeKilled(killed)}`);
@@ -62,33 +71,50 @@ export async function run(call: Call): Promise<Result> {
   for (const [node, { stopped, started, left }] of result.nodes) {
     if (!stopped && started && left === "running") output.info(`"${node}" was started anew meanwhile, and goes on`);
   }
-  return { exitCode: exitCodeOf(result), document: documentOf(call, result, test), lines: [] };
+  return { exitCode: exitCodeOf(result), document: documentOf(result, { command: test, isOne, tails }), lines: [] };
 }
 
-type Members = (owner: RunOwner | null) => StartMember[];
+/** Lines of a log that are shown after a test. */
+const LOG_LINES = 50;
 
-/** The one node of `--serve`. */
-async function ownMember(call: Call): Promise<Members> {
-  const { flags, options } = call;
-  requireOneNode(call);
-  const { settings, env } = prepare(call.sourceOf(flags.text("serve")!));
-  const dir = await call.nodeDir(call.node, "ensure");
-  const workspace = await call.workspace();
-  const running = flags.has("replace") ? "replace" : "keep";
-  const request = { workspace, settings, env, running, different: "refuse" } as const;
-  return (run) => [{ dir, after: [], options, request: () => ({ ...request, run }) }];
+/** When the ends of the servers' logs are shown after the test. */
+const SHOW_LOG = ["always", "failure", "never"] as const;
+
+function showLogOf(value = "failure"): (typeof SHOW_LOG)[number] {
+  const found = SHOW_LOG.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw usageError(`Cannot use "${value}" for --show-log: expected ${SHOW_LOG.join(", ")}`, "--show-log failure");
 }
 
-/** The described nodes; it is an error if there are none. */
-async function describedMembers(call: Call, usage: string): Promise<(call: Call) => Promise<Members>> {
-  const project = await projectOf(call);
-  if (project.size === 0) throw usageError(`Cannot run "${call.node}": the server's command is missing`, usage);
+/** Whether the test itself has failed; whoever ends it by a signal does not ask why. */
+function hasFailed({ cause, status }: RunResult["test"]): boolean {
+  return cause === "watch" || cause === null && status.code !== 0;
+}
+
+/** The nodes of a run. */
+interface Prepared {
+  members: (run: RunOwner | null) => StartMember[];
+  /** Whether the document is about one node. */
+  isOne: boolean;
+}
+
+/** The nodes of this call, once everything that can be wrong with it has been found. */
+async function preparation(call: Call, usage: string): Promise<() => Promise<Prepared>> {
+  const project = call.flags.texts("serve").length > 0 ? null : await projectOf(call);
+  if (project === null || project.size === 0) {
+    const servers = await serversOf(call, usage);
+    return async () => ({ members: await membersOfServers(call, servers), isOne: servers.length === 1 });
+  }
   const names = await orderedNames(project, call.nodes, "run");
   refuseFlags(call, START_FLAGS, { allowed: FLAGS_OF_KNOWN, settings: "described" });
-  return async (call) => {
+  return async () => {
     const prepared = await membersOf(call, project, names);
     // A test against another server than the described one would say nothing about the project.
-    return (run) => prepared({ running: (node) => runningOf(call, node), different: "refuse", run: () => run });
+    const running = (node: string) => runningOf(call, node);
+    return {
+      members: (run) => prepared({ running, different: "refuse", run: () => run }),
+      isOne: call.nodes.length === 1,
+    };
   };
 }
 
@@ -104,11 +130,10 @@ function exitCodeOf({ test: { cause, status } }: RunResult): number {
   return cause === "watch" ? EXIT.failed : cause.exitCode;
 }
 
-/** One document for one named node or that of `--serve`; else a list. */
+/** One document for one named node or one server of this call; else a list. */
 function documentOf(
-  call: Call,
   { nodes, test: { status, durationMs, leftovers } }: RunResult,
-  command: string[],
+  { command, isOne, tails }: { command: string[]; isOne: boolean; tails: ReadonlyMap<string, string[]> },
 ): unknown {
   const test = {
     command,
@@ -129,8 +154,8 @@ function documentOf(
       killed,
       stopped,
       server_died: serverDied,
+      log_tail: tails.get(node) ?? [],
     }),
   );
-  const isOne = call.nodes.length === 1 || call.flags.text("serve") !== undefined;
-  return isOne ? { ...documents.find(({ node }) => node === call.node)!, test } : { nodes: documents, test };
+  return isOne ? { ...documents.at(-1), test } : { nodes: documents, test };
 }
