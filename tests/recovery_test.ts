@@ -182,16 +182,16 @@ Deno.test("a launcher whose tombstone was taken over ends before anything of the
     if (tombstone === null) Deno.removeSync(dir.starting);
     else Deno.writeTextFileSync(dir.starting, tombstone);
     const launched = run();
-    await until("the launcher has ended", () => launched.ended !== null);
-    assertEquals(system.launcher.failureOf(launched.ended!.code), "superseded");
+    await until("the launcher has ended", () => launched.exitStatus !== null);
+    assertEquals(system.launcher.failureOf(launched.exitStatus!.code), "superseded");
     assertEquals([...Deno.readDirSync(sandbox.project)], []);
     const left = [...Deno.readDirSync(dir.path)].map((entry) => entry.name).filter((name) => name !== "server.log");
     assertEquals(left, tombstone === null ? [] : ["starting"]); // the log is opened before the tombstone is read
   }
   Deno.writeTextFileSync(dir.starting, `{"schema":1,"attempt":"${attempt}","starter_pid":1}\n`);
   const launched = run();
-  await until("the command has run", () => launched.ended !== null);
-  assertEquals(launched.ended!.code, 0);
+  await until("the command has run", () => launched.exitStatus !== null);
+  assertEquals(launched.exitStatus!.code, 0);
   assert(Deno.statSync(nodeFiles).isFile);
 });
 

@@ -10,7 +10,7 @@ import { stop as stopNode } from "../engine/stop.ts";
 import type { Reporter } from "../engine/reporter.ts";
 import { LOCK_TIMEOUT_MS, type NodeOptions } from "../engine/request.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { Place } from "../state/place.ts";
+import { NodeFinder } from "../state/finder.ts";
 import type { Workspace } from "../state/workspace.ts";
 
 /** Options for finding a node. */
@@ -41,13 +41,13 @@ export interface ResolvedNode {
 export async function find(name: string, where: Locator, state: "find" | "ensure"): Promise<ResolvedNode> {
   parseName("node", name);
   if (where.workspace !== undefined) parseName("workspace", where.workspace);
-  const place = new Place(where);
+  const finder = new NodeFinder(where);
   const lockTimeoutMs = where.lockTimeout === undefined
     ? LOCK_TIMEOUT_MS
     : parseDuration('"lockTimeout" in the options', where.lockTimeout);
   const foreign = where.force === true ? "force" : "refuse";
   const options: NodeOptions = { lockTimeoutMs, foreign, reporter: reporterOf(where.tell) };
-  return { dir: await place.nodeDir(name, state), workspace: await place.workspace(), options };
+  return { dir: await finder.nodeDir(name, state), workspace: await finder.workspace(), options };
 }
 
 /** A reporter for a program: messages for users only. */

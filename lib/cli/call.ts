@@ -6,14 +6,14 @@
 import { currentDirectory } from "../os/surroundings.ts";
 import type { Output } from "./output.ts";
 import { LOCK_TIMEOUT_MS, type NodeOptions } from "../engine/request.ts";
-import { Place } from "../state/place.ts";
+import { NodeFinder } from "../state/finder.ts";
 import { nodeNameOf } from "../state/workspace.ts";
 import type { Source } from "../spec/settings.ts";
 import { parseDuration } from "../spec/values.ts";
 import { flagAt, type Flags, givenBy } from "./start_flags.ts";
 
 /** The arguments of a command. */
-export class Call extends Place {
+export class Call extends NodeFinder {
   /** A call from its parsed parts. */
   constructor(
     /** Named nodes, validated. */
@@ -66,7 +66,7 @@ export interface Result {
   /** `file`: the lines are the content of a file; default: words for people. */
   form?: "words" | "file";
   /** Whether it has been printed already. */
-  isTold?: true;
+  isPrinted?: true;
 }
 
 /** The function of a command. */

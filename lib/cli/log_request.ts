@@ -17,7 +17,7 @@ import { Unread } from "../state/unread.ts";
 const DEFAULT_LINES = 200;
 
 /** The request of a call. */
-export interface Asked {
+export interface LogRequest {
   /** Most lines of each node; `null`: all. */
   count: number | null;
   /** Whether the user has chosen that number. */
@@ -35,13 +35,13 @@ export interface Asked {
 }
 
 /** Reads the request from the flags. */
-export function askedOf({ flags, output }: Call): Asked {
+export function logRequestOf({ flags, output }: Call): LogRequest {
   const follow = flags.has("follow");
   const others = ["previous", "since-last", "max-bytes"].filter((name) => flags.has(name) || flags.text(name));
   const [other] = output.mode.form === "json" ? ["json"] : others;
   if (follow && other !== undefined) {
     const value = flags.text(other) === undefined ? "" : ` ${flags.text(other)}`;
-    throw usageError(`Cannot use --follow with --${other}: that has an end`, `tombstone logs --${other}${value}`);
+    throw usageError(`Cannot use --follow with --${other}: --follow never ends`, `tombstone logs --${other}${value}`);
   }
   if (flags.has("since-last") && flags.has("previous")) {
     throw usageError(
@@ -84,14 +84,14 @@ export class NodeLog implements Disposable {
   }
 
   /** Opens it; `null` if there is none. */
-  static async open(dir: NodeDir, asked: Asked): Promise<NodeLog | null> {
-    const path = asked.previous ? `${dir.log}.1` : dir.log;
+  static async open(dir: NodeDir, request: LogRequest): Promise<NodeLog | null> {
+    const path = request.previous ? `${dir.log}.1` : dir.log;
     // If lines are chosen by more than their number, all of them must be read.
-    const isPlain = asked.grep === null && asked.maxBytes === null;
-    const source = asked.sinceLast
+    const isPlain = request.grep === null && request.maxBytes === null;
+    const source = request.sinceLast
       ? await Unread.open(dir, variable("TOMBSTONE_SESSION") || "default")
-      : Tail.open(path, isPlain ? asked.count : null);
-    return source === null ? null : new NodeLog(dir, path, source, asked.grep);
+      : Tail.open(path, isPlain ? request.count : null);
+    return source === null ? null : new NodeLog(dir, path, source, request.grep);
   }
 
   /** The requested lines since the last call. */

@@ -39,7 +39,7 @@ export async function main(argv: string[]): Promise<number> {
   const output = new Output(outputMode(argv));
   try {
     const result = await run(argv, output);
-    if (!result.isTold) output.result(result.document, result.lines, result.form);
+    if (!result.isPrinted) output.result(result.document, result.lines, result.form);
     return result.exitCode;
   } catch (error) {
     return output.fail(error instanceof Deno.errors.NotCapable ? notPermitted(error) : systemError(error));

@@ -67,7 +67,7 @@ export const ENV: Flag = SETTING_FLAGS.find(({ name }) => name === "env")!;
 export const START_FLAGS: Flag[] = [
   ...SETTING_FLAGS,
   LOCK_TIMEOUT,
-  { name: "trace", summary: "tell at the end where the time went, a bar per step" },
+  { name: "trace", summary: "print at the end where the time went, a bar per step" },
   { name: "replace", summary: "stop the node first if it runs" },
   FORCE,
 ];

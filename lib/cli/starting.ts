@@ -71,19 +71,19 @@ export async function startAndTell(
   request: Omit<StartRequest, "workspace" | "abort" | "onCommit">,
 ): Promise<Result> {
   using interrupt = listenToSignals("start", call.node);
-  let told: Result | null = null;
+  let printed: Result | null = null;
   const started = await start({
     ...request,
     workspace: await call.workspace(),
     abort: interrupt.abort,
     onCommit: (started) => {
-      told = { ...resultOf(request.dir, started, call.output.paint), isTold: true };
-      call.output.result(told.document, told.lines);
+      printed = { ...resultOf(request.dir, started, call.output.paint), isPrinted: true };
+      call.output.result(printed.document, printed.lines);
       call.output.outputs(outputsOf(request.dir, started));
     },
   });
-  if (told === null) call.output.outputs(outputsOf(request.dir, started));
-  return told ?? resultOf(request.dir, started, call.output.paint);
+  if (printed === null) call.output.outputs(outputsOf(request.dir, started));
+  return printed ?? resultOf(request.dir, started, call.output.paint);
 }
 
 /** Outputs of a node for later steps of a CI job. */

@@ -142,8 +142,8 @@ export const COMMANDS: Command[] = [
     nodes: "many",
     takesCommand: false,
     flags: [
-      { name: "all", summary: "every node of every workspace; those at work are passed over" },
-      { name: "dry-run", summary: "only tell what would be ended and removed" },
+      { name: "all", summary: "every node of every workspace; busy ones are skipped" },
+      { name: "dry-run", summary: "only show what would be terminated and removed" },
       LOCK_TIMEOUT,
       FORCE,
     ],
@@ -167,7 +167,7 @@ export const COMMANDS: Command[] = [
     nodes: "many",
     takesCommand: false,
     flags: [
-      { name: "all", summary: "every node of every workspace; those at work are passed over" },
+      { name: "all", summary: "every node of every workspace; busy ones are skipped" },
       LOCK_TIMEOUT,
       FORCE,
     ],
@@ -195,7 +195,7 @@ export const COMMANDS: Command[] = [
   {
     name: "doctor",
     synopsis: "[options]",
-    summary: "check state, system and leftovers, and name the command that mends each",
+    summary: "check state, system and leftovers, and suggest a fix for each",
     nodes: "none",
     takesCommand: false,
     flags: [],
@@ -203,7 +203,7 @@ export const COMMANDS: Command[] = [
   {
     name: "completions",
     synopsis: "bash|zsh|fish|nodes",
-    summary: "a shell's completion script, or what it asks for",
+    summary: "print a completion script, or the names of nodes for it",
     nodes: ["bash", "zsh", "fish", "nodes"],
     takesCommand: false,
     flags: [],

@@ -121,7 +121,7 @@ export class Attempt {
       timeoutMs: this.#settings.timeout_ms,
       target: () => this.#target(),
       isGone: () => this.#main.isGone(),
-      end: this.#spawned.launched.end,
+      end: this.#spawned.launched.exited,
       abort: this.#request.abort,
       onRound: (states, stray) => {
         waiting.update(states);
@@ -164,7 +164,7 @@ export class Attempt {
       roots: this.#main.roots(),
       leader: this.#main.leader,
       main: this.#main.current,
-      ended: this.#spawned.launched.ended,
+      exitStatus: this.#spawned.launched.exitStatus,
       afterMs: Math.round(performance.now() - this.#spawned.launchedAt),
     };
   }

@@ -35,7 +35,7 @@ export interface PortChoice {
 const MOST_PORTS = 8;
 
 /** Longest wait for a port without a visible owner, in milliseconds: its process has probably just exited. */
-const LINGER_MS = 1000;
+export const PORT_FREE_AFTER_MS = 1000;
 
 /**
  * Chooses a port: the one that the node had before, if it is free, else another one, which is then kept for it, too. The
@@ -89,7 +89,7 @@ function isFor(dir: NodeDir, stateDir: string, port: number): boolean {
 
 /** The node's own port, if it is free; waits a moment if its last server has just exited. */
 async function takeOwn(host: string | null, port: number): Promise<ChosenPort | null> {
-  for (const deadline = performance.now() + LINGER_MS;;) {
+  for (const deadline = performance.now() + PORT_FREE_AFTER_MS;;) {
     const chosen = await takePort(host, port);
     if (chosen !== null || performance.now() >= deadline) return chosen;
     const owner = await findOccupant(host, port);

@@ -59,7 +59,7 @@ function checkStateDir(state: string): Check[] {
     if (!file.tryLockSync(true)) return [written, NO_LOCKS];
     using other = Deno.openSync(probe, { read: true, write: true });
     // A file system without real locks grants both.
-    return [written, other.tryLockSync(true) ? NO_LOCKS : well("locks", "a lock keeps others out")];
+    return [written, other.tryLockSync(true) ? NO_LOCKS : well("locks", "file locks work")];
   } catch (error) {
     if (errnoOf(error) === null) throw error;
     const expected = stateError("write", probe, error) as TombstoneError;
@@ -96,11 +96,11 @@ function checkSystem(): Check[] {
     )
     : well(
       "processes",
-      limits.length === 0 ? "identity and trees can be told" : `this platform ${limits.join("; ")}`,
+      limits.length === 0 ? "processes and their descendants can be told apart" : `this platform ${limits.join("; ")}`,
     );
   const listeners = system.sockets === null
-    ? well("listeners", "this platform does not tell whose a listener is")
-    : well("listeners", "whose a listener is can be told");
+    ? well("listeners", "this platform does not show the owner of a listening port")
+    : well("listeners", "the owner of a listening port can be found");
   return [processes, listeners, checkLauncher()];
 }
 
@@ -141,7 +141,7 @@ function checkNode(dir: NodeDir): Check {
       case "unrecorded":
         return wrong("node", `${name} still runs, though its state was removed`, sweep);
       case "unreadable":
-        return wrong("node", `${name} has a node.info of which ${nodeState.reason}`, sweep);
+        return wrong("node", `the node.info of ${name} cannot be used: ${nodeState.reason}`, sweep);
       case "foreign":
         return wrong("node", `${name} cannot be judged, ${nodeState.reason}`, `${sweep} --force`);
     }

@@ -15,7 +15,7 @@ import type { NodeOptions } from "./request.ts";
 import { lookAt } from "./state.ts";
 
 /** A node whose address is wanted. */
-export interface Asked {
+export interface NodeToAddress {
   /** Its directory. */
   dir: NodeDir;
   /** Its workspace. */
@@ -33,13 +33,13 @@ const ANY_LOOPBACK = "localhost";
  * @returns `null` if it has no port, or its port is unknown before it runs
  * @throws {TombstoneError} no port can be chosen, or the node's lock is held for too long
  */
-export async function endpointOf(asked: Asked, options: NodeOptions): Promise<Endpoint | null> {
-  const { dir, settings } = asked;
+export async function endpointOf(wanted: NodeToAddress, options: NodeOptions): Promise<Endpoint | null> {
+  const { dir, settings } = wanted;
   const now = runningEndpoint(dir);
   if (now !== "not running") return now;
   if (settings === null) return null;
   if (chosenFrom(settings.port_request) === null) return nextEndpoint(dir, settings, fixedPort(settings.port_request));
-  return await chooseEndpoint(asked, settings, options);
+  return await chooseEndpoint(wanted, settings, options);
 }
 
 function runningEndpoint(dir: NodeDir): Endpoint | null | "not running" {
@@ -48,7 +48,7 @@ function runningEndpoint(dir: NodeDir): Endpoint | null | "not running" {
 }
 
 async function chooseEndpoint(
-  { dir, workspace }: Asked,
+  { dir, workspace }: NodeToAddress,
   settings: Settings,
   { lockTimeoutMs, reporter }: NodeOptions,
 ): Promise<Endpoint | null> {

@@ -106,13 +106,13 @@ export function unreadableProcess(dir: NodeDir, pid: number): TombstoneError {
 }
 
 /** How a server exited before it was ready. */
-export interface EndedServer {
+export interface ExitedServer {
   /** Program of the command. */
   command: string;
   /** Attempt that it belonged to. */
   attempt: string;
   /** Its exit status; `null` for a daemon, whose status only its parent learns. */
-  ended: ExitStatus | null;
+  exitStatus: ExitStatus | null;
   /** Whether its input stays open. */
   isInputOpen: boolean;
   /** Its pid. */
@@ -122,20 +122,20 @@ export interface EndedServer {
 }
 
 /** The server, or the launcher before it, has exited. */
-function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
+function serverExited(dir: NodeDir, server: ExitedServer): TombstoneError {
   const { node, log } = dir;
-  const { ended, afterMs } = server;
+  const { exitStatus, afterMs } = server;
   const seeLog = `tombstone logs ${node}`;
   const failed = (state: string, hint = seeLog, kind: ErrorKind = "server-exited") =>
     tombstoneError(`Cannot start "${node}": ${state}`, {
       kind,
       hint,
-      details: { exit_status: ended?.code ?? null, exit_signal: ended?.signal ?? null, after_ms: afterMs },
+      details: { exit_status: exitStatus?.code ?? null, exit_signal: exitStatus?.signal ?? null, after_ms: afterMs },
     });
-  if (ended === null) return failed(`the daemon, pid ${server.pid}, ended after ${afterMs} ms`);
-  if (ended.signal !== null) return failed(`the server was ended by ${ended.signal} after ${afterMs} ms`);
+  if (exitStatus === null) return failed(`the daemon, pid ${server.pid}, ended after ${afterMs} ms`);
+  if (exitStatus.signal !== null) return failed(`the server was ended by ${exitStatus.signal} after ${afterMs} ms`);
   if (!hasRecord(dir, server.attempt)) {
-    const failure = system.launcher.failureOf(ended.code);
+    const failure = system.launcher.failureOf(exitStatus.code);
     if (failure === "superseded") return stateRemoved(dir, "start");
     if (failure === "input") {
       return failed(`its input could not be made in "${dir.path}"`, system.hints.room(dir.path), "state");
@@ -144,12 +144,12 @@ function serverEnded(dir: NodeDir, server: EndedServer): TombstoneError {
       return failed(`its launch could not be recorded in "${dir.path}"`, system.hints.room(dir.path), "state");
     }
   }
-  const kind = system.launcher.couldNotExecute(ended.code, lastLines(log, 1)[0] ?? "");
+  const kind = system.launcher.couldNotExecute(exitStatus.code, lastLines(log, 1)[0] ?? "");
   if (kind !== null) {
     return failed(`"${server.command}" could not be executed`, seeLog, kind);
   }
-  const state = `the server exited with code ${ended.code} after ${afterMs} ms`;
-  if (ended.code !== 0) return failed(state);
+  const state = `the server exited with code ${exitStatus.code} after ${afterMs} ms`;
+  if (exitStatus.code !== 0) return failed(state);
   const background = "if it puts itself into the background, keep it in the foreground or name its --pid-file";
   return failed(
     state,
@@ -176,7 +176,7 @@ export interface AttemptFacts {
   /** The main process; `null` until a daemon has shown itself. */
   main: Identity | null;
   /** How the leader exited; `null` while it runs. */
-  ended: ExitStatus | null;
+  exitStatus: ExitStatus | null;
   /** Milliseconds since the spawn. */
   afterMs: number;
 }
@@ -208,10 +208,10 @@ export async function failureOf(
       const owner = facts.port === null ? null : await findStranger(settings.host, facts.port, facts.roots);
       if (owner !== null) return placeTaken(dir, { kind: "port", port: facts.port! }, owner);
       const daemon = facts.main === facts.leader ? null : facts.main;
-      return serverEnded(dir, {
+      return serverExited(dir, {
         command: settings.command[0]!,
         attempt: facts.attempt,
-        ended: daemon === null ? facts.ended : null,
+        exitStatus: daemon === null ? facts.exitStatus : null,
         isInputOpen: settings.stdin_open,
         pid: daemon?.pid ?? facts.leader.pid,
         afterMs: facts.afterMs,

@@ -111,13 +111,13 @@ async function undo(members: StartMember[], started: Map<string, Started>, optio
 
 /** The error that aborts the starts of the other nodes. */
 function becauseOf(node: string, error: unknown): TombstoneError {
-  const told = {
+  const words = {
     message: `Cannot go on with the others: "${node}" could not be started`,
     hint: `tombstone logs ${node}`,
   };
   return error instanceof TombstoneError
-    ? retold(error, told)
-    : tombstoneError(told.message, { kind: "server-exited", hint: told.hint });
+    ? retold(error, words)
+    : tombstoneError(words.message, { kind: "server-exited", hint: words.hint });
 }
 
 /** How a group is stopped. */

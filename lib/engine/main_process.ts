@@ -1,6 +1,6 @@
 /**
- * The process that a node stands and falls with: the one that the launcher became, the one that a pid file names, or one
- * that the first has left behind in the background.
+ * The main process of a node, on which its state depends: the one that the launcher became, the one that a pid file
+ * names, or one that the first has left behind in the background.
  *
  * A daemon may still be on its way: between its fork and the writing of its pid file, one that has given up session,
  * environment and descriptors cannot be found. A command that terminates an attempt in that time waits for the file.
@@ -80,7 +80,7 @@ export class MainProcess {
   /** Whether a daemon that was still on its way has appeared, now that no other process is left. */
   async isLate(): Promise<boolean> {
     const { dir, pidFile, launched } = this.#followed;
-    if (pidFile === null || this.#current !== null || launched.ended?.code !== 0) return false;
+    if (pidFile === null || this.#current !== null || launched.exitStatus?.code !== 0) return false;
     return await untilNamed(dir, pidFile, () => this.#named());
   }
 
@@ -97,13 +97,13 @@ export class MainProcess {
    * becomes the main process.
    */
   isGone(): boolean {
-    const { ended } = this.#followed.launched;
-    if (ended !== null && ended.code !== 0) return true;
+    const { exitStatus } = this.#followed.launched;
+    if (exitStatus !== null && exitStatus.code !== 0) return true;
     if (this.#followed.pidFile !== null) {
       if (this.#current !== null) return findLive(this.#current) === null;
-      return ended !== null && this.#named() === null && this.#isDesertedFor(DESERTED_FOR_MS);
+      return exitStatus !== null && this.#named() === null && this.#isDesertedFor(DESERTED_FOR_MS);
     }
-    if (ended === null) return false;
+    if (exitStatus === null) return false;
     const isAdopted = this.#current !== null && this.#current !== this.leader;
     return !(isAdopted && findLive(this.#current!) !== null) && !this.#adopt(this.#oldest());
   }
@@ -154,11 +154,11 @@ export class MainProcess {
     const { launched, pidFile } = this.#followed;
     if (pidFile !== null || this.#current !== this.leader) return this.#current;
     const deadline = performance.now() + HAND_OVER_MS;
-    while (launched.ended === null && performance.now() < deadline) {
+    while (launched.exitStatus === null && performance.now() < deadline) {
       if (findLive(this.leader) !== null && !this.#hasHeir()) return this.#current;
       await sleep(1);
     }
-    if (launched.ended?.code !== 0) return this.#current;
+    if (launched.exitStatus?.code !== 0) return this.#current;
     return await this.settle(port) ?? this.#current;
   }
 

@@ -178,7 +178,7 @@ function reportOfStopped(dir: NodeDir, entries: string[]): NodeReport {
  * Reads the state of a node and, if it runs, its probes. Changes nothing, except that it cuts a log that is too long.
  *
  * @param readiness to be kept by a caller that calls this repeatedly for one node
- * @param scan where to ask who is there
+ * @param scan the scan to use
  */
 export async function inspect(dir: NodeDir, readiness = new Readiness(), scan: Scan = live): Promise<NodeReport> {
   const { nodeFiles, nodeState } = lookAt(dir, { records: "listed", scan });

@@ -66,7 +66,7 @@ export interface Started {
 
 /** Options of a stop and of a sweep. */
 export interface StopOptions extends NodeOptions {
-  /** Where to ask who is there; many that are stopped at the same time share it; default: each looks itself. */
+  /** The scan to use, which many that are stopped at the same time share; default: each scans by itself. */
   scan?: Scan;
   /** Stops a running node only if it belongs to the run of this id; default: any. */
   ofRun?: string;

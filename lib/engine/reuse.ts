@@ -128,9 +128,13 @@ function differencesOf(info: NodeInfo, request: StartRequest): Difference[] {
     if (names(info.env_names) !== names(settings.env_names)) add("env", "other variables");
   }
   for (const [node, place] of Object.entries(settings.needs)) {
-    const told = info.needs[node];
-    if (told !== undefined && told.port !== place.port) add(`${node}.port`, `an old port of "${node}" (${told.port})`);
-    if (told !== undefined && told.host !== place.host) add(`${node}.host`, `an old host of "${node}" (${told.host})`);
+    const before = info.needs[node];
+    if (before !== undefined && before.port !== place.port) {
+      add(`${node}.port`, `an old port of "${node}" (${before.port})`);
+    }
+    if (before !== undefined && before.host !== place.host) {
+      add(`${node}.host`, `an old host of "${node}" (${before.host})`);
+    }
   }
   return differences;
 }

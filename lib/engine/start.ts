@@ -25,7 +25,7 @@ import type { NodeInfo } from "../state/node_info.ts";
 import { Hold, writeTombstone } from "../state/tombstone.ts";
 import { declaredFiles, type Settings } from "../spec/settings.ts";
 import { Attempt } from "./attempt.ts";
-import { choosePort } from "./chosen_port.ts";
+import { choosePort, PORT_FREE_AFTER_MS } from "./chosen_port.ts";
 import { requireNotOfTool, requireUnclaimed } from "./claims.ts";
 import { placeTaken } from "./failure.ts";
 import { reuseRunning } from "./reuse.ts";
@@ -195,7 +195,7 @@ async function portFor(request: StartRequest, hold: Hold): Promise<ChosenPort | 
   const port = fixedPort(port_request);
   if (port === null) return null;
   // The kernel may hold the port of a process that was just terminated for a moment longer.
-  const deadline = performance.now() + LINGER_MS;
+  const deadline = performance.now() + PORT_FREE_AFTER_MS;
   let owner: Owner | null;
   while ((owner = await findOccupant(host, port)) !== null) {
     if (owner.pid !== null || performance.now() >= deadline) {
@@ -231,6 +231,3 @@ const SUPERVISOR_VARIABLES = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WAT
 
 /** GitHub Actions and Jenkins find the processes of a job by these, and kill them at its end. */
 const CI_VARIABLES = ["RUNNER_TRACKING_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "BUILD_ID"];
-
-/** Longest wait for a port without a visible owner, in milliseconds. */
-const LINGER_MS = 1000;

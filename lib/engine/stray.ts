@@ -12,10 +12,10 @@ export function strayReporter(
   { dir, settings, reporter }: StartRequest,
   asked: number | null,
 ): (stray: number | null) => void {
-  let told: number | null = null;
+  let reported: number | null = null;
   return (stray) => {
-    if (stray === null || stray === told) return;
-    told = stray;
+    if (stray === null || stray === reported) return;
+    reported = stray;
     const way = strayHint(dir.node, settings, stray);
     reporter.warn(`"${dir.node}" was to listen on port ${asked}, it listens on port ${stray} instead: ${way}`);
   };
@@ -27,10 +27,10 @@ export function strayReporter(
  */
 export function strayHint(node: string, { command }: Settings, stray: number): string {
   const typed = command.map(quoted).join(" ");
-  const isTold = command.some((word) => word.includes(PORT));
-  const told = isTold ? null : withPlaceholder(command, stray);
+  const isGiven = command.some((word) => word.includes(PORT));
+  const given = isGiven ? null : withPlaceholder(command, stray);
   return `tombstone start ${node} --port ${stray} -- ${typed}` +
-    (told === null ? "" : `; or tell it its port: -- ${told.map(quoted).join(" ")}`);
+    (given === null ? "" : `; or tell it its port: -- ${given.map(quoted).join(" ")}`);
 }
 
 /** Port options of programs that have no `--port N`; empty: they read a configuration file. */

@@ -29,7 +29,7 @@ export interface Ending {
   lock: Lock;
   /** Where to report. */
   reporter: Reporter;
-  /** Where to ask who is there; default {@linkcode live}. */
+  /** The scan to use; default {@linkcode live}. */
   scan?: Scan | undefined;
   /** When the commit record must say that the node is being stopped: always, or only if the next command needs it. */
   marking: "always" | "if needed";

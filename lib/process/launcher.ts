@@ -49,9 +49,9 @@ export interface Launched {
   /** The process, which leads whatever it starts. */
   readonly leader: Identity;
   /** Its exit status; `null` while it runs. */
-  ended: ExitStatus | null;
+  exitStatus: ExitStatus | null;
   /** Resolves when it exits. */
-  readonly end: Promise<void>;
+  readonly exited: Promise<void>;
   /** In words, which variables the server does not get, and why; `null` if it gets all. */
   readonly lost: string | null;
 }
@@ -106,10 +106,10 @@ export function launch(dir: NodeDir, options: Launch): Launched {
   }
   const launched: Launched = {
     leader: identityOfChild(launching.pid),
-    ended: null,
+    exitStatus: null,
     lost: launching.lost,
-    end: launching.status.then((status) => {
-      launched.ended = { code: status.code, signal: status.signal };
+    exited: launching.status.then((status) => {
+      launched.exitStatus = { code: status.code, signal: status.signal };
     }),
   };
   return launched;

@@ -19,14 +19,15 @@ export interface OwnPort {
 }
 
 /**
- * Evidence for a port. `named`: by the command or `PORT`; `told`: by the command line of another process of the node;
+ * Why a port may be the server's own. `named`: the command or `PORT` names it; `child`: the command line of another process
+ * of the node does;
  * `stays`: it is outside the ephemeral range; `any`: none; `aside`: named as something else, such as a port for peers;
  * `tool`: of a debugger or Erlang's distribution, which is never the server's own.
  */
-export type Claim = "named" | "told" | "stays" | "any" | "aside" | "tool";
+export type Claim = "named" | "child" | "stays" | "any" | "aside" | "tool";
 
 /** The best first. */
-const ORDER: Claim[] = ["named", "told", "stays", "any", "aside", "tool"];
+const ORDER: Claim[] = ["named", "child", "stays", "any", "aside", "tool"];
 
 /**
  * The ports that the main process, or the whole tree, listens on; the likeliest first. Of two with the same claim, the one
@@ -78,9 +79,9 @@ function claimOf(port: number, mainPid: number, holder: number): Claim {
   const command = holder === mainPid ? line : system.processes.commandLine(mainPid);
   const named = nameOf(port, command);
   if (named === "port" || system.processes.environment(mainPid, "PORT") === String(port)) return "named";
-  const told = holder === mainPid ? named : nameOf(port, line);
-  if (told === "port") return "told";
-  if (named === "aside" || told === "aside") return "aside";
+  const own = holder === mainPid ? named : nameOf(port, line);
+  if (own === "port") return "child";
+  if (named === "aside" || own === "aside") return "aside";
   return system.sockets!.isEphemeral(port) ? "any" : "stays";
 }
 

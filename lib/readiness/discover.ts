@@ -20,7 +20,7 @@ const TREE_EVERY_ROUNDS = 25;
  * the command names. The first fixed port is often an administration port; one in the ephemeral range mostly belongs to a
  * part of the server, such as a compiler.
  */
-const SETTLING_MS: Record<Claim, number> = { named: 0, told: 0, stays: 100, any: 400, aside: 1000, tool: Infinity };
+const SETTLING_MS: Record<Claim, number> = { named: 0, child: 0, stays: 100, any: 400, aside: 1000, tool: Infinity };
 
 /** Longest wait for a node that keeps opening ports, in milliseconds. */
 const SETTLING_LIMIT_MS = 3000;

@@ -67,7 +67,7 @@ const NOTICE_AFTER_MS = 100;
  */
 export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<Lock> {
   const begun = performance.now();
-  let told = false;
+  let hasNotified = false;
   let missing = 0;
   const make = async (error: unknown) => {
     // Where it can never be made, as in a file system of the kernel's, the error is the same as when it was just removed.
@@ -79,9 +79,9 @@ export async function acquireLock(dir: NodeDir, options: LockOptions): Promise<L
     if (file !== null) return heldLock(file, dir, options.action);
     options.abort?.throwIfAborted();
     const waited = performance.now() - begun;
-    if (!told && waited > NOTICE_AFTER_MS) {
+    if (!hasNotified && waited > NOTICE_AFTER_MS) {
       options.onWait?.(describeHolder(dir));
-      told = true;
+      hasNotified = true;
     }
     if (waited >= options.timeoutMs) {
       throw tombstoneError(

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readRecord, readTree, type RecordResult, SCHEMA, treeFields } from "./record.ts";
+import { readPorts, readRecord, readTree, type RecordResult, SCHEMA, treeFields } from "./record.ts";
 import type { Identity } from "../os/rows.ts";
 import { replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
@@ -68,10 +68,6 @@ function readRun(value: unknown): RunOwner | null {
   const { id, pid, start_time } = (value ?? {}) as Fields;
   const run = { id: asAttempt(id), pid: asNumber(pid, 1, 2 ** 22), start_time: asNumber(start_time, 0, Infinity) };
   return run.id === null || run.pid === null || run.start_time === null ? null : run as RunOwner;
-}
-
-function readPorts(value: unknown): number[] {
-  return Array.isArray(value) ? value.map((port) => asNumber(port, 1, 65535)).filter((port) => port !== null) : [];
 }
 
 /** Reads `node.info`, whatever is in its place. */

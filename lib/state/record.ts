@@ -36,6 +36,12 @@ export function readRecord<T>(path: string, form: (fields: Fields) => T | null):
   return record === null ? { kind: "unreadable", reason: "fields are missing or invalid" } : { kind: "record", record };
 }
 
+/** Recorded ports; what is none is left out. */
+export function readPorts(value: unknown): number[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter((port) => Number.isInteger(port) && asNumber(port, 1, 65535) !== null);
+}
+
 /** The field `tree`: processes that were proven to be the node's by descent alone, and are being terminated. */
 export function readTree(value: unknown): Identity[] {
   return (Array.isArray(value) ? value : []).flatMap((item) => {

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { asNumber, asString, type Fields, isFields, parseObject } from "../spec/json.ts";
+import { asNumber, asString, isFields, parseObject } from "../spec/json.ts";
 import { readSettings, type Settings, settingsOf } from "../spec/settings.ts";
 import { readSmallFile, replaceFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 import type { NodeInfo } from "./node_info.ts";
+import { readPorts } from "./record.ts";
 
 /** Version of the format. */
 const SCHEMA = 1;
@@ -50,14 +51,9 @@ function parse(text: string): Recorded {
     settings: settings === null || settings.command.length === 0 ? null : settings,
     bind_addr: asString(fields.bind_addr),
     protocol: fields.protocol === "http" || fields.protocol === "https" ? fields.protocol : null,
-    ports: readPorts(fields),
+    ports: readPorts(fields.ports),
     ports_from: asNumber(fields.ports_from, 0, 65535) ?? 0,
   };
-}
-
-function readPorts({ ports }: Fields): number[] {
-  if (!Array.isArray(ports)) return [];
-  return ports.filter((port) => Number.isInteger(port) && asNumber(port, 1, 65535) !== null);
 }
 
 /**

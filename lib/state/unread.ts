@@ -82,7 +82,7 @@ export class Unread implements Disposable {
   }
 
   /**
-   * Keeps that all of it has been read.
+   * Saves that all of it has been read.
    *
    * @param rest bytes at the end that have not been, since their line goes on
    * @throws {TombstoneError} the disk refuses
@@ -117,7 +117,7 @@ async function fileNameOf(reader: string): Promise<string> {
   return `reader.${Array.from(digest.subarray(0, 12), (byte) => byte.toString(16).padStart(2, "0")).join("")}.json`;
 }
 
-/** Whatever is in the file's place: at worst, nothing has been read. */
+/** Reads how far a reader has come; `null`, so that all is shown, if the file holds anything else. */
 function readPosition(path: string): Position | null {
   const content = contentOf(path);
   const fields = content.kind === "text" ? parseObject(content.text) : null;
@@ -129,7 +129,7 @@ function readPosition(path: string): Position | null {
   return { inode, at, mark: atob(mark) };
 }
 
-/** A place that the disk does not give is no reason not to show the log. */
+/** If the disk does not return the place, the log is still shown. */
 function contentOf(path: string): FileContent {
   try {
     return readSmallFile(path, "own");

@@ -22,7 +22,7 @@ import { nodesOf, recordedNames } from "../nodes.ts";
 const FORMATS = ["shell", "dotenv", "json"] as const;
 
 /** A node and its address, now or once it is started. */
-interface Told {
+interface NodeAddress {
   dir: NodeDir;
   endpoint: Endpoint | null;
 }
@@ -34,17 +34,21 @@ export async function run(call: Call): Promise<Result> {
   const names = await nodesOf(call);
   requireDistinct(names);
   const workspace = await call.workspace();
-  const told: Told[] = [];
+  const addressed: NodeAddress[] = [];
   for (const node of names) {
     const settings = await settingsOfNode(call, project, node);
     const chooses = settings !== null && chosenFrom(settings.port_request) !== null;
     const dir = await call.nodeDir(node, chooses ? "ensure" : "find");
     const endpoint = await endpointOf({ dir, workspace, settings }, call.options);
     if (endpoint === null && call.nodes.includes(node)) throw noEndpoint(dir);
-    told.push({ dir, endpoint });
+    addressed.push({ dir, endpoint });
   }
-  const documents = told.map(documentOf);
-  const variables = Object.assign({}, ...(told.length === 1 ? told.map(own) : []), ...told.map(prefixed));
+  const documents = addressed.map(documentOf);
+  const variables = Object.assign(
+    {},
+    ...(addressed.length === 1 ? addressed.map(own) : []),
+    ...addressed.map(prefixed),
+  );
   // The form depends on what was typed, not on what exists.
   const document = call.nodes.length === 1 ? documents[0] : { nodes: documents, env: variables };
   const lines = format === "json" ? [JSON.stringify(document, null, 2)] : linesOf(variables, format);
@@ -96,7 +100,7 @@ function noEndpoint({ workspace, node }: NodeDir) {
 }
 
 /** The variables that a node itself gets, with its address. */
-function own({ dir, endpoint }: Told): Record<string, string> {
+function own({ dir, endpoint }: NodeAddress): Record<string, string> {
   return {
     ...(endpoint === null ? {} : {
       PORT: String(endpoint.port),
@@ -109,17 +113,17 @@ function own({ dir, endpoint }: Told): Record<string, string> {
 }
 
 /** The variables about a node that its dependents get. */
-function prefixed({ dir, endpoint }: Told): Record<string, string> {
+function prefixed({ dir, endpoint }: NodeAddress): Record<string, string> {
   const prefix = prefixOf(dir.node);
   return Object.fromEntries(
     Object.entries(endpoint ?? {}).map(([what, value]) => [`${prefix}_${what.toUpperCase()}`, String(value)]),
   );
 }
 
-function documentOf(told: Told): unknown {
-  const { dir: { workspace, node }, endpoint } = told;
+function documentOf(addressed: NodeAddress): unknown {
+  const { dir: { workspace, node }, endpoint } = addressed;
   const { host = null, port = null, url = null } = endpoint ?? {};
-  return { workspace, node, host, port, url, env: { ...own(told), ...prefixed(told) } };
+  return { workspace, node, host, port, url, env: { ...own(addressed), ...prefixed(addressed) } };
 }
 
 function linesOf(variables: Record<string, string>, format: "shell" | "dotenv"): string[] {

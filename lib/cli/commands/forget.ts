@@ -46,7 +46,7 @@ export async function run(call: Call): Promise<Result> {
     stream.line(describe(dir, done));
   }
   stream.end(all ? "no nodes" : NO_NODES);
-  return { exitCode, document: null, lines: [], isTold: true };
+  return { exitCode, document: null, lines: [], isPrinted: true };
 }
 
 async function dirsOf(call: Call): Promise<Iterable<NodeDir>> {

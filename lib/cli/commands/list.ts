@@ -17,5 +17,5 @@ export async function run(call: Call): Promise<Result> {
     described: [],
     tail: 0,
   });
-  return { exitCode: EXIT.ok, document: null, lines: [], isTold: true };
+  return { exitCode: EXIT.ok, document: null, lines: [], isPrinted: true };
 }

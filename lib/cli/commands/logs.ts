@@ -14,7 +14,7 @@ import type { NodeDir } from "../../state/node_dir.ts";
 import { readNodeInfo } from "../../state/node_info.ts";
 import { Unread } from "../../state/unread.ts";
 import { sleep } from "../../async.ts";
-import { type Asked, askedOf, NodeLog } from "../log_request.ts";
+import { type LogRequest, logRequestOf, NodeLog } from "../log_request.ts";
 import { nodesOf, warnUnknown } from "../nodes.ts";
 
 /** Time between two reads of a log that is followed, in milliseconds. */
@@ -25,7 +25,7 @@ type Emit = (lines: string[]) => "written" | "closed";
 
 /** Runs the command. Without a limit, logs are streamed, so that their length does not matter. */
 export async function run(call: Call): Promise<Result> {
-  const asked = askedOf(call);
+  const request = logRequestOf(call);
   const names = await nodesOf(call);
   if (names.length === 0) throw noNodes();
   await warnUnknown(call);
@@ -35,30 +35,30 @@ export async function run(call: Call): Promise<Result> {
     const dir = await call.nodeDir(name, "find");
     const info = readNodeInfo(dir);
     if (info.kind === "record") trimLog(dir.log, info.record.log.max_bytes);
-    const log = await NodeLog.open(dir, asked);
+    const log = await NodeLog.open(dir, request);
     if (log !== null) logs.push(stack.use(log));
     else if (names.length === 1) throw noLog(call, dir);
   }
   if (logs.length === 0) throw noLog(call, await call.nodeDir(names[0]!, "find"));
-  const isPlain = asked.grep === null && asked.maxBytes === null && !asked.sinceLast;
-  if (call.output.mode.form === "json") await tellAsJson(call, logs, asked, names.length);
-  else if (isPlain && names.length === 1) await stream(call, logs[0]!, asked);
-  else await tellAsText(call, logs, asked, names.length);
-  return { exitCode: EXIT.ok, document: null, lines: [], isTold: true };
+  const isPlain = request.grep === null && request.maxBytes === null && !request.sinceLast;
+  if (call.output.mode.form === "json") await tellAsJson(call, logs, request, names.length);
+  else if (isPlain && names.length === 1) await stream(call, logs[0]!, request);
+  else await tellAsText(call, logs, request, names.length);
+  return { exitCode: EXIT.ok, document: null, lines: [], isPrinted: true };
 }
 
 /** Copies one log unchanged. */
-async function stream({ output }: Call, log: NodeLog, asked: Asked): Promise<void> {
+async function stream({ output }: Call, log: NodeLog, request: LogRequest): Promise<void> {
   const tail = log.source as Tail;
-  tellLeftOut(output, log, asked, { leftOut: tail.countLinesBefore(), shown: asked.count ?? 0 });
+  tellLeftOut(output, log, request, { leftOut: tail.countLinesBefore(), shown: request.count ?? 0 });
   const clean = output.cleaner();
   const copy = () => tail.copy((bytes) => output.stream(clean(bytes))) === "written";
-  for (let isRead = copy(); isRead && asked.follow; isRead = copy()) await sleep(PAUSE_MS);
+  for (let isRead = copy(); isRead && request.follow; isRead = copy()) await sleep(PAUSE_MS);
 }
 
 /** The lines of each log to show, within the limits. */
-async function select(logs: NodeLog[], asked: Asked, overhead: number): Promise<Selection[]> {
-  const { count, maxBytes, sinceLast, follow } = asked;
+async function select(logs: NodeLog[], request: LogRequest, overhead: number): Promise<Selection[]> {
+  const { count, maxBytes, sinceLast, follow } = request;
   const selections: Selection[] = [];
   for (const log of logs) {
     const isOpen = follow || sinceLast && mayGoOn(log.dir);
@@ -81,7 +81,7 @@ function mayGoOn(dir: NodeDir): boolean {
   return nodeState.kind === "running" || nodeState.kind === "unfinished" && nodeState.phase === "live";
 }
 
-async function tellAsText(call: Call, logs: NodeLog[], asked: Asked, nodes: number): Promise<void> {
+async function tellAsText(call: Call, logs: NodeLog[], request: LogRequest, nodes: number): Promise<void> {
   const { output } = call;
   const width = Math.max(...logs.map(({ dir }) => dir.node.length));
   const emits = logs.map(({ dir }): Emit => {
@@ -94,30 +94,30 @@ async function tellAsText(call: Call, logs: NodeLog[], asked: Asked, nodes: numb
   });
   const copy = async () => {
     for (const [at, log] of logs.entries()) {
-      const end = asked.follow ? "may go on" : "is whole";
+      const end = request.follow ? "may go on" : "is whole";
       for await (const lines of log.lines(end)) if (emits[at]!(lines) === "closed") return "closed";
       tellSkipped(call, log);
     }
     return "written";
   };
   // Without a limit there is nothing to choose.
-  const isUnlimited = asked.count === null && asked.maxBytes === null && !asked.sinceLast;
-  const selections = isUnlimited ? [] : await select(logs, asked, nodes === 1 ? 0 : width + 3);
+  const isUnlimited = request.count === null && request.maxBytes === null && !request.sinceLast;
+  const selections = isUnlimited ? [] : await select(logs, request, nodes === 1 ? 0 : width + 3);
   for (const [at, selection] of selections.entries()) {
     const log = logs[at]!;
     const { lines, leftOut } = selection;
-    tellLeftOut(output, log, asked, { leftOut, shown: lines.length });
+    tellLeftOut(output, log, request, { leftOut, shown: lines.length });
     tellSkipped(call, log);
     if (emits[at]!(lines) === "closed") return; // lines without a reader stay unread
     await markRead(call, log);
   }
-  if (!isUnlimited && !asked.follow) return;
-  while (await copy() === "written" && asked.follow) await sleep(PAUSE_MS);
+  if (!isUnlimited && !request.follow) return;
+  while (await copy() === "written" && request.follow) await sleep(PAUSE_MS);
 }
 
 /** One document for one node; `{ nodes }` for several. */
-async function tellAsJson(call: Call, logs: NodeLog[], asked: Asked, nodes: number): Promise<void> {
-  const selections = await select(logs, asked, 0);
+async function tellAsJson(call: Call, logs: NodeLog[], request: LogRequest, nodes: number): Promise<void> {
+  const selections = await select(logs, request, 0);
   const documents = logs.map(({ dir, path }, at) => {
     const { lines, leftOut } = selections[at]!;
     return { workspace: dir.workspace, node: dir.node, log: path, lines, left_out: leftOut };
@@ -150,20 +150,20 @@ function tellSkipped({ output }: Call, log: NodeLog): void {
 function tellLeftOut(
   output: Call["output"],
   { dir, source }: NodeLog,
-  asked: Asked,
+  request: LogRequest,
   { leftOut, shown }: { leftOut: number | null; shown: number },
 ): void {
   const { node } = dir;
   if (leftOut === 0) {
-    if (shown > 0 || asked.grep === null && !asked.sinceLast) return;
+    if (shown > 0 || request.grep === null && !request.sinceLast) return;
     const isNew = source instanceof Unread && !source.isFirst;
     return output.info(
-      asked.grep === null ? `"${node}": nothing new` : `"${node}": no ${isNew ? "new " : ""}line matches`,
+      request.grep === null ? `"${node}": nothing new` : `"${node}": no ${isNew ? "new " : ""}line matches`,
     );
   }
   const number = `${leftOut ?? "many"} earlier line${leftOut === 1 ? "" : "s"}`;
-  if (asked.maxBytes !== null) output.info(`"${node}": ${number} left out by --max-bytes ${asked.maxBytes}`);
-  else if (!asked.isChosen) output.info(`"${node}": ${number} left out; tombstone logs ${node} -n all shows them`);
+  if (request.maxBytes !== null) output.info(`"${node}": ${number} left out by --max-bytes ${request.maxBytes}`);
+  else if (!request.isChosen) output.info(`"${node}": ${number} left out; tombstone logs ${node} -n all shows them`);
 }
 
 function noNodes(): TombstoneError {

@@ -69,7 +69,7 @@ export async function run(call: Call): Promise<Result> {
   });
   const codes = [...seen].map(exitCodeOf) as number[];
   const exitCode = WORST_FIRST.find((code) => codes.includes(code)) ?? EXIT.nothing;
-  return { exitCode, document: null, lines: [], isTold: true };
+  return { exitCode, document: null, lines: [], isPrinted: true };
 }
 
 function everyWorkspace(call: Call): Iterable<NodeDir> {

@@ -15,7 +15,7 @@ export async function run(call: Call): Promise<Result> {
   const members = await membersOf(call);
   await warnUnknown(call);
   const results = new Map<string, { document: unknown; line: string }>();
-  const told = () => members.flatMap(({ dir }) => results.get(dir.node) ?? []);
+  const done = () => members.flatMap(({ dir }) => results.get(dir.node) ?? []);
   const options = { ...call.options, scan: members.length > 1 ? scanTogether() : live };
   try {
     await stopGroup(members, {
@@ -31,11 +31,11 @@ export async function run(call: Call): Promise<Result> {
       },
     });
   } catch (error) {
-    for (const { line } of told()) call.output.info(line);
+    for (const { line } of done()) call.output.info(line);
     throw error;
   }
-  const lines = members.length === 0 ? [NO_NODES] : told().map(({ line }) => line);
-  return { exitCode: EXIT.ok, document: { nodes: told().map(({ document }) => document) }, lines };
+  const lines = members.length === 0 ? [NO_NODES] : done().map(({ line }) => line);
+  return { exitCode: EXIT.ok, document: { nodes: done().map(({ document }) => document) }, lines };
 }
 
 /** The nodes to stop, each with all that it needs. */

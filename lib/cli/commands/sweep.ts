@@ -41,7 +41,7 @@ export async function run(call: Call): Promise<Result> {
     tell(dir, await sweepOne(call, dir, isDryRun));
   }
   stream.end(all ? "no nodes" : NO_NODES);
-  return { exitCode, document: null, lines: [], isTold: true };
+  return { exitCode, document: null, lines: [], isPrinted: true };
 }
 
 /** Finds the nodes that need work by one scan of the system; then sweeps them, many at a time. */

@@ -8,7 +8,7 @@ import { ensureStateDir, findStateDir, stateDirPath } from "./state_dir.ts";
 import { currentWorkspace, type Workspace } from "./workspace.ts";
 
 /** Options that override the current directory and the environment. */
-export interface PlaceOptions {
+export interface FinderOptions {
   /** Name of the workspace. */
   workspace?: string | undefined;
   /** Path of the state directory. */
@@ -16,12 +16,12 @@ export interface PlaceOptions {
 }
 
 /** Finds nodes. */
-export class Place {
-  readonly #options: PlaceOptions;
+export class NodeFinder {
+  readonly #options: FinderOptions;
   #workspace: Promise<Workspace> | undefined;
 
   /** Looks nowhere before it is asked. */
-  constructor(options: PlaceOptions) {
+  constructor(options: FinderOptions) {
     this.#options = options;
   }
 
