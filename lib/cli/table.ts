@@ -121,7 +121,7 @@ export const COMMANDS: Command[] = [
     name: "run",
     synopsis: '[NODE...] [--serve "COMMAND"]... [options] -- TEST [ARG...]',
     summary:
-      "start servers (of --serve, else of tombstone.json, else the package's), run a test command, stop what was started",
+      "start servers (--serve, tombstone.json or package.json), run a test command, stop what was started",
     nodes: "many",
     takesCommand: true,
     flags: [
