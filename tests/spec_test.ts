@@ -22,7 +22,7 @@ import {
   valueOf,
 } from "../lib/spec/settings.ts";
 import { exampleOf, TYPES } from "../lib/spec/types.ts";
-import { parsePortRequest } from "../lib/spec/port.ts";
+import { parsePortRequest } from "../lib/spec/port_request.ts";
 import { parseCount, parseDuration, parseSignal, parseVariables } from "../lib/spec/values.ts";
 
 const FIELDS: (Field & { path: Path })[] = [...TABLE];

@@ -23,7 +23,7 @@ import { takePort } from "../lib/process/free_port.ts";
 import { describeOwner, listenersFor } from "../lib/process/listeners.ts";
 import { linesFrom, LogReader } from "../lib/state/log_reader.ts";
 import { DEFAULTS } from "../lib/spec/settings.ts";
-import { strayHint } from "../lib/engine/stray.ts";
+import { strayHint } from "../lib/engine/stray_port.ts";
 import { findProject } from "../lib/state/workspace.ts";
 import { exitCodeOf } from "../lib/cli/commands/status.ts";
 import { VERSION } from "../lib/version.ts";

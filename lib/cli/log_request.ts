@@ -11,7 +11,7 @@ import { parseCount, parsePattern, parseSize } from "../spec/values.ts";
 import { LineSplitter } from "../state/log_lines.ts";
 import { printable, Tail } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { Unread } from "../state/unread.ts";
+import { Unread } from "../state/log_unread.ts";
 
 /** Lines that are shown by default. */
 const DEFAULT_LINES = 200;

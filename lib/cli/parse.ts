@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { usageError } from "../errors.ts";
-import { flagFor } from "../spec/endpoint.ts";
+import { flagFor } from "../spec/outside.ts";
 import { nearest, parseName } from "../spec/names.ts";
 import { type Command, COMMANDS, COMMON_FLAGS } from "./table.ts";
 import type { Flag, Flags } from "./start_flags.ts";

@@ -12,7 +12,7 @@ import { currentDirectory } from "../os/surroundings.ts";
 import { system } from "../os/system.ts";
 import { findProgram, requireExecutable, searchPath } from "../process/executable.ts";
 import { nearest } from "../spec/names.ts";
-import { chosenFrom, parsePortRequest } from "../spec/port.ts";
+import { chosenFrom, parsePortRequest } from "../spec/port_request.ts";
 import { findScripts, type Script, type Scripts } from "../spec/scripts.ts";
 import { parsePath, parseVariables } from "../spec/values.ts";
 import type { RunOwner } from "../state/node_info.ts";

@@ -120,8 +120,7 @@ export const COMMANDS: Command[] = [
   {
     name: "run",
     synopsis: '[NODE...] [--serve "COMMAND"]... [options] -- TEST [ARG...]',
-    summary:
-      "start servers (--serve, tombstone.json or package.json), run a test command, stop what was started",
+    summary: "start servers (--serve, tombstone.json or package.json), run a test command, stop what was started",
     nodes: "many",
     takesCommand: true,
     flags: [

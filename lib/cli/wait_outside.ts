@@ -10,7 +10,7 @@ import { hostOf, isLocal, isLocalhost, portOf } from "../hosts.ts";
 import { fromHere } from "../os/surroundings.ts";
 import { describeOwner, findOccupant } from "../process/listeners.ts";
 import { lookAtTarget, NO_ANSWER, type Sight, type Target } from "../readiness/outside.ts";
-import { parsePortOf, parseUrl } from "../spec/endpoint.ts";
+import { parsePortOf, parseUrl } from "../spec/outside.ts";
 import { HTTP_STATUS } from "../spec/probes.ts";
 import { parseSocketPath, parseStatuses } from "../spec/values.ts";
 import { sleep } from "../async.ts";

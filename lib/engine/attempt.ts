@@ -27,7 +27,7 @@ import { afterFailure, requireTerminated, tellKilled, tellWriters } from "./left
 import { MainProcess } from "./main_process.ts";
 import { sweepFiles } from "./sweep_files.ts";
 import { reached } from "./reporter.ts";
-import { strayReporter } from "./stray.ts";
+import { strayReporter } from "./stray_port.ts";
 import type { StartRequest } from "./request.ts";
 
 /** What {@linkcode Attempt} follows. */

@@ -8,10 +8,10 @@ import { tombstoneError } from "../errors.ts";
 import { type ChosenPort, portsFrom, requireLocal, takePort } from "../process/free_port.ts";
 import { findOccupant } from "../process/listeners.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import { claimantOfPort, claimPort, lockPorts } from "../state/ports.ts";
+import { claimantOfPort, claimPort, lockPorts } from "../state/port_claims.ts";
 import { readRecorded, updateRecorded } from "../state/recorded.ts";
 import { sleep } from "../async.ts";
-import { goneDirectoryOf, NO_SERVER } from "./directory.ts";
+import { goneDirectoryOf, NO_SERVER } from "./gone_directory.ts";
 import { occupantInWords } from "./failure.ts";
 import { reached, type Reporter } from "./reporter.ts";
 

@@ -16,7 +16,7 @@ import { readPid } from "../state/port_files.ts";
 import { attemptOfEntry } from "../state/launch_record.ts";
 import { allNodes, isLogOf, type NodeDir, projectOf } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
-import { isReaderName } from "../state/unread.ts";
+import { isReaderName } from "../state/log_unread.ts";
 import { declaredFiles, type Settings } from "../spec/settings.ts";
 import { classify, readNodeFiles } from "./state.ts";
 import { variable } from "../os/surroundings.ts";

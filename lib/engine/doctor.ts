@@ -10,7 +10,7 @@ import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process
 import type { Identity } from "../os/rows.ts";
 import { allNodes, type NodeDir } from "../state/node_dir.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
-import { goneDirectoryOf, stopCommand } from "./directory.ts";
+import { goneDirectoryOf, stopCommand } from "./gone_directory.ts";
 import { lookAt, readNodeFiles } from "./state.ts";
 
 /** One check and its result. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { addressOf } from "../readiness/http.ts";
-import { chosenFrom, fixedPort } from "../spec/port.ts";
+import { chosenFrom, fixedPort } from "../spec/port_request.ts";
 import { type Endpoint, type Settings, withPort } from "../spec/settings.ts";
 import { acquireLock } from "../state/lock.ts";
 import { ensureNodeDir, type NodeDir } from "../state/node_dir.ts";

@@ -14,7 +14,7 @@ import type { Probe } from "../spec/probes.ts";
 import type { Settings } from "../spec/settings.ts";
 import { describeOwnerNode, findOwnerNode, type OwnerNode, stopOwnerNode } from "./claims.ts";
 import { lastLinesOfItsOwn } from "../readiness/http.ts";
-import { strayHint } from "./stray.ts";
+import { strayHint } from "./stray_port.ts";
 import { system } from "../os/system.ts";
 import type { Identity } from "../os/rows.ts";
 import type { Outcome } from "../readiness/wait.ts";

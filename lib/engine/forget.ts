@@ -8,7 +8,7 @@ import { errnoOf, stateError } from "../os/errno.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
 import type { Lock } from "../state/lock.ts";
 import { entriesOf, type NodeDir } from "../state/node_dir.ts";
-import { lockPorts, releasePorts } from "../state/ports.ts";
+import { lockPorts, releasePorts } from "../state/port_claims.ts";
 import { isOfTool } from "./claims.ts";
 import { reached, type Recovered } from "./reporter.ts";
 import type { StopOptions } from "./request.ts";

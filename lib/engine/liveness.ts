@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { fixedPort } from "../spec/port.ts";
+import { fixedPort } from "../spec/port_request.ts";
 import { live } from "../os/scan.ts";
 import { system } from "../os/system.ts";
 import type { ProcessRow } from "../os/rows.ts";

@@ -16,7 +16,7 @@ import type { NodeInfo } from "../state/node_info.ts";
 import type { Tombstone } from "../state/tombstone.ts";
 import { readRecorded, RECORDED } from "../state/recorded.ts";
 import { addressOf } from "../readiness/http.ts";
-import { describeGone, goneDirectoryOf, NO_SERVER, type Resident } from "./directory.ts";
+import { describeGone, goneDirectoryOf, NO_SERVER, type Resident } from "./gone_directory.ts";
 import { probeTargetOf } from "./reuse.ts";
 import { lookAt } from "./state.ts";
 import type { Recovered } from "./reporter.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { chosenFrom, fixedPort } from "../spec/port.ts";
+import { chosenFrom, fixedPort } from "../spec/port_request.ts";
 import { system, UNKNOWN_START } from "../os/system.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import type { ProbeTarget } from "../readiness/types.ts";

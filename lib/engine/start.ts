@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { chosenFrom, fixedPort } from "../spec/port.ts";
+import { chosenFrom, fixedPort } from "../spec/port_request.ts";
 import { TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import { sleep } from "../async.ts";

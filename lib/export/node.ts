@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { chosenFrom, fixedPort } from "../spec/port.ts";
+import { chosenFrom, fixedPort } from "../spec/port_request.ts";
 import { fillPort, fillReferences } from "../spec/placeholders.ts";
 import type { Probe } from "../spec/probes.ts";
 import { DEFAULTS, type Settings } from "../spec/settings.ts";

@@ -6,7 +6,7 @@
 import { findLive, signal, untilOneEnds } from "../os/system.ts";
 import type { Identity, ProcessRow } from "../os/rows.ts";
 import { sleep } from "../async.ts";
-import { ask, Asker, keyOf } from "./ask.ts";
+import { ask, Asker, keyOf } from "./stop_signal.ts";
 import { findTreeQuickly, Proven, type Roots, scanForTree } from "./tree.ts";
 
 /** How to terminate a tree. */

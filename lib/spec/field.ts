@@ -5,7 +5,7 @@
  * @module
  */
 import { asNumber, asStrings } from "./json.ts";
-import type { PortRequest } from "./port.ts";
+import type { PortRequest } from "./port_request.ts";
 
 /** One setting. */
 export interface Field {

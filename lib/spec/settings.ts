@@ -9,7 +9,7 @@ import { type DeclaredFile, distinct } from "./declared.ts";
 import { type AnyField, FIELDS, type Path, type ValueOf } from "./fields.ts";
 import { asNumber, asString, asStrings, type Fields, isFields } from "./json.ts";
 import { PORT } from "./placeholders.ts";
-import { fixedPort } from "./port.ts";
+import { fixedPort } from "./port_request.ts";
 import { fileOf, type Probe, readProbe } from "./probes.ts";
 import type { Type } from "./field.ts";
 import { TYPES } from "./types.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isPortRequest, parsePortRequest, PORT_AND_ABOVE } from "./port.ts";
+import { isPortRequest, parsePortRequest, PORT_AND_ABOVE } from "./port_request.ts";
 import { asNumber, asPath, asString, asStrings } from "./json.ts";
 import {
   type Field,

@@ -24,7 +24,7 @@ export interface Recorded {
   bind_addr: string | null;
   /** Its protocol there. */
   protocol: "http" | "https" | null;
-  /** Ports chosen for the node and kept from others, the first one first (see ports.ts). */
+  /** Ports chosen for the node and kept from others, the first one first (see port_claims.ts). */
   ports: number[];
   /** First port of the range that they were chosen from; 0: any. */
   ports_from: number;

@@ -5,11 +5,11 @@
  */
 import type { Call, Result } from "../call.ts";
 import { endpointOf } from "../../engine/endpoint.ts";
-import { quoted } from "../../engine/stray.ts";
+import { quoted } from "../../engine/stray_port.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { system } from "../../os/system.ts";
 import { nearest } from "../../spec/names.ts";
-import { chosenFrom } from "../../spec/port.ts";
+import { chosenFrom } from "../../spec/port_request.ts";
 import type { Project } from "../../spec/project_file.ts";
 import { type Endpoint, type Settings, settingsFrom } from "../../spec/settings.ts";
 import { refuse } from "../../spec/values.ts";

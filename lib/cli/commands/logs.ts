@@ -12,7 +12,7 @@ import { trimLog } from "../../state/log.ts";
 import { Tail } from "../../state/log_reader.ts";
 import type { NodeDir } from "../../state/node_dir.ts";
 import { readNodeInfo } from "../../state/node_info.ts";
-import { Unread } from "../../state/unread.ts";
+import { Unread } from "../../state/log_unread.ts";
 import { sleep } from "../../async.ts";
 import { type LogRequest, logRequestOf, NodeLog } from "../log_request.ts";
 import { nodesOf, warnUnknown } from "../nodes.ts";

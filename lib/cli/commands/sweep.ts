@@ -5,7 +5,7 @@
  */
 import type { Call, Result } from "../call.ts";
 import { EXIT, TombstoneError, usageError } from "../../errors.ts";
-import { describeGone, goneDirectoryOfRunning } from "../../engine/directory.ts";
+import { describeGone, goneDirectoryOfRunning } from "../../engine/gone_directory.ts";
 import { hasWork, previewSweep, sweep, type Swept } from "../../engine/sweep.ts";
 import { live, scanOnce, scanTogether } from "../../os/scan.ts";
 import type { Scan } from "../../os/types.ts";

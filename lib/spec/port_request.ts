@@ -29,7 +29,7 @@ const HERE = /^(?:localhost|127\.0\.0\.1|\[::1\])?:/i;
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { parsePortRequest } from "./port.ts";
+ * import { parsePortRequest } from "./port_request.ts";
  *
  * assertEquals(parsePortRequest("--port", "3000"), 3000);
  * assertEquals(parsePortRequest("--port", "3000+"), "3000+");

@@ -12,7 +12,7 @@ import { type NodeDir, projectOf, viewOf } from "../state/node_dir.ts";
 import { readNodeInfo } from "../state/node_info.ts";
 import { findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { isComputedId } from "../state/workspace.ts";
-import { quoted } from "./stray.ts";
+import { quoted } from "./stray_port.ts";
 
 /** What is known of a node's server. */
 export interface Resident {

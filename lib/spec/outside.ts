@@ -20,7 +20,7 @@ export interface PortOf {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { parsePortOf } from "./endpoint.ts";
+ * import { parsePortOf } from "./outside.ts";
  *
  * assertEquals(parsePortOf("--port", "[::1]:3000"), { host: "::1", port: 3000 });
  * ```
