@@ -17,9 +17,19 @@ export function isLoopback(address: string): boolean {
   return address === "::1" || /^127\.\d+\.\d+\.\d+$/.test(address);
 }
 
+/** Whether this is an address, and not a name that must be resolved. */
+export function isAddress(host: string): boolean {
+  return /^[\d.]+$|:/.test(host);
+}
+
+/** Whether a listener at this address is reached at every address of the machine. */
+export function isAnyAddress(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
 /** Whether a listener at this address is reached from this machine without a name: loopback, or any address. */
 export function isLocal(address: string): boolean {
-  return address === "0.0.0.0" || address === "::" || isLoopback(address);
+  return isAnyAddress(address) || isLoopback(address);
 }
 
 /** `host:port`, an IPv6 address in brackets. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isAnyAddress } from "../hosts.ts";
 import { system } from "../os/system.ts";
 import { type Roots, scanForTree, scanOf } from "./tree.ts";
 
@@ -58,7 +59,7 @@ export async function findOwnPorts(mainPid: number, roots: Roots, extent: "main"
 }
 
 function isOpen({ addresses }: OwnPort): boolean {
-  return addresses.some((address) => address === "0.0.0.0" || address === "::");
+  return addresses.some(isAnyAddress);
 }
 
 /** The port that is most likely the server's own; `null` while it listens on none. */

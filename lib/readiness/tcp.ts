@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { hostPort } from "../hosts.ts";
+import { hostPort, isAddress, isAnyAddress } from "../hosts.ts";
 import { sleep } from "../async.ts";
 import type { ListenerRow } from "../os/rows.ts";
 import type { Sockets } from "../os/types.ts";
@@ -52,8 +52,7 @@ export async function checkTcp(spot: Spot, target: ProbeTarget, contact: Contact
   let foreign: Verdict | null = null;
   let isThere = false;
   for (const candidate of candidatesOf(host, rows)) {
-    const isName = !/^[\d.]+$|:/.test(candidate);
-    const named = isName ? await connectTo(candidate, port) : null;
+    const named = isAddress(candidate) ? null : await connectTo(candidate, port);
     if (typeof named === "string") continue;
     const address = named?.address ?? candidate;
     const sockets = listenersFor(rows, address, port);
@@ -141,8 +140,10 @@ export function tcpProber(probe: Extract<Probe, { type: "tcp" }>): Prober {
       return { kind: "wait", state: `${verdict.state}, it listens on port ${stray} instead`, stray };
     }
     // Where the table costs a process, it was not read while the requested address refused.
-    const wanted = ["0.0.0.0", "::", ...addressesOf(probe.host)];
-    return addresses.some((address) => wanted.includes(address)) ? verdict : elsewhere(spot, addresses);
+    const wanted = addressesOf(probe.host);
+    return addresses.some((address) => isAnyAddress(address) || wanted.includes(address))
+      ? verdict
+      : elsewhere(spot, addresses);
   };
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import type * as Tls from "node:tls";
+import { isAddress } from "../hosts.ts";
 
 /** Loaded only for TLS: an import at the top would cost every command some 60 ms. */
 function tls(): typeof Tls {
@@ -26,8 +27,12 @@ export interface SecureSpot {
 /** Connects whatever the certificate. Deno's own TLS accepts trusted ones only, hence Node's. */
 export async function connectUnverified(spot: SecureSpot): Promise<Pick<Deno.Conn, "read" | "write"> & Disposable> {
   const { hostname: host, port, name, signal } = spot;
-  const isName = !/^[\d.]+$|:/.test(name);
-  const socket = tls().connect({ host, port, rejectUnauthorized: false, ...(isName ? { servername: name } : {}) });
+  const socket = tls().connect({
+    host,
+    port,
+    rejectUnauthorized: false,
+    ...(isAddress(name) ? {} : { servername: name }),
+  });
   const abort = () => socket.destroy();
   signal.addEventListener("abort", abort, { once: true });
   socket.once("close", () => signal.removeEventListener("abort", abort));

@@ -81,7 +81,7 @@ const OTHER_MEANING: [RegExp, string[], string][] = [
   [/^export\//, ["a path of the system", "rules of paths"], "words of the systems that units and manifests are for"],
   [/^cli\/completions\.ts$/, ["a path of the system"], "words of the shells that read the scripts"],
   [/^paths\.ts$/, ["rules of paths"], "the one place that names the rules"],
-  [/^(spec\/(values|endpoint)|readiness\/http)\.ts$/, ["rules of paths"], "the path of a URL"],
+  [/^(spec\/(values|outside)|readiness\/http)\.ts$/, ["rules of paths"], "the path of a URL"],
   [/^errors\.ts$/, ["an exit code of a signal"], "exit codes that are promised, the same on every system"],
 ];
 
