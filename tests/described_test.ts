@@ -329,6 +329,18 @@ const MISTAKES: [string, unknown, string, string][] = [
     "",
   ],
   [
+    "a port that is not asked for",
+    { nodes: { web: { command: "true", env: { URL: "http://localhost:{port}" } } } },
+    'Cannot use "{port}" of node "web" in tombstone.json: the node has no "port"',
+    '"port": 0',
+  ],
+  [
+    "a file with variables that is missing",
+    { nodes: { web: { command: "true", env_file: ".env" } } },
+    '/.env" for "env_file" of node "web" in tombstone.json: there is no such file',
+    '.env?"',
+  ],
+  [
     "a reference without an order",
     { nodes: { web: { command: "echo {db.port}" }, db: { command: "x" } } },
     'Cannot use "{db.port}" of node "web" in tombstone.json: it does not come after "db"',

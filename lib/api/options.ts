@@ -69,6 +69,8 @@ export interface NodeSettings {
   cwd?: string;
   /** Set a variable for the server; never recorded. */
   env?: Record<string, string | number | boolean>;
+  /** Read variables from this file; the caller's environment wins; PATH?: it may be missing; never recorded. */
+  envFile?: string | string[];
   /** Keep only PATH, HOME, LANG, LC_*, TERM and TMPDIR of the environment. */
   clearEnv?: boolean;
   /** Give the server an input that stays open; it ends at once otherwise. */

@@ -68,7 +68,9 @@ export async function membersOf(
     const settings = { ...own, ...timeout };
     const { command } = settings;
     const needs = needsOf(project, node);
-    for (const text of [...command, ...Object.values(env)]) await checkReferences(text, { node, needs, nodes });
+    for (const text of [...command, ...Object.values(env)]) {
+      await checkReferences(text, { node, needs, nodes, hasPort: settings.port_request !== null });
+    }
     requireProgram(node, command[0]!, { cwd: settings.cwd, path: searchPath(env) });
     return { node, env, needs, settings };
   }));

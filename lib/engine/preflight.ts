@@ -7,6 +7,7 @@ import { describeErrno, stateError } from "../os/errno.ts";
 import { lstatOrNull, statOrNull } from "../os/stat.ts";
 import { usageError } from "../errors.ts";
 import { system } from "../os/system.ts";
+import { variablesFromFiles } from "./env_file.ts";
 import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
 import type { Path } from "../spec/fields.ts";
 import { type Settings, settingsFrom, type Source, valueOf } from "../spec/settings.ts";
@@ -31,6 +32,7 @@ export function prepare(source: Source): { settings: Settings; env: Record<strin
     if (probe.type === "unix") requireSocket(source.place("probes.unix"), probe.path);
     if (probe.type === "discover" && system.sockets === null) throw nothingToDiscover(source);
   }
+  variablesFromFiles(settings, source.place("env_file")); // a mistake there costs no state, either
   return { settings, env: valueOf(source, "env") };
 }
 

@@ -125,7 +125,9 @@ function differencesOf(info: NodeInfo, request: StartRequest): Difference[] {
   }
   if (request.different === "tell" || commandAt !== undefined) {
     const names = (list: string[]) => list.toSorted().join(" ");
-    if (names(info.env_names) !== names(settings.env_names)) add("env", "other variables");
+    const isOther = names(info.env_names) !== names(settings.env_names) ||
+      info.env_file.join("\0") !== settings.env_file.join("\0");
+    if (isOther) add("env", "other variables");
   }
   for (const [node, place] of Object.entries(settings.needs)) {
     const before = info.needs[node];

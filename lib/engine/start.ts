@@ -27,6 +27,7 @@ import { declaredFiles, type Settings } from "../spec/settings.ts";
 import { Attempt } from "./attempt.ts";
 import { choosePort, PORT_FREE_AFTER_MS } from "./chosen_port.ts";
 import { requireNotOfTool, requireUnclaimed } from "./claims.ts";
+import { variablesFromFiles } from "./env_file.ts";
 import { placeTaken } from "./failure.ts";
 import { reuseRunning } from "./reuse.ts";
 import { classify, readNodeFiles } from "./state.ts";
@@ -43,7 +44,9 @@ import type { Started, StartRequest } from "./request.ts";
  *
  * @throws {TombstoneError} it could not be started, or was not ready in time; none of its processes is left then
  */
-export async function start(request: StartRequest): Promise<Started> {
+export async function start(given: StartRequest): Promise<Started> {
+  const fromFiles = variablesFromFiles(given.settings, `"env_file" of node "${given.dir.node}"`);
+  const request = { ...given, env: { ...fromFiles, ...given.env } };
   const deadline = performance.now() + request.lockTimeoutMs;
   requireNotOfTool(request.dir, request.settings);
   for (;;) {

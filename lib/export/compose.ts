@@ -8,6 +8,7 @@ import {
   commandOf,
   comment,
   commonLosses,
+  envFilesOf,
   type ExportedFile,
   type ExportedNode,
   type ExportedProject,
@@ -61,6 +62,7 @@ function service(node: ExportedNode, project: ExportedProject, image: string | n
   const port = portOf(project, name);
   const check = healthcheckOf(node, project);
   const env = variablesOf(project, node, fill).map(([key, value]) => [key, value.replaceAll("$", "$$$$")]);
+  const files = envFilesOf(node);
   const needs = after.map((other) => [label(other), {
     condition: healthcheckOf(project.nodes.get(other)!, project) === null ? "service_started" : "service_healthy",
   }]);
@@ -70,6 +72,7 @@ function service(node: ExportedNode, project: ExportedProject, image: string | n
     ...(settings.stdin_open ? { stdin_open: true } : {}),
     working_dir: inside(project, settings.cwd),
     volumes: [`.:${MOUNT}`],
+    ...(files.length === 0 ? {} : { env_file: files }),
     ...(env.length === 0 ? {} : { environment: Object.fromEntries(env) }),
     ...(port === null ? {} : { ports: [`127.0.0.1:${port}:${port}`] }),
     ...(needs.length === 0 ? {} : { depends_on: Object.fromEntries(needs) }),

@@ -47,6 +47,7 @@ function losses(node: ExportedNode, project: ExportedProject): string[] {
   if (settings.sweep_files.length > 0) all.push(`stale files to remove: ${settings.sweep_files.join(", ")}`);
   if (settings.pid_file !== null) all.push("a server that daemonises itself: let it stay in the foreground");
   all.push(`its directory ${settings.cwd}: the image has its own`);
+  if (settings.env_file.length > 0) all.push(`the variables of ${settings.env_file.join(", ")}: make a Secret of them`);
   if (!settings.clear_env) all.push("the environment of your shell");
   return all;
 }

@@ -109,6 +109,11 @@ export function commandOf(probe: Probe, port: number | null): string | null {
   }
 }
 
+/** The files with variables of a node, and whether each may be missing. */
+export function envFilesOf({ settings }: ExportedNode): { path: string; required: boolean }[] {
+  return settings.env_file.map((file) => ({ path: file.replace(/\?$/, ""), required: !file.endsWith("?") }));
+}
+
 /** A word for the shell. */
 export function quote(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

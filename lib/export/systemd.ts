@@ -8,6 +8,7 @@ import {
   commandOf,
   comment,
   commonLosses,
+  envFilesOf,
   type ExportedFile,
   type ExportedNode,
   type ExportedProject,
@@ -78,6 +79,9 @@ function sections(
       ["NotifyAccess", notifies ? "all" : null],
       ["PIDFile", settings.pid_file === null ? null : settings.pid_file.replaceAll("%", "%%")],
       ["WorkingDirectory", settings.cwd.replaceAll("%", "%%")],
+      ...envFilesOf(node).map((
+        { path, required },
+      ): [string, string] => ["EnvironmentFile", `${required ? "" : "-"}${path.replaceAll("%", "%%")}`]),
       ...variablesOf(project, node, fill).map((
         [key, value],
       ): [string, string] => ["Environment", word(`${key}=${value}`, "value")]),

@@ -56,12 +56,17 @@ export interface Launched {
   readonly lost: string | null;
 }
 
+/** Whether a server inherits a variable of this process. */
+export function isInherited(name: string, inherit: Launch["inherit"]): boolean {
+  return Deno.env.has(name) && (inherit === "all" || KEPT.includes(name) || name.startsWith("LC_"));
+}
+
 /** The environment that the server gets. */
 function serverEnv(dir: NodeDir, launch: Launch): Record<string, string> {
   const basics: Record<string, string> = {};
   if (launch.inherit === "basics") {
     for (const [name, value] of Object.entries(Deno.env.toObject())) {
-      if (KEPT.includes(name) || name.startsWith("LC_")) basics[name] = value;
+      if (isInherited(name, launch.inherit)) basics[name] = value;
     }
   }
   return {

@@ -127,6 +127,14 @@ export const FIELDS = [
   },
   { path: "env", type: "variables", flag: "env", help: "set a variable for the server; never recorded" },
   {
+    path: "env_file",
+    type: "path[]",
+    flag: "env-file",
+    example: '[".env", ".env.local?"]',
+    help: "read variables from this file; the caller's environment wins; PATH?: it may be missing; never recorded",
+    recorded: "env_file",
+  },
+  {
     path: "clear_env",
     type: "boolean",
     flag: "clear-env",

@@ -49,6 +49,8 @@ export interface Referrer {
   needs: string[];
   /** Names of all described nodes. */
   nodes: string[];
+  /** Whether it asks for a port, which `{port}` stands for. */
+  hasPort: boolean;
 }
 
 /**
@@ -56,7 +58,7 @@ export interface Referrer {
  *
  * @throws {TombstoneError} one names an unknown node or property; the hint names the nearest
  */
-export async function checkReferences(text: string, { node, needs, nodes }: Referrer): Promise<void> {
+export async function checkReferences(text: string, { node, needs, nodes, hasPort }: Referrer): Promise<void> {
   const where = `of node "${node}" in ${PROJECT_FILE}`;
   const refuse = (found: string, state: string, hint: string): TombstoneError =>
     usageError(`Cannot use "${found}" ${where}: ${state}`, hint);
@@ -76,6 +78,7 @@ export async function checkReferences(text: string, { node, needs, nodes }: Refe
       `did you mean "{${near}.${property}}"? It describes ${nodes.join(", ")}`,
     );
   }
+  if (text.includes(PORT) && !hasPort) throw refuse(PORT, 'the node has no "port"', '"port": 0 chooses a free one');
   for (const [found, word] of text.matchAll(WORD)) {
     if (found === PORT || [...word!.toLowerCase()].sort().join("") !== "oprt") continue;
     throw refuse(found, "there is no such placeholder", 'did you mean "{port}"?');

@@ -1,0 +1,55 @@
+/**
+ * Variables from files such as `.env`, read anew at each start and never recorded.
+ *
+ * @module
+ */
+import { parseEnv } from "node:util";
+import { usageError } from "../errors.ts";
+import { isInherited } from "../process/launcher.ts";
+import type { Settings } from "../spec/settings.ts";
+import { readSmallFile } from "../state/durable.ts";
+
+/**
+ * The variables that a server gets from its files: of several, a later file wins, and over all of them whatever it inherits
+ * from this process. `PORT` is not taken where the node asks for a port of its own.
+ *
+ * @param place what messages call the place of the setting
+ * @throws {TombstoneError} a file is missing or cannot be read, or holds what cannot be a variable
+ */
+export function variablesFromFiles(settings: Settings, place: string): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const file of settings.env_file) {
+    for (const [name, value] of Object.entries(read(file, place))) variables[name] = value;
+  }
+  for (const name of Object.keys(variables)) {
+    const isOwn = name === "PORT" && settings.port_request !== null;
+    if (isOwn || isInherited(name, settings.clear_env ? "basics" : "all")) delete variables[name];
+  }
+  return variables;
+}
+
+/** One file; `PATH?` may be missing. Its content may be secret, so no message quotes it. */
+function read(file: string, place: string): Record<string, string> {
+  const path = file.replace(/\?$/, "");
+  const content = readSmallFile(path, "anybody");
+  if (content.kind === "missing") {
+    if (path !== file) return {};
+    throw refused(path, place, "there is no such file", `make it, or write "${path}?" where it may be missing`);
+  }
+  if (content.kind === "unreadable") throw refused(path, place, content.reason, `name another file for ${place}`);
+  const variables = parseEnv(content.text) as Record<string, string>;
+  for (const [name, value] of Object.entries(variables)) {
+    if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !value.includes("\0")) continue;
+    throw refused(
+      path,
+      place,
+      "it holds what cannot be a variable",
+      "its lines are NAME=VALUE, names of A-Z, 0-9 and _",
+    );
+  }
+  return variables;
+}
+
+function refused(path: string, place: string, state: string, hint: string) {
+  return usageError(`Cannot use "${path}" for ${place}: ${state}`, hint);
+}
