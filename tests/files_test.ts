@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { classify, readNodeFiles } from "../lib/engine/state.ts";
 import { rootsOf } from "../lib/engine/roots.ts";
-import { inspect } from "../lib/engine/report.ts";
+import { inspect } from "../lib/engine/inspect.ts";
 import { findTree } from "../lib/process/tree.ts";
 import { type NodeDir, nodeDir } from "../lib/state/node_dir.ts";
 import { type Document, exists, isRunning, Sandbox, until } from "./support/sandbox.ts";

@@ -211,7 +211,7 @@ Deno.test("a tombstone.json that is no JSON: the place of the mistake is told, a
   const cases = [
     ['{\n  "nodes": { "web": { "env": { "PASSWORD": hunter2 } } }\n}', "line 2, column 44"],
     ['{ "nodes": { "web": { "env": { "PASSWORD": "hunter2 } } } }', "line 1, column 44"],
-    ['{ "nodes": { "web": { "env": { "PASSWORD": "hunter2",, } } } }', "line 1, column 55"],
+    ['{ "nodes": { "web": { "env": { "PASSWORD": "hunter2",, } } } }', "line 1, column 54"],
     ['{ "nodes": {} } "hunter2"', "line 1, column 17"],
     ['{ "nodes": ["hunter2" ', "line 1, column 23"],
     ["hunter2", "line 1, column 1"],

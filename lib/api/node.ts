@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { inspect, type NodeReport, reportOfInfo } from "../engine/report.ts";
+import { inspect } from "../engine/inspect.ts";
+import { type NodeReport, reportOfInfo } from "../engine/report.ts";
 import { tellKilled } from "../engine/leftovers.ts";
 import type { Recovered } from "../engine/reporter.ts";
 import type { Started } from "../engine/request.ts";

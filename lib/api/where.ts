@@ -5,7 +5,8 @@
  */
 import { parseName } from "../spec/names.ts";
 import { type Duration, parseDuration } from "../spec/values.ts";
-import { inspect, type NodeReport } from "../engine/report.ts";
+import { inspect } from "../engine/inspect.ts";
+import type { NodeReport } from "../engine/report.ts";
 import { stop as stopNode } from "../engine/stop.ts";
 import type { Reporter } from "../engine/reporter.ts";
 import { LOCK_TIMEOUT_MS, type NodeOptions } from "../engine/request.ts";

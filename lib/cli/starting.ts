@@ -11,6 +11,7 @@ import { listenToSignals } from "../engine/signals.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
 import { start } from "../engine/start.ts";
 import { address, type Paint, PLAIN } from "./render.ts";
+import { isStep } from "../spec/probes.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 
 /** Refuses several nodes with one command. */
@@ -98,6 +99,14 @@ export function resultOf(
   { started, info, recovered, differs, killed }: Started,
   paint: Paint = PLAIN,
 ): Result {
+  if (isStep(info)) {
+    const report = { ...reportOfInfo(dir, info, "stopped"), ready: true, started, recovered, differs, killed };
+    return {
+      exitCode: EXIT.ok,
+      document: report,
+      lines: [`${paint.good("ran")} "${dir.node}" in ${info.ready_ms} ms`],
+    };
+  }
   const report = reportOfInfo(dir, info, "running");
   const where = address(report) === null ? "" : ` on ${address(report)}`;
   const more = info.also_listens.length === 0 ? "" : `, also listens on ${info.also_listens.join(", ")}`;

@@ -10,20 +10,19 @@ import type { Notifications } from "../readiness/notify.ts";
 import type { ProbeTarget } from "../readiness/types.ts";
 import { type Outcome, untilReady } from "../readiness/wait.ts";
 import { hasRecord, type Launched } from "../process/launcher.ts";
-import { NOBODY, terminateTree } from "../process/terminate_tree.ts";
-import { modifiedAtMs, removeEntry, removeFile, syncDir } from "../state/durable.ts";
+import { modifiedAtMs } from "../state/durable.ts";
 import { launchRecordPath } from "../state/launch_record.ts";
 import { stateRemoved } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { preparePort, writePid } from "../state/port_files.ts";
 import { type NodeInfo, writeNodeInfo } from "../state/node_info.ts";
 import { type Hold, type Tombstone, writeTombstone } from "../state/tombstone.ts";
-import { keepSettings } from "../state/recorded.ts";
+import { isStep } from "../spec/probes.ts";
 import { declaredFiles, type Settings, withPort } from "../spec/settings.ts";
 import { type AttemptFacts, failureOf, unreadableProcess, withLog } from "./failure.ts";
-import { commitRecord, followHandOver } from "./commit.ts";
-import { rememberTree } from "./terminate.ts";
-import { afterFailure, requireTerminated, tellKilled, tellWriters } from "./leftovers.ts";
+import { commitRecord, finish, followHandOver, type Following } from "./commit.ts";
+import { terminateAttempt } from "./terminate.ts";
+import { afterFailure, tellWriters } from "./leftovers.ts";
 import { MainProcess } from "./main_process.ts";
 import { sweepFiles } from "./sweep_files.ts";
 import { reached } from "./reporter.ts";
@@ -82,6 +81,8 @@ export class Attempt {
     let info: NodeInfo;
     try {
       const outcome = await this.#untilReady();
+      const isDone = isStep(this.#settings) && outcome.kind === "gone" && this.#spawned.launched.exitStatus?.code === 0;
+      if (isDone) return await this.#finishStep(onCommit);
       if (outcome.kind !== "ready") throw await failureOf(outcome, this.#request, this.#facts());
       const port = outcome.port ?? this.#spawned.port ?? 0;
       await this.#main.handOver(port);
@@ -97,10 +98,10 @@ export class Attempt {
       throw withLog(this.#dir, error, this.#settings.probes);
     }
     reached("committed", this.#request.reporter);
-    const following = { dir: this.#dir, hold: this.#hold, main: this.#main, reporter: this.#request.reporter };
+    const following = this.#following;
     info = await followHandOver(info, following);
     onCommit(info);
-    await this.#finish(info);
+    await finish(info, following);
     return await followHandOver(info, following);
   }
 
@@ -120,7 +121,7 @@ export class Attempt {
       stableForMs: this.#settings.stable_for_ms,
       timeoutMs: this.#settings.timeout_ms,
       target: () => this.#target(),
-      isGone: () => this.#main.isGone(),
+      isGone: () => isStep(this.#settings) ? this.#spawned.launched.exitStatus !== null : this.#main.isGone(),
       end: this.#spawned.launched.exited,
       abort: this.#request.abort,
       onRound: (states, stray) => {
@@ -172,15 +173,7 @@ export class Attempt {
   async #commit(ready: Extract<Outcome, { kind: "ready" }>, main: Identity): Promise<NodeInfo> {
     this.#hold.insist();
     if (main.startTime === UNKNOWN_START) throw unreadableProcess(this.#dir, main.pid);
-    const info = commitRecord({
-      request: { ...this.#request, settings: this.#settings },
-      tombstone: this.#spawned.tombstone,
-      leader: this.#main.leader,
-      main,
-      port: ready.port ?? this.#spawned.port ?? 0,
-      ready,
-      readyMs: Math.round(performance.now() - this.#spawned.launchedAt),
-    });
+    const info = this.#recordOf(ready, main);
     if (main !== this.#main.leader) await writePid(this.#dir, main.pid);
     if (this.#putPort !== null) this.#putPort();
     else if (info.port !== 0) (await preparePort(this.#dir, info.port, info.nonce))();
@@ -190,28 +183,57 @@ export class Attempt {
     return info;
   }
 
+  #recordOf(ready: Extract<Outcome, { kind: "ready" }>, main: Identity): NodeInfo {
+    return commitRecord({
+      request: { ...this.#request, settings: this.#settings },
+      tombstone: this.#spawned.tombstone,
+      leader: this.#main.leader,
+      main,
+      port: ready.port ?? this.#spawned.port ?? 0,
+      ready,
+      readyMs: Math.round(performance.now() - this.#spawned.launchedAt),
+    });
+  }
+
+  get #following(): Following {
+    return { dir: this.#dir, hold: this.#hold, main: this.#main, reporter: this.#request.reporter };
+  }
+
+  /**
+   * A step has exited with 0. What it left in the background ends with it, since no record would name it. If this is
+   * killed half-way, the step counts as interrupted. (Test: "a start killed while a step runs …".)
+   *
+   * @returns what its commit record would say; none is written, since nothing runs
+   */
+  async #finishStep(onCommit: (info: NodeInfo) => void): Promise<NodeInfo> {
+    const nowhere = { host: null, port: null, nonce: null, protocol: null, alsoListens: [] };
+    const info = this.#recordOf({ kind: "ready", ...nowhere }, this.#main.leader);
+    const { pids } = await terminateAttempt(this.#following, this.#settings.stop);
+    const { reporter } = this.#request;
+    if (pids.length > 0) reporter.info(`ended what "${this.#dir.node}" left behind: pid ${pids.join(", ")}`);
+    await this.#sweep();
+    onCommit(info);
+    await finish(info, this.#following);
+    return info;
+  }
+
+  /** Removes what this attempt left, all but its tombstone. */
+  async #sweep(): Promise<void> {
+    const onKept = (message: string) => this.#request.reporter.warn(message);
+    await sweepFiles(this.#dir, declaredFiles(this.#settings), { onKept, insist: () => this.#hold.insist() });
+  }
+
   /**
    * Terminates and sweeps what this attempt started, and writes the reason into the tombstone. If the state is gone or
    * a successor's, only its own processes are terminated.
    */
   async #abandon(error: unknown): Promise<"kept" | "removed"> {
     const dir = this.#dir;
-    const end = () =>
-      terminateTree(this.#main.roots(), {
-        main: null,
-        signal: this.#settings.stop.signal,
-        graceMs: this.#settings.stop.timeout_ms,
-        remember: (tree) => rememberTree(dir, tree, () => this.#hold.isKept()),
-      });
-    const first = await end();
-    const { killed, left } = await this.#main.isLate() ? await end() : NOBODY;
-    tellKilled(dir, [...first.killed, ...killed], this.#request.reporter);
-    requireTerminated(dir, [...first.left, ...left]);
+    await terminateAttempt(this.#following, this.#settings.stop);
     if (!this.#hold.isKept()) return "removed";
     tellWriters(dir, this.#settings.exclude, this.#request.reporter);
     try {
-      const onKept = (message: string) => this.#request.reporter.warn(message);
-      await sweepFiles(dir, declaredFiles(this.#settings), { onKept, insist: () => this.#hold.insist() });
+      await this.#sweep();
       if (!this.#hold.isKept()) return "removed";
       const failed = error instanceof Error ? error.message : String(error);
       await writeTombstone(dir, { ...this.#spawned.tombstone, failed, failed_at: new Date().toISOString() });
@@ -222,24 +244,5 @@ export class Attempt {
       this.#request.reporter.warn(second.message);
     }
     return "kept";
-  }
-
-  /** Removes what marks the attempt as unfinished. The start has succeeded already, so a failure here only delays this. */
-  async #finish(info: NodeInfo): Promise<void> {
-    const { reporter } = this.#request;
-    try {
-      this.#hold.insist();
-      await keepSettings(this.#dir, info);
-      reached("recorded", reporter);
-      this.#hold.insist();
-      if (info.attempt !== null) removeFile(launchRecordPath(this.#dir, info.attempt));
-      reached("launch-removed", reporter);
-      removeEntry(this.#dir.starting);
-      await syncDir(this.#dir.path);
-      reached("tombstone-removed", reporter);
-    } catch (error) {
-      if (!(error instanceof TombstoneError)) throw error;
-      reporter.warn(`${error.message}; the next command tries again`);
-    }
   }
 }

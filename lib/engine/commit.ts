@@ -6,6 +6,8 @@
 import { TombstoneError } from "../errors.ts";
 import type { Identity } from "../os/rows.ts";
 import type { Outcome } from "../readiness/wait.ts";
+import { removeEntry, removeFile, syncDir } from "../state/durable.ts";
+import { launchRecordPath } from "../state/launch_record.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { here } from "../state/origin.ts";
 import { writePid } from "../state/port_files.ts";
@@ -61,7 +63,7 @@ export function commitRecord({ request, tombstone, leader, main, port, ready, re
   };
 }
 
-/** A committed node that may still move. */
+/** An attempt whose processes may still change. */
 export interface Following {
   /** The node. */
   dir: NodeDir;
@@ -95,6 +97,26 @@ export async function followHandOver(info: NodeInfo, { dir, hold, main, reporter
     if (!(error instanceof TombstoneError)) throw error;
     reporter.warn(error.message);
     return info;
+  }
+}
+
+/**
+ * Removes what marks an attempt as unfinished. The start has succeeded already, so a failure here only delays this.
+ */
+export async function finish(info: NodeInfo, { dir, hold, reporter }: Omit<Following, "main">): Promise<void> {
+  try {
+    hold.insist();
+    await keepSettings(dir, info);
+    reached("recorded", reporter);
+    hold.insist();
+    if (info.attempt !== null) removeFile(launchRecordPath(dir, info.attempt));
+    reached("launch-removed", reporter);
+    removeEntry(dir.starting);
+    await syncDir(dir.path);
+    reached("tombstone-removed", reporter);
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+    reporter.warn(`${error.message}; the next command tries again`);
   }
 }
 

@@ -10,7 +10,7 @@ import { type ExitStatus, hasRecord } from "../process/launcher.ts";
 import { stateRemoved } from "../state/lock.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
-import type { Probe } from "../spec/probes.ts";
+import { isStep, type Probe } from "../spec/probes.ts";
 import type { Settings } from "../spec/settings.ts";
 import { describeOwnerNode, findOwnerNode, type OwnerNode, stopOwnerNode } from "./claims.ts";
 import { lastLinesOfItsOwn } from "../readiness/http.ts";
@@ -113,6 +113,8 @@ export interface ExitedServer {
   attempt: string;
   /** Its exit status; `null` for a daemon, whose status only its parent learns. */
   exitStatus: ExitStatus | null;
+  /** What messages call it. */
+  kind: "server" | "step";
   /** Whether its input stays open. */
   isInputOpen: boolean;
   /** Its pid. */
@@ -124,7 +126,7 @@ export interface ExitedServer {
 /** The server, or the launcher before it, has exited. */
 function serverExited(dir: NodeDir, server: ExitedServer): TombstoneError {
   const { node, log } = dir;
-  const { exitStatus, afterMs } = server;
+  const { exitStatus, afterMs, kind: what } = server;
   const seeLog = `tombstone logs ${node}`;
   const failed = (state: string, hint = seeLog, kind: ErrorKind = "server-exited") =>
     tombstoneError(`Cannot start "${node}": ${state}`, {
@@ -133,7 +135,7 @@ function serverExited(dir: NodeDir, server: ExitedServer): TombstoneError {
       details: { exit_status: exitStatus?.code ?? null, exit_signal: exitStatus?.signal ?? null, after_ms: afterMs },
     });
   if (exitStatus === null) return failed(`the daemon, pid ${server.pid}, ended after ${afterMs} ms`);
-  if (exitStatus.signal !== null) return failed(`the server was ended by ${exitStatus.signal} after ${afterMs} ms`);
+  if (exitStatus.signal !== null) return failed(`the ${what} was ended by ${exitStatus.signal} after ${afterMs} ms`);
   if (!hasRecord(dir, server.attempt)) {
     const failure = system.launcher.failureOf(exitStatus.code);
     if (failure === "superseded") return stateRemoved(dir, "start");
@@ -148,7 +150,7 @@ function serverExited(dir: NodeDir, server: ExitedServer): TombstoneError {
   if (kind !== null) {
     return failed(`"${server.command}" could not be executed`, seeLog, kind);
   }
-  const state = `the server exited with code ${exitStatus.code} after ${afterMs} ms`;
+  const state = `the ${what} exited with code ${exitStatus.code} after ${afterMs} ms`;
   if (exitStatus.code !== 0) return failed(state);
   const background = "if it puts itself into the background, keep it in the foreground or name its --pid-file";
   return failed(
@@ -211,6 +213,7 @@ export async function failureOf(
       return serverExited(dir, {
         command: settings.command[0]!,
         attempt: facts.attempt,
+        kind: isStep(settings) ? "step" : "server",
         exitStatus: daemon === null ? facts.exitStatus : null,
         isInputOpen: settings.stdin_open,
         pid: daemon?.pid ?? facts.leader.pid,

@@ -1,24 +1,17 @@
 /**
- * The report on a node, for `status`, `list`, `wait` and as the result of `start`.
+ * The report on a node, for `status`, `list`, `wait` and as the result of `start`: its fields, and how they are filled in.
  *
  * @module
  */
 import { statOrNull } from "../os/stat.ts";
-import { findForeignNonce } from "../state/port_files.ts";
-import { live } from "../os/scan.ts";
-import type { Scan } from "../os/types.ts";
-import { Readiness } from "../readiness/wait.ts";
-import { isLocked } from "../state/lock.ts";
-import { trimLog } from "../state/log.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import type { Tombstone } from "../state/tombstone.ts";
+import { isStep } from "../spec/probes.ts";
 import { readRecorded, RECORDED } from "../state/recorded.ts";
 import { addressOf } from "../readiness/http.ts";
 import { describeGone, goneDirectoryOf, NO_SERVER, type Resident } from "./gone_directory.ts";
-import { probeTargetOf } from "./reuse.ts";
-import { lookAt } from "./state.ts";
 import type { Recovered } from "./reporter.ts";
 
 /** State of a node. */
@@ -42,8 +35,10 @@ export interface NodeReport {
   state: State;
   /** Why, where that needs words. */
   reason: string | null;
-  /** Whether its probes pass now. */
+  /** Whether its probes pass now; of a step that runs once, whether it is done. */
   ready: boolean;
+  /** Whether it is a step that runs once, and no server. */
+  once: boolean;
   /** Whether this call started it. */
   started: boolean;
   /** Main process. */
@@ -107,7 +102,13 @@ export function withLogTail(report: NodeReport, lines: number): NodeReport {
   return isDead(report.state) && lines > 0 ? { ...report, log_tail: lastLines(report.log, lines) } : report;
 }
 
-function emptyReport(dir: NodeDir, state: State, reason: string | null, resident: Resident = NO_SERVER): NodeReport {
+/** A report without anything but the state. */
+export function emptyReport(
+  dir: NodeDir,
+  state: State,
+  reason: string | null,
+  resident: Resident = NO_SERVER,
+): NodeReport {
   const gone = goneDirectoryOf(dir, resident);
   return {
     workspace: dir.workspace,
@@ -115,6 +116,7 @@ function emptyReport(dir: NodeDir, state: State, reason: string | null, resident
     state,
     reason: gone === null || state === "stopped" ? reason : describeGone(dir, gone, reason),
     ready: false,
+    once: false,
     started: false,
     pid: null,
     host: null,
@@ -146,7 +148,8 @@ export const unreadable = (dir: NodeDir, reason: string): NodeReport => emptyRep
 export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason: string | null = null): NodeReport {
   return {
     ...emptyReport(dir, state, reason, { pid: state === "died" ? null : info.pid, cwd: info.cwd }),
-    pid: info.pid,
+    pid: isStep(info) ? null : info.pid,
+    once: isStep(info),
     ...(addressOf(info) ?? { host: info.bind_addr }),
     also_listens: info.also_listens,
     attempt: info.attempt,
@@ -158,9 +161,11 @@ export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason:
   };
 }
 
-function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, reason: string | null): NodeReport {
+/** The report of a start that has not committed. */
+export function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, reason: string | null): NodeReport {
   return {
     ...emptyReport(dir, state, reason, { pid: null, cwd: tombstone.cwd }),
+    once: isStep(tombstone),
     attempt: tombstone.attempt,
     started_at: tombstone.begun_at || null,
     command: tombstone.command.length === 0 ? null : tombstone.command,
@@ -169,80 +174,14 @@ function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, rea
 }
 
 /** A node that does not run, with what it would be started with again. */
-function reportOfStopped(dir: NodeDir, entries: string[]): NodeReport {
+export function reportOfStopped(dir: NodeDir, entries: string[]): NodeReport {
   const settings = entries.includes(RECORDED) ? readRecorded(dir).settings : null;
-  return { ...emptyReport(dir, "stopped", null), command: settings?.command ?? null, cwd: settings?.cwd ?? null };
-}
-
-/**
- * Reads the state of a node and, if it runs, its probes. Changes nothing, except that it cuts a log that is too long.
- *
- * @param readiness to be kept by a caller that calls this repeatedly for one node
- * @param scan the scan to use
- */
-export async function inspect(dir: NodeDir, readiness = new Readiness(), scan: Scan = live): Promise<NodeReport> {
-  const { nodeFiles, nodeState } = lookAt(dir, { records: "listed", scan });
-  switch (nodeState.kind) {
-    case "stopped":
-      return reportOfStopped(dir, nodeFiles.entries);
-    case "running": {
-      const { info } = nodeState;
-      trimLog(dir.log, info.log.max_bytes);
-      const stale = findForeignNonce(dir, info);
-      if (stale !== null) return reportOfInfo(dir, info, "stale", stale);
-      const obstacles = await obstaclesOf(dir, info, readiness, scan);
-      const reason = describeRunning(dir, info, obstacles);
-      return { ...reportOfInfo(dir, info, "running", reason), ready: obstacles.length === 0 };
-    }
-    case "abandoned": {
-      const reason = `it was to end with a run, pid ${nodeState.run.pid}, that is gone`;
-      return reportOfInfo(dir, nodeState.info, "interrupted", reason);
-    }
-    case "died": {
-      const reason = nodeState.rebooted
-        ? "the machine was rebooted"
-        : nodeState.namespace === "ended"
-        ? "the pid namespace (sandbox, container) that it ran in has ended"
-        : `pid ${nodeState.info.pid} is gone`;
-      return { ...reportOfInfo(dir, nodeState.info, "died", reason), pid: null };
-    }
-    case "unfinished": {
-      if (nodeFiles.tombstone.kind !== "record") {
-        const reason = nodeFiles.tombstone.kind === "unreadable" ? `"starting": ${nodeFiles.tombstone.reason}` : null;
-        return emptyReport(dir, isLocked(dir) ? "starting" : "interrupted", reason);
-      }
-      const { record } = nodeFiles.tombstone;
-      switch (nodeState.phase) {
-        case "live":
-          return reportOfTombstone(dir, record, "starting", `pid ${record.starter_pid} is at work on it`);
-        case "failed":
-          return reportOfTombstone(dir, record, "failed", record.failed);
-        case "interrupted":
-          return reportOfTombstone(dir, record, "interrupted", `its starter, pid ${record.starter_pid}, is gone`);
-      }
-      break;
-    }
-    case "unrecorded":
-      return emptyReport(dir, "interrupted", "its state was removed, but it still runs");
-    case "unreadable":
-      return emptyReport(dir, "unknown", `"node.info": ${nodeState.reason}`);
-    case "foreign": {
-      // A start in another pid namespace holds the lock, which is the same everywhere.
-      const isStarting = nodeFiles.tombstone.kind === "record" && isLocked(dir);
-      return emptyReport(dir, isStarting ? "starting" : "unknown", nodeState.reason);
-    }
-  }
-}
-
-/** What keeps it from being ready. A node that became ready after the shared scan gets a scan of its own. */
-async function obstaclesOf(dir: NodeDir, info: NodeInfo, readiness: Readiness, scan: Scan): Promise<string[]> {
-  const obstacles = await readiness.obstacles(info.probes, probeTargetOf(dir, info, scan));
-  if (obstacles.length === 0 || !(Date.parse(info.ready_at ?? "") >= (scan.takenAtMs ?? Infinity))) return obstacles;
-  return await new Readiness().obstacles(info.probes, probeTargetOf(dir, info));
-}
-
-/** In words, what is wrong with a running node; `null` if nothing is. */
-function describeRunning(dir: NodeDir, info: NodeInfo, obstacles: string[]): string | null {
-  if (info.stop_began_at !== null) return isLocked(dir) ? "it is being stopped" : "a stop of it was interrupted";
-  return obstacles.length === 0 ? null : `not ready: ${obstacles.join(", ")}`;
+  const once = settings !== null && isStep(settings);
+  return {
+    ...emptyReport(dir, "stopped", once ? "a step, done" : null),
+    ready: once, // it is recorded only once it is done
+    once,
+    command: settings?.command ?? null,
+    cwd: settings?.cwd ?? null,
+  };
 }

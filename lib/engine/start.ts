@@ -23,6 +23,7 @@ import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import { Hold, writeTombstone } from "../state/tombstone.ts";
+import { isStep } from "../spec/probes.ts";
 import { declaredFiles, type Settings } from "../spec/settings.ts";
 import { Attempt } from "./attempt.ts";
 import { choosePort, PORT_FREE_AFTER_MS } from "./chosen_port.ts";
@@ -92,7 +93,9 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   let nodeFiles = readNodeFiles(dir);
   let nodeState = classify(nodeFiles);
   refuseForeign(dir, nodeState, "start", request.foreign);
-  if (nodeState.kind === "running" && request.running === "keep" && nodeState.info.stop_began_at === null) {
+  // A server of this name is another thing than a step, and is stopped first.
+  const keeps = request.running === "keep" && !isStep(request.settings);
+  if (nodeState.kind === "running" && keeps && nodeState.info.stop_began_at === null) {
     await removeLeftovers(dir);
     const reused = await reuseRunning(request, nodeState.info);
     if (reused !== null) return reused;

@@ -11,14 +11,16 @@ import { live } from "../os/scan.ts";
 import { findLive, identityOfChild, killDetached, signal, system } from "../os/system.ts";
 import type { Identity } from "../os/rows.ts";
 import type { Scan } from "../os/types.ts";
-import { type Terminated, terminateTree } from "../process/terminate_tree.ts";
+import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
+import type { Settings } from "../spec/settings.ts";
 import type { Lock } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type NodeInfo, readNodeInfo, writeNodeInfo } from "../state/node_info.ts";
 import { readTombstone, writeTombstone } from "../state/tombstone.ts";
+import type { Following } from "./commit.ts";
 import { findMain } from "./liveness.ts";
 import type { NodeFiles } from "./state.ts";
-import { inWords, requireTerminated } from "./leftovers.ts";
+import { inWords, requireTerminated, tellKilled } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
 import { reached, type Reporter } from "./reporter.ts";
 import { expiry } from "../async.ts";
@@ -186,4 +188,32 @@ export async function endStopCommands(
   }, { main: null, signal: "SIGTERM", graceMs: LAST_WORDS_MS });
   if (pids.length > 0) reporter.debug(`ended what a stop command had left: pid ${pids.join(", ")}`);
   requireTerminated(dir, left);
+}
+
+/**
+ * Terminates what an attempt started that has not committed, a daemon that was still on its way included.
+ *
+ * @throws {TombstoneError} a process does not end
+ */
+export async function terminateAttempt(
+  { dir, hold, main, reporter }: Following,
+  stop: Settings["stop"],
+): Promise<Terminated> {
+  const end = () =>
+    terminateTree(main.roots(), {
+      main: null,
+      signal: stop.signal,
+      graceMs: stop.timeout_ms,
+      remember: (tree) => rememberTree(dir, tree, () => hold.isKept()),
+    });
+  const first = await end();
+  const second = await main.isLate() ? await end() : NOBODY;
+  const ended: Terminated = {
+    pids: [...first.pids, ...second.pids],
+    killed: [...first.killed, ...second.killed],
+    left: [...first.left, ...second.left],
+  };
+  tellKilled(dir, ended.killed, reporter);
+  requireTerminated(dir, ended.left);
+  return ended;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isStep } from "../spec/probes.ts";
 import { stringify } from "@std/yaml/stringify";
 import {
   commandOf,
@@ -64,7 +65,7 @@ function service(node: ExportedNode, project: ExportedProject, image: string | n
   const env = variablesOf(project, node, fill).map(([key, value]) => [key, value.replaceAll("$", "$$$$")]);
   const files = envFilesOf(node);
   const needs = after.map((other) => [label(other), {
-    condition: healthcheckOf(project.nodes.get(other)!, project) === null ? "service_started" : "service_healthy",
+    condition: conditionFor(project.nodes.get(other)!, project),
   }]);
   return {
     image: image ?? "IMAGE",
@@ -78,13 +79,19 @@ function service(node: ExportedNode, project: ExportedProject, image: string | n
     ...(needs.length === 0 ? {} : { depends_on: Object.fromEntries(needs) }),
     ...(check === null ? {} : { healthcheck: check }),
     init: true,
-    restart: "unless-stopped",
+    restart: isStep(settings) ? "no" : "unless-stopped",
     stop_signal: settings.stop.signal,
     stop_grace_period: seconds(settings.stop.timeout_ms),
     ...(settings.log.max_bytes === 0 ? {} : {
       logging: { driver: "json-file", options: { "max-size": `${Math.ceil(settings.log.max_bytes / 1e6)}m` } },
     }),
   };
+}
+
+/** What a service waits for that comes after this one. */
+function conditionFor(node: ExportedNode, project: ExportedProject): string {
+  if (isStep(node.settings)) return "service_completed_successfully";
+  return healthcheckOf(node, project) === null ? "service_started" : "service_healthy";
 }
 
 /** All probes that carry over, in one command; `null` if none does. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { stringify } from "@std/yaml/stringify";
-import type { Probe } from "../spec/probes.ts";
+import { isStep, type Probe } from "../spec/probes.ts";
 import {
   commandOf,
   comment,
@@ -70,6 +70,7 @@ function documentsOf(node: ExportedNode, project: ExportedProject, image: string
     kind: "Pod",
     metadata: { name: label(name), labels },
     spec: {
+      ...(isStep(settings) ? { restartPolicy: "OnFailure" } : {}),
       terminationGracePeriodSeconds: Math.ceil(timeout_ms / 1000),
       containers: [{
         name: label(name),

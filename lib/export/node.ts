@@ -105,6 +105,7 @@ export function commandOf(probe: Probe, port: number | null): string | null {
     case "log":
     case "notify":
     case "alive":
+    case "exit":
       return null;
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isStep } from "../spec/probes.ts";
 import { declaredFiles } from "../spec/settings.ts";
 import {
   commandOf,
@@ -75,7 +76,7 @@ function sections(
     ]),
     "\n[Service]\n",
     lines([
-      ["Type", notifies ? "notify" : settings.pid_file !== null ? "forking" : "exec"],
+      ["Type", isStep(settings) ? "oneshot" : notifies ? "notify" : settings.pid_file !== null ? "forking" : "exec"],
       ["NotifyAccess", notifies ? "all" : null],
       ["PIDFile", settings.pid_file === null ? null : settings.pid_file.replaceAll("%", "%%")],
       ["WorkingDirectory", settings.cwd.replaceAll("%", "%%")],
@@ -96,7 +97,8 @@ function sections(
       ["KillSignal", settings.stop.signal],
       ["KillMode", "mixed"],
       ["TimeoutStopSec", seconds(settings.stop.timeout_ms)],
-      ["Restart", "on-failure"],
+      ["RemainAfterExit", isStep(settings) ? "yes" : null],
+      ["Restart", isStep(settings) ? null : "on-failure"],
     ]),
     "\n[Install]\n",
     lines([["WantedBy", "default.target"]]),

@@ -40,6 +40,8 @@ function proberOf(probe: Probe, asked: Extract<Probe, { type: "http" }>[]): Prob
       return execProber(probe.command);
     case "notify":
       return ({ notifications }) => notifications?.verdict() ?? { kind: "pass" };
+    case "exit":
+      return () => ({ kind: "wait", state: "it has not exited yet" }); // its end ends the wait
     case "alive":
       return ({ ageMs }) =>
         ageMs >= probe.for_ms ? { kind: "pass" } : { kind: "wait", state: `it has not yet run for ${probe.for_ms} ms` };

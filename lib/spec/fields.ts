@@ -14,6 +14,12 @@ export const FIELDS = [
     help:
       "program and arguments, or a line for the shell; {port}, and {NODE.port}, {NODE.host}, {NODE.url} of nodes that it comes after",
   },
+  {
+    path: "once",
+    type: "boolean",
+    only: "file",
+    help: "a step, no server: run at each start, it must exit with 0 before what comes after it",
+  },
   { path: "after", type: "names", only: "file", help: "nodes that must be ready before this one starts" },
   {
     path: "port",

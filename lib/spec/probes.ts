@@ -28,14 +28,21 @@ export type Probe =
   /** The server says `READY=1` by the protocol of sd_notify(3). */
   | { type: "notify" }
   /** It has run for this long, in milliseconds. */
-  | { type: "alive"; for_ms: number };
+  | { type: "alive"; for_ms: number }
+  /** It has exited with 0: a step that runs once, no server. */
+  | { type: "exit" };
+
+/** Whether a node with these conditions is a step that runs once, and no server. */
+export function isStep({ probes }: { probes: Probe[] }): boolean {
+  return probes.some(({ type }) => type === "exit");
+}
 
 /** Statuses that an HTTP probe accepts by default: first to last. */
 export const HTTP_STATUS: [number, number] = [200, 399];
 
 /** Whether a probe is about an event, which stays true once it has happened, and not about a state. */
 export function isEvent(probe: Probe): boolean {
-  return probe.type === "log" || probe.type === "notify" || probe.type === "alive";
+  return ["log", "notify", "alive", "exit"].includes(probe.type);
 }
 
 /** The file that the server creates for a probe, which is stale while it does not run; `null` if there is none. */
@@ -85,6 +92,8 @@ export function readProbe(value: unknown): Probe[] {
       return command === null ? [] : [{ type: "exec", command }];
     case "notify":
       return [{ type: "notify" }];
+    case "exit":
+      return [{ type: "exit" }];
     case "alive":
       return for_ms === null ? [] : [{ type: "alive", for_ms }];
     default:

@@ -107,6 +107,11 @@ function recordedFields(value: (field: AnyField & { recorded: string }) => unkno
 /** The settings that are made of several fields of the table. */
 type Made = "command" | "probes" | "env_names" | "needs";
 
+/** What only a server has. */
+const STEP_HAS_NONE = FIELDS.map(({ path }) => path)
+  .filter((path) => path.startsWith("probes.") && path !== "probes.fail_log")
+  .concat("port", "host", "port_file", "pid_file");
+
 /** The conditions for ready, in the order in which they are checked. */
 function probesFrom(source: Source): Probe[] {
   const host = valueOf(source, "host");
@@ -130,6 +135,14 @@ function probesFrom(source: Source): Probe[] {
   for (const command of valueOf(source, "probes.exec")) probes.push({ type: "exec", command });
   if (valueOf(source, "probes.notify")) probes.push({ type: "notify" });
   const last = probes.at(-1);
+  if (valueOf(source, "once")) {
+    const other = STEP_HAS_NONE.find((path) => source.given.has(path));
+    if (other === undefined) return [{ type: "exit" }];
+    throw usageError(
+      `Cannot use ${source.place(other)} with "once": a step is done when it exits, and no server`,
+      "leave one of them out",
+    );
+  }
   if (none && last !== undefined) {
     const other = source.place(last.type === "port-file" ? "port_file" : `probes.${last.type}` as Path);
     throw usageError(

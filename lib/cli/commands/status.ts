@@ -5,7 +5,8 @@
  */
 import type { Call, Result } from "../call.ts";
 import { EXIT, TombstoneError, usageError } from "../../errors.ts";
-import { inspect, type NodeReport, type State, unreadable, withLogTail } from "../../engine/report.ts";
+import { inspect } from "../../engine/inspect.ts";
+import { type NodeReport, type State, unreadable, withLogTail } from "../../engine/report.ts";
 import { scanOnce } from "../../os/scan.ts";
 import type { Scan } from "../../os/types.ts";
 import { Readiness } from "../../readiness/wait.ts";
@@ -126,7 +127,8 @@ export async function tellNodes(
   };
   for await (const report of inBatches(AT_ONCE.look, dirs, (dir) => look(dir, scan))) {
     const isAside = report.state === "stopped" && !described.includes(report.node);
-    if (!isAside) states.add(report.state);
+    const isDone = report.once && report.ready; // a step that is done is as it should be
+    if (!isAside && !isDone) states.add(report.state);
     stream.add(withLogTail(report, tail));
     if (isAside && wasStoppedLongAgo(report)) longAgo.push(report);
     else if (table !== null) stream.line((table as StatusTable).row(report));

@@ -6,7 +6,8 @@
 import { DEFAULTS } from "../../spec/settings.ts";
 import type { Call, Result } from "../call.ts";
 import { EXIT, type TombstoneError, tombstoneError } from "../../errors.ts";
-import { inspect, type NodeReport, type State } from "../../engine/report.ts";
+import { inspect } from "../../engine/inspect.ts";
+import type { NodeReport, State } from "../../engine/report.ts";
 import { sleep } from "../../async.ts";
 import { Readiness } from "../../readiness/wait.ts";
 import { describedNames, NO_NODES, recordedNames, warnUnknown } from "../nodes.ts";
@@ -50,7 +51,7 @@ export async function run(call: Call): Promise<Result> {
 /** States of a node of which no process is left that the tool knows of. */
 const GONE: State[] = ["stopped", "died", "failed"];
 
-const isReady = ({ state, ready }: NodeReport) => state === "running" && ready;
+const isReady = ({ state, ready, once }: NodeReport) => ready && (state === "running" || once);
 
 /**
  * The nodes to wait for. Of nodes that are only recorded, no stopped one, since that was on purpose; and if any are
