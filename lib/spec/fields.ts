@@ -137,7 +137,7 @@ export const FIELDS = [
     type: "path[]",
     flag: "env-file",
     example: '[".env", ".env.local?"]',
-    help: "read variables from this file; the caller's environment wins; PATH?: it may be missing; never recorded",
+    help: "variables from a file; the caller's environment wins; PATH?: it may be missing",
     recorded: "env_file",
   },
   {
