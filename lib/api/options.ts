@@ -69,7 +69,7 @@ export interface NodeSettings {
   cwd?: string;
   /** Set a variable for the server; never recorded. */
   env?: Record<string, string | number | boolean>;
-  /** Read variables from this file; the caller's environment wins; PATH?: it may be missing; never recorded. */
+  /** Variables from a file; the caller's environment wins; PATH?: it may be missing. */
   envFile?: string | string[];
   /** Keep only PATH, HOME, LANG, LC_*, TERM and TMPDIR of the environment. */
   clearEnv?: boolean;
