@@ -84,7 +84,7 @@ export function hasWork(dir: NodeDir, scan: Scan): "running" | "nothing" | "work
   return nodeState.kind === "running" ? "running" : "nothing";
 }
 
-/** Whether an entry of a node's directory stays: logs, the remembered port, and the records of a running node. */
+/** Whether an entry of a node's directory stays: logs, what a start was recorded with, and the records of a running node. */
 function isPermanent(name: string, nodeState: NodeState): boolean {
   if (name === RECORDED || /^server\.log(\.\d+)?$/.test(name)) return true;
   return nodeState.kind === "running" && ["node.info", "pid", "port"].includes(name);

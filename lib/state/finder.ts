@@ -20,7 +20,7 @@ export class NodeFinder {
   readonly #options: FinderOptions;
   #workspace: Promise<Workspace> | undefined;
 
-  /** Looks nowhere before it is asked. */
+  /** Reads nothing yet. */
   constructor(options: FinderOptions) {
     this.#options = options;
   }

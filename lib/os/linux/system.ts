@@ -13,7 +13,9 @@ import {
   readId,
   readProc,
   readProcess,
+  SIGNALS,
 } from "./proc.ts";
+import { END_SIGNALS } from "../../errors.ts";
 import { stateError } from "../errno.ts";
 import type { Identity } from "../rows.ts";
 import type { Host, Processes, Self, System } from "../types.ts";
@@ -50,9 +52,6 @@ function hostId(): string {
 function bootedAtMs(): number {
   return Date.now() - Number((readProc("/proc/uptime") ?? "0").split(" ")[0]) * 1000;
 }
-
-/** Signal numbers of signal(7) that the starter listens to. */
-const STARTER_SIGNALS: [Deno.Signal, number][] = [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]];
 
 function isOpenForWriting(pid: number, descriptor: string): boolean {
   const flags = /^flags:\s*([0-7]+)$/m.exec(readProc(`/proc/${pid}/fdinfo/${descriptor}`) ?? "")?.[1];
@@ -127,7 +126,7 @@ const host: Host = {
       return Deno.readLinkSync(`/proc/self/ns/${kind}`);
     } catch (error) {
       if (isOutOfSight(error)) return null;
-      throw stateError("read", "/proc/self/ns/pid", error);
+      throw stateError("read", `/proc/self/ns/${kind}`, error);
     }
   },
   blindness() {
@@ -172,7 +171,8 @@ const self: Self = {
   ignoredSignals() {
     const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readProc("/proc/self/status") ?? "")?.[1] ?? "0";
     const bits = BigInt(`0x${mask}`);
-    return STARTER_SIGNALS.filter(([, number]) => (bits >> BigInt(number - 1)) & 1n).map(([name]) => name);
+    const isIgnored = (name: Deno.Signal) => ((bits >> BigInt(SIGNALS.indexOf(name))) & 1n) === 1n;
+    return (Object.keys(END_SIGNALS) as (keyof typeof END_SIGNALS)[]).filter(isIgnored);
   },
   blockingWriter(descriptor) {
     // Opened again, a pipe or terminal has its own flags. A file would have its own offset, too, but writes to files block.
