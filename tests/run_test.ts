@@ -96,7 +96,7 @@ Deno.test("a signal at any moment of a run leaves nothing: while it starts, as i
 /** Whether this is the test command, as soon as it has become that. */
 function isTest(pid: number): boolean {
   try {
-    return /^[^\0]*sh -c : mark/.test(Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " "));
+    return /^[^\0]*sh\0-c\0: mark/.test(Deno.readTextFileSync(`/proc/${pid}/cmdline`));
   } catch (error) {
     if (error instanceof Error && !(error instanceof TypeError)) return false; // it has ended meanwhile
     throw error;

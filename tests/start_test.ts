@@ -190,7 +190,7 @@ Deno.test("a running node is reported, another command is named, --replace repla
   assertEquals(again.code, 1);
   assertStringIncludes(
     again.stderr,
-    `Cannot start "web": it already runs, pid ${first.pid}, with another command (node `,
+    `Cannot start "web": it already runs, pid ${first.pid}, with another command (perl `,
   );
   assertStringIncludes(again.stderr, "--replace");
   const second = await sandbox.json(["start", "web", "--port", "0", "--replace", "--", ...fixture("say=two")]);

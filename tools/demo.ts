@@ -45,7 +45,8 @@ const server = (delay: number) => ["--port", "0", "--", Deno.execPath(), "run", 
 /** Waits until the start in progress has spawned its server. */
 async function untilSpawned(): Promise<void> {
   for (const deadline = Date.now() + 10_000; Date.now() < deadline;) {
-    for (const workspace of [...Deno.readDirSync(env.TOMBSTONE_STATE_DIR)]) {
+    for (const workspace of Deno.readDirSync(env.TOMBSTONE_STATE_DIR)) {
+      if (workspace.name.startsWith(".")) continue; // what is no workspace
       const files = [...Deno.readDirSync(`${env.TOMBSTONE_STATE_DIR}/${workspace.name}/web`)];
       if (files.some(({ name }) => name.startsWith("launch."))) return;
     }

@@ -133,7 +133,8 @@ export class Output implements Reporter {
 
   /** Prints the end of a server's log below a title. */
   tail(title: string, lines: string[]): void {
-    if (this.mode.form === "text" && this.mode.volume !== "quiet") this.#err(...this.#tail(title, lines));
+    if (lines.length === 0 || this.mode.form !== "text" || this.mode.volume === "quiet") return;
+    this.#err(...this.#tail(title, lines));
   }
 
   /** Prints a detail with `--verbose`. */

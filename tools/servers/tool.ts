@@ -44,7 +44,9 @@ export class Tool {
 
   /** The attempt whose start has begun and not finished. */
   attempt(node: string): string | null {
-    const [workspace] = [...Deno.readDirSync(this.state)].filter((entry) => entry.isDirectory);
+    const [workspace] = [...Deno.readDirSync(this.state)].filter(({ isDirectory, name }) =>
+      isDirectory && !name.startsWith(".")
+    );
     return readAttempt(`${this.state}/${workspace?.name}/${node}/starting`);
   }
 
