@@ -7,6 +7,7 @@ import { recordOf } from "../state/record.ts";
 import type { Call } from "./call.ts";
 import {
   FLAGS_OF_KNOWN,
+  leasesOf,
   type MemberOptions,
   membersOf,
   orderedNames,
@@ -90,12 +91,14 @@ async function recordedMembersOf(
   const workspace = await call.workspace();
   const given = parseVariables("--env", call.flags.texts("env"));
   const { options } = call;
+  const leases = leasesOf(call);
   const prepared = await Promise.all(names.map(async (node) => {
     const dir = await call.nodeDir(node, "find");
     const recorded = findRecorded(dir)!;
     const env = completeEnv(dir, recorded, given, action);
     const settings = {
       ...recorded,
+      ...leases.settings,
       timeout_ms: call.duration("timeout", recorded.timeout_ms),
       env_names: Object.keys(env),
     };
@@ -103,9 +106,10 @@ async function recordedMembersOf(
     requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
     return { dir, settings, env };
   }));
-  return ({ running, different, run }) =>
+  return ({ running, different, run, whileProcess: kept }) =>
     prepared.map(({ dir, settings, env }) => {
-      const request = { workspace, settings, env, different, running: running(dir.node), run: run(dir) };
+      const whileProcess = leases.whileProcess ?? kept?.(dir) ?? null;
+      const request = { workspace, settings, env, different, running: running(dir.node), run: run(dir), whileProcess };
       return { dir, after: [], options, request: () => request };
     });
 }
