@@ -6,6 +6,7 @@ import { canUnshare } from "./support/namespace.ts";
 import { installed } from "./support/servers.ts";
 import { takePort } from "../lib/process/free_port.ts";
 import { protocolOf } from "../lib/process/connect.ts";
+import { costly } from "./support/tier.ts";
 
 /** JavaScript for `node -e`: HTTP on these ports, one after another, with this pause between them. */
 function listening(ports: number[], { pause = 0, host = "127.0.0.1", status = [200] } = {}): string[] {
@@ -391,7 +392,7 @@ Deno.test("curl takes TOMBSTONE_URL, whether HTTP was shown or not", async () =>
   assertMatch((await sandbox.run(six)).stdout, /^pid \d+\n (http:\/\/)?\[::1\]:\d+\n$/);
 });
 
-Deno.test("a server that answers badly is asked some sixty times in ten seconds, and not more", async () => {
+costly("a server that answers badly is asked some sixty times in ten seconds, and not more", async () => {
   await using sandbox = await Sandbox.create();
   const notes = `${sandbox.project}/notes`;
   Deno.writeTextFileSync(notes, "");

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { allPids, exists, fixture, freePort, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
 import { isInstalled } from "./support/servers.ts";
+import { costly, TIER } from "./support/tier.ts";
 
 Deno.test("a server whose first process exits with 0 is the process that it leaves behind, and stop ends all of it", async () => {
   await using sandbox = await Sandbox.create();
@@ -43,7 +44,7 @@ async function surviveKills(sandbox: Sandbox, start: string[], steps: string[]):
   }
 }
 
-Deno.test("a start of such a server that is killed at any step is made good by the next one", async () => {
+costly("a start of such a server that is killed at any step is made good by the next one", async () => {
   await using sandbox = await Sandbox.create();
   const args = ["start", "web", "--port", String(freePort()), "--", ...fixture(`daemon=${sandbox.project}/own.pid`)];
   await surviveKills(sandbox, args, [...STEPS, "tombstone-removed"]);
@@ -131,7 +132,7 @@ for (const [name, flags, command] of REAL) {
 Deno.test({
   name:
     "redis in the background: its start is killed at every step, its main process dies, and the next start finds it",
-  ignore: !isInstalled("redis-server"),
+  ignore: TIER === "fast" || !isInstalled("redis-server"),
   async fn() {
     await using sandbox = await Sandbox.create();
     sandbox.bystander();

@@ -11,6 +11,7 @@ import {
   Sandbox,
   until,
 } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 /** How one run of a shell script ended. */
 interface Ran {
@@ -52,7 +53,7 @@ Deno.test("a start in $(…) with descriptor 3 on the pipe returns, and the serv
   await sandbox.assertOneServer("web");
 });
 
-Deno.test("readers that go away: | head -1, | true, and closed stdin, stdout and stderr", async () => {
+costly("readers that go away: | head -1, | true, and closed stdin, stdout and stderr", async () => {
   for (
     const call of [
       `$TOOL start web --port 0 --verbose -- ${serve} 2>&1 | head -1`,

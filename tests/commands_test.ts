@@ -1,6 +1,7 @@
 /** stop, restart, status, list, logs, wait and sweep. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { accepts, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 Deno.test("stop ends a server that ignores TERM after the stop timeout, its tree and its port", async () => {
   await using sandbox = await Sandbox.create();
@@ -118,7 +119,7 @@ Deno.test("restart uses the recorded command, and asks for variables whose value
   assertEquals((await sandbox.json(["restart", "nobody"], { code: 3 })).error.kind, "nothing-there");
 });
 
-Deno.test("a restart killed half-way is made good by the next restart", async () => {
+costly("a restart killed half-way is made good by the next restart", async () => {
   await using sandbox = await Sandbox.create();
   await sandbox.json(["start", "web", "--port", "0", "--", ...fixture()]);
   for (const point of ["tombstone-written", "recovered", "spawned", "committed"]) {

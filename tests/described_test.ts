@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Document, exists, fixture, freePort, kill, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { findPostgres, installed } from "./support/servers.ts";
-import { inTurn } from "./support/tier.ts";
+import { costly, inTurn, TIER } from "./support/tier.ts";
 
 /** Writes `tombstone.json`. */
 function describe(sandbox: Sandbox, nodes: Record<string, unknown>): void {
@@ -175,7 +175,7 @@ Deno.test("restart follows the file: one node is replaced, all are stopped and s
   assertEquals(order, ["-web2", "-db", "+db", "+web2"]);
 });
 
-Deno.test("a restart of several that is killed half-way: the next start brings all of them up", async () => {
+costly("a restart of several that is killed half-way: the next start brings all of them up", async () => {
   await using sandbox = await Sandbox.create();
   describe(sandbox, { db: { command: fixture(), port: 0 }, web: { command: fixture(), port: 0, after: ["db"] } });
   for (const point of ["marked", "swept", "spawned", "committed"]) {
@@ -406,7 +406,7 @@ Deno.test("what is wrong in tombstone.json is told with file, node, field and th
 const postgres = findPostgres();
 
 Deno.test("PostgreSQL, redis and a web server that needs both: killed at every stage, the next start brings them up", {
-  ignore: postgres === null || Deno.uid() !== 0 || !installed("redis-server", "redis"),
+  ignore: TIER === "fast" || postgres === null || Deno.uid() !== 0 || !installed("redis-server", "redis"),
 }, async () => {
   await using sandbox = await Sandbox.create();
   const asUser = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"];

@@ -4,7 +4,7 @@ import { ensureDir } from "@std/fs";
 import { CrashSite, SCENARIOS, spread, WRITES } from "./support/crash_points.ts";
 import { COMMAND, fixture, Sandbox } from "./support/sandbox.ts";
 import { chooseServer, installed } from "./support/servers.ts";
-import { TIER } from "./support/tier.ts";
+import { costly, TIER } from "./support/tier.ts";
 
 /** Flags of setpriv(1) by which root is bound to the rights of files like everybody. */
 const WITHOUT_OVERRIDE = ["--bounding-set=-dac_override,-dac_read_search"];
@@ -268,7 +268,7 @@ Deno.test({
   },
 });
 
-Deno.test("a state directory that is removed during the start: the server is gone again", async () => {
+costly("a state directory that is removed during the start: the server is gone again", async () => {
   // The sooner it is removed, the less the starter has seen of its server.
   for (const delay of ["0", "0.05", "0.3"]) {
     await using sandbox = await Sandbox.create();

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { allPids, exists, fixture, isRunning, killPid, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { isInstalled } from "./support/servers.ts";
+import { costly } from "./support/tier.ts";
 
 const SERVER = fixture().join(" ");
 
@@ -42,34 +43,37 @@ function pidsOf(commandLine: string): number[] {
 /** A duration for `sleep` that no other test uses, so that its process is found by it. */
 const unique = () => `${1000 + Math.random() * 8000}`;
 
-Deno.test("who was once proven the node's is ended, also when all that proved him is gone: stop, restart, stop after a kill", async () => {
-  await using sandbox = await Sandbox.create();
-  const seconds = unique();
-  const server = ["sh", "-c", `env -i setsid sleep ${seconds} & exec ${SERVER}`];
-  const start = ["start", "web", "--port", "0", "--", ...server];
-  for (const end of [["stop", "web"], ["restart", "web"]]) {
-    await sandbox.json(start);
-    await until("the child runs", () => pidsOf(`sleep ${seconds}`).length === 1);
-    const [child] = pidsOf(`sleep ${seconds}`);
-    const document = await sandbox.json(end);
-    assertEquals(isRunning(child!), false, end.join(" "));
-    if (end[0] === "stop") assert(document.nodes[0].pids.includes(child), "it is told");
-    await sandbox.json(["stop", "web"]);
-    assertEquals(pidsOf(`sleep ${seconds}`), []);
-  }
-  // The first stop is killed when the main process has been asked; its successor has nothing but the record to go by.
-  for (const next of [["stop", "web"], ["sweep", "web"], ["start", "web", "--port", "0", "--", ...fixture()]]) {
-    const { pid } = await sandbox.json(start);
-    await until("the child runs", () => pidsOf(`sleep ${seconds}`).length === 1);
-    const killed = await sandbox.run(["stop", "web"], { env: { TOMBSTONE_FAILPOINT: "asked" } });
-    assertEquals(killed.code, 137);
-    await until("the main process has ended", () => !isRunning(pid));
-    assertEquals(pidsOf(`sleep ${seconds}`).length, 1);
-    await sandbox.json(next);
-    assertEquals(pidsOf(`sleep ${seconds}`), [], next.join(" "));
-    await sandbox.json(["stop", "web"]);
-  }
-});
+costly(
+  "who was once proven the node's is ended, also when all that proved him is gone: stop, restart, stop after a kill",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const seconds = unique();
+    const server = ["sh", "-c", `env -i setsid sleep ${seconds} & exec ${SERVER}`];
+    const start = ["start", "web", "--port", "0", "--", ...server];
+    for (const end of [["stop", "web"], ["restart", "web"]]) {
+      await sandbox.json(start);
+      await until("the child runs", () => pidsOf(`sleep ${seconds}`).length === 1);
+      const [child] = pidsOf(`sleep ${seconds}`);
+      const document = await sandbox.json(end);
+      assertEquals(isRunning(child!), false, end.join(" "));
+      if (end[0] === "stop") assert(document.nodes[0].pids.includes(child), "it is told");
+      await sandbox.json(["stop", "web"]);
+      assertEquals(pidsOf(`sleep ${seconds}`), []);
+    }
+    // The first stop is killed when the main process has been asked; its successor has nothing but the record to go by.
+    for (const next of [["stop", "web"], ["sweep", "web"], ["start", "web", "--port", "0", "--", ...fixture()]]) {
+      const { pid } = await sandbox.json(start);
+      await until("the child runs", () => pidsOf(`sleep ${seconds}`).length === 1);
+      const killed = await sandbox.run(["stop", "web"], { env: { TOMBSTONE_FAILPOINT: "asked" } });
+      assertEquals(killed.code, 137);
+      await until("the main process has ended", () => !isRunning(pid));
+      assertEquals(pidsOf(`sleep ${seconds}`).length, 1);
+      await sandbox.json(next);
+      assertEquals(pidsOf(`sleep ${seconds}`), [], next.join(" "));
+      await sandbox.json(["stop", "web"]);
+    }
+  },
+);
 
 Deno.test("a start that fails ends a child that has cleared its environment and left the session", async () => {
   await using sandbox = await Sandbox.create();
@@ -182,7 +186,7 @@ for (
   });
 }
 
-Deno.test("a child that its parent has asked before it ended is given time, and not asked again", async () => {
+costly("a child that its parent has asked before it ended is given time, and not asked again", async () => {
   await using sandbox = await Sandbox.create();
   const shell = "node polite.js & pid=$!; trap 'kill -TERM $pid; exit 0' TERM; wait";
   Deno.writeTextFileSync(`${sandbox.project}/polite.js`, polite(700));
@@ -232,36 +236,39 @@ for (const shell of SHELLS) {
   });
 }
 
-Deno.test("that somebody had to be killed is told, in text and JSON, by stop, restart, start, run and a recovery", async () => {
-  await using sandbox = await Sandbox.create();
-  const flags = ["--port", "0", "--stop-timeout", "200ms"];
-  const start = ["start", "web", ...flags, "--", ...fixture("ignore-term")];
-  let { pid } = await sandbox.json(start);
-  const { nodes: [stopped] } = await sandbox.json(["stop", "web"]);
-  assertEquals([stopped.pids, stopped.killed], [[pid], [pid]]);
-  ({ pid } = await sandbox.json(start));
-  assertEquals((await sandbox.run(["stop", "web"])).stdout, `stopped "web" (pid ${pid}), by SIGKILL: ${pid}\n`);
+costly(
+  "that somebody had to be killed is told, in text and JSON, by stop, restart, start, run and a recovery",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const flags = ["--port", "0", "--stop-timeout", "200ms"];
+    const start = ["start", "web", ...flags, "--", ...fixture("ignore-term")];
+    let { pid } = await sandbox.json(start);
+    const { nodes: [stopped] } = await sandbox.json(["stop", "web"]);
+    assertEquals([stopped.pids, stopped.killed], [[pid], [pid]]);
+    ({ pid } = await sandbox.json(start));
+    assertEquals((await sandbox.run(["stop", "web"])).stdout, `stopped "web" (pid ${pid}), by SIGKILL: ${pid}\n`);
 
-  ({ pid } = await sandbox.json(start));
-  const restarted = await sandbox.json(["restart", "web"]);
-  assertEquals([restarted.killed, restarted.recovered], [[pid], null]);
-  const again = await sandbox.run(["restart", "web"]);
-  assertStringIncludes(again.stderr, `"web": pid ${restarted.pid} did not end when asked, and was killed`);
-  await sandbox.json(["stop", "web"]);
+    ({ pid } = await sandbox.json(start));
+    const restarted = await sandbox.json(["restart", "web"]);
+    assertEquals([restarted.killed, restarted.recovered], [[pid], null]);
+    const again = await sandbox.run(["restart", "web"]);
+    assertStringIncludes(again.stderr, `"web": pid ${restarted.pid} did not end when asked, and was killed`);
+    await sandbox.json(["stop", "web"]);
 
-  await sandbox.run(start, { env: { TOMBSTONE_FAILPOINT: "port-written" } });
-  const { recovered, killed } = await sandbox.json(start);
-  assertEquals([recovered.killed, recovered.pids, killed], [recovered.pids, killed, recovered.pids]);
-  assertEquals(killed.length, 1);
-  await sandbox.json(["stop", "web"]);
-  await sandbox.run(start, { env: { TOMBSTONE_FAILPOINT: "port-written" } });
-  assertMatch((await sandbox.run(["sweep", "web"])).stdout, /ended pid (\d+), by SIGKILL: \1; removed/);
+    await sandbox.run(start, { env: { TOMBSTONE_FAILPOINT: "port-written" } });
+    const { recovered, killed } = await sandbox.json(start);
+    assertEquals([recovered.killed, recovered.pids, killed], [recovered.pids, killed, recovered.pids]);
+    assertEquals(killed.length, 1);
+    await sandbox.json(["stop", "web"]);
+    await sandbox.run(start, { env: { TOMBSTONE_FAILPOINT: "port-written" } });
+    assertMatch((await sandbox.run(["sweep", "web"])).stdout, /ended pid (\d+), by SIGKILL: \1; removed/);
 
-  const run = ["run", "web", ...flags, "--serve", `exec ${SERVER} ignore-term`, "--", "true"];
-  const ran = await sandbox.json(run);
-  assertEquals([ran.killed, ran.test.killed], [[ran.pid], []]);
-  assertMatch((await sandbox.run(run)).stderr, /stopped "web", by SIGKILL: \d+\n/);
-});
+    const run = ["run", "web", ...flags, "--serve", `exec ${SERVER} ignore-term`, "--", "true"];
+    const ran = await sandbox.json(run);
+    assertEquals([ran.killed, ran.test.killed], [[ran.pid], []]);
+    assertMatch((await sandbox.run(run)).stderr, /stopped "web", by SIGKILL: \d+\n/);
+  },
+);
 
 Deno.test("a recovery that takes long says what it waits for", async () => {
   await using sandbox = await Sandbox.create();
@@ -271,29 +278,32 @@ Deno.test("a recovery that takes long says what it waits for", async () => {
   assertMatch(swept.stderr, /waiting for "web" for \d+ s: pid \d+ \(perl\) has not ended\n/);
 });
 
-Deno.test("a stop that is killed leaves no stop command that shuts down the next server, nor does one that takes too long", async () => {
-  await using sandbox = await Sandbox.create();
-  const seconds = unique();
-  const stop = `touch asked; setsid sleep ${seconds} & sleep ${seconds}`;
-  const start = ["start", "web", "--port", "0", "--stop-timeout", "1s", "--stop-command", stop, "--", ...fixture()];
-  const asked = `${sandbox.project}/asked`;
-  for (const next of [start, ["stop", "web"], ["sweep", "web"], ["restart", "web"]]) {
-    const { pid } = await sandbox.json(start);
-    const child = sandbox.spawn(["stop", "web"]);
-    await until("the command runs", () => exists(asked) && pidsOf(`sleep ${seconds}`).length === 2);
-    child.kill("SIGKILL");
-    await child.output();
-    if (next[0] === "sweep") killPid(pid);
-    const left = pidsOf(`sleep ${seconds}`);
-    Deno.removeSync(asked);
-    await sandbox.json(next);
-    assertEquals(left.filter(isRunning), [], next.join(" "));
-    if (next[0] === "start" || next[0] === "restart") await sandbox.assertOneServer("web");
-    await sandbox.json(["stop", "web"]);
-    assertEquals(pidsOf(`sleep ${seconds}`), [], `after ${next.join(" ")}`);
-    if (exists(asked)) Deno.removeSync(asked);
-  }
-});
+costly(
+  "a stop that is killed leaves no stop command that shuts down the next server, nor does one that takes too long",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const seconds = unique();
+    const stop = `touch asked; setsid sleep ${seconds} & sleep ${seconds}`;
+    const start = ["start", "web", "--port", "0", "--stop-timeout", "1s", "--stop-command", stop, "--", ...fixture()];
+    const asked = `${sandbox.project}/asked`;
+    for (const next of [start, ["stop", "web"], ["sweep", "web"], ["restart", "web"]]) {
+      const { pid } = await sandbox.json(start);
+      const child = sandbox.spawn(["stop", "web"]);
+      await until("the command runs", () => exists(asked) && pidsOf(`sleep ${seconds}`).length === 2);
+      child.kill("SIGKILL");
+      await child.output();
+      if (next[0] === "sweep") killPid(pid);
+      const left = pidsOf(`sleep ${seconds}`);
+      Deno.removeSync(asked);
+      await sandbox.json(next);
+      assertEquals(left.filter(isRunning), [], next.join(" "));
+      if (next[0] === "start" || next[0] === "restart") await sandbox.assertOneServer("web");
+      await sandbox.json(["stop", "web"]);
+      assertEquals(pidsOf(`sleep ${seconds}`), [], `after ${next.join(" ")}`);
+      if (exists(asked)) Deno.removeSync(asked);
+    }
+  },
+);
 
 Deno.test({
   name: "a node inside a subreaper, with a cleared environment, is not ended with the outer node",

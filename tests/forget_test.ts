@@ -1,6 +1,7 @@
 /** Forgetting: what does not run leaves nothing; what runs is never touched. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Document, exists, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 const actions = (document: Document): string[] =>
   document.nodes.map(({ node, action }: Document) => `${node} ${action}`);
@@ -72,7 +73,7 @@ Deno.test("what an interrupted start left is ended before it is forgotten", asyn
   assertEquals(actions(await sandbox.json(["forget"])), ["web forgotten"]);
 });
 
-Deno.test("a forget that is killed anywhere is made good by the next command", async () => {
+costly("a forget that is killed anywhere is made good by the next command", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["start", "web", "--port", "0", "--", ...fixture()];
   for (const next of [["forget", "web"], start]) {
@@ -89,20 +90,23 @@ Deno.test("a forget that is killed anywhere is made good by the next command", a
   }
 });
 
-Deno.test("starts and forgets of one node at once: each start runs in the end, and none is forgotten while it runs", async () => {
-  await using sandbox = await Sandbox.create();
-  const start = ["start", "web", "--port", "0", "--", ...fixture()];
-  for (let round = 0; round < 4; round++) {
-    await sandbox.json(start);
-    await sandbox.json(["stop", "web"]);
-    const forgets = [sandbox.run(["forget", "web"]), sandbox.run(["forget", "web"])];
-    const started = await sandbox.json(start);
-    for (const { code, stderr } of await Promise.all(forgets)) assert(code === 0 || code === 1, stderr);
-    assert(isRunning(started.pid));
-    await sandbox.assertOneServer("web");
-    await sandbox.json(["stop", "web"]);
-  }
-});
+costly(
+  "starts and forgets of one node at once: each start runs in the end, and none is forgotten while it runs",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const start = ["start", "web", "--port", "0", "--", ...fixture()];
+    for (let round = 0; round < 4; round++) {
+      await sandbox.json(start);
+      await sandbox.json(["stop", "web"]);
+      const forgets = [sandbox.run(["forget", "web"]), sandbox.run(["forget", "web"])];
+      const started = await sandbox.json(start);
+      for (const { code, stderr } of await Promise.all(forgets)) assert(code === 0 || code === 1, stderr);
+      assert(isRunning(started.pid));
+      await sandbox.assertOneServer("web");
+      await sandbox.json(["stop", "web"]);
+    }
+  },
+);
 
 Deno.test("whatever is in the node's directory: what is the tool's goes, a server's own files stay and are named", async () => {
   await using sandbox = await Sandbox.create();

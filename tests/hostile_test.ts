@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Document, exists, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
-import { byTier, inTurn } from "./support/tier.ts";
+import { byTier, costly, inTurn, TIER } from "./support/tier.ts";
 
 const hasPerl = installed("perl", "perl-base");
 const hasPython = installed("python3", "python3");
@@ -126,7 +126,7 @@ time.sleep(600)
   },
 });
 
-Deno.test("--log: a pattern that takes for ever, and lines that are made for it", async (test) => {
+costly("--log: a pattern that takes for ever, and lines that are made for it", async (test) => {
   const long = `node -e 'console.log("ready".repeat(180000)); setInterval(() => {}, 1000)'`;
   const cases: [string, string, string][] = [
     ["many repetitions and one line of 900 kB", "ready.*on.*port \\d+$", long],
@@ -161,7 +161,7 @@ Deno.test("--log: a line after one that takes too long is found", async () => {
   assertEquals(started.ready, true);
 });
 
-Deno.test("--log: a server that writes without end, in lines and in one line", async (test) => {
+costly("--log: a server that writes without end, in lines and in one line", async (test) => {
   const servers: [string, string[]][] = [
     ["short lines", ["yes"]],
     ["one line", ["sh", "-c", "exec tr '\\0' x </dev/zero"]],
@@ -257,7 +257,7 @@ while True:
 
 Deno.test({
   name: "a server that does what it can to hold up its other probes",
-  ignore: !hasPython,
+  ignore: TIER === "fast" || !hasPython,
   async fn(test) {
     const sleep = ["sleep", "600"];
     const cases: [string, string[], string[]][] = [

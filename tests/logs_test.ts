@@ -1,6 +1,7 @@
 /** The server's log: what is kept of it, and that it stays bounded while the server writes. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { exists, fixture, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 /** Writes numbered lines of 100 bytes for ever, and between any two of them the number of the last one into a file. */
 const WRITER = `let n = 0; const fs = require("fs");
@@ -36,7 +37,7 @@ Deno.test("a log above --log-max is cut to its end by later commands, and the se
   assert(Math.abs(kept.at(-1)! - count()) <= 200, "the end is there");
 });
 
-Deno.test("a cut that is killed at any point leaves the end of the log, and the next command cuts it", async () => {
+costly("a cut that is killed at any point leaves the end of the log, and the next command cuts it", async () => {
   await using sandbox = await Sandbox.create();
   const lines = (from: number, to: number) =>
     Array.from({ length: to - from }, (_, at) => String(from + at).padStart(99, ".") + "\n").join("");
@@ -65,28 +66,31 @@ Deno.test("a cut that is killed at any point leaves the end of the log, and the 
   assertEquals(numbers(kept.slice(0, -1).join("\n")).length, kept.length - 1);
 });
 
-Deno.test("--log-keep says how many logs of earlier starts are kept; what was too long is cut when it is put away", async () => {
-  await using sandbox = await Sandbox.create();
-  const start = (keep: string, text: string) =>
-    sandbox.json(["start", "web", "--port", "0", "--log-keep", keep, "--", ...fixture(`say=${text}`)]);
-  const logs = () =>
-    [...Deno.readDirSync(sandbox.nodeDir("web"))].map((entry) => entry.name)
-      .filter((name) => name.startsWith("server.log")).sort();
-  for (const keep of ["5", "5", "5", "5", "5", "5", "5"]) {
-    await start(keep, keep);
+costly(
+  "--log-keep says how many logs of earlier starts are kept; what was too long is cut when it is put away",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const start = (keep: string, text: string) =>
+      sandbox.json(["start", "web", "--port", "0", "--log-keep", keep, "--", ...fixture(`say=${text}`)]);
+    const logs = () =>
+      [...Deno.readDirSync(sandbox.nodeDir("web"))].map((entry) => entry.name)
+        .filter((name) => name.startsWith("server.log")).sort();
+    for (const keep of ["5", "5", "5", "5", "5", "5", "5"]) {
+      await start(keep, keep);
+      await sandbox.json(["stop", "web"]);
+    }
+    assertEquals(logs(), ["server.log", ...[1, 2, 3, 4, 5].map((number) => `server.log.${number}`)]);
+    await start("1", "last but one");
     await sandbox.json(["stop", "web"]);
-  }
-  assertEquals(logs(), ["server.log", ...[1, 2, 3, 4, 5].map((number) => `server.log.${number}`)]);
-  await start("1", "last but one");
-  await sandbox.json(["stop", "web"]);
-  assertEquals(logs(), ["server.log", "server.log.1"]);
-  await start("0", "last");
-  assertEquals(logs(), ["server.log"]);
-  await sandbox.json(["stop", "web"]);
-  Deno.writeTextFileSync(`${sandbox.nodeDir("web")}/server.log`, "x".repeat(99_999) + "\nthe end\n");
-  await sandbox.json(["start", "web", "--port", "0", "--log-max", "10kB", "--", ...fixture()]);
-  assertEquals((await sandbox.json(["logs", "web", "--previous"])).lines, ["the end"]);
-});
+    assertEquals(logs(), ["server.log", "server.log.1"]);
+    await start("0", "last");
+    assertEquals(logs(), ["server.log"]);
+    await sandbox.json(["stop", "web"]);
+    Deno.writeTextFileSync(`${sandbox.nodeDir("web")}/server.log`, "x".repeat(99_999) + "\nthe end\n");
+    await sandbox.json(["start", "web", "--port", "0", "--log-max", "10kB", "--", ...fixture()]);
+    assertEquals((await sandbox.json(["logs", "web", "--previous"])).lines, ["the end"]);
+  },
+);
 
 Deno.test("logs -f goes on when the log is cut meanwhile", async () => {
   await using sandbox = await Sandbox.create();

@@ -4,7 +4,7 @@ import { dirname } from "@std/path/posix/dirname";
 import { forgeMany, type Kind, kindOf, nameOf } from "./support/many.ts";
 import { COMMAND, type Document, exists, fixture, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
-import { byTier } from "./support/tier.ts";
+import { byTier, costly, TIER } from "./support/tier.ts";
 
 const COUNT = byTier({ fast: 500, full: 1500 });
 
@@ -67,7 +67,7 @@ Deno.test("list and status --all tell every one of many nodes rightly and in ord
 
 Deno.test({
   name: "the process table is read once, however many nodes there are",
-  ignore: !installed("strace", "strace"),
+  ignore: TIER === "fast" || !installed("strace", "strace"),
   async fn() {
     await using sandbox = await Sandbox.create();
     using _many = await withMany(sandbox, 300);
@@ -91,7 +91,7 @@ Deno.test({
   },
 });
 
-Deno.test("sweep --all makes all of them good, touches nobody who runs, and passes over what is locked", async () => {
+costly("sweep --all makes all of them good, touches nobody who runs, and passes over what is locked", async () => {
   await using sandbox = await Sandbox.create();
   using many = await withMany(sandbox);
   // An interrupted one that somebody works on, and a running one whose directory cannot be listed.
@@ -126,7 +126,7 @@ Deno.test("sweep --all makes all of them good, touches nobody who runs, and pass
   assert(again.nodes.every(({ action }: Document) => action !== "swept"));
 });
 
-Deno.test("stop --all stops many real servers at once, each in good order", async () => {
+costly("stop --all stops many real servers at once, each in good order", async () => {
   await using sandbox = await Sandbox.create();
   const script = 'trap "echo bye; exit 0" TERM; while :; do sleep 600 & wait; done';
   const names = Array.from({ length: 20 }, (_, number) => `s${number}`);
@@ -142,7 +142,7 @@ Deno.test("stop --all stops many real servers at once, each in good order", asyn
 
 Deno.test({
   name: "sweep --all shows on a terminal how far it is, on one line",
-  ignore: !installed("script", "bsdutils"),
+  ignore: TIER === "fast" || !installed("script", "bsdutils"),
   async fn() {
     await using sandbox = await Sandbox.create();
     using _many = await withMany(sandbox, 600);
@@ -163,7 +163,7 @@ Deno.test({
   },
 });
 
-Deno.test("a node that is started while others are looked at is never called dead", async () => {
+costly("a node that is started while others are looked at is never called dead", async () => {
   await using sandbox = await Sandbox.create();
   // One that died: that is what the records say until it is started anew.
   const start = ["start", "web", "--workspace", "w2", "--port", "0", "--", ...fixture()];

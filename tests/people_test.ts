@@ -4,6 +4,7 @@ import { COMMANDS } from "../lib/cli/table.ts";
 import { fixture, forgeNode, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 import { plainLines } from "../lib/cli/progress.ts";
+import { costly, TIER } from "./support/tier.ts";
 
 const hasScript = installed("script", "bsdutils");
 
@@ -24,7 +25,7 @@ const COLOUR = /\x1b\[\d+m/;
 Deno.test({
   name:
     "a start that takes its time shows node, time, what it waits for and the last log line, on one line of a terminal",
-  ignore: !hasScript,
+  ignore: TIER === "fast" || !hasScript,
   async fn() {
     await using sandbox = await Sandbox.create();
     const start = [
@@ -54,7 +55,7 @@ Deno.test({
   },
 });
 
-Deno.test("elsewhere plain lines tell every few seconds what is waited for, but not with --quiet", async () => {
+costly("elsewhere plain lines tell every few seconds what is waited for, but not with --quiet", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["--log", "never", "--timeout", "4500ms", "--", "sleep", "60"];
   const [told, quiet] = await Promise.all([

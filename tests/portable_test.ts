@@ -13,9 +13,12 @@ import {
   until,
 } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
+import { TIER } from "./support/tier.ts";
 
 const posix = { TOMBSTONE_PLATFORM: "posix" };
-const ignore = !installed("ps", "procps") || !installed("lsof", "lsof");
+const isMissing = !installed("ps", "procps") || !installed("lsof", "lsof");
+/** Scans by ps and lsof cost much; the contract of the back end is in the fast tier, too. */
+const ignore = TIER === "fast" || isMissing;
 
 /** Two forks and a session of its own. */
 const AWAY = "use POSIX; exit if fork; POSIX::setsid(); exit if fork; exec qw(sleep 600)";
@@ -55,7 +58,7 @@ garbage
 
 Deno.test({
   name: "posix back end: start, status, join, stop of a tree",
-  ignore,
+  ignore: isMissing,
   async fn() {
     await using sandbox = await Sandbox.create();
     const port = freePort();

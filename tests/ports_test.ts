@@ -1,6 +1,7 @@
 /** Ports that are chosen: they stay the node's, and no other node is given them. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { accepts, type Document, exists, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 /** Two projects of one state directory. */
 function projects(sandbox: Sandbox): [string, string] {
@@ -78,7 +79,7 @@ Deno.test("eight nodes that choose at once get eight ports", async () => {
   assertEquals((await Promise.all(names.toReversed().map(choose))).map(({ port }) => port), ports.toReversed());
 });
 
-Deno.test("a start that is killed while it claims a port keeps nobody from it, and claims it again", async () => {
+costly("a start that is killed while it claims a port keeps nobody from it, and claims it again", async () => {
   for (const step of ["port-recorded", "port-claimed", "port-checked", "spawned"]) {
     await using sandbox = await Sandbox.create();
     const from = await base();
@@ -93,7 +94,7 @@ Deno.test("a start that is killed while it claims a port keeps nobody from it, a
   }
 });
 
-Deno.test("whatever is in the place of the claims, a start copes", async () => {
+costly("whatever is in the place of the claims, a start copes", async () => {
   await using sandbox = await Sandbox.create();
   const from = await base();
   const start = ["start", "web", "--port", `${from}+`, "--", ...fixture()];

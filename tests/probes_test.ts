@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { accepts, exists, fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
+import { costly } from "./support/tier.ts";
 
 const hasRedis = installed("redis-server", "redis-server");
 const hasPerl = installed("perl", "perl-base");
@@ -230,7 +231,7 @@ Deno.test("a signal to a start whose --exec hangs ends it at once; nothing is co
   }
 });
 
-Deno.test("a hanging --exec holds up status and list for their five seconds, and leaves nothing", async () => {
+costly("a hanging --exec holds up status and list for their five seconds, and leaves nothing", async () => {
   await using sandbox = await Sandbox.create();
   // In a process group of its own, but in the probe's session.
   const hang = hasPerl ? "perl -e 'setpgrp(0, 0); sleep 600'" : "sleep 600";

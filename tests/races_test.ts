@@ -11,6 +11,7 @@ import {
   Sandbox,
   until,
 } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 /** A server that takes its time to go. */
 const leisurely = (milliseconds: number) => [
@@ -58,7 +59,7 @@ Deno.test("a start during a stop waits until the old server and its port are gon
   await sandbox.assertOneServer("web");
 });
 
-Deno.test("stops at once: one stops it, the others find it stopped", async () => {
+costly("stops at once: one stops it, the others find it stopped", async () => {
   await using sandbox = await Sandbox.create();
   for (let round = 0; round < 5; round++) {
     await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("child")]);
@@ -68,7 +69,7 @@ Deno.test("stops at once: one stops it, the others find it stopped", async () =>
   }
 });
 
-Deno.test("starts, stops, restarts and sweeps at once: no error, and one server or none", async () => {
+costly("starts, stops, restarts and sweeps at once: no error, and one server or none", async () => {
   await using sandbox = await Sandbox.create();
   sandbox.bystander();
   const start = ["start", "web", "--port", String(freePort()), "--", ...fixture()];
@@ -89,7 +90,7 @@ Deno.test("starts, stops, restarts and sweeps at once: no error, and one server 
   }
 });
 
-Deno.test("a stop that is killed half-way: the next stop or start goes on from there", async () => {
+costly("a stop that is killed half-way: the next stop or start goes on from there", async () => {
   await using sandbox = await Sandbox.create();
   const [asked, leave] = [`${sandbox.project}/asked`, `${sandbox.project}/leave`];
   const onTerm = `touch ${asked}; until [ -e ${leave} ]; do sleep 0.02; done; exit 0`;

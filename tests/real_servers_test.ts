@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { accepts, allPids, freePort, isRunning, readProcess, ROOT, Sandbox, until } from "./support/sandbox.ts";
 import { findPostgres, installed } from "./support/servers.ts";
+import { TIER } from "./support/tier.ts";
 
 const BEAM = `
   {ok, Listen} = gen_tcp:listen(0, [{ip, {127,0,0,1}}, {active, false}, {reuseaddr, true}]),
@@ -72,7 +73,7 @@ const hasErlang = installed("erl", "erlang-base");
 
 Deno.test({
   name: "start recovers from a tombstone left by a mid-start crash (BEAM node)",
-  ignore: !hasErlang,
+  ignore: TIER === "fast" || !hasErlang,
   async fn() {
     await using sandbox = await Sandbox.create();
     const beam = new BeamNode(sandbox);
@@ -107,7 +108,7 @@ Deno.test({
 
 Deno.test({
   name: "a live BEAM node under an empty tombstone is replaced, its name registered once",
-  ignore: !hasErlang,
+  ignore: TIER === "fast" || !hasErlang,
   async fn() {
     await using sandbox = await Sandbox.create();
     const beam = new BeamNode(sandbox);
@@ -125,7 +126,7 @@ const hasRedis = installed("redis-server", "redis-server");
 
 Deno.test({
   name: "a BEAM node's name is free again before the next start, after restart, stop and SIGKILL",
-  ignore: !hasErlang,
+  ignore: TIER === "fast" || !hasErlang,
   async fn() {
     await using sandbox = await Sandbox.create();
     const beam = new BeamNode(sandbox);
@@ -296,7 +297,7 @@ const postgres = findPostgres();
 
 Deno.test({
   name: "PostgreSQL: killed with SIGKILL, its postmaster.pid is no obstacle to the next start",
-  ignore: postgres === null || Deno.uid() !== 0,
+  ignore: TIER === "fast" || postgres === null || Deno.uid() !== 0,
   async fn() {
     await using sandbox = await Sandbox.create();
     const port = freePort();

@@ -4,6 +4,7 @@ import { parse } from "@std/yaml/parse";
 import { canUnshare } from "./support/namespace.ts";
 import { type Ran, ROOT, Sandbox } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
+import { TIER } from "./support/tier.ts";
 
 /** Blocks of a kind under each heading of a document. */
 function blocksOf(document: string, kind: string): Map<string, string[]> {
@@ -48,7 +49,7 @@ function recipe(
   tested.push(heading);
   Deno.test({
     name: `recipe: ${heading}`,
-    ignore: !canIsolate || !isInstalled,
+    ignore: TIER === "fast" || !canIsolate || !isInstalled,
     async fn() {
       await using sandbox = await Sandbox.create();
       const more = await prepare(sandbox);

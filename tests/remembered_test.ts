@@ -1,6 +1,7 @@
 /** What a node keeps beyond its end: start and restart need no command again. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exists, fixture, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 Deno.test("start and restart bring a stopped node up as it was, and need no command", async () => {
   await using sandbox = await Sandbox.create();
@@ -32,7 +33,7 @@ Deno.test("start and restart bring a stopped node up as it was, and need no comm
   assertEquals((await sandbox.json(["start", "web", "api"])).nodes.length, 2);
 });
 
-Deno.test("what is kept is of the last start that committed; of one that never did, it is what was tried", async () => {
+costly("what is kept is of the last start that committed; of one that never did, it is what was tried", async () => {
   await using sandbox = await Sandbox.create();
   const good = fixture("say=good");
   await sandbox.json(["start", "web", "--port", "0", "--", ...good]);
@@ -56,7 +57,7 @@ Deno.test("what is kept is of the last start that committed; of one that never d
   assertEquals((await sandbox.json(["start", "web"])).command, good);
 });
 
-Deno.test("a starter killed anywhere around its commit leaves a node that starts again as it was", async () => {
+costly("a starter killed anywhere around its commit leaves a node that starts again as it was", async () => {
   await using sandbox = await Sandbox.create();
   const command = fixture("say=hello");
   for (const step of ["committed", "recorded", "launch-removed", "tombstone-removed"]) {

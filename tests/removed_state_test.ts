@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { isInstalled } from "./support/servers.ts";
 import { type Document, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 /** A server that listens only once the gate is there. */
 function gated(sandbox: Sandbox, gate: string): string[] {
@@ -60,7 +61,7 @@ Deno.test("a start whose state is deleted notices it at once, and leaves nothing
   assert([...Deno.readDirSync(sandbox.root)].every(({ name }) => name !== "state"), "no file was made anew");
 });
 
-Deno.test("of twenty starters that wait while the state is deleted, none ends for that: they make it again", async () => {
+costly("of twenty starters that wait while the state is deleted, none ends for that: they make it again", async () => {
   await using sandbox = await Sandbox.create();
   const gate = `${sandbox.project}/go`;
   const port = String(freePort());

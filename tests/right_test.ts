@@ -1,6 +1,7 @@
 /** The right server: which node is meant, and that nobody is joined who is not what was asked for. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { accepts, type Document, exists, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 /** Writes `tombstone.json`. */
 function describe(sandbox: Sandbox, nodes: Record<string, unknown>): void {
@@ -188,37 +189,40 @@ Deno.test("a port that a node of ours has is said to be its, with project and th
   assertEquals((await sandbox.json(start)).port, port);
 });
 
-Deno.test("a port that was chosen stays the node's across stop, sweep, a failed start and another form of the file", async () => {
-  await using sandbox = await Sandbox.create();
-  const start = ["start", "web", "--port", "0", "--", ...fixture()];
-  const { port, dir } = await sandbox.json(start);
-  await sandbox.json(["stop", "web"]);
-  await sandbox.json(["sweep"]);
-  await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("exit=3")], { code: 1 });
-  await sandbox.json(["sweep", "--all"]);
-  assertEquals((await sandbox.json(start)).port, port);
-  // Taken by somebody else, another is chosen, which is said; when it is free again, it is the node's again.
-  await sandbox.json(["stop", "web"]);
-  const stranger = sandbox.bystander(fixture(`port=${port}`));
-  await until("the stranger listens", () => accepts(port));
-  const ran = await sandbox.run(["start", "web", "--port", "0", "--json", "--", ...fixture()]);
-  const moved = JSON.parse(ran.stdout).port;
-  assert(moved !== port);
-  assertStringIncludes(ran.stderr, `port ${port}, which "web" has had, is in use by pid ${stranger} (`);
-  await sandbox.json(["stop", "web"]);
-  assertEquals((await sandbox.json(start)).port, moved, "the same one instead");
-  await sandbox.json(["stop", "web"]);
-  Deno.kill(stranger, "SIGKILL");
-  await until("the stranger is gone", () => !isRunning(stranger));
-  assertEquals((await sandbox.json(start)).port, port);
-  for (
-    const text of ["", "garbage", "[]", '{"schema":2,"port":1}', '{"schema":1,"port":"x"}', '{"schema":1,"port":0.5}']
-  ) {
+costly(
+  "a port that was chosen stays the node's across stop, sweep, a failed start and another form of the file",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const start = ["start", "web", "--port", "0", "--", ...fixture()];
+    const { port, dir } = await sandbox.json(start);
     await sandbox.json(["stop", "web"]);
-    Deno.writeTextFileSync(`${dir}/recorded.json`, text);
-    assertEquals((await sandbox.json(start)).started, true, text);
-  }
-});
+    await sandbox.json(["sweep"]);
+    await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("exit=3")], { code: 1 });
+    await sandbox.json(["sweep", "--all"]);
+    assertEquals((await sandbox.json(start)).port, port);
+    // Taken by somebody else, another is chosen, which is said; when it is free again, it is the node's again.
+    await sandbox.json(["stop", "web"]);
+    const stranger = sandbox.bystander(fixture(`port=${port}`));
+    await until("the stranger listens", () => accepts(port));
+    const ran = await sandbox.run(["start", "web", "--port", "0", "--json", "--", ...fixture()]);
+    const moved = JSON.parse(ran.stdout).port;
+    assert(moved !== port);
+    assertStringIncludes(ran.stderr, `port ${port}, which "web" has had, is in use by pid ${stranger} (`);
+    await sandbox.json(["stop", "web"]);
+    assertEquals((await sandbox.json(start)).port, moved, "the same one instead");
+    await sandbox.json(["stop", "web"]);
+    Deno.kill(stranger, "SIGKILL");
+    await until("the stranger is gone", () => !isRunning(stranger));
+    assertEquals((await sandbox.json(start)).port, port);
+    for (
+      const text of ["", "garbage", "[]", '{"schema":2,"port":1}', '{"schema":1,"port":"x"}', '{"schema":1,"port":0.5}']
+    ) {
+      await sandbox.json(["stop", "web"]);
+      Deno.writeTextFileSync(`${dir}/recorded.json`, text);
+      assertEquals((await sandbox.json(start)).started, true, text);
+    }
+  },
+);
 
 Deno.test("a node that runs with an old address of what it comes after is told, and not tested against", async () => {
   await using sandbox = await Sandbox.create();

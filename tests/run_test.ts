@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { installed, isInstalled } from "./support/servers.ts";
+import { costly } from "./support/tier.ts";
 
 const SERVE = fixture().join(" ");
 const run = (
@@ -220,7 +221,7 @@ for (const next of ["start", "run", "sweep", "stop", "restart"]) {
   });
 }
 
-Deno.test("a run that is killed at any step of its start is followed by one that succeeds", async () => {
+costly("a run that is killed at any step of its start is followed by one that succeeds", async () => {
   await using sandbox = await Sandbox.create();
   for (
     const step of ["tombstone-written", "spawned", "waiting", "port-written", "committed", "tombstone-removed", "ended"]

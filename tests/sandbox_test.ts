@@ -16,7 +16,7 @@ import {
   Sandbox,
   until,
 } from "./support/sandbox.ts";
-import { byTier, TIER } from "./support/tier.ts";
+import { byTier, inTurn, TIER } from "./support/tier.ts";
 
 /** Ways to run one command in a pid namespace that ends with it. */
 const WAYS: Record<string, string[]> = {
@@ -188,7 +188,9 @@ async function tryOne(
 for (const [name, way] of ways) {
   Deno.test(`each command in a sandbox of its own (${name}): what a first one started has ended with it, and no --force is needed`, async () => {
     // Those that only look can share a node.
-    for (const commands of [["list"], ["status", "logs", "wait", "start"], ["stop"], ["sweep"], ["restart"]]) {
+    for (
+      const commands of inTurn([["status", "logs", "wait", "start"], ["list"], ["stop"], ["sweep"], ["restart"]], 5)
+    ) {
       await using sandbox = await Sandbox.create();
       const start = startOf(freePort());
       const first = await once(sandbox, way, start);
@@ -219,7 +221,7 @@ for (const [name, way] of ways) {
 
 Deno.test({
   name: "a server that lives in another sandbox is left alone: every command refuses, and no number of it is signalled",
-  ignore: anyWay === undefined,
+  ignore: TIER === "fast" || anyWay === undefined,
   async fn() {
     for (const [name, way] of ways) {
       await using sandbox = await Sandbox.create();
@@ -257,7 +259,7 @@ Deno.test({
 
 Deno.test({
   name: "between the machine itself and a sandbox, in both directions",
-  ignore: anyWay === undefined,
+  ignore: TIER === "fast" || anyWay === undefined,
   async fn(test) {
     for (const [name, way] of ways) {
       await test.step(`started outside, looked at inside (${name})`, async () => {
@@ -308,7 +310,7 @@ async function interruptIn(home: Jail, sandbox: Sandbox): Promise<string[]> {
 
 Deno.test({
   name: "a start that was interrupted in a sandbox that goes on is not taken over from another one",
-  ignore: anyWay === undefined,
+  ignore: TIER === "fast" || anyWay === undefined,
   async fn() {
     await using sandbox = await Sandbox.create();
     await using home = new Jail(sandbox, anyWay!);
@@ -327,7 +329,7 @@ Deno.test({
 
 Deno.test({
   name: "a take-over from another sandbox that is killed forgets nothing: the third one copes",
-  ignore: anyWay === undefined,
+  ignore: TIER === "fast" || anyWay === undefined,
   async fn() {
     for (const died of ["waiting", "committed"]) {
       const steps = ["tombstone-written", "namespace-left", "spawned", "recovered", "waiting", "tombstone-removed"];
@@ -352,7 +354,7 @@ Deno.test({
 
 Deno.test({
   name: "a tombstone that remembers a living attempt of another sandbox is not taken over, not even by its own sandbox",
-  ignore: anyWay === undefined,
+  ignore: TIER === "fast" || anyWay === undefined,
   async fn() {
     await using sandbox = await Sandbox.create();
     await using home = new Jail(sandbox, anyWay!);
@@ -374,7 +376,7 @@ Deno.test({
 
 Deno.test({
   name: "a server that has let go of its log is not taken for dead from another sandbox",
-  ignore: anyWay === undefined,
+  ignore: TIER === "fast" || anyWay === undefined,
   async fn() {
     await using sandbox = await Sandbox.create();
     const quiet = ["sh", "-c", `exec >/dev/null 2>&1 9>&-; exec ${fixture().join(" ")}`];
@@ -390,7 +392,7 @@ Deno.test({
 
 Deno.test({
   name: "a daemon, which gives its output up, still holds its log, and is judged by that from another sandbox",
-  ignore: anyWay === undefined,
+  ignore: TIER === "fast" || anyWay === undefined,
   async fn() {
     await using sandbox = await Sandbox.create();
     const pidFile = `${sandbox.project}/server.pid`;
@@ -411,7 +413,7 @@ Deno.test({
 Deno.test({
   name:
     "where its log was replaced or its port is taken, a node of another sandbox is not judged; --force forgets it, and signals nobody",
-  ignore: anyWay === undefined,
+  ignore: TIER === "fast" || anyWay === undefined,
   async fn() {
     await using sandbox = await Sandbox.create();
     const port = freePort();
@@ -436,7 +438,7 @@ Deno.test({
 
 Deno.test({
   name: "another boot decides before another pid namespace does",
-  ignore: anyWay === undefined,
+  ignore: TIER === "fast" || anyWay === undefined,
   async fn() {
     await using sandbox = await Sandbox.create();
     const start = startOf(freePort());

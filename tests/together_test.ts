@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Document, fixture, freePort, killPid, Sandbox, until } from "./support/sandbox.ts";
 import { chooseServer } from "./support/servers.ts";
 import { randomFrom } from "./support/soak.ts";
-import { byTier } from "./support/tier.ts";
+import { byTier, costly } from "./support/tier.ts";
 
 const server = chooseServer();
 
@@ -91,7 +91,7 @@ Deno.test("many starters at once: one server, and all report it", async () => {
   assertEquals(ended.filter(({ document }) => document.started).length, 1);
 });
 
-Deno.test("many nodes at once: each has its server, no record lost", async () => {
+costly("many nodes at once: each has its server, no record lost", async () => {
   await using sandbox = await Sandbox.create();
   const names = Array.from({ length: byTier({ fast: 20, full: 50 }) }, (_, number) => `node${number}`);
   const args = (node: string) => ["start", node, "--port", "0", "--json", "--", ...fixture()];

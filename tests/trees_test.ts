@@ -3,6 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { accepts, allPids, fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 import { canUnshare, PidNamespace } from "./support/namespace.ts";
+import { TIER } from "./support/tier.ts";
 
 const ignore = !installed("perl", "perl-base");
 
@@ -57,7 +58,7 @@ const canIsolate = await canUnshare();
 for (const [how, setup] of [["every 5 ms", ""], ["every 5 ms and ignores TERM", "$SIG{TERM} = 'IGNORE';"]]) {
   Deno.test({
     name: `a process that becomes another one ${how} is caught`,
-    ignore: ignore || !canIsolate,
+    ignore: TIER === "fast" || ignore || !canIsolate,
     async fn() {
       await using sandbox = await Sandbox.create();
       // Whatever gets away ends with its namespace; and its zombies would fill the table of a pid 1 that reaps late.

@@ -16,3 +16,8 @@ export function byTier(counts: { fast: number; full: number }): number {
 export function inTurn<T>(items: readonly T[], every: number, turn = 0): T[] {
   return items.filter((_, index) => TIER === "full" || index % every === turn % every);
 }
+
+/** A test that costs seconds, since it kills, waits or starts much: for the full tier alone. */
+export function costly(name: string, fn: Deno.TestDefinition["fn"]): void {
+  Deno.test({ name, ignore: TIER === "fast", fn });
+}
