@@ -9,6 +9,7 @@ import type { NodeOptions, StopOptions } from "./request.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
+import { isReaderName } from "../state/log_unread.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
 import { foreignError } from "./liveness.ts";
@@ -85,9 +86,10 @@ export function hasWork(dir: NodeDir, scan: Scan): "running" | "nothing" | "work
   return nodeState.kind === "running" ? "running" : "nothing";
 }
 
-/** Whether an entry of a node's directory stays: logs, what a start was recorded with, and the records of a running node. */
+/** Whether an entry of a node's directory stays: logs, the places of their readers, what a start was recorded with, and the
+ * records of a running node. */
 function isPermanent(name: string, nodeState: NodeState): boolean {
-  if (name === RECORDED || /^server\.log(\.\d+)?$/.test(name)) return true;
+  if (name === RECORDED || /^server\.log(\.\d+)?$/.test(name) || isReaderName(name)) return true;
   return nodeState.kind === "running" && ["node.info", "pid", "port"].includes(name);
 }
 
