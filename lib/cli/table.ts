@@ -189,11 +189,12 @@ export const COMMANDS: Command[] = [
   },
   {
     name: "init",
-    synopsis: "[options]",
-    summary: "write a first tombstone.json from package.json, Procfile or mix.exs",
+    synopsis: "[--agents]",
+    summary:
+      "write a first tombstone.json from what a project has: scripts, a Procfile, Django, Rails, mix, rebar3, Deno",
     nodes: "none",
     takesCommand: false,
-    flags: [],
+    flags: [{ name: "agents", summary: "instead, tell coding agents how to use it: AGENTS.md and a skill" }],
   },
   {
     name: "export",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parse } from "@std/jsonc/parse";
 import { dirname } from "../paths.ts";
 import { asString, type Fields, isFields, parseObject } from "./json.ts";
 
@@ -66,7 +67,9 @@ export function findScripts(from: string, top: string, files: Files): Scripts | 
     const own = deno === undefined ? ["package.json"] : [deno, "package.json"];
     const texts = own.flatMap((file) => {
       const text = files.read(`${dir}/${file}`);
-      return text === null ? [] : [{ file, content: parseObject(text) }];
+      return text === null
+        ? []
+        : [{ file, content: file === "package.json" ? parseObject(text) : parseWithComments(text) }];
     });
     if (texts.length === 0) continue;
     const manager = managerOf(dirs.slice(at), files);
@@ -80,6 +83,16 @@ export function findScripts(from: string, top: string, files: Files): Scripts | 
     return { dir, scripts: new Map(scripts), broken: broken === null ? null : `${dir}/${broken}` };
   }
   return null;
+}
+
+function parseWithComments(text: string): Fields | null {
+  try {
+    const value: unknown = parse(text);
+    return isFields(value) ? value : null;
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
 }
 
 /** The package manager of the first of these directories that tells: by the field `packageManager`, or by a lock file. */

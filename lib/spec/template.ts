@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { parseObject } from "./json.ts";
+import { isFields, parseObject } from "./json.ts";
 import { NAME } from "./names.ts";
+import { type Files, findScripts, type Script } from "./scripts.ts";
 
 /** A node as in `tombstone.json`. */
 export type NodeDescription = Record<string, unknown>;
@@ -17,28 +18,45 @@ export interface Proposal {
   from: Record<string, string>;
 }
 
-/** Scripts of `package.json` that start a server, in order of preference. */
-const SCRIPTS = ["dev", "start", "serve"];
+/** Scripts that start a server, in order of preference; `start:dev` is Nest's. */
+const SCRIPTS = ["dev", "start:dev", "start", "serve"];
 
-/** Lock files, and the package manager that they belong to. */
-const MANAGERS = [["pnpm-lock.yaml", "pnpm"], ["yarn.lock", "yarn"], ["bun.lock", "bun"], [
-  "bun.lockb",
-  "bun",
-]] as const;
+/** Packages whose development server serves a page at `/`. */
+const PAGES = [
+  "vite",
+  "next",
+  "nuxt",
+  "astro",
+  "gatsby",
+  "react-scripts",
+  "@angular/cli",
+  "@sveltejs/kit",
+  "@remix-run/dev",
+];
 
-/** Files that may describe servers, and their readers. The first one that has a name wins. */
-const READERS = { Procfile: readProcfile, "package.json": readPackage, "mix.exs": readMix };
+/** Ready when `/` is answered; also by an error of the client's, since not every project has a page there. */
+const ANSWERS = { http: "/", http_status: "200-499" };
+
+/** What may describe servers, and its readers. The first one that has a name wins. */
+const READERS: ((files: Files) => ProposedNode[])[] = [
+  readProcfile,
+  readScripts,
+  readDjango,
+  readRails,
+  readMix,
+  readRebar,
+];
 
 /**
- * Finds servers in `Procfile`, `package.json` and `mix.exs`.
+ * Finds servers in the files of a project: `Procfile.dev`, `Procfile`, `package.json`, `deno.json`, `manage.py`, `bin/rails`,
+ * `mix.exs` and `rebar.config`.
  *
- * @param read the text of a file of the project; `null` if there is none
+ * @param files looks at the project; paths are relative to it
  */
-export function proposeNodes(read: (file: string) => string | null): Proposal {
+export function proposeNodes(files: Files): Proposal {
   const found: Proposal = { nodes: {}, from: {} };
-  for (const [file, reader] of Object.entries(READERS)) {
-    const text = read(file);
-    for (const { name, what, node } of text === null ? [] : reader(text, read)) {
+  for (const reader of READERS) {
+    for (const { name, what, node } of reader(files)) {
       if (name in found.nodes) continue;
       found.nodes[name] = node;
       found.from[name] = what;
@@ -53,28 +71,61 @@ interface ProposedNode {
   node: NodeDescription;
 }
 
-/** Lines `name: command`, as foreman and Heroku read them. */
-function readProcfile(text: string): ProposedNode[] {
-  return text.split("\n").flatMap((line) => {
+/** Lines `name: command`, as foreman and Heroku read them; `release` is Heroku's, and no server. */
+function readProcfile({ read }: Files): ProposedNode[] {
+  const file = ["Procfile.dev", "Procfile"].find((file) => read(file) !== null);
+  return (file === undefined ? "" : read(file)!).split("\n").flatMap((line) => {
     const [, name, command] = /^([A-Za-z0-9_.-]+):\s*(\S.*)$/.exec(line.trim()) ?? [];
-    if (name === undefined || command === undefined || !NAME.test(name)) return [];
+    if (name === undefined || command === undefined || !NAME.test(name) || name === "release") return [];
     // Foreman gives every process a port; certainly listening are only those that use it, and the web server.
     const usesPort = /\$\{?PORT\b/.test(command);
     const node = usesPort ? { command, port: 0 } : name === "web" ? { command } : { command, probes: { none: true } };
-    return [{ name, what: `the line "${name}" of Procfile`, node }];
+    return [{ name, what: `the line "${name}" of ${file}`, node }];
   });
 }
 
-function readPackage(text: string, read: (file: string) => string | null): ProposedNode[] {
-  const scripts = parseObject(text)?.scripts;
-  if (typeof scripts !== "object" || scripts === null) return [];
-  const script = SCRIPTS.find((script) => typeof (scripts as Record<string, unknown>)[script] === "string");
-  if (script === undefined) return [];
-  const manager = MANAGERS.find(([file]) => read(file) !== null)?.[1] ?? "npm";
-  return [{ name: "web", what: `the script "${script}" of package.json`, node: { command: [manager, "run", script] } }];
+/** The script that serves; else each script `dev:NAME`, as the node NAME. */
+function readScripts(files: Files): ProposedNode[] {
+  const { scripts } = findScripts(".", ".", files) ?? { scripts: new Map<string, Script>() };
+  const { dependencies, devDependencies } = parseObject(files.read("package.json") ?? "") ?? {};
+  const packages = Object.keys({
+    ...isFields(dependencies) && dependencies,
+    ...isFields(devDependencies) && devDependencies,
+  });
+  const servesPage = packages.some((name) => PAGES.includes(name));
+  const propose = (name: string, script: string): ProposedNode => {
+    const { command, file } = scripts.get(script)!;
+    const node = { command, ...(servesPage && file === "package.json" ? { probes: { http: "/" } } : {}) };
+    return { name, what: `the ${file === "package.json" ? "script" : "task"} "${script}" of ${file}`, node };
+  };
+  const main = SCRIPTS.find((script) => scripts.has(script));
+  if (main !== undefined) return [propose("web", main)];
+  return [...scripts.keys()].filter((script) => script.startsWith("dev:") && NAME.test(script.slice(4)))
+    .map((script) => propose(script.slice(4), script));
 }
 
-function readMix(text: string): ProposedNode[] {
+function readDjango({ read, has }: Files): ProposedNode[] {
+  if (!/\bdjango\b/i.test(read("manage.py") ?? "")) return [];
+  const python = has("uv.lock")
+    ? ["uv", "run", "python"]
+    : has("poetry.lock")
+    ? ["poetry", "run", "python"]
+    : [[".venv/bin/python", "venv/bin/python"].find(has) ?? "python3"];
+  const command = [...python, "manage.py", "runserver", "{port}"];
+  return [{ name: "web", what: "manage.py of Django", node: { command, port: "8000+", probes: ANSWERS } }];
+}
+
+/** A killed server leaves a pid file behind, with which Rails refuses to start. */
+function readRails({ has }: Files): ProposedNode[] {
+  if (!has("bin/rails") || !has("config/application.rb")) return [];
+  const command = ["bin/rails", "server", "--port", "{port}"];
+  const node = { command, port: "3000+", probes: ANSWERS, sweep_files: "tmp/pids/server.pid" };
+  return [{ name: "web", what: "bin/rails", node }];
+}
+
+function readMix({ read }: Files): ProposedNode[] {
+  const text = read("mix.exs");
+  if (text === null) return [];
   return /:phoenix\b/.test(text)
     ? [{
       name: "phoenix",
@@ -82,4 +133,11 @@ function readMix(text: string): ProposedNode[] {
       node: { command: ["mix", "phx.server"], probes: { http: "/" } },
     }]
     : [{ name: "app", what: "mix.exs", node: { command: ["mix", "run", "--no-halt"], probes: { none: true } } }];
+}
+
+/** The shell runs the application; it ends with its input. A library has none to run. */
+function readRebar({ read }: Files): ProposedNode[] {
+  if (!/\{\s*(shell|relx)\s*,/.test(read("rebar.config") ?? "")) return [];
+  const node = { command: ["rebar3", "shell"], stdin_open: true, probes: { log: "Booted" } };
+  return [{ name: "app", what: "rebar.config", node }];
 }

@@ -5,9 +5,10 @@
  */
 import { currentDirectory } from "../../os/surroundings.ts";
 import type { Call, Result } from "../call.ts";
+import { writeForAgents } from "../agents.ts";
 import { proposeNodes } from "../../spec/template.ts";
 import { stateError } from "../../os/errno.ts";
-import { readTextOrNull } from "../../os/stat.ts";
+import { lstatOrNull, readTextOrNull } from "../../os/stat.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { lookAt, recordsOf } from "../../engine/state.ts";
 import { allNodes, type NodeDir, projectOf } from "../../state/node_dir.ts";
@@ -21,11 +22,15 @@ const SCHEMA = `https://jsr.io/@tombstone/tombstone/${VERSION}/tombstone.schema.
 /** Runs the command. The current directory becomes a project. */
 export async function run(call: Call): Promise<Result> {
   const dir = currentDirectory();
-  const { nodes, from } = proposeNodes((file) => readTextOrNull(`${dir}/${file}`, { place: "elsewhere" }));
+  if (call.flags.has("agents")) return writeForAgents(dir);
+  const { nodes, from } = proposeNodes({
+    read: (file) => readTextOrNull(`${dir}/${file}`, { place: "elsewhere" }),
+    has: (file) => lstatOrNull(`${dir}/${file}`, { place: "elsewhere" }) !== null,
+  });
   const names = Object.keys(nodes);
   if (names.length === 0) {
     throw tombstoneError(
-      `Cannot make a ${PROJECT_FILE} for "${dir}": no Procfile, no package.json with a script "dev" or "start", no mix.exs`,
+      `Cannot make a ${PROJECT_FILE} for "${dir}": none of its files tells of a server that is known here`,
       { kind: "nothing-there", hint: "tombstone start -- COMMAND needs no file" },
     );
   }
