@@ -27,7 +27,8 @@ export async function endOver(call: Call, own: "too" | "to the command"): Promis
   const { output } = call;
   const pending = new Map<string, string>();
   const nameOf = (dir: NodeDir) => describeOwnerNode({ dir, project: projectOf(dir) });
-  const begin = (dir: NodeDir, { reason }: Over) => pending.set(dir.path, `${nameOf(dir)}: ${reason}`);
+  const begin = (dir: NodeDir, { reason }: Over) =>
+    pending.set(dir.path, `${nameOf(dir)} is still being ended: ${reason}`);
   const state = stateOf(call);
   if (state === null) return;
   const except = own === "too" ? null : await workspaceOf(call);
@@ -52,7 +53,7 @@ export async function endOver(call: Call, own: "too" | "to the command"): Promis
     },
   }).catch((error) => output.warn(`nodes whose lease is over could not be looked for: ${error.message}`));
   await Promise.race([work, expiry(LONGEST_MS)]);
-  for (const text of pending.values()) output.info(`is still being ended: ${text}`);
+  for (const text of pending.values()) output.info(text);
 }
 
 /** Id of the workspace; `null` if there is none, which the command itself tells. */
