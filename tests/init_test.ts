@@ -33,9 +33,6 @@ Deno.test("init knows Django, Rails, Phoenix, rebar3 and Procfiles", () => {
   const served = ["manage.py", "runserver", "{port}"];
   const node = { command: ["python3", ...served], port: "8000+", probes: answers };
   assertEquals(nodesFor({ "manage.py": django }), { web: node });
-  assertEquals(nodesFor({ "manage.py": django, ".venv/bin/python": "" }), {
-    web: { ...node, command: [".venv/bin/python", ...served] },
-  });
   assertEquals(nodesFor({ "manage.py": django, "uv.lock": "" }), {
     web: { ...node, command: ["uv", "run", "python", ...served] },
   });

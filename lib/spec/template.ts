@@ -110,7 +110,7 @@ function readDjango({ read, has }: Files): ProposedNode[] {
     ? ["uv", "run", "python"]
     : has("poetry.lock")
     ? ["poetry", "run", "python"]
-    : [[".venv/bin/python", "venv/bin/python"].find(has) ?? "python3"];
+    : ["python3"]; // that of the virtual environment, where one is active
   const command = [...python, "manage.py", "runserver", "{port}"];
   return [{ name: "web", what: "manage.py of Django", node: { command, port: "8000+", probes: ANSWERS } }];
 }
