@@ -280,7 +280,7 @@ Deno.test("two runs at once: one starts, the other joins and is told so; each ha
   await until("the test runs", () => exists(`${sandbox.project}/ready`));
   const second = await sandbox.run(run("exit 2"));
   assertEquals(second.code, 2);
-  assertMatch(second.stderr, /warning: "web" ends with the run, pid \d+, that started it/);
+  assertMatch(second.stderr, /warning: "web" ends with pid \d+ \(run or up\), which started it/);
   Deno.writeTextFileSync(`${sandbox.project}/end`, "");
   assertEquals((await first.output()).code, 1);
   assertEquals(sandbox.processes(), []);

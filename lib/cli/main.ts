@@ -26,6 +26,7 @@ const LOADERS: Record<string, () => Promise<{ run: Run }>> = {
   forget: () => import("./commands/forget.ts"),
   wait: () => import("./commands/wait.ts"),
   run: () => import("./commands/run.ts"),
+  up: () => import("./commands/up.ts"),
   sweep: () => import("./commands/sweep.ts"),
   init: () => import("./commands/init.ts"),
   export: () => import("./commands/export.ts"),

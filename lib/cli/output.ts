@@ -85,12 +85,24 @@ export class Output implements Reporter {
     return cleanLine(line, this.paint === PLAIN ? "drop" : "keep");
   }
 
-  /** A function that cleans pieces of server output for stdout, so that it controls neither a terminal nor a CI runner. */
+  /** Where the output of servers goes; with `--json`, stdout is for the document. */
+  get #logs(): typeof Deno.stdout | typeof Deno.stderr {
+    return this.mode.form === "json" ? Deno.stderr : Deno.stdout;
+  }
+
+  /** A function that cleans pieces of server output, so that it controls neither a terminal nor a CI runner. */
   cleaner(): (bytes: Uint8Array) => Uint8Array {
-    const isTerminal = Deno.stdout.isTerminal();
-    if (!isTerminal && (!isGithub() || system.self.isStdoutFile())) return (bytes) => bytes;
+    const isTerminal = this.#logs.isTerminal();
+    const isFile = this.#logs === Deno.stdout && system.self.isStdoutFile();
+    if (!isTerminal && (!isGithub() || isFile)) return (bytes) => bytes;
     const text = isTerminal ? new TerminalText() : new JobText();
     return (bytes) => text.clean(bytes);
+  }
+
+  /** Writes a piece of server output; returns whether it still has a reader. */
+  log(bytes: Uint8Array): "written" | "closed" {
+    this.#line?.wipe();
+    return write(this.#logs, bytes);
   }
 
   /** Writes a piece of a long result; returns whether stdout still has a reader. */

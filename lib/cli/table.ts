@@ -53,6 +53,14 @@ export const COMMANDS: Command[] = [
     flags: START_FLAGS,
   },
   {
+    name: "up",
+    synopsis: "[NODE...] [options] | [NODE] [options] -- COMMAND [ARG...]",
+    summary: "start or join servers in the foreground, follow their logs, stop what was started at the end",
+    nodes: "many",
+    takesCommand: true,
+    flags: START_FLAGS,
+  },
+  {
     name: "stop",
     synopsis: "[NODE...] [--all] [--session ID] [options]",
     summary: "stop and sweep; not running is not an error",

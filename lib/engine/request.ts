@@ -78,6 +78,8 @@ export type Patience = "whole" | "rest";
 export interface StopOptions extends NodeOptions {
   /** The scan to use, which many that are stopped at the same time share; default: each scans by itself. */
   scan?: Scan;
+  /** Aborting it ends the wait for a process that has been asked to exit: what is left is killed. */
+  hurry?: AbortSignal;
   /** Stops a running node only if it belongs to the run of this id; default: any. */
   ofRun?: string;
   /** Stops a running node only if it still is this attempt; default: any. */

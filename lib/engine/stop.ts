@@ -56,8 +56,8 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   if (isAnother || (ofRun !== undefined && ofRun !== nodeState.info.run?.id)) {
     return nothing;
   }
-  const { reporter, scan, patience } = options;
-  const how = { lock, reporter, scan, patience, marking: "always" } as const;
+  const { reporter, scan, patience, hurry } = options;
+  const how = { lock, reporter, scan, patience, hurry, marking: "always" } as const;
   const { pids, killed } = await terminateGracefully(dir, nodeFiles, nodeState.info, how);
   reached("ended", options.reporter);
   lock.insist();

@@ -34,6 +34,8 @@ export interface Ending {
   reporter: Reporter;
   /** The scan to use; default {@linkcode live}. */
   scan?: Scan | undefined;
+  /** Aborting it ends the grace early. */
+  hurry?: AbortSignal | undefined;
   /** When the commit record must say that the node is being stopped: always, or only if the next command needs it. */
   marking: "always" | "if needed";
   /** How long processes may take; default: `"whole"`. */
@@ -64,7 +66,7 @@ export async function terminateGracefully(
   dir: NodeDir,
   nodeFiles: NodeFiles,
   info: NodeInfo,
-  { lock, reporter, scan = live, marking, patience }: Ending,
+  { lock, reporter, scan = live, hurry, marking, patience }: Ending,
 ): Promise<Pick<Terminated, "pids" | "killed">> {
   await endStopCommands(dir, info, { reporter, scan });
   const main = findMain(dir, info);
@@ -74,6 +76,7 @@ export async function terminateGracefully(
     main,
     signal: info.stop.signal,
     graceMs: graceOf(info, patience),
+    ...(hurry === undefined ? {} : { hurry }),
     onScan: (rows) => waiting.update(inWords(rows)),
     async remember(lean) {
       if (marking === "if needed" && lean.length === 0 && command === null) return;
