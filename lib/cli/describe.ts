@@ -7,7 +7,7 @@ import type { Recovered } from "../engine/reporter.ts";
 
 const REASONS: Record<Recovered["reason"], string> = {
   "interrupted-start": "an interrupted start",
-  "interrupted-run": "an interrupted run",
+  "interrupted-run": "an interrupted run or up",
   "lease-over": "a server that had outlived what it was started for",
   "died": "a server that died",
   "rebooted": "a server of before the reboot",

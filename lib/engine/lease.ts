@@ -23,7 +23,7 @@ export interface Over {
 /** The lease of a committed node that is over; `null`: none is. */
 export function overByInfo(info: NodeInfo, scan: Scan = live): Over | null {
   if (info.run !== null && !isRunLive(info.run, info, scan)) {
-    return { lease: "run", reason: `it was to end with a run, pid ${info.run.pid}, that is gone` };
+    return { lease: "run", reason: `it was to end with pid ${info.run.pid} (run or up), which is gone` };
   }
   return overByProcess(info, scan) ?? overByAge(info.max_age_ms, ageOf(info));
 }

@@ -12,7 +12,7 @@ import { up, type UpResult } from "../../engine/up.ts";
 import { requireExecutable, searchPath } from "../../process/executable.ts";
 import type { RunOwner } from "../../state/node_info.ts";
 import { Follower } from "../follower.ts";
-import { describeKilled } from "../output.ts";
+import { describeKilled } from "../describe.ts";
 import { nameOf, outputsOf, requireOneNode, resultOf, runningOf } from "../starting.ts";
 
 /**
@@ -60,12 +60,12 @@ async function membersOf(call: Call): Promise<Members> {
   }
   if (command.length === 0) throw noCommand(call);
   requireOneNode(call);
-  const { settings, env } = prepare(call.sourceOf(command));
+  const { settings, env, whileProcess } = prepare(call.sourceOf(command));
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
   const dir = await call.nodeDir(call.node, "ensure");
   const workspace = await call.workspace();
   const running = call.flags.has("replace") ? "replace" : "keep";
-  const request = { workspace, settings, env, running, different: "refuse" } as const;
+  const request = { workspace, settings, env, running, whileProcess, different: "refuse" } as const;
   return (run) => [{ dir, after: [], options: call.options, request: () => ({ ...request, run }) }];
 }
 
