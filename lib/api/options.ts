@@ -83,12 +83,6 @@ export interface NodeSettings {
   exclude?: string | string[];
   /** How the node is stopped. */
   stop?: StopSettings;
-  /** End it when this process has ended, at the next tombstone command anywhere. */
-  whilePid?: number;
-  /** End it when it has been ready for this long, at the next tombstone command anywhere; 0: never. */
-  maxAge?: Duration;
-  /** A label for list --session and stop --session; default: TOMBSTONE_SESSION. */
-  session?: string;
   /** How much of its output is kept. */
   log?: LogSettings;
   /** Hide the server from the clean-up of GitHub Actions and Jenkins. */

@@ -52,7 +52,7 @@ export function commandHelp(command: Command): string[] {
     ...(command.nodes === "none" || Array.isArray(command.nodes) ? [] : [
       "",
       `Without NODE: ${
-        ["start", "up", "run"].includes(command.name)
+        command.name === "start" || command.name === "run"
           ? "those of tombstone.json; with a command, the node is called after the current directory."
           : "all nodes of this workspace."
       }`,

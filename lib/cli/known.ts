@@ -7,7 +7,6 @@ import { recordOf } from "../state/record.ts";
 import type { Call } from "./call.ts";
 import {
   FLAGS_OF_KNOWN,
-  leasesOf,
   type MemberOptions,
   membersOf,
   orderedNames,
@@ -91,14 +90,12 @@ async function recordedMembersOf(
   const workspace = await call.workspace();
   const given = parseVariables("--env", call.flags.texts("env"));
   const { options } = call;
-  const leases = leasesOf(call);
   const prepared = await Promise.all(names.map(async (node) => {
     const dir = await call.nodeDir(node, "find");
     const recorded = findRecorded(dir)!;
     const env = completeEnv(dir, recorded, given, action);
     const settings = {
       ...recorded,
-      ...leases.settings,
       timeout_ms: call.duration("timeout", recorded.timeout_ms),
       env_names: Object.keys(env),
     };
@@ -106,10 +103,9 @@ async function recordedMembersOf(
     requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
     return { dir, settings, env };
   }));
-  return ({ running, different, run, whileProcess: kept }) =>
+  return ({ running, different, run }) =>
     prepared.map(({ dir, settings, env }) => {
-      const whileProcess = leases.whileProcess ?? kept?.(dir) ?? null;
-      const request = { workspace, settings, env, different, running: running(dir.node), run: run(dir), whileProcess };
+      const request = { workspace, settings, env, different, running: running(dir.node), run: run(dir) };
       return { dir, after: [], options, request: () => request };
     });
 }

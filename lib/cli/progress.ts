@@ -101,7 +101,6 @@ const LABELS: Record<Checkpoint, string> = {
   "swept": "sweep the files",
   "released": "release the ports",
   "tombstone-written": "classify the node, write the tombstone",
-  "lease-written": "write the lease",
   "recovered": "terminate and sweep what was left",
   "namespace-left": "leave the other namespace",
   "port-recorded": "choose the port",

@@ -4,7 +4,7 @@
  * @module
  */
 import { DEFAULTS } from "../spec/settings.ts";
-import { ENV, type Flag, FORCE, LOCK_TIMEOUT, SESSION, START_FLAGS } from "./start_flags.ts";
+import { ENV, type Flag, FORCE, LOCK_TIMEOUT, START_FLAGS } from "./start_flags.ts";
 
 /** One command. */
 export interface Command {
@@ -22,11 +22,6 @@ export interface Command {
   then?: "many";
   /** Whether a server's command follows after `--`. */
   takesCommand: boolean;
-  /**
-   * Whether it ends the nodes whose lease is over, of whichever workspace: before its own work; after it, where it may be
-   * about to end one of them itself; or around it, those of its own workspace after. Default: `"kept"`.
-   */
-  leases?: "ended before" | "ended after" | "ended around" | "kept";
   /** Its own flags. */
   flags: Flag[];
 }
@@ -49,25 +44,15 @@ export const COMMANDS: Command[] = [
     summary: "start a server detached, wait until it is ready; without a command: as described, or as it last was",
     nodes: "many",
     takesCommand: true,
-    leases: "ended around",
-    flags: START_FLAGS,
-  },
-  {
-    name: "up",
-    synopsis: "[NODE...] [options] | [NODE] [options] -- COMMAND [ARG...]",
-    summary: "start or join servers in the foreground, follow their logs, stop what was started at the end",
-    nodes: "many",
-    takesCommand: true,
     flags: START_FLAGS,
   },
   {
     name: "stop",
-    synopsis: "[NODE...] [--all] [--session ID] [options]",
+    synopsis: "[NODE...] [--all] [options]",
     summary: "stop and sweep; not running is not an error",
     nodes: "many",
     takesCommand: false,
-    leases: "ended after",
-    flags: [{ name: "all", summary: "every node of this workspace" }, SESSION, LOCK_TIMEOUT, FORCE],
+    flags: [{ name: "all", summary: "every node of this workspace" }, LOCK_TIMEOUT, FORCE],
   },
   {
     name: "restart",
@@ -75,7 +60,6 @@ export const COMMANDS: Command[] = [
     summary: "stop, then start as described, or else as it last was",
     nodes: "many",
     takesCommand: false,
-    leases: "ended around",
     flags: [
       ENV,
       { name: "timeout", value: "TIME", summary: "give up when it is not ready by then (as recorded)" },
@@ -90,7 +74,6 @@ export const COMMANDS: Command[] = [
     summary: "the nodes of this workspace, and what became of them",
     nodes: "many",
     takesCommand: false,
-    leases: "ended before",
     flags: [{ name: "all", summary: "every node of every workspace" }],
   },
   {
@@ -100,8 +83,7 @@ export const COMMANDS: Command[] = [
     summary: "every node of every workspace",
     nodes: "none",
     takesCommand: false,
-    leases: "ended before",
-    flags: [SESSION],
+    flags: [],
   },
   {
     name: "logs",
@@ -109,7 +91,6 @@ export const COMMANDS: Command[] = [
     summary: "the server's output, the last 200 lines; of several nodes with their names",
     nodes: "many",
     takesCommand: false,
-    leases: "ended before",
     flags: [
       { name: "follow", short: "f", summary: "go on as the server writes, until Ctrl-C" },
       { name: "lines", short: "n", value: "N", summary: "the last N lines of each node, or all (200)" },
@@ -125,7 +106,6 @@ export const COMMANDS: Command[] = [
     summary: "until nodes are ready, or gone; or anything else that somebody starts or ends",
     nodes: "many",
     takesCommand: false,
-    leases: "ended before",
     flags: [
       { name: "port", value: "[HOST:]PORT", repeat: true, summary: "until somebody listens there, on IPv4 or IPv6" },
       { name: "http", value: "URL", repeat: true, summary: "until a GET is answered; redirects are not followed" },
@@ -143,7 +123,6 @@ export const COMMANDS: Command[] = [
     summary: "start servers (--serve, tombstone.json or package.json), run a test command, stop what was started",
     nodes: "many",
     takesCommand: true,
-    leases: "ended around",
     flags: [
       { name: "serve", value: "CMD", repeat: true, summary: "a server: a script's name, or a shell command" },
       {
@@ -161,7 +140,6 @@ export const COMMANDS: Command[] = [
     summary: "end and remove what interrupted starts left",
     nodes: "many",
     takesCommand: false,
-    leases: "ended around",
     flags: [
       { name: "all", summary: "every node of every workspace; busy ones are skipped" },
       { name: "dry-run", summary: "only show what would be terminated and removed" },
@@ -175,7 +153,6 @@ export const COMMANDS: Command[] = [
     summary: "port and URL of nodes as variables for other tools, before a start, too",
     nodes: "many",
     takesCommand: false,
-    leases: "ended before",
     flags: [
       { name: "format", value: "FORMAT", summary: "shell, dotenv or json (shell)" },
       LOCK_TIMEOUT,
@@ -188,7 +165,6 @@ export const COMMANDS: Command[] = [
     summary: "remove records, logs and claimed ports of nodes that do not run",
     nodes: "many",
     takesCommand: false,
-    leases: "ended around",
     flags: [
       { name: "all", summary: "every node of every workspace; busy ones are skipped" },
       LOCK_TIMEOUT,

@@ -36,7 +36,8 @@ export async function inspect(dir: NodeDir, readiness = new Readiness(), scan: S
       return { ...reportOfInfo(dir, info, "running", reason), ready: obstacles.length === 0 };
     }
     case "abandoned": {
-      return reportOfInfo(dir, nodeState.info, "interrupted", nodeState.over.reason);
+      const reason = `it was to end with a run, pid ${nodeState.run.pid}, that is gone`;
+      return reportOfInfo(dir, nodeState.info, "interrupted", reason);
     }
     case "died": {
       const reason = nodeState.rebooted

@@ -17,7 +17,6 @@ export type Checkpoint =
   | "swept"
   | "released"
   | "tombstone-written"
-  | "lease-written"
   | "recovered"
   | "namespace-left"
   | "port-recorded"
@@ -39,7 +38,6 @@ export interface Recovered {
   reason:
     | "interrupted-start"
     | "interrupted-run"
-    | "lease-over"
     | "died"
     | "rebooted"
     | "removed-state"

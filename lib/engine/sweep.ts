@@ -13,7 +13,6 @@ import { isReaderName } from "../state/log_unread.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
 import { foreignError } from "./liveness.ts";
-import type { Ending } from "./terminate.ts";
 import { classify, isKnown, lookAt, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
 import { previewRecovery, recover, takeOver } from "./recover.ts";
 import { reached, type Recovered } from "./reporter.ts";
@@ -107,13 +106,13 @@ export async function undo(
   dir: NodeDir,
   nodeFiles: NodeFiles,
   nodeState: NodeState,
-  { lock, reporter, scan, patience }: Omit<Ending, "marking">,
+  { lock, reporter, scan }: { lock: Lock } & Pick<StopOptions, "reporter" | "scan">,
 ): Promise<Recovered | null> {
   if (nodeState.kind === "unfinished") {
     await takeOver(dir, nodeFiles);
     reached("tombstone-written", reporter);
   }
-  const { recovered } = await recover(dir, nodeFiles, nodeState, { lock, reporter, scan, patience });
+  const { recovered } = await recover(dir, nodeFiles, nodeState, { lock, reporter, scan });
   reached("recovered", reporter);
   lock.insist();
   removeEntry(dir.starting);

@@ -46,23 +46,13 @@ export function readPorts(value: unknown): number[] {
 export function readTree(value: unknown): Identity[] {
   return (Array.isArray(value) ? value : []).flatMap((item) => {
     const fields = isFields(item) ? item : {};
-    const pid = asNumber(fields.pid, 1, 2 ** 22);
+    const pid = asNumber(fields.pid, 2, 2 ** 22);
     const startTime = asNumber(fields.start_time, 0, Number.MAX_SAFE_INTEGER);
     return pid === null || startTime === null ? [] : [{ pid, startTime }];
   });
 }
 
-/** A process in a record; `null` for anything else. */
-export function readIdentity(value: unknown): Identity | null {
-  return readTree([value])[0] ?? null;
-}
-
-/** The same for writing; `null` is left out. */
-export function identityFields(name: string, identity: Identity | null): Fields {
-  return identity === null ? {} : { [name]: { pid: identity.pid, start_time: identity.startTime } };
-}
-
-/** The same as {@linkcode readTree} for writing; an empty list is left out. */
+/** The same for writing; an empty list is left out. */
 export function treeFields(tree: Identity[]): Fields {
   return tree.length === 0 ? {} : { tree: tree.map(({ pid, startTime }) => ({ pid, start_time: startTime })) };
 }

@@ -6,17 +6,14 @@
 import type { Call, Result } from "../call.ts";
 import { EXIT } from "../../errors.ts";
 import { allNodes } from "../../state/node_dir.ts";
-import { nodesOfSession, noNodesOf, sessionAsked } from "../nodes.ts";
 import { tellNodes } from "./status.ts";
 
 /** Runs the command. */
 export async function run(call: Call): Promise<Result> {
-  const session = sessionAsked(call);
   const state = call.findState();
-  const all = () => state === null ? [] : allNodes(state);
-  await tellNodes(call, session === null ? all() : nodesOfSession(call, session).map(({ dir }) => dir), {
+  await tellNodes(call, state === null ? [] : allNodes(state), {
     columns: "workspace and node",
-    none: session === null ? "no nodes" : noNodesOf(session),
+    none: "no nodes",
     described: [],
     tail: 0,
   });

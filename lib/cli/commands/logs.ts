@@ -15,7 +15,6 @@ import { readNodeInfo } from "../../state/node_info.ts";
 import { Unread } from "../../state/log_unread.ts";
 import { sleep } from "../../async.ts";
 import { type LogRequest, logRequestOf, NodeLog } from "../log_request.ts";
-import { logPrefixes } from "../render.ts";
 import { nodesOf, warnUnknown } from "../nodes.ts";
 
 /** Time between two reads of a log that is followed, in milliseconds. */
@@ -85,9 +84,8 @@ function mayGoOn(dir: NodeDir): boolean {
 async function tellAsText(call: Call, logs: NodeLog[], request: LogRequest, nodes: number): Promise<void> {
   const { output } = call;
   const width = Math.max(...logs.map(({ dir }) => dir.node.length));
-  const prefixes = logPrefixes(logs.map(({ dir }) => dir.node), output.paint);
-  const emits = prefixes.map((named): Emit => {
-    const prefix = nodes === 1 ? "" : named;
+  const emits = logs.map(({ dir }): Emit => {
+    const prefix = nodes === 1 ? "" : `${output.paint.quiet(`${dir.node.padEnd(width)} |`)} `;
     const clean = output.cleaner();
     return (lines) => {
       const text = lines.map((line) => `${prefix}${line}\n`).join("");

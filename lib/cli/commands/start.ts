@@ -14,14 +14,13 @@ export async function run(call: Call): Promise<Result> {
   if (call.serverCommand === null) return await startKnown(call);
   if (call.serverCommand.length === 0) throw noCommand(call);
   requireOneNode(call);
-  const { settings, env, whileProcess } = prepare(call.sourceOf(call.serverCommand));
+  const { settings, env } = prepare(call.sourceOf(call.serverCommand));
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
   const running = call.flags.has("replace") ? "replace" : "keep";
   const { options } = call;
   // The command line is completely checked now; from here on, state is touched.
   const dir = await call.nodeDir(call.node, "ensure");
-  const how = { running, different: "refuse", run: null, whileProcess } as const;
-  return await startAndTell(call, { ...options, ...how, dir, settings, env });
+  return await startAndTell(call, { ...options, dir, settings, env, running, different: "refuse", run: null });
 }
 
 function noCommand(call: Call): TombstoneError {

@@ -9,7 +9,7 @@ import { describeGone, goneDirectoryOfRunning } from "../../engine/gone_director
 import { hasWork, previewSweep, sweep, type Swept } from "../../engine/sweep.ts";
 import { live, scanOnce, scanTogether } from "../../os/scan.ts";
 import type { Scan } from "../../os/types.ts";
-import { describeRecovery } from "../describe.ts";
+import { describeRecovery } from "../output.ts";
 import { ATTEMPT_VARIABLE } from "../../process/tree.ts";
 import { isLocked } from "../../state/lock.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
