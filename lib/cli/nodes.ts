@@ -32,6 +32,7 @@ export async function recordedNames(call: Call): Promise<string[]> {
 
 /** Warns of each named node that is neither described nor was ever started, with the nearest name. */
 export async function warnUnknown(call: Call): Promise<void> {
+  if (call.nodes.length === 0) return; // then no workspace is asked for, and with --all there need not be any
   const recorded = await recordedNames(call);
   const strange = [...new Set(call.nodes)].filter((node) => !recorded.includes(node));
   if (strange.length === 0) return;
