@@ -125,7 +125,7 @@ Deno.test("start --trace tells on stderr where the time went, a bar per step, wh
     "--port",
     "0",
     "--",
-    ...fixture("delay=3000"),
+    ...fixture("delay=2000"),
   ]);
   assertEquals(JSON.parse(started.stdout).state, "running");
   const rows = started.stderr.trimEnd().split("\n").map((line) => /^(.+?) +(\d+\.\d) ms(?: {2}(#+))?$/.exec(line));

@@ -174,8 +174,7 @@ export const COMMANDS: Command[] = [
   {
     name: "init",
     synopsis: "[--agents]",
-    summary:
-      "write a first tombstone.json from what a project has: scripts, a Procfile, Django, Rails, mix, rebar3, Deno",
+    summary: "write a first tombstone.json from a project's scripts, its Procfile or its framework",
     nodes: "none",
     takesCommand: false,
     flags: [{ name: "agents", summary: "instead, tell coding agents how to use it: AGENTS.md and a skill" }],
