@@ -348,7 +348,8 @@ Deno.test("--stable-for: what holds for a moment only is not ready", async () =>
   const starting = sandbox.json(["start", "web", ...flags, "--", ...fixture("http", `status-file=${file}`)]);
   await until("it has passed once", () => exists(asked));
   Deno.writeTextFileSync(file, "503");
-  await until("that has been answered", () => Deno.readTextFileSync(`${file}.answered`) === "503");
+  const answered = `${file}.answered`;
+  await until("that has been answered", () => exists(answered) && Deno.readTextFileSync(answered) === "503");
   Deno.writeTextFileSync(file, "200");
   const back = Date.now();
   const started = await starting;
