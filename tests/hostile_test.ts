@@ -1,6 +1,6 @@
 /** Nothing that a server or a stranger does keeps a start from its deadline, or from ending when it is told to. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Document, exists, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
+import { type Document, exists, isRunning, kill, Sandbox, until, untilCheckedAgain } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 import { byTier, costly, inTurn, TIER } from "./support/tier.ts";
 
@@ -19,13 +19,13 @@ const DEADLINE = byTier({ fast: 700, full: 2000 });
 /**
  * Starts something that will never be ready; first with a deadline that it must keep, then it is told to end.
  *
- * @param prepared brings about what is hostile, once the server runs
+ * @param prepared waits until what is hostile has begun, once the server runs
  */
 async function assertEnds(
   sandbox: Sandbox,
   flags: string[],
   command: string[],
-  prepared: (starter: Deno.ChildProcess) => Promise<void> = () => Promise.resolve(),
+  prepared: (starter: Deno.ChildProcess) => Promise<void> = untilCheckedAgain,
 ): Promise<Document> {
   const begin = async (timeout: string) => {
     const starter = sandbox.spawn(["start", "web", ...flags, "--timeout", timeout, "--json", "--", ...command]);
@@ -44,8 +44,6 @@ async function assertEnds(
   assert(took < DEADLINE + MARGIN, `the start took ${Math.round(took)} ms`);
 
   const { starter, output } = await begin("300s");
-  // What is hostile has begun: it goes on for ever, and the starter looks at it every few milliseconds.
-  await new Promise((resolve) => setTimeout(resolve, 100));
   const told = performance.now();
   starter.kill("SIGTERM");
   assertEquals((await output).code, 143);
@@ -71,8 +69,9 @@ Deno.test({
   async fn() {
     await using sandbox = await Sandbox.create();
     const address = `${sandbox.project}/socket`;
-    const flood = async () => {
-      await until("the server has told its socket", () => exists(address));
+    const flood = async (starter: Deno.ChildProcess) => {
+      await until("the server has written down its socket", () => exists(address));
+      await untilCheckedAgain(starter);
     };
     for (let sender = 0; sender < 4; sender++) sandbox.bystander(["perl", "-e", FLOOD, address]);
     const error = await assertEnds(sandbox, ["--notify"], TELLS_SOCKET, flood);
@@ -184,18 +183,30 @@ costly("--log: a server that writes without end, in lines and in one line", asyn
 Deno.test("--log: a log that the server itself cuts or replaces is read from its beginning", async (test) => {
   const log = '"$TOMBSTONE_TEST_LOG"';
   const find = "TOMBSTONE_TEST_LOG=$(readlink /proc/$$/fd/1)";
+  // Each step of the server waits for one of these files.
+  const go = (step: string) => `until test -e ${step}; do sleep 0.02; done`;
   const scripts = {
-    "cut": `${find}; echo some words; sleep 0.3; : >${log}; sleep 0.3; echo ready; exec sleep 600`,
-    "replaced": `${find}; echo some words; sleep 0.3; mv ${log} old; echo ready >${log}; exec sleep 600`,
-    "a FIFO": `${find}; echo some words; sleep 0.3; rm ${log}; mkfifo ${log}; exec sleep 600`,
+    "cut": `${find}; echo some words; ${go("first")}; : >${log}; ${go("second")}; echo ready; exec sleep 600`,
+    "replaced": `${find}; echo some words; ${go("first")}; mv ${log} old; echo ready >${log}; exec sleep 600`,
+    "a FIFO": `${find}; echo some words; ${go("first")}; rm ${log}; mkfifo ${log}; exec sleep 600`,
   };
   for (const [name, script] of Object.entries(scripts)) {
     await test.step(name, async () => {
       await using sandbox = await Sandbox.create();
       const flags = ["--log", "^ready$"];
-      if (name === "a FIFO") return void await assertEnds(sandbox, flags, ["sh", "-c", script]);
-      const started = await sandbox.json(["start", "web", ...flags, "--timeout", "50s", "--", "sh", "-c", script]);
-      assertEquals(started.ready, true);
+      const goOn = async (starter: Deno.ChildProcess) => {
+        for (const step of ["first", "second"]) {
+          await untilCheckedAgain(starter);
+          Deno.writeTextFileSync(`${sandbox.project}/${step}`, "");
+        }
+      };
+      if (name === "a FIFO") return void await assertEnds(sandbox, flags, ["sh", "-c", script], goOn);
+      const starter = sandbox.spawn(["start", "web", ...flags, "--timeout", "50s", "--json", "--", "sh", "-c", script]);
+      const output = starter.output();
+      await until("the server runs", () => sandbox.serversOf("web").length > 0);
+      await goOn(starter);
+      const { stdout } = await output;
+      assertEquals(JSON.parse(new TextDecoder().decode(stdout)).ready, true);
     });
   }
 });
@@ -268,7 +279,11 @@ Deno.test({
       ["--unix: a queue that is full", ["--unix", "s"], listener(UNIX, FULL)],
       ["--port-file: a FIFO", ["--port-file", "p"], ["sh", "-c", "mkfifo p; exec sleep 600"]],
       ["--file: it never comes", ["--file", "f"], sleep],
-      ["--exec: deaf, with children", ["--exec", "trap '' TERM INT HUP; sleep 600 & sleep 600; true"], sleep],
+      [
+        "--exec: deaf, with children",
+        ["--exec", "trap '' TERM INT HUP; touch deaf; sleep 600 & sleep 600; true"],
+        sleep,
+      ],
       ["--alive-for", ["--alive-for", "1h"], sleep],
       ["--stable-for", ["--no-probe", "--stable-for", "1h"], sleep],
     ];
@@ -280,6 +295,13 @@ Deno.test({
           await sandbox.json(["start", "web", ...flags, "--timeout", "300ms", "--", ...command], { code: 124 });
           return;
         }
+        if (name.includes("deaf")) {
+          const deaf = `${sandbox.project}/deaf`;
+          return void await assertEnds(sandbox, flags, command, async () => {
+            await until("its command runs", () => exists(deaf));
+            Deno.removeSync(deaf);
+          });
+        }
         if (!name.includes("queue")) return void await assertEnds(sandbox, flags, command);
         await assertEnds(sandbox, flags, command, async (starter) => {
           const [go, full] = [`${sandbox.project}/go`, `${sandbox.project}/full`];
@@ -288,6 +310,7 @@ Deno.test({
           await until("the queue is full, or the deadline is over", () => exists(full) || !isRunning(starter.pid));
           for (const file of [go, full]) if (exists(file)) Deno.removeSync(file);
           kill(starter, "SIGCONT");
+          await untilCheckedAgain(starter);
         });
       });
     }

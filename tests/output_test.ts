@@ -146,12 +146,15 @@ Deno.test({
     const log = `${sandbox.nodeDir("web")}/server.log`;
     Deno.writeTextFileSync(log, Array.from({ length: 60_000 }, (_, number) => `line ${number}\n`).join(""));
     const script = `
-import json, os, subprocess, sys, time
+import array, fcntl, json, os, subprocess, sys, termios, time
 read, write = os.pipe()
 os.set_blocking(write, False)
 child = subprocess.Popen(json.loads(sys.argv[1]), stdout=write)
 os.close(write)
-time.sleep(0.5)
+waiting = array.array("i", [0])
+while waiting[0] < 65536 and child.poll() is None: # until the pipe is full
+    fcntl.ioctl(read, termios.FIONREAD, waiting)
+    time.sleep(0.001)
 size = 0
 while True:
     piece = os.read(read, 20000)

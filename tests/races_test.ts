@@ -10,6 +10,7 @@ import {
   kill,
   Sandbox,
   until,
+  untilCheckedAgain,
 } from "./support/sandbox.ts";
 import { costly } from "./support/tier.ts";
 
@@ -119,12 +120,24 @@ Deno.test("a running server that ends while a start waits for its probes is star
   await using sandbox = await Sandbox.create();
   const gate = `${sandbox.project}/gone`;
   const wait = `while [ ! -e ${gate} ]; do sleep 0.02; done`;
-  const script = `[ -e ${gate} ] && exec ${fixture().join(" ")}; ${fixture().join(" ")} & ${wait}; kill $!; sleep 0.5`;
+  const leave = `${sandbox.project}/leave`;
+  const stay = `while [ ! -e ${leave} ]; do sleep 0.02; done`;
+  const script = `[ -e ${gate} ] && exec ${fixture().join(" ")}; ${fixture().join(" ")} & ${wait}; kill $!; ${stay}`;
   const start = ["start", "web", "--port", String(freePort()), "--", "sh", "-c", script];
   const first = await sandbox.json(start);
   Deno.writeTextFileSync(gate, "");
   await until("it listens no more", async () => !(await accepts(first.port)));
-  const second = await sandbox.json(start);
+  const starter = sandbox.spawn([...start.slice(0, 2), "--json", "--verbose", ...start.slice(2)]);
+  const stdout = new Response(starter.stdout).text();
+  let said = "";
+  const reading = (async () => {
+    for await (const text of starter.stderr.pipeThrough(new TextDecoderStream())) said += text;
+  })();
+  await until("it has the lock", () => said.includes("locked"));
+  await untilCheckedAgain(starter);
+  Deno.writeTextFileSync(leave, "");
+  const second = JSON.parse(await stdout);
+  await Promise.all([reading, starter.status]);
   assertEquals([second.started, second.recovered.reason], [true, "died"]);
   await sandbox.assertOneServer("web");
 });

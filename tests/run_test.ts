@@ -1,6 +1,6 @@
 /** `tombstone run`: a server for the time of one test command. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { exists, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { exists, fixture, freePort, isRunning, Sandbox, until, untilCheckedAgain } from "./support/sandbox.ts";
 import { installed, isInstalled } from "./support/servers.ts";
 import { costly } from "./support/tier.ts";
 
@@ -106,16 +106,18 @@ function isTest(pid: number): boolean {
 
 Deno.test("a test that ignores the signal is killed with all it started, after the stop timeout or the second signal", async () => {
   await using sandbox = await Sandbox.create();
-  const test = "trap '' TERM; setsid sleep 600 & touch ready; while :; do sleep 0.02; done";
+  const test = "trap 'touch asked' TERM; setsid sleep 600 & touch ready; while :; do sleep 0.02; done";
   for (const [timeout, signals] of [["300ms", 1], ["60s", 2]] as const) {
     const child = sandbox.spawn(run(test, "--stop-timeout", timeout));
     const ready = `${sandbox.project}/ready`;
     await until("the test runs", () => exists(ready));
     Deno.removeSync(ready);
+    const asked = `${sandbox.project}/asked`;
+    if (exists(asked)) Deno.removeSync(asked);
     const begun = performance.now();
     child.kill("SIGTERM");
     if (signals === 2) {
-      await until("the first has come", () => performance.now() - begun > 200);
+      await until("the first has come", () => exists(asked));
       child.kill("SIGTERM");
     }
     assertEquals((await child.output()).code, 143);
@@ -263,10 +265,18 @@ Deno.test("a node that the test restarts is still the run's; one that somebody s
   await using sandbox = await Sandbox.create();
   // Neither a restart nor a stop by the test is a death of the server.
   for (const command of [["restart", "web"], ["stop", "web"]]) {
-    const test = `${sandbox.commandLine(command)} && sleep 0.3`;
-    const own = await sandbox.run(run(test, "--fail-fast"));
-    assertEquals(own.code, 0, own.stderr);
-    assert(!own.stderr.includes("has died"), own.stderr);
+    const wait = "touch done; until test -e leave; do sleep 0.02; done";
+    const own = sandbox.spawn(run(`${sandbox.commandLine(command)} && { ${wait}; }`, "--fail-fast"));
+    const output = own.output();
+    const [done, leave] = [`${sandbox.project}/done`, `${sandbox.project}/leave`];
+    await until("the test has done it", () => exists(done));
+    await untilCheckedAgain(own);
+    Deno.writeTextFileSync(leave, "");
+    const { code, stderr } = await output;
+    const said = new TextDecoder().decode(stderr);
+    assertEquals(code, 0, said);
+    assert(!said.includes("has died"), said);
+    for (const file of [done, leave]) Deno.removeSync(file);
     assertEquals(sandbox.processes(), []);
   }
   const other = ["start", "web", "--port", "0", "--replace", "--", ...fixture()];
@@ -310,7 +320,7 @@ Deno.test({
     const port = freePort();
     const serve = `exec redis-server --port ${port} --bind 127.0.0.1 --save ''`;
     const args = ["run", "web", "--port", String(port), "--serve", serve];
-    const { stopped, killed, test } = await sandbox.json([...args, "--", "sh", "-c", "sleep 0.2"]);
+    const { stopped, killed, test } = await sandbox.json([...args, "--", "true"]);
     assertEquals([stopped, killed, test.ended], [true, [], []]);
     assertEquals(sandbox.processes(), []);
   },

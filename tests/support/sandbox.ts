@@ -124,6 +124,22 @@ export async function until(
   }
 }
 
+/** How often a process has slept or waited since it was started; 0 once it is gone. */
+function pausesOf(pid: number): number {
+  try {
+    return Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1] ?? 0);
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof TypeError)) return 0;
+    throw error;
+  }
+}
+
+/** Waits until a command that waits has checked several times more: it pauses between two checks. Or until it has exited. */
+export async function untilCheckedAgain(child: Deno.ChildProcess): Promise<void> {
+  const before = pausesOf(child.pid);
+  await until("it has checked again", () => !isRunning(child.pid) || pausesOf(child.pid) >= before + 50);
+}
+
 /** Sends a signal to a child, unless it has ended already. */
 export function kill(child: Deno.ChildProcess, signal: Deno.Signal = "SIGKILL"): void {
   try {
