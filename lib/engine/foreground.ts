@@ -40,6 +40,12 @@ export interface ForegroundEnd {
   leftovers: Terminated;
 }
 
+/**
+ * The same signal again within this time is no second one, in milliseconds: npm passes on to its script the Ctrl-C that
+ * the terminal has sent to both.
+ */
+const ECHO_MS = 500;
+
 /** Status of a command that survived SIGKILL. */
 const NOT_ENDED: ExitStatus = { code: system.self.exitCodeOf("SIGKILL"), signal: "SIGKILL" };
 
@@ -51,6 +57,7 @@ export async function runForeground(node: string, request: Foreground): Promise<
   const roots: Roots = { ...request.roots, processes: [self], proven: new Proven() };
   const hurry = new AbortController();
   let cause: ForegroundEnd["cause"] = null;
+  let asked: { name: EndSignal; at: number } | null = null;
   let ended: ExitStatus | null = null;
   let ending: Promise<Terminated> | null = null;
   const end = child.status.then((status) => {
@@ -69,7 +76,9 @@ export async function runForeground(node: string, request: Foreground): Promise<
   // No signal was lost: since the spawn, this function has not given way to the event loop.
   request.signals.answer = (name) => {
     // A second signal means: kill at once.
-    if (cause !== null) hurry.abort();
+    const isEcho = asked !== null && asked.name === name && performance.now() - asked.at < ECHO_MS;
+    if (cause !== null && !isEcho) hurry.abort();
+    asked ??= { name, at: performance.now() };
     cause ??= endedBy(name, "run", node);
     if (over.isOpen) return hurry.abort(); // what it left is being terminated already
     // The terminal has sent Ctrl-C to the whole foreground group, the command included; a second one would mean more to it.
