@@ -183,7 +183,7 @@ Deno.test("wait does not wait for what nobody will bring up", async () => {
   await sandbox.json(["start", "web", "--no-probe", "--alive-for", "30s", "--", ...fixture("exit=1")], { code: 1 });
   const failed = await sandbox.json(["wait", "web"], { code: 1 });
   assertEquals([failed.error.kind, failed.error.state], ["server-exited", "failed"]);
-  assertStringIncludes(failed.error.message, "it is failed");
+  assertStringIncludes(failed.error.message, "it has failed");
   assertStringIncludes(failed.error.message, "exited with code 1");
 });
 

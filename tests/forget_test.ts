@@ -14,7 +14,7 @@ Deno.test("forget removes records, logs and claims of what does not run, and nev
   await sandbox.json(["start", "api", "--no-probe", "--", "sleep", "600"]);
   await sandbox.json(["stop", "api"]);
   const ran = await sandbox.run(["forget", "web"]);
-  assertEquals([ran.code, ran.stdout], [1, '"web" is running, not forgotten; tombstone stop web first\n']);
+  assertEquals([ran.code, ran.stdout], [1, '"web" is running, not forgotten; first: tombstone stop web\n']);
   assertEquals(actions(await sandbox.json(["rm"])), ["api forgotten", "web running"]);
   assert(isRunning(pid) && !exists(sandbox.nodeDir("api")) && exists(`${sandbox.state}/.ports/${port}`));
   await sandbox.assertOneServer("web");

@@ -6,6 +6,7 @@
 import { recordOf } from "../state/record.ts";
 import type { Call } from "./call.ts";
 import {
+  flagBesides,
   FLAGS_OF_KNOWN,
   type MemberOptions,
   membersOf,
@@ -14,13 +15,15 @@ import {
   projectOf,
   refuseFlags,
 } from "./members.ts";
-import { recordedNames } from "./nodes.ts";
+import { nearOrNew, recordedNames } from "./nodes.ts";
 import { START_FLAGS } from "./start_flags.ts";
+import { runningOf } from "./starting.ts";
 import type { StartMember } from "../engine/group.ts";
 import { type TombstoneError, tombstoneError, usageError } from "../errors.ts";
 import { statOrNull } from "../os/stat.ts";
-import { readNodeFiles } from "../engine/state.ts";
-import { variable } from "../os/surroundings.ts";
+import { lookAt, readNodeFiles } from "../engine/state.ts";
+import { quoted } from "../engine/stray_port.ts";
+import { currentDirectory, variable } from "../os/surroundings.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { readRecorded } from "../state/recorded.ts";
@@ -54,17 +57,15 @@ export async function knownNodes(call: Call, action: Action): Promise<KnownNodes
   const recorded = named.filter((node) => !project.has(node) && (found.has(node) || project.size === 0));
   if (named.length === 0 || action === "start" && project.size === 0 && found.size === 0) return null;
   const unknown = recorded.find((node) => !found.has(node));
-  if (unknown !== undefined) throw nothingRecorded(await call.nodeDir(unknown, "find"), action);
+  if (unknown !== undefined) {
+    const known = [...project.keys(), ...await recordedNames(call)];
+    throw nothingRecorded(await call.nodeDir(unknown, "find"), action, await nearOrNew(call, unknown, known));
+  }
   const described = named.filter((node) => !recorded.includes(node));
   const names = described.length === 0 ? [] : await orderedNames(project, described, action);
   if (action === "start") {
-    refuseFlags(
-      call,
-      START_FLAGS,
-      described.length > 0
-        ? { allowed: FLAGS_OF_KNOWN, settings: "described" }
-        : { allowed: [...FLAGS_OF_KNOWN, "env"], settings: "recorded" },
-    );
+    if (described.length > 0) refuseFlags(call, START_FLAGS, FLAGS_OF_KNOWN);
+    else await refuseFlagsOfRecorded(call, recorded[0]!);
   }
   const ofRecorded = await recordedMembersOf(call, recorded, action);
   const ofDescribed = await membersOf(call, project, names);
@@ -72,6 +73,18 @@ export async function knownNodes(call: Call, action: Action): Promise<KnownNodes
     names: [...names, ...recorded],
     members: (options) => [...ofDescribed(options), ...ofRecorded(options)],
   };
+}
+
+/** Refuses flags that need a command. The hint has the recorded one. */
+async function refuseFlagsOfRecorded(call: Call, node: string): Promise<void> {
+  const given = flagBesides(call, START_FLAGS, [...FLAGS_OF_KNOWN, "env"]);
+  if (given === null) return;
+  const { command, cwd } = findRecorded(await call.nodeDir(node, "find"))!;
+  const elsewhere = cwd === currentDirectory() ? "" : ` --cwd ${quoted(cwd)}`;
+  throw usageError(
+    `Cannot use ${given.split(" ")[0]} without a command: "${node}" starts as it was last started`,
+    `tombstone start ${node} ${given}${elsewhere} -- ${command.map(quoted).join(" ")}`,
+  );
 }
 
 /** The command that is at work. */
@@ -93,19 +106,24 @@ async function recordedMembersOf(
   const prepared = await Promise.all(names.map(async (node) => {
     const dir = await call.nodeDir(node, "find");
     const recorded = findRecorded(dir)!;
-    const env = completeEnv(dir, recorded, given, action);
+    const { env, missing } = completeEnv(recorded, given);
+    const again = `${action} ${node}${call.flags.has("replace") ? " --replace" : ""}`;
+    const requireValues = () => requireNone(missing, { node, action, again });
+    // One that runs already needs no values, unless it ends before it is found running.
+    const mayRun = action === "start" && runningOf(call, node) === "keep" && lookAt(dir).nodeState.kind === "running";
+    if (!mayRun) requireValues();
     const settings = {
       ...recorded,
       timeout_ms: call.duration("timeout", recorded.timeout_ms),
-      env_names: Object.keys(env),
+      env_names: [...new Set([...recorded.env_names, ...Object.keys(given)])],
     };
     requireDirectory(dir, settings.cwd, action);
     requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
-    return { dir, settings, env };
+    return { dir, settings, env, requireValues };
   }));
   return ({ running, different, run }) =>
-    prepared.map(({ dir, settings, env }) => {
-      const request = { workspace, settings, env, different, running: running(dir.node), run: run(dir) };
+    prepared.map(({ dir, settings, env, requireValues }) => {
+      const request = { workspace, settings, env, requireValues, different, running: running(dir.node), run: run(dir) };
       return { dir, after: [], options, request: () => request };
     });
 }
@@ -136,21 +154,19 @@ function requireDirectory({ node }: NodeDir, cwd: string, action: Action): void 
   );
 }
 
-function nothingRecorded({ workspace, node }: NodeDir, action: Action): TombstoneError {
+function nothingRecorded({ workspace, node }: NodeDir, action: Action, hint: string): TombstoneError {
   return tombstoneError(`Cannot ${action} "${node}": no command is recorded for it`, {
     kind: "nothing-there",
-    hint: `tombstone start ${node} -- COMMAND [ARG...]`,
+    hint,
     details: { workspace, node },
   });
 }
 
 /** Values of variables are never recorded, so they come from `--env` of this call or from its environment. */
 function completeEnv(
-  dir: NodeDir,
   recorded: Settings,
   given: Record<string, string>,
-  action: Action,
-): Record<string, string> {
+): { env: Record<string, string>; missing: string[] } {
   const env: Record<string, string> = { ...given };
   const missing: string[] = [];
   for (const name of recorded.env_names) {
@@ -158,9 +174,16 @@ function completeEnv(
     if (value === undefined) missing.push(name);
     else env[name] = value;
   }
-  if (missing.length === 0) return env;
+  return { env, missing };
+}
+
+function requireNone(
+  missing: string[],
+  { node, action, again }: { node: string; action: Action; again: string },
+): void {
+  if (missing.length === 0) return;
   throw usageError(
-    `Cannot ${action} "${dir.node}": it was started with --env ${missing.join(", ")}, whose value is not recorded`,
-    `tombstone ${action} ${dir.node} ${missing.map((name) => `--env ${name}=VALUE`).join(" ")}`,
+    `Cannot ${action} "${node}": it was started with --env ${missing.join(", ")}, whose value is not recorded`,
+    `tombstone ${again} ${missing.map((name) => `--env ${name}=VALUE`).join(" ")}`,
   );
 }

@@ -12,6 +12,7 @@ import { EXIT, type TombstoneError, tombstoneError } from "../errors.ts";
 import { Output, outputMode } from "./output.ts";
 import { VERSION } from "../version.ts";
 import { Call, type Result, type Run } from "./call.ts";
+import { placeOf } from "./place.ts";
 import { findCommand, parse, splitAtCommand } from "./parse.ts";
 
 /** The function of each command, loaded when it is called: loading all of them would slow every call down. */
@@ -72,6 +73,7 @@ async function run(argv: string[], output: Output): Promise<Result> {
   }
   const command = await findCommand(about);
   const parsed = await parse(command, rest);
+  output.place = placeOf(parsed.flags);
   requireSystem(about);
   const { run } = await LOADERS[command.name]!();
   return await run(new Call(parsed.nodes, parsed.flags, parsed.serverCommand, output));

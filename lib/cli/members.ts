@@ -12,6 +12,7 @@ import { parseProject, type Project, requireDescribed } from "../spec/project_fi
 import { retold, TombstoneError, usageError } from "../errors.ts";
 import type { StartMember } from "../engine/group.ts";
 import { addressOf } from "../readiness/http.ts";
+import { quoted } from "../engine/stray_port.ts";
 import { prepare } from "../engine/preflight.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
@@ -137,22 +138,23 @@ export function placesOf(names: string[], nodes: ReadonlyMap<string, Started>): 
 /** Flags of `start` about the call, not about the node. */
 export const FLAGS_OF_KNOWN = ["timeout", "lock-timeout", "replace", "force", "trace"];
 
-/** Refuses flags that need a command, for nodes that are described or recorded. */
-export function refuseFlags(
-  call: Call,
-  flags: Flag[],
-  { allowed, settings }: { allowed: string[]; settings: "described" | "recorded" },
-): void {
-  const given = flags.find(({ name }) =>
-    !allowed.includes(name) && (call.flags.has(name) || call.flags.text(name) !== undefined)
-  );
-  if (given === undefined) return;
-  const isDescribed = settings === "described";
+/** The first of these flags that is given and not allowed, as it was typed; `null` if there is none. */
+export function flagBesides({ flags }: Call, of: Flag[], allowed: string[]): string | null {
+  for (const { name } of of) {
+    const value = flags.text(name);
+    if (allowed.includes(name) || value === undefined && !flags.has(name)) continue;
+    return `--${name}${value === undefined ? "" : ` ${quoted(value)}`}`;
+  }
+  return null;
+}
+
+/** Refuses flags that need a command, for nodes that are described. */
+export function refuseFlags(call: Call, flags: Flag[], allowed: string[]): void {
+  const given = flagBesides(call, flags, allowed);
+  if (given === null) return;
   throw usageError(
-    `Cannot use --${given.name} without a command: ${
-      isDescribed ? `the nodes are described in ${PROJECT_FILE}` : `"${call.node}" starts as it was last started`
-    }`,
-    `${isDescribed ? "describe it there, or " : ""}tombstone start NODE --${given.name} … -- COMMAND`,
+    `Cannot use ${given.split(" ")[0]} without a command: the nodes are described in ${PROJECT_FILE}`,
+    `describe it there, or tombstone start NODE ${given} -- COMMAND [ARG...]`,
   );
 }
 

@@ -14,7 +14,7 @@ export const NO_NODES = "no nodes in this workspace";
 /** The named nodes; without names, all of the workspace, the described ones first. */
 export async function nodesOf(call: Call): Promise<string[]> {
   if (call.nodes.length > 0) return [...new Set(call.nodes)];
-  return [...new Set([...await describedNames(call), ...await recordedNames(call)])];
+  return await knownNames(call);
 }
 
 /** Names of the described nodes; if the file is invalid, a warning and none. */
@@ -28,6 +28,24 @@ export async function describedNames(call: Call): Promise<string[]> {
 export async function recordedNames(call: Call): Promise<string[]> {
   const state = call.findState();
   return state === null ? [] : Array.from(nodesOfWorkspace(state, (await call.workspace()).id), ({ node }) => node);
+}
+
+/** Names of all nodes, the described ones and those that were ever started. */
+export async function knownNames(call: Call): Promise<string[]> {
+  return [...new Set([...await describedNames(call), ...await recordedNames(call)])];
+}
+
+/** The near name for one that cannot be started by itself; without any, how to start it. */
+export async function nearOrNew(call: Call, node: string, known?: string[]): Promise<string> {
+  const others = (known ?? await knownNames(call)).filter((name) => name !== node);
+  const anew = `tombstone start ${node} -- COMMAND [ARG...]`;
+  return others.length === 0 ? anew : `did you mean "${await nearest(node, others)}"? A new node: ${anew}`;
+}
+
+/** The command that starts a node: for one that is known, its name is enough. */
+export async function hintToStart(call: Call, node: string): Promise<string> {
+  const known = await knownNames(call);
+  return known.includes(node) ? `tombstone start ${node}` : await nearOrNew(call, node, known);
 }
 
 /** Warns of each named node that is neither described nor was ever started, with the nearest name. */

@@ -6,13 +6,14 @@
  */
 import { system } from "../os/system.ts";
 import { errnoOf } from "../os/errno.ts";
-import { EXIT, TombstoneError } from "../errors.ts";
+import { EXIT, retold, TombstoneError } from "../errors.ts";
 import type { Checkpoint, Recovered, Reporter, Waiting } from "../engine/reporter.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { cleanLine, JobText, TerminalText, write } from "./write.ts";
 import { annotation, isGithub, writeOutputs } from "./github.ts";
 import { type Paint, paintFor, PLAIN } from "./render.ts";
+import { type Place, withPlace } from "./place.ts";
 import { Line, plainLines, SILENT, Trace } from "./progress.ts";
 
 /** How much to print, and in which form. */
@@ -43,6 +44,8 @@ export class Output implements Reporter {
   readonly #paint: Paint = paintFor(Deno.stderr);
   readonly #trace: Trace | null;
   #line: Line | null = null;
+  /** Where the nodes of this call are, as typed: the commands in messages get it, too. */
+  place: Place = [];
 
   /** Prints in this mode. */
   constructor(readonly mode: OutputMode) {
@@ -92,8 +95,9 @@ export class Output implements Reporter {
     const expected = error instanceof TombstoneError ? error : null;
     const exitCode = expected?.exitCode ?? EXIT.failed;
     const message = error instanceof Error ? error.message : String(error);
-    const hint = expected?.hint ??
-      "this is a bug in tombstone, please report it in its issue tracker with the stack above";
+    const hint = expected !== null
+      ? withPlace(expected.hint, this.place)
+      : "this is a bug in tombstone, please report it in its issue tracker with the stack above";
     if (this.mode.form === "json") {
       const document = {
         error: {
@@ -118,17 +122,17 @@ export class Output implements Reporter {
   error(error: TombstoneError): void {
     if (!isGithub()) return this.#err(...this.#describe(error, error.logTail));
     this.#err(...this.#describe(error, []));
-    this.#errRaw(...annotation(error));
+    this.#errRaw(...annotation(retold(error, { hint: withPlace(error.hint, this.place) })));
   }
 
   /** Prints a warning. */
   warn(text: string): void {
-    if (this.mode.volume !== "quiet") this.#err(`${this.#paint.unsure("warning:")} ${text}`);
+    if (this.mode.volume !== "quiet") this.#err(`${this.#paint.unsure("warning:")} ${withPlace(text, this.place)}`);
   }
 
   /** Prints a message about progress. */
   info(text: string): void {
-    if (this.mode.volume !== "quiet") this.#err(text);
+    if (this.mode.volume !== "quiet") this.#err(withPlace(text, this.place));
   }
 
   /** Prints the end of a server's log below a title. */
@@ -194,7 +198,11 @@ export class Output implements Reporter {
   /** Lines of an expected error: message, end of the log, hint. */
   #describe({ message, hint }: TombstoneError, logTail: string[]): string[] {
     const { bad, help } = this.#paint;
-    return [bad(message), ...this.#tail("the last lines of its log:", logTail), `${help("hint:")} ${hint}`];
+    return [
+      bad(message),
+      ...this.#tail("the last lines of its log:", logTail),
+      `${help("hint:")} ${withPlace(hint, this.place)}`,
+    ];
   }
 
   #tail(title: string, lines: string[]): string[] {

@@ -33,6 +33,8 @@ export interface StartRequest extends NodeOptions {
   settings: Settings;
   /** Variables for the server; never recorded. */
   env: Record<string, string>;
+  /** Called when it turns out that a server has to be started; throws if values of variables are missing. */
+  requireValues?: () => void;
   /** What to do when the node already runs. */
   running: "keep" | "replace";
   /**

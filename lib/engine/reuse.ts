@@ -44,7 +44,7 @@ export async function reuseRunning(request: StartRequest, info: NodeInfo): Promi
           states.join(", "),
         {
           kind: "not-ready",
-          hint: `stop and start it in one go with tombstone start ${dir.node} --replace -- COMMAND`,
+          hint: `tombstone restart ${dir.node}, or wait longer with --timeout`,
           details: { pid: info.pid, waiting_for: states },
         },
       );

@@ -103,6 +103,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     nodeFiles = readNodeFiles(dir);
     nodeState = classify(nodeFiles);
   }
+  request.requireValues?.();
 
   const attempt = crypto.randomUUID();
   const tombstone = newTombstone(attempt, {

@@ -6,9 +6,9 @@
 import type { Call, Result } from "../call.ts";
 import { endpointOf } from "../../engine/endpoint.ts";
 import { quoted } from "../../engine/stray_port.ts";
+import { lookAt } from "../../engine/state.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { system } from "../../os/system.ts";
-import { nearest } from "../../spec/names.ts";
 import { chosenFrom } from "../../spec/port_request.ts";
 import type { Project } from "../../spec/project_file.ts";
 import { type Endpoint, type Settings, settingsFrom } from "../../spec/settings.ts";
@@ -16,7 +16,7 @@ import { refuse } from "../../spec/values.ts";
 import type { NodeDir } from "../../state/node_dir.ts";
 import { findRecorded } from "../known.ts";
 import { prefixOf, projectIfReadable } from "../members.ts";
-import { nodesOf, recordedNames } from "../nodes.ts";
+import { nearOrNew, nodesOf, recordedNames } from "../nodes.ts";
 
 /** Forms of the output. */
 const FORMATS = ["shell", "dotenv", "json"] as const;
@@ -40,7 +40,7 @@ export async function run(call: Call): Promise<Result> {
     const chooses = settings !== null && chosenFrom(settings.port_request) !== null;
     const dir = await call.nodeDir(node, chooses ? "ensure" : "find");
     const endpoint = await endpointOf({ dir, workspace, settings }, call.options);
-    if (endpoint === null && call.nodes.includes(node)) throw noEndpoint(dir);
+    if (endpoint === null && call.nodes.includes(node)) throw noEndpoint(dir, lookAt(dir).nodeState.kind === "running");
     addressed.push({ dir, endpoint });
   }
   const documents = addressed.map(documentOf);
@@ -81,20 +81,19 @@ async function settingsOfNode(call: Call, project: Project, node: string): Promi
   const dir = await call.nodeDir(node, "find");
   const recorded = findRecorded(dir);
   if (recorded !== null || !call.nodes.includes(node)) return recorded;
-  const known = [...project.keys(), ...await recordedNames(call)].filter((name) => name !== node);
+  const known = [...project.keys(), ...await recordedNames(call)];
   throw tombstoneError(`Cannot tell the environment of "${node}": there is no such node`, {
     kind: "nothing-there",
-    hint: known.length === 0
-      ? `tombstone start ${node} -- COMMAND [ARG...]`
-      : `did you mean "${await nearest(node, known)}"?`,
+    hint: await nearOrNew(call, node, known),
     details: { workspace: dir.workspace, node },
   });
 }
 
-function noEndpoint({ workspace, node }: NodeDir) {
-  return tombstoneError(`Cannot tell the environment of "${node}": it does not run, and asks for no port`, {
+function noEndpoint({ workspace, node }: NodeDir, isRunning: boolean) {
+  const state = isRunning ? "it runs without a port" : "it does not run, and asks for no port";
+  return tombstoneError(`Cannot tell the environment of "${node}": ${state}`, {
     kind: "nothing-there",
-    hint: 'start it first, or give it a port: --port 3000+, "port": "3000+"',
+    hint: isRunning ? `tombstone start ${node} --replace --port 3000+ -- COMMAND [ARG...]` : `tombstone start ${node}`,
     details: { workspace, node },
   });
 }

@@ -11,6 +11,7 @@ import { scanTogether } from "../../os/scan.ts";
 import { isLocked } from "../../state/lock.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
 import { NodeStream } from "../node_stream.ts";
+import { withPlace } from "../place.ts";
 import { NO_NODES, warnUnknown } from "../nodes.ts";
 
 type Done = Omit<Forgotten, "action"> & { action: Forgotten["action"] | "locked" | "refused" };
@@ -43,7 +44,7 @@ export async function run(call: Call): Promise<Result> {
     if (done.recovered !== null) call.output.recovered(node, done.recovered);
     if (done.action === "running" && isNamed && exitCode === EXIT.ok) exitCode = EXIT.failed;
     stream.add({ workspace, node, ...done });
-    stream.line(describe(dir, done));
+    stream.line(withPlace(describe(dir, done), call.output.place));
   }
   stream.end(all ? "no nodes" : NO_NODES);
   return { exitCode, document: null, lines: [], isPrinted: true };
@@ -61,7 +62,7 @@ async function dirsOf(call: Call): Promise<Iterable<NodeDir>> {
 function describe({ path, node }: NodeDir, { action, kept }: Done): string {
   switch (action) {
     case "running":
-      return `"${node}" is running, not forgotten; tombstone stop ${node} first`;
+      return `"${node}" is running, not forgotten; first: tombstone stop ${node}`;
     case "locked":
       return `"${node}" is being worked on, passed over`;
     case "refused":

@@ -15,7 +15,8 @@ import { readNodeInfo } from "../../state/node_info.ts";
 import { Unread } from "../../state/log_unread.ts";
 import { sleep } from "../../async.ts";
 import { type LogRequest, logRequestOf, NodeLog } from "../log_request.ts";
-import { nodesOf, warnUnknown } from "../nodes.ts";
+import { statOrNull } from "../../os/stat.ts";
+import { hintToStart, nodesOf, warnUnknown } from "../nodes.ts";
 
 /** Time between two reads of a log that is followed, in milliseconds. */
 const PAUSE_MS = 100;
@@ -37,9 +38,9 @@ export async function run(call: Call): Promise<Result> {
     if (info.kind === "record") trimLog(dir.log, info.record.log.max_bytes);
     const log = await NodeLog.open(dir, request);
     if (log !== null) logs.push(stack.use(log));
-    else if (names.length === 1) throw noLog(call, dir);
+    else if (names.length === 1) throw await noLog(call, dir);
   }
-  if (logs.length === 0) throw noLog(call, await call.nodeDir(names[0]!, "find"));
+  if (logs.length === 0) throw await noLog(call, await call.nodeDir(names[0]!, "find"));
   const isPlain = request.grep === null && request.maxBytes === null && !request.sinceLast;
   if (call.output.mode.form === "json") await tellAsJson(call, logs, request, names.length);
   else if (isPlain && names.length === 1) await stream(call, logs[0]!, request);
@@ -173,11 +174,13 @@ function noNodes(): TombstoneError {
   });
 }
 
-function noLog(call: Call, dir: NodeDir): TombstoneError {
+async function noLog(call: Call, dir: NodeDir): Promise<TombstoneError> {
   const previous = call.flags.has("previous");
   const path = previous ? `${dir.log}.1` : dir.log;
   return tombstoneError(`Cannot show the log of "${dir.node}": there is none at "${path}"`, {
     kind: "nothing-there",
-    hint: previous ? `tombstone logs ${dir.node}` : `tombstone start ${dir.node} -- COMMAND`,
+    hint: previous && statOrNull(dir.log, { place: "state", unseen: "missing" }) !== null
+      ? `tombstone logs ${dir.node}`
+      : await hintToStart(call, dir.node),
   });
 }

@@ -106,7 +106,7 @@ async function preparation(call: Call, usage: string): Promise<() => Promise<Pre
     return async () => ({ members: await membersOfServers(call, servers), isOne: servers.length === 1 });
   }
   const names = await orderedNames(project, call.nodes, "run");
-  refuseFlags(call, START_FLAGS, { allowed: FLAGS_OF_KNOWN, settings: "described" });
+  refuseFlags(call, START_FLAGS, FLAGS_OF_KNOWN);
   return async () => {
     const prepared = await membersOf(call, project, names);
     // A test against another server than the described one would say nothing about the project.

@@ -6,13 +6,14 @@
 import { requireOneNode, runningOf, startAndTell, startMembers } from "../starting.ts";
 import { requireExecutable, searchPath } from "../../process/executable.ts";
 import type { Call, Result } from "../call.ts";
+import { nearOrNew } from "../nodes.ts";
 import { prepare } from "../../engine/preflight.ts";
 import { type TombstoneError, usageError } from "../../errors.ts";
 
 /** Runs the command: for the given command, or for nodes that are described or were started before. */
 export async function run(call: Call): Promise<Result> {
   if (call.serverCommand === null) return await startKnown(call);
-  if (call.serverCommand.length === 0) throw noCommand(call);
+  if (call.serverCommand.length === 0) throw await noCommand(call);
   requireOneNode(call);
   const { settings, env } = prepare(call.sourceOf(call.serverCommand));
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
@@ -23,13 +24,13 @@ export async function run(call: Call): Promise<Result> {
   return await startAndTell(call, { ...options, dir, settings, env, running, different: "refuse", run: null });
 }
 
-function noCommand(call: Call): TombstoneError {
+async function noCommand(call: Call): Promise<TombstoneError> {
   // Several names without a command: probably they are the command, and -- is missing.
   const command = call.nodes.length > 1 ? call.nodes.join(" ") : null;
   return usageError(
     `Cannot start "${call.node}": no command after --`,
     command === null
-      ? `tombstone start ${call.node} -- COMMAND [ARG...], or describe it: tombstone init`
+      ? `${await nearOrNew(call, call.node)}, or describe it: tombstone init`
       : `tombstone start -- ${command}`,
   );
 }
@@ -38,7 +39,7 @@ async function startKnown(call: Call): Promise<Result> {
   // Loaded only here, where it is needed.
   const { knownNodes } = await import("../known.ts");
   const known = await knownNodes(call, "start");
-  if (known === null) throw noCommand(call);
+  if (known === null) throw await noCommand(call);
   const members = known.members({
     running: (node) => runningOf(call, node),
     different: "tell",

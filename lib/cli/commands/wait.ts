@@ -10,7 +10,7 @@ import { inspect } from "../../engine/inspect.ts";
 import type { NodeReport, State } from "../../engine/report.ts";
 import { sleep } from "../../async.ts";
 import { Readiness } from "../../readiness/wait.ts";
-import { describedNames, NO_NODES, recordedNames, warnUnknown } from "../nodes.ts";
+import { describedNames, hintToStart, NO_NODES, recordedNames, warnUnknown } from "../nodes.ts";
 import { statusLine } from "../render.ts";
 import { isOutside, waitOutside } from "../wait_outside.ts";
 
@@ -40,9 +40,9 @@ export async function run(call: Call): Promise<Result> {
     waiting.update(reports.length === 0 ? [NO_NODES] : others.map((report) => describe(report, fixed.length !== 1)));
     const elapsed = performance.now() - begun;
     const vain = isGone ? undefined : others.find(isInVain);
-    if (vain !== undefined && elapsed >= Math.min(GIVE_UP_AFTER_MS, timeoutMs)) throw inVain(vain);
+    if (vain !== undefined && elapsed >= Math.min(GIVE_UP_AFTER_MS, timeoutMs)) throw await inVain(call, vain);
     if (elapsed >= timeoutMs) {
-      throw others[0] === undefined ? noNodes(timeoutMs) : notReady(others[0], timeoutMs, isGone);
+      throw others[0] === undefined ? noNodes(timeoutMs) : await notReady(call, others[0], timeoutMs, isGone);
     }
     await sleep(Math.min(pause, timeoutMs - elapsed + 1));
   }
@@ -75,7 +75,15 @@ async function look(
 }
 
 function describe({ node, state, reason }: NodeReport, isOneOfMany: boolean): string {
-  return `${isOneOfMany ? `"${node}"` : "it"} is ${state}${reason === null ? "" : `, ${reason}`}`;
+  return `${isOneOfMany ? `"${node}"` : "it"} ${inWords(state)}${reason === null ? "" : `, ${reason}`}`;
+}
+
+function inWords(state: State): string {
+  return state === "failed" || state === "died"
+    ? `has ${state}`
+    : state === "interrupted"
+    ? "was interrupted"
+    : `is ${state}`;
 }
 
 /** Whether only a new start could still make it ready. One may be about to begin, hence the grace. */
@@ -83,20 +91,30 @@ function isInVain(report: NodeReport): boolean {
   return report.state === "failed" || report.state === "died" || report.state === "interrupted";
 }
 
-function inVain(report: NodeReport): TombstoneError {
+async function inVain(call: Call, report: NodeReport): Promise<TombstoneError> {
   const reason = report.reason === null ? "" : `: ${report.reason}`;
-  return tombstoneError(`Cannot wait for "${report.node}": it is ${report.state}${reason}`, {
+  return tombstoneError(`Cannot wait for "${report.node}": it ${inWords(report.state)}${reason}`, {
     kind: "server-exited",
-    hint: `tombstone start ${report.node} -- COMMAND`,
+    hint: await hintToStart(call, report.node),
     details: { node: report.node, state: report.state },
   });
 }
 
-function notReady(report: NodeReport, timeoutMs: number, isGone: boolean): TombstoneError {
-  const { node, state } = report;
-  const help = isGone ? `tombstone stop ${node}` : `tombstone ${/^\d+$/.test(node) ? "wait --port" : "status"} ${node}`;
+async function notReady(
+  call: Call,
+  { node, state }: NodeReport,
+  timeoutMs: number,
+  isGone: boolean,
+): Promise<TombstoneError> {
+  const help = isGone
+    ? `tombstone stop ${node}`
+    : /^\d+$/.test(node)
+    ? `tombstone wait --port ${node}`
+    : state === "stopped"
+    ? await hintToStart(call, node)
+    : `tombstone status ${node}`;
   return tombstoneError(
-    `Cannot wait for "${node}"${isGone ? " to go" : ""} any longer: after ${timeoutMs} ms it is ${state}`,
+    `Cannot wait for "${node}"${isGone ? " to go" : ""} any longer: after ${timeoutMs} ms it ${inWords(state)}`,
     {
       kind: "not-ready",
       hint: `${help}, or allow more time with --timeout`,

@@ -1,0 +1,131 @@
+/** What messages tell the user to type helps when it is typed as it stands, in the situation that printed it. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { COMMAND, fixture, freePort, killPid, type Ran, Sandbox, until } from "./support/sandbox.ts";
+
+/** The first command that a text tells to type. */
+function commandIn(text: string): string {
+  const [, command] = /(tombstone (?:'[^']*'|[^',;?\n])+?)(?=, | shows| ends|;|\?|\)|\n|$)/.exec(text) ?? [];
+  assert(command !== undefined, `no command in: ${text}`);
+  return command!;
+}
+
+/** Types it where the test's calls are made. */
+async function type(sandbox: Sandbox, text: string, env: Record<string, string> = {}): Promise<Ran> {
+  const command = commandIn(text).replace(/^tombstone/, COMMAND.map(sandbox.quote).join(" "));
+  return await sandbox.shell(command, { env });
+}
+
+Deno.test("commands in messages name the workspace and the state directory of the call that they are about", async () => {
+  await using sandbox = await Sandbox.create();
+  const state = `${sandbox.root}/another place`;
+  const at = ["--workspace", "shop.v1", "--state-dir", state];
+  const run = (words: string[]) => sandbox.run([...at, ...words]);
+  const failed = await run(["start", "bad.1", "--", "sh", "-c", "echo why >&2; exit 1"]);
+  assertStringIncludes(failed.stderr, `hint: tombstone logs --workspace shop.v1 --state-dir '${state}' bad.1\n`);
+  const logs = await type(sandbox, failed.stderr);
+  assertEquals([logs.code, logs.stdout], [0, "why\n"]);
+
+  const port = freePort();
+  assertEquals((await run(["start", "web", "--port", String(port), "--", ...fixture()])).code, 0);
+  const taken = await run(["start", "api", "--port", String(port), "--", ...fixture()]);
+  assertEquals(taken.code, 5);
+  const kept = await run(["forget", "web"]);
+  assertEquals(kept.code, 1);
+  for (const text of [taken.stderr, kept.stdout]) {
+    const stopped = await type(sandbox, text);
+    assertStringIncludes(stopped.stdout, 'stopped "web"', text);
+    assertEquals((await run(["start", "web"])).code, 0);
+  }
+  const { pid } = JSON.parse((await run(["status", "web", "--json"])).stdout);
+  killPid(pid);
+  await until("it has died", async () => (await run(["status", "web"])).code === 1);
+  const waited = await run(["wait", "web", "--timeout", "0"]);
+  assertStringIncludes(waited.stderr, 'Cannot wait for "web": it has died');
+  const checked = await run(["doctor"]);
+  assertStringIncludes((await type(sandbox, checked.stdout.split("hint: ")[1]!)).stdout, 'recovered "web"');
+  assertStringIncludes((await type(sandbox, waited.stderr.split("hint: ")[1]!)).stdout, 'started "web"');
+
+  const loud = ["sh", "-c", "seq 300; exec sleep 600"];
+  assertEquals((await run(["start", "loud", "--log", "300", "--", ...loud])).code, 0);
+  const some = await run(["logs", "loud"]);
+  assertEquals((await type(sandbox, some.stderr.split("left out; ")[1]!)).stdout.split("\n").length, 301);
+  const document = JSON.parse((await run(["restart", "nobody", "--json"])).stdout);
+  assertStringIncludes(document.error.hint, `--workspace shop.v1 --state-dir '${state}' nobody -- COMMAND`);
+  assertEquals((await run(["stop"])).code, 0);
+});
+
+Deno.test("a name that is no node gets the near one and the way to a new node, in a workspace of recorded nodes, too", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.json(["start", "web", "--no-probe", "--", "sleep", "600"]);
+  for (const [command, code] of [["start", 2], ["restart", 3], ["env", 3], ["logs", 3]] as const) {
+    const { error } = await sandbox.json([command, "wbe"], { code });
+    assertStringIncludes(error.hint, 'did you mean "web"? A new node: tombstone start wbe -- COMMAND', command);
+  }
+});
+
+Deno.test("a node that was started before, or is described, is started by its name: the hint has no COMMAND", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.json(["start", "db", "--no-probe", "--", "sleep", "600"]);
+  await sandbox.json(["stop", "db"]);
+  const nodes = { web: { command: fixture(), port: 0 } };
+  Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes }));
+  for (const node of ["db", "web"]) {
+    const hints = [
+      (await sandbox.json(["wait", node, "--timeout", "0"], { code: 124 })).error.hint,
+      ...(node === "web" ? [(await sandbox.json(["logs", node], { code: 3 })).error.hint] : []),
+    ];
+    for (const hint of hints) {
+      assertEquals(commandIn(hint), `tombstone start ${node}`);
+      assertStringIncludes((await type(sandbox, hint)).stdout, `started "${node}"`);
+      await sandbox.json(["stop", node]);
+    }
+  }
+});
+
+Deno.test("a flag that needs a command is refused with the recorded command in the hint", async () => {
+  await using sandbox = await Sandbox.create();
+  const [first, second] = [freePort(), freePort()];
+  Deno.mkdirSync(`${sandbox.project}/a b`);
+  await sandbox.json(["start", "web", "--cwd", "a b", "--port", String(first), "--", ...fixture()]);
+  await sandbox.json(["stop"]);
+  const { error } = await sandbox.json(["start", "--port", String(second)], { code: 2 });
+  assertStringIncludes(error.message, 'Cannot use --port without a command: "web" starts as');
+  assertStringIncludes((await type(sandbox, error.hint)).stdout, `:${second} in `);
+  assertEquals((await sandbox.json(["status", "web"])).cwd, `${sandbox.project}/a b`);
+});
+
+Deno.test("a node that runs is joined without the values of its variables; what would start it anew names them", async () => {
+  await using sandbox = await Sandbox.create();
+  const { pid } = await sandbox.json(["start", "web", "--port", "0", "--env", "TOKEN=a", "--", ...fixture()]);
+  const joined = await sandbox.json(["start", "web"]);
+  assertEquals([joined.pid, joined.started, joined.differs], [pid, false, []]);
+  const { error } = await sandbox.json(["start", "web", "--replace"], { code: 2 });
+  assertEquals(error.hint, "tombstone start web --replace --env TOKEN=VALUE");
+  const replaced = await type(sandbox, error.hint);
+  assertStringIncludes(replaced.stdout, 'started "web"');
+  const environ = Deno.readTextFileSync(`/proc/${(await sandbox.json(["status", "web"])).pid}/environ`).split("\0");
+  assert(environ.includes("TOKEN=VALUE"));
+});
+
+Deno.test("a node that is not ready is restarted by the hint", async () => {
+  await using sandbox = await Sandbox.create();
+  const ready = `${sandbox.project}/ready`;
+  Deno.writeTextFileSync(ready, "");
+  const start = ["start", "web", "--exec", "test -e ready", "--", "sleep", "600"];
+  const { pid } = await sandbox.json(start);
+  Deno.removeSync(ready);
+  const { error } = await sandbox.json([...start.slice(0, 2), "--timeout", "200ms"], { code: 124 });
+  Deno.writeTextFileSync(ready, "");
+  assertStringIncludes((await type(sandbox, error.hint)).stdout, 'started "web"');
+  assert((await sandbox.json(["status", "web"])).pid !== pid);
+});
+
+Deno.test("env tells a node that runs without a port from one that does not run", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.json(["start", "job", "--no-probe", "--", "sleep", "600"]);
+  assertStringIncludes((await sandbox.json(["env", "job"], { code: 3 })).error.message, "it runs without a port");
+  await sandbox.json(["stop"]);
+  const { error } = await sandbox.json(["env", "job"], { code: 3 });
+  assertStringIncludes(error.message, "it does not run, and asks for no port");
+  assertStringIncludes((await type(sandbox, error.hint)).stdout, 'started "job"');
+});
