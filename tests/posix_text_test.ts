@@ -100,10 +100,10 @@ Deno.test("lsof of Linux: who listens, at which address, by which socket, and wh
 
 Deno.test("lsof of macOS: IPv6, every address, IPv4 in IPv6, and a unix socket whose path has a blank", () => {
   const files = parseOpenFiles(MACOS);
-  assertEquals(listeningFiles(files).map(({ address, port, uid }) => [address, port, uid]), [
-    ["::1", 3000, 501],
-    ["0.0.0.0", 3001, 501],
-    ["127.0.0.1", 3002, 501],
+  assertEquals(listeningFiles(files).map(({ address, port, user }) => [address, port, user]), [
+    ["::1", 3000, "501"],
+    ["0.0.0.0", 3001, "501"],
+    ["127.0.0.1", 3002, "501"],
   ]);
   assertEquals(unixFiles(files).map(({ path }) => path), ["/Users/me/Library/Application Support/shop/s.sock"]);
 });

@@ -31,8 +31,8 @@ import { freePort, ROOT } from "./support/sandbox.ts";
 
 Deno.test("a listener of this user that is out of sight is not called another user's", () => {
   const owner = { pid: null, command: "" };
-  assertEquals(describeOwner({ ...owner, uid: Deno.uid()! }).includes("that this user cannot see"), false);
-  assertEquals(describeOwner({ ...owner, uid: 70_000 }), "a process of user 70000 that this user cannot see");
+  assertEquals(describeOwner({ ...owner, user: String(Deno.uid()) }).includes("that this user cannot see"), false);
+  assertEquals(describeOwner({ ...owner, user: "70000" }), "a process of user 70000 that this user cannot see");
 });
 
 Deno.test("a server on another port is told its port where its command names it, else as its program takes it", () => {
@@ -185,7 +185,7 @@ Deno.test("parseListeners() decodes IPv4, IPv6 and IPv4-mapped addresses and kee
     "127.0.0.1",
     "2001:db8::1",
   ]);
-  assertEquals(parseListeners(text)[0], { address: "127.0.0.1", port: 3000, inode: 77, uid: 1000 });
+  assertEquals(parseListeners(text)[0], { address: "127.0.0.1", port: 3000, inode: 77, user: "1000" });
 });
 
 Deno.test("hosts: localhost, loopback, any address, IPv6 in brackets", () => {
@@ -297,7 +297,7 @@ Deno.test("netlink and /proc/net tell the same of listeners", async () => {
 });
 
 Deno.test("listenersFor() takes the most specific listeners, as the kernel does", () => {
-  const row = (address: string, inode: number, port = 80) => ({ address, inode, port, uid: 0 });
+  const row = (address: string, inode: number, port = 80) => ({ address, inode, port, user: "0" });
   const rows = [row("::", 1), row("0.0.0.0", 2), row("127.0.0.1", 3), row("::1", 4), row("127.0.0.1", 5, 81)];
   const inodes = (address: string, from = rows) => listenersFor(from, address, 80).map(({ inode }) => inode);
   assertEquals(inodes("127.0.0.1"), [3]);

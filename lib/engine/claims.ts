@@ -123,7 +123,7 @@ export function requireUnclaimed(dir: NodeDir, settings: Settings): void {
   const pid = settings.pid_file === null ? null : strangerIn(settings.pid_file);
   if (pid === null) return;
   const command = system.processes.commandLine(pid);
-  throw inUse(dir, settings.pid_file!, `names ${describeOwner({ pid, command, uid: null })}, which runs`, {
+  throw inUse(dir, settings.pid_file!, `names ${describeOwner({ pid, command, user: null })}, which runs`, {
     hint: "stop it, or remove the file if it is not its own",
     details: { owner_pid: pid, owner_command: command },
   });

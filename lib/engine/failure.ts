@@ -232,6 +232,6 @@ async function findStranger(host: string | null, port: number, roots: Roots): Pr
   const owner = await findOccupant(host, port);
   if (owner === null) return null;
   // The one process of this user that cannot be seen is one that is just exiting: no other server.
-  if (owner.pid === null) return owner.uid === null || system.self.isUser(owner.uid) ? null : owner;
+  if (owner.pid === null) return owner.user === null || system.self.isUser(owner.user) ? null : owner;
   return (await scanForTree(roots)).some((row) => row.pid === owner.pid) ? null : owner;
 }

@@ -5,12 +5,12 @@
  * @module
  */
 import { type TombstoneError, tombstoneError } from "../errors.ts";
-import { identityOfChild, system } from "../os/system.ts";
+import { EXIT_SIGNAL, identityOfChild, killedStatus, system } from "../os/system.ts";
 import { cutShort, expiry, Latch } from "../async.ts";
 import { Proven, type Roots, scanForTree } from "../process/tree.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import type { ExitStatus } from "../process/launcher.ts";
-import { endedBy, type EndSignal, type Signals } from "./signals.ts";
+import { endedBy, type Signals } from "./signals.ts";
 
 /** What to run, and what may terminate it early. */
 export interface Foreground {
@@ -46,9 +46,6 @@ export interface ForegroundEnd {
  */
 const ECHO_MS = 500;
 
-/** Status of a command that survived SIGKILL. */
-const NOT_ENDED: ExitStatus = { code: system.self.exitCodeOf("SIGKILL"), signal: "SIGKILL" };
-
 /** Runs a command to its end. */
 export async function runForeground(node: string, request: Foreground): Promise<ForegroundEnd> {
   const begun = performance.now();
@@ -64,7 +61,7 @@ export async function runForeground(node: string, request: Foreground): Promise<
     ended = { code: status.code, signal: status.signal };
   });
   const over = Latch.of(end);
-  const endAll = (name: EndSignal, isAsked: boolean) => {
+  const endAll = (name: Deno.Signal, isAsked: boolean) => {
     ending ??= terminateTree(roots, {
       main: self,
       signal: name,
@@ -82,14 +79,14 @@ export async function runForeground(node: string, request: Foreground): Promise<
     cause ??= endedBy(name, "run", node);
     if (over.isOpen) return hurry.abort(); // what it left is being terminated already
     // The terminal has sent Ctrl-C to the whole foreground group, the command included; a second one would mean more to it.
-    endAll(name, name === "SIGINT" && system.self.isForeground());
+    endAll(name, system.self.isFromTerminal(name));
   };
   // Over when the command has exited, or has survived SIGKILL.
   while (!over.isOpen) {
     await cutShort(expiry(system.processes.watchEveryMs), over);
     if (!over.isOpen && cause === null && request.watch() === "end") {
       cause = "watch";
-      endAll("SIGTERM", false);
+      endAll(EXIT_SIGNAL, false);
     }
   }
   const durationMs = Math.round(performance.now() - begun);
@@ -97,12 +94,12 @@ export async function runForeground(node: string, request: Foreground): Promise<
   const leftovers = await (ending ?? endLeftovers({ ...roots, processes: [] }, request.graceMs, hurry.signal));
   // Deno resolves its status a moment after the process has exited; never if it has survived SIGKILL.
   if (leftovers.left.every(({ pid }) => pid !== self.pid)) await end;
-  return { status: ended ?? NOT_ENDED, cause, durationMs, leftovers };
+  return { status: ended ?? killedStatus(), cause, durationMs, leftovers };
 }
 
 async function endLeftovers(roots: Roots, graceMs: number, hurry: AbortSignal): Promise<Terminated> {
   if ((await scanForTree(roots)).length === 0) return NOBODY;
-  return await terminateTree(roots, { main: null, signal: "SIGTERM", graceMs, hurry });
+  return await terminateTree(roots, { main: null, signal: EXIT_SIGNAL, graceMs, hurry });
 }
 
 function spawn({ command, env }: Foreground): Deno.ChildProcess {

@@ -7,7 +7,7 @@
 import { recordOf } from "../state/record.ts";
 import { lstatOrNull } from "../os/stat.ts";
 import { live } from "../os/scan.ts";
-import { system, UNKNOWN_START } from "../os/system.ts";
+import { EXIT_SIGNAL, system, UNKNOWN_START } from "../os/system.ts";
 import type { Scan } from "../os/types.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import { type Roots, scanForTree } from "../process/tree.ts";
@@ -181,7 +181,7 @@ async function endTree(
   using waiting = reporter.wait(dir);
   const terminated = await terminateTree(roots, {
     main: null,
-    signal: "SIGTERM",
+    signal: EXIT_SIGNAL,
     graceMs: settings.stop.timeout_ms,
     onScan: (rows) => waiting.update(inWords(rows)),
     remember: (tree) => rememberTree(dir, tree, () => lock.isLinked()),

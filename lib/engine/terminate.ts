@@ -8,7 +8,7 @@
  */
 import { TombstoneError } from "../errors.ts";
 import { live } from "../os/scan.ts";
-import { findLive, identityOfChild, killDetached, signal, system } from "../os/system.ts";
+import { EXIT_SIGNAL, findLive, identityOfChild, killDetached, signal, system } from "../os/system.ts";
 import type { Identity } from "../os/rows.ts";
 import type { Scan } from "../os/types.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
@@ -185,7 +185,7 @@ export async function endStopCommands(
     of: "command",
     variable: STOP_VARIABLE,
     scan,
-  }, { main: null, signal: "SIGTERM", graceMs: LAST_WORDS_MS });
+  }, { main: null, signal: EXIT_SIGNAL, graceMs: LAST_WORDS_MS });
   if (pids.length > 0) reporter.debug(`ended what a stop command had left: pid ${pids.join(", ")}`);
   requireTerminated(dir, left);
 }

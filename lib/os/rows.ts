@@ -60,8 +60,8 @@ export interface ListenerRow {
   port: number;
   /** Inode of the socket, by which its owners are found. */
   inode: number;
-  /** User id of the socket's creator. */
-  uid: number;
+  /** The socket's creator, as the system names users; `null` if unknown. */
+  user: string | null;
 }
 
 /** One listening unix socket. */
@@ -78,8 +78,8 @@ export interface UnixListenerRow {
 export interface Datagram {
   /** Process that sent it; 0 if unknown. */
   pid: number;
-  /** Its user; -1 if unknown. */
-  uid: number;
+  /** Its user, as the system names users; `null` if unknown. */
+  user: string | null;
   /** Its text. */
   text: string;
 }

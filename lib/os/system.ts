@@ -58,6 +58,29 @@ export function signal(identity: Identity, name: Deno.Signal, by: System = syste
   return isStill() && by.processes.signal(identity.pid, name, isStill);
 }
 
+/** The signal that asks a process to exit, unless its node names another. */
+export const EXIT_SIGNAL: Deno.Signal = "SIGTERM";
+
+/** Kills a process: it runs no more code. See {@linkcode signal}. */
+export function kill(identity: Identity): boolean {
+  return signal(identity, "SIGKILL");
+}
+
+/** Stops a process, so that it does nothing more until it is resumed or killed. See {@linkcode signal}. */
+export function freeze(identity: Identity): boolean {
+  return signal(identity, "SIGSTOP");
+}
+
+/** Resumes a process that was stopped. See {@linkcode signal}. */
+export function resume(identity: Identity): boolean {
+  return signal(identity, "SIGCONT");
+}
+
+/** Exit status of a process that was killed. */
+export function killedStatus(): { code: number; signal: Deno.Signal } {
+  return { code: system.self.exitCodeOf("SIGKILL"), signal: "SIGKILL" };
+}
+
 /** Resolves when one of these processes has exited, or after at most `ms` milliseconds; perhaps earlier. */
 export function untilOneEnds(processes: Identity[], ms: number): Promise<void> {
   return system.processes.untilOneEnds(processes.map(({ pid }) => pid), ms);

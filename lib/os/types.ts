@@ -176,16 +176,16 @@ export interface Host {
 
 /** This process itself. */
 export interface Self {
-  /** Whether this is the id of its user, as {@linkcode ListenerRow.uid} has it. */
-  isUser(uid: number): boolean;
+  /** Whether this is its user, named as in {@linkcode ListenerRow.user}. */
+  isUser(user: string): boolean;
   /** Whether its stdout is a file, which no terminal interprets. */
   isStdoutFile(): boolean;
   /** Ends it at this moment, as a crash would. */
   kill(): void;
   /** Exit code of a process that this signal has ended, as shells give it. */
   exitCodeOf(name: Deno.Signal): number;
-  /** Whether it belongs to the foreground group of its terminal, which gets the signals of its keys. */
-  isForeground(): boolean;
+  /** Whether a signal comes from a key of its terminal, which sends it to the whole foreground group. */
+  isFromTerminal(name: Deno.Signal): boolean;
   /** Whether all its arguments are valid UTF-8; `true` if unknown. */
   hasTextArguments(): boolean;
   /** Signals that it was started with as ignored (`nohup`, `&` in scripts). */

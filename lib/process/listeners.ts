@@ -22,16 +22,16 @@ export interface Owner {
   /** Its command line; empty if unknown. */
   command: string;
   /** User who opened the listener; `null` if unknown. */
-  uid: number | null;
+  user: string | null;
 }
 
 /** An owner as part of a message. */
 export function describeOwner(owner: Owner): string {
   if (owner.pid !== null) return `pid ${owner.pid} (${owner.command || "unknown command"})`;
-  if (owner.uid === null) return "a process that cannot be seen from here";
-  return system.self.isUser(owner.uid)
+  if (owner.user === null) return "a process that cannot be seen from here";
+  return system.self.isUser(owner.user)
     ? "a process of this user that cannot be seen from here, as of another sandbox or container"
-    : `a process of user ${owner.uid} that this user cannot see`;
+    : `a process of user ${owner.user} that this user cannot see`;
 }
 
 /**
@@ -66,7 +66,7 @@ async function socketsOfTree(roots: Roots): Promise<Set<number>> {
 }
 
 /** A listening socket: its inode, by which its owners are found, and the user of its creator if that is known. */
-export type Socket = Pick<ListenerRow, "inode"> & Partial<Pick<ListenerRow, "uid">>;
+export type Socket = Pick<ListenerRow, "inode"> & Partial<Pick<ListenerRow, "user">>;
 
 /** Who owns a listener: the node, no visible process (`none`), or another one. */
 export type Ownership =
@@ -120,15 +120,15 @@ function fileInodeOf(path: string): number | null {
 
 /** The process that owns one of these sockets, by a scan of all descriptors. */
 export function ownerOf(wanted: Socket[]): Owner {
-  if (wanted.length === 0) return { pid: null, command: "", uid: null };
-  const uid = wanted[0]?.uid ?? null;
+  if (wanted.length === 0) return { pid: null, command: "", user: null };
+  const user = wanted[0]?.user ?? null;
   for (const process of system.processes.list(ATTEMPT_VARIABLE)) {
     const sockets = system.sockets?.socketsOf(process.pid);
     if (sockets && wanted.some(({ inode }) => sockets.has(inode))) {
-      return { pid: process.pid, command: system.processes.commandLine(process.pid), uid };
+      return { pid: process.pid, command: system.processes.commandLine(process.pid), user };
     }
   }
-  return { pid: null, command: "", uid };
+  return { pid: null, command: "", user };
 }
 
 /**

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { findLive, signal, system } from "../os/system.ts";
+import { EXIT_SIGNAL, findLive, resume, signal, system } from "../os/system.ts";
 import type { Identity, ProcessRow, SignalState } from "../os/rows.ts";
 
 /** Part of the grace during which processes that may have got the signal from others are left alone; then all get it. */
@@ -101,7 +101,7 @@ export class Asker {
     const isLate = performance.now() - this.#begun >= patience;
     if (isLate && main !== null) this.#send(main, name);
     for (const row of tree) {
-      if (row.pid !== main?.pid && (isLate || this.#isDue(row, rows, main))) this.#send(row, "SIGTERM");
+      if (row.pid !== main?.pid && (isLate || this.#isDue(row, rows, main))) this.#send(row, EXIT_SIGNAL);
     }
   }
 
@@ -146,7 +146,7 @@ export class Asker {
     if (isMain && this.#asking.ask !== undefined) return true;
     // Its state before it was asked, because it may have exited since.
     const state = this.#before.get(keyOf(row)) ?? system.processes.signalState(row.pid);
-    const name = isMain ? this.#asking.signal : "SIGTERM";
+    const name = isMain ? this.#asking.signal : EXIT_SIGNAL;
     return state === null ? isMain : (state.catches(name) || state.blocks(name)) && !this.#isDeaf(row);
   }
 
@@ -156,7 +156,7 @@ export class Asker {
     const state = system.processes.signalState(row.pid);
     if (state === null || isMain && this.#asking.ask !== undefined) return false;
     const asked = this.#asked.get(keyOf(row));
-    const name = isMain ? this.#asking.signal : "SIGTERM";
+    const name = isMain ? this.#asking.signal : EXIT_SIGNAL;
     if (state.ignores(name)) return true;
     return asked !== undefined && state.isPending(name) && performance.now() - asked.at >= TAKING_TIME_MS;
   }
@@ -172,10 +172,10 @@ export class Asker {
 
   /** Whether it has certainly got no signal since before the first one was sent. */
   #cannotHaveBeenAsked(row: ProcessRow, now: SignalState): boolean {
-    if (!now.catches("SIGTERM")) return true; // otherwise it would be dead, or a second signal does no harm
+    if (!now.catches(EXIT_SIGNAL)) return true; // otherwise it would be dead, or a second signal does no harm
     const before = this.#before.get(keyOf(row)) ?? null;
     return before !== null && before.isAsleep && now.isAsleep && before.runs === now.runs &&
-      !now.isPending("SIGTERM") &&
+      !now.isPending(EXIT_SIGNAL) &&
       !now.isPending(this.#asking.signal);
   }
 }
@@ -184,7 +184,7 @@ export class Asker {
 export function ask(row: ProcessRow, name: Deno.Signal): void {
   signal(row, name);
   // A stopped process takes no other signal until it is continued.
-  if (row.isStopped) signal(row, "SIGCONT");
+  if (row.isStopped) resume(row);
 }
 
 /** Whether the program is a shell, also if it runs a script. */

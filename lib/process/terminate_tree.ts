@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { findLive, signal, untilOneEnds } from "../os/system.ts";
+import { findLive, freeze, kill, untilOneEnds } from "../os/system.ts";
 import type { Identity, ProcessRow } from "../os/rows.ts";
 import { sleep } from "../async.ts";
 import { ask, Asker, keyOf } from "./stop_signal.ts";
@@ -86,12 +86,12 @@ export async function terminateTree(given: Roots, options: TerminateOptions): Pr
     if (now >= deadline + AFTER_KILL_MS) return result(tree);
     if (now >= deadline) {
       const asSeen = (rows: ProcessRow[]) => rows.map((row) => roots.proven.asFirstSeen(row));
-      const frozen = await freeze(tree, {
+      const frozen = await freezeAll(tree, {
         quick: () => asSeen(findTreeQuickly(roots)),
         thorough: async () => asSeen(await scanForTree(roots)),
       });
       for (const row of frozen) seen.set(keyOf(row), row);
-      const sent = frozen.filter((row) => signal(row, "SIGKILL"));
+      const sent = frozen.filter(kill);
       for (const row of sent) killed.add(keyOf(row));
       await untilGone(frozen, performance.now() + (sent.length === 0 ? SCAN_EVERY_MS : 5));
     } else if (asker === null) {
@@ -114,12 +114,12 @@ export async function terminateTree(given: Roots, options: TerminateOptions): Pr
 const MAX_FREEZES = 20;
 
 /**
- * Stops (SIGSTOP) all processes before the first is killed: one that keeps forking would else leave children that nothing
+ * Freezes all processes before the first is killed: one that keeps forking would else leave children that nothing
  * proves once it is gone. Scans until there is no new one. (Test: "a tree that forks while it is killed".)
  *
  * @returns these and the new ones
  */
-async function freeze(
+async function freezeAll(
   tree: ProcessRow[],
   scan: { quick: () => ProcessRow[]; thorough: () => Promise<ProcessRow[]> },
 ): Promise<ProcessRow[]> {
@@ -131,7 +131,7 @@ async function freeze(
   };
   let fresh = tree;
   for (let round = 0; fresh.length > 0 && round < MAX_FREEZES; round++) {
-    for (const row of fresh) signal(row, "SIGSTOP");
+    for (const row of fresh) freeze(row);
     fresh = add(scan.quick());
     if (fresh.length === 0) fresh = add(await scan.thorough());
   }

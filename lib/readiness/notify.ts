@@ -65,8 +65,8 @@ export class Notifications implements Disposable {
     );
     if (messages.some(({ pid }) => !own.has(pid))) { for (const { pid } of await scanForTree(roots)) own.add(pid); }
     const isOurs = new Map<number, boolean>();
-    for (const { pid, uid, text } of messages) {
-      if (!isOurs.has(pid)) isOurs.set(pid, own.has(pid) || hasEnded(pid) && system.self.isUser(uid));
+    for (const { pid, user, text } of messages) {
+      if (!isOurs.has(pid)) isOurs.set(pid, own.has(pid) || user !== null && hasEnded(pid) && system.self.isUser(user));
       if (isOurs.get(pid)) { for (const line of text.split("\n")) this.#take(line); }
     }
   }

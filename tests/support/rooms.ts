@@ -65,7 +65,8 @@ export function violations(files: Record<string, string>): string[] {
 const PLATFORM: [RegExp, string][] = [
   [/\/bin\/|\/dev\/|\/proc\b/, "a path of the system"],
   [/\.startsWith\("\/"\)|@std\/path|split\(":"\)/, "rules of paths"],
-  [/\bDeno\.(uid|gid)\b/, "a user id"],
+  [/\b(uid|gid)\b/, "a user id"],
+  [/["'`]SIG[A-Z]/, "a signal"],
   [/\b0o[0-7]/, "mode bits"],
   [/\b128 \+|code: 1[34]\d\b/, "an exit code of a signal"],
   [/\b(sid|pgid|pgrp|tpgid)\b|\bsetsid\b/, "a session or group id"],
@@ -78,11 +79,16 @@ const PLATFORM: [RegExp, string][] = [
 
 /** Where such words are not those of the system that the tool runs on. */
 const OTHER_MEANING: [RegExp, string[], string][] = [
-  [/^export\//, ["a path of the system", "rules of paths"], "words of the systems that units and manifests are for"],
+  [
+    /^export\//,
+    ["a path of the system", "rules of paths", "a signal"],
+    "words of the systems that units and manifests are for",
+  ],
   [/^cli\/completions\.ts$/, ["a path of the system"], "words of the shells that read the scripts"],
   [/^paths\.ts$/, ["rules of paths"], "the one place that names the rules"],
+  [/^spec\/(values|types)\.ts$/, ["a signal"], "names that users write"],
   [/^(spec\/(values|outside)|readiness\/http)\.ts$/, ["rules of paths"], "the path of a URL"],
-  [/^errors\.ts$/, ["an exit code of a signal"], "exit codes that are promised, the same on every system"],
+  [/^errors\.ts$/, ["an exit code of a signal", "a signal"], "exit codes that are promised, the same on every system"],
 ];
 
 /** Where files above `lib/os/` know the operating system, one line each; given as path below `lib/` to text. */

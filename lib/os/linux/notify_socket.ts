@@ -91,8 +91,8 @@ class Receiver {
   }
 
   /** The sender, by the credentials that the kernel adds. Closes any descriptors that were received after all. */
-  #sender(controlLength: number): Pick<Datagram, "pid" | "uid"> {
-    const sender = { pid: 0, uid: -1 };
+  #sender(controlLength: number): Pick<Datagram, "pid" | "user"> {
+    const sender: Pick<Datagram, "pid" | "user"> = { pid: 0, user: null };
     for (let at = 0; at + HEADER <= controlLength;) {
       const size = Number(this.#control.getBigUint64(at, true));
       const end = Math.min(at + size, controlLength);
@@ -100,7 +100,7 @@ class Receiver {
       // struct ucred: pid, uid, gid.
       if (type === SCM_CREDENTIALS && end - at >= HEADER + 12) {
         sender.pid = this.#control.getInt32(at + HEADER, true);
-        sender.uid = this.#control.getUint32(at + HEADER + 4, true);
+        sender.user = String(this.#control.getUint32(at + HEADER + 4, true));
       }
       for (let next = at + HEADER; type === SCM_RIGHTS && next + 4 <= end; next += 4) {
         this.#close(this.#control.getInt32(next, true));

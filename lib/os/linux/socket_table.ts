@@ -18,7 +18,7 @@ const LISTEN = "0A";
  * import { parseListeners } from "./socket_table.ts";
  *
  * const line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1";
- * assertEquals(parseListeners(line), [{ address: "127.0.0.1", port: 8080, uid: 1000, inode: 4711 }]);
+ * assertEquals(parseListeners(line), [{ address: "127.0.0.1", port: 8080, user: "1000", inode: 4711 }]);
  * ```
  */
 export function parseListeners(text: string): ListenerRow[] {
@@ -30,7 +30,7 @@ export function parseListeners(text: string): ListenerRow[] {
     rows.push({
       address: decodeAddress(address ?? ""),
       port: parseInt(port ?? "", 16),
-      uid: Number(fields[7]),
+      user: fields[7] ?? null,
       inode: Number(fields[9]),
     });
   }

@@ -119,7 +119,7 @@ function parseInet(message: DataView, at: number): ListenerRow {
   return {
     port: message.getUint16(at + 4, false),
     address: addressText([...new Uint8Array(message.buffer, at + 8, length)]),
-    uid: message.getUint32(at + 64, true),
+    user: String(message.getUint32(at + 64, true)),
     inode: message.getUint32(at + 68, true),
   };
 }

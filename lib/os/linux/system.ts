@@ -162,7 +162,8 @@ const self: Self = {
       throw error;
     }
   },
-  isForeground() {
+  isFromTerminal(name) {
+    if (name !== "SIGINT") return false;
     // Fields 5 and 8 of proc_pid_stat(5): process group, and that of the terminal's foreground.
     const stat = readProc("/proc/self/stat") ?? "";
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

@@ -79,9 +79,9 @@ function scanOf(files: OpenFile[]): Listing {
     return inode;
   };
   for (const file of listeningFiles(files)) {
-    const { address, port, uid } = file;
+    const { address, port, user } = file;
     const inode = add(file);
-    if (inode !== null) scan.tcp.push({ address, port, inode, uid: uid ?? -1 });
+    if (inode !== null) scan.tcp.push({ address, port, inode, user });
   }
   for (const file of unixFiles(files)) {
     const inode = add(file);

@@ -10,7 +10,7 @@ export interface OpenFile {
   /** Process that has it. */
   pid: number;
   /** Its user; `null` if that was not requested. */
-  uid: number | null;
+  user: string | null;
   /** Descriptor, or `cwd`, `txt`, `mem` … */
   descriptor: string;
   /** Whether it may be read, written, both (`u`); empty where it is no descriptor. */
@@ -39,17 +39,17 @@ export interface OpenFile {
  */
 export function parseOpenFiles(text: string): OpenFile[] {
   const files: OpenFile[] = [];
-  let owner: Pick<OpenFile, "pid" | "uid"> | null = null;
+  let owner: Pick<OpenFile, "pid" | "user"> | null = null;
   let file: OpenFile | null = null;
   for (const line of text.split("\n")) {
     const value = line.slice(1);
     switch (line.charAt(0)) {
       case "p":
-        owner = /^\d+$/.test(value) ? { pid: Number(value), uid: null } : null;
+        owner = /^\d+$/.test(value) ? { pid: Number(value), user: null } : null;
         file = null;
         break;
       case "u":
-        if (owner !== null && /^\d+$/.test(value)) owner.uid = Number(value);
+        if (owner !== null && /^\d+$/.test(value)) owner.user = value;
         break;
       case "f":
         file = owner === null

@@ -46,7 +46,7 @@ const NUMBERS: Partial<Record<Deno.Signal, number>> = { SIGHUP: 1, SIGINT: 2, SI
 
 /** What {@linkcode Self} has in common. */
 export const selfByNumber: Pick<Self, "isUser" | "isStdoutFile" | "kill" | "exitCodeOf"> = {
-  isUser: (uid) => uid === Deno.uid(),
+  isUser: (user) => user === String(Deno.uid()),
   isStdoutFile() {
     try {
       return Deno.statSync("/dev/stdout").isFile;

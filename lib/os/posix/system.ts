@@ -104,7 +104,7 @@ export const posix: System = {
   },
   self: {
     ...selfByNumber,
-    isForeground: () => columnOf(Deno.pid, "pgid") === columnOf(Deno.pid, "tpgid"),
+    isFromTerminal: (name) => name === "SIGINT" && columnOf(Deno.pid, "pgid") === columnOf(Deno.pid, "tpgid"),
     hasTextArguments: () => true,
     ignoredSignals: () => [],
     blockingWriter: () => null,
