@@ -54,7 +54,7 @@ export async function runForeground(node: string, request: Foreground): Promise<
   const roots: Roots = { ...request.roots, processes: [self], proven: new Proven() };
   const hurry = new AbortController();
   let cause: ForegroundEnd["cause"] = null;
-  let asked: { name: EndSignal; at: number } | null = null;
+  let asked: { name: Deno.Signal; at: number } | null = null;
   let ended: ExitStatus | null = null;
   let ending: Promise<Terminated> | null = null;
   const end = child.status.then((status) => {
