@@ -19,5 +19,9 @@ export const dirname = (path: string): string => posixDirname(path);
 /** Whether it is absolute. */
 export const isAbsolute = (path: string): boolean => path.startsWith("/");
 
+/** Whether an absolute path without `.` and `..` is such a directory, or something below it. */
+export const isWithin = (path: string, dir: string): boolean =>
+  path === dir || path.startsWith(dir === "/" ? dir : `${dir}/`);
+
 /** The absolute path without `.` and `..`; the current directory is read only if no part is absolute. */
 export const resolve = (...parts: string[]): string => posixResolve(...parts);

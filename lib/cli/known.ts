@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { system } from "../os/system.ts";
 import { recordOf } from "../state/record.ts";
 import type { Call } from "./call.ts";
 import {
@@ -22,7 +23,6 @@ import type { StartMember } from "../engine/group.ts";
 import { type TombstoneError, tombstoneError, usageError } from "../errors.ts";
 import { statOrNull } from "../os/stat.ts";
 import { lookAt, readNodeFiles } from "../engine/state.ts";
-import { quoted } from "../engine/stray_port.ts";
 import { currentDirectory, variable } from "../os/surroundings.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -80,10 +80,10 @@ async function refuseFlagsOfRecorded(call: Call, node: string): Promise<void> {
   const given = flagBesides(call, START_FLAGS, [...FLAGS_OF_KNOWN, "env"]);
   if (given === null) return;
   const { command, cwd } = findRecorded(await call.nodeDir(node, "find"))!;
-  const elsewhere = cwd === currentDirectory() ? "" : ` --cwd ${quoted(cwd)}`;
+  const elsewhere = cwd === currentDirectory() ? "" : ` --cwd ${system.shell.quote(cwd)}`;
   throw usageError(
     `Cannot use ${given.split(" ")[0]} without a command: "${node}" starts as it was last started`,
-    `tombstone start ${node} ${given}${elsewhere} -- ${command.map(quoted).join(" ")}`,
+    `tombstone start ${node} ${given}${elsewhere} -- ${command.map(system.shell.quote).join(" ")}`,
   );
 }
 

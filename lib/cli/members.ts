@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { system } from "../os/system.ts";
 import type { Call } from "./call.ts";
 import type { Flag } from "./start_flags.ts";
 import type { Endpoint } from "../spec/settings.ts";
@@ -12,7 +13,6 @@ import { parseProject, type Project, requireDescribed } from "../spec/project_fi
 import { retold, TombstoneError, usageError } from "../errors.ts";
 import type { StartMember } from "../engine/group.ts";
 import { addressOf } from "../readiness/http.ts";
-import { quoted } from "../engine/stray_port.ts";
 import { prepare } from "../engine/preflight.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
@@ -143,7 +143,7 @@ export function flagBesides({ flags }: Call, of: Flag[], allowed: string[]): str
   for (const { name } of of) {
     const value = flags.text(name);
     if (allowed.includes(name) || value === undefined && !flags.has(name)) continue;
-    return `--${name}${value === undefined ? "" : ` ${quoted(value)}`}`;
+    return `--${name}${value === undefined ? "" : ` ${system.shell.quote(value)}`}`;
   }
   return null;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quoted } from "../engine/stray_port.ts";
+import { system } from "../os/system.ts";
 import type { Flags } from "./start_flags.ts";
 import { COMMANDS } from "./table.ts";
 
@@ -31,6 +31,6 @@ export function withPlace(text: string, place: Place): string {
     const missing = place.filter(([flag]) =>
       !rest.includes(`--${flag} `) && !(flag === "workspace" && OF_ALL.includes(name))
     );
-    return [found, ...missing.map(([flag, value]) => `--${flag} ${quoted(value)}`)].join(" ");
+    return [found, ...missing.map(([flag, value]) => `--${flag} ${system.shell.quote(value)}`)].join(" ");
   });
 }

@@ -5,8 +5,9 @@
  * @module
  */
 import { recordOf } from "../state/record.ts";
-import { basename, dirname } from "../paths.ts";
+import { basename, dirname, isWithin, resolve } from "../paths.ts";
 import { TombstoneError, tombstoneError, usageError } from "../errors.ts";
+import { variable } from "../os/surroundings.ts";
 import { system } from "../os/system.ts";
 import { describeOwner } from "../process/listeners.ts";
 import type { DeclaredFile } from "../spec/declared.ts";
@@ -19,7 +20,6 @@ import { RECORDED } from "../state/recorded.ts";
 import { isReaderName } from "../state/log_unread.ts";
 import { declaredFiles, type Settings } from "../spec/settings.ts";
 import { classify, readNodeFiles } from "./state.ts";
-import { variable } from "../os/surroundings.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { readNodeInfo } from "../state/node_info.ts";
 import { findMain } from "./liveness.ts";
@@ -27,8 +27,7 @@ import { findMain } from "./liveness.ts";
 /** The real path of a file, without following a symbolic link in its place. */
 function placeOf(path: string): string {
   try {
-    const parent = Deno.realPathSync(dirname(path));
-    return `${parent === "/" ? "" : parent}/${basename(path)}`;
+    return resolve(Deno.realPathSync(dirname(path)), basename(path));
   } catch (error) {
     if (error instanceof Error && !(error instanceof TypeError)) return path; // no such directory, or a closed one
     throw error;
@@ -43,7 +42,7 @@ export function isOfTool(dir: NodeDir, path: string): boolean {
   const place = placeOf(path);
   const own = placeOf(dir.path);
   const state = dirname(dirname(own));
-  if (!place.startsWith(`${state}/`)) return false;
+  if (!isWithin(place, state)) return false;
   if (dirname(place) !== own) return true;
   const name = basename(place);
   return ["lock", "starting", "node.info", RECORDED].includes(name) || isLogOf(dir, `${dir.path}/${name}`) ||
@@ -195,8 +194,8 @@ function searchOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
 
 /** As part of a message: `"web" of ~/src/shop`. */
 export function describeOwnerNode({ dir, project }: OwnerNode): string {
-  const home = variable("HOME");
-  const isAtHome = project !== null && home !== undefined && home !== "" && project.startsWith(`${home}/`);
+  const home = system.files.home(variable);
+  const isAtHome = project !== null && home !== null && project !== home && isWithin(project, home);
   return `"${dir.node}" of ${isAtHome ? `~${project.slice(home.length)}` : project ?? `workspace ${dir.workspace}`}`;
 }
 

@@ -6,6 +6,7 @@
 import { errnoOf, stateError } from "../os/errno.ts";
 import { TombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
+import { basename, dirname, isAbsolute } from "../paths.ts";
 import { ALWAYS_EXCLUDED, ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "../process/tree.ts";
 import type { Identity } from "../os/rows.ts";
 import { allNodes, type NodeDir } from "../state/node_dir.ts";
@@ -186,8 +187,10 @@ function findOrphans(nodes: NodeDir[]): Check[] {
 
 /** The command that stops a process of another directory, which its environment names. */
 function hintFor({ pid }: Identity): string {
-  const path = system.processes.environment(pid, NODE_DIR_VARIABLE);
-  const [, state, workspace, node] = /^(\/.+)\/([^/]+)\/([^/]+)$/.exec(path ?? "") ?? [];
-  if (node === undefined) return "name the state directory that it was started with, with --state-dir";
-  return `tombstone stop ${node} --workspace ${workspace} --state-dir '${state}'`;
+  const path = system.processes.environment(pid, NODE_DIR_VARIABLE) ?? "";
+  const [node, workspace, state] = [basename(path), basename(dirname(path)), dirname(dirname(path))];
+  if (!isAbsolute(path) || node === "" || workspace === "") {
+    return "name the state directory that it was started with, with --state-dir";
+  }
+  return `tombstone stop ${node} --workspace ${workspace} --state-dir ${system.shell.quote(state)}`;
 }

@@ -12,7 +12,6 @@ import { type NodeDir, projectOf, viewOf } from "../state/node_dir.ts";
 import { readNodeInfo } from "../state/node_info.ts";
 import { findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { isComputedId } from "../state/workspace.ts";
-import { quoted } from "./stray_port.ts";
 
 /** What is known of a node's server. */
 export interface Resident {
@@ -52,7 +51,7 @@ export function describeGone(dir: NodeDir, directory: string, reason: string | n
 export function stopCommand(dir: NodeDir): string {
   const state = dirname(dirname(dir.path));
   return `tombstone stop ${dir.node} --workspace ${dir.workspace}` +
-    (state === defaultState() ? "" : ` --state-dir ${quoted(state)}`);
+    (state === defaultState() ? "" : ` --state-dir ${system.shell.quote(state)}`);
 }
 
 function defaultState(): string | null {

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { system } from "../os/system.ts";
+import { basename } from "../paths.ts";
 import { PORT } from "../spec/placeholders.ts";
 import type { Settings } from "../spec/settings.ts";
 import type { StartRequest } from "./request.ts";
@@ -26,11 +28,11 @@ export function strayReporter(
  * port replaces the one in the command, or is added in the way that this program, or most programs, expect it.
  */
 export function strayHint(node: string, { command }: Settings, stray: number): string {
-  const typed = command.map(quoted).join(" ");
+  const typed = command.map(system.shell.quote).join(" ");
   const isGiven = command.some((word) => word.includes(PORT));
   const given = isGiven ? null : withPlaceholder(command, stray);
   return `tombstone start ${node} --port ${stray} -- ${typed}` +
-    (given === null ? "" : `; or tell it its port: -- ${given.map(quoted).join(" ")}`);
+    (given === null ? "" : `; or tell it its port: -- ${given.map(system.shell.quote).join(" ")}`);
 }
 
 /** Port options of programs that have no `--port N`; empty: they read a configuration file. */
@@ -48,15 +50,10 @@ const PORT_FLAGS: Record<string, string[]> = {
 function withPlaceholder(command: string[], port: number): string[] | null {
   const named = new RegExp(`(?<=^|[:=\\s])${port}(?=$|[\\s/,;])`);
   if (command.some((word) => named.test(word))) return command.map((word) => word.replace(named, PORT));
-  const [program, verb] = [command[0]!.replace(/^.*\//, ""), command[1]];
+  const [program, verb] = [basename(command[0]!), command[1]];
   if (program === "sh") return null;
   const isPassedOn = program === "npm" && verb !== "exec" && !command.includes("--");
-  const known = Object.keys(PORT_FLAGS).find((name) => command.some((word) => word.replace(/^.*\//, "") === name));
+  const known = Object.keys(PORT_FLAGS).find((name) => command.some((word) => basename(word) === name));
   const flags = known === undefined ? ["--port", PORT] : PORT_FLAGS[known]!;
   return flags.length === 0 ? null : [...command, ...(isPassedOn ? ["--"] : []), ...flags];
-}
-
-/** A word quoted for a shell, where that is needed. */
-export function quoted(word: string): string {
-  return /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

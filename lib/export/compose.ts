@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isWithin } from "../paths.ts";
 import { isStep } from "../spec/probes.ts";
 import { stringify } from "@std/yaml/stringify";
 import {
@@ -109,7 +110,7 @@ function healthcheckOf({ settings, name }: ExportedNode, project: ExportedProjec
 
 /** A path of the project as the container sees it. */
 function inside({ dir }: ExportedProject, path: string): string {
-  return path === dir ? MOUNT : path.startsWith(`${dir}/`) ? MOUNT + path.slice(dir.length) : path;
+  return isWithin(path, dir) ? MOUNT + path.slice(dir.length) : path;
 }
 
 /** A duration of the Compose Specification. */

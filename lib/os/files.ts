@@ -27,8 +27,10 @@ export interface Files {
   modeOf(info: Deno.FileInfo): string;
   /** Restores the permissions that this user needs on a file of their own. */
   makeUsable(path: string, info: Deno.FileInfo): void;
-  /** The directory for the state of programs, below HOME. */
-  stateHome(): string;
+  /** The home directory of this user; `null` if the environment does not name one. */
+  home(variable: (name: string) => string | undefined): string | null;
+  /** The directory for the state of programs; `null` if there is no home directory. */
+  stateHome(variable: (name: string) => string | undefined): string | null;
 }
 
 /** What else is known about a directory that may be gone. */

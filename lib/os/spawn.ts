@@ -86,6 +86,10 @@ export interface Shell {
   toStderr(words: string[]): [string, ...string[]];
   /** The line of a command that is made of {@linkcode Shell.words}; `null`: it is another command. */
   lineOf(command: string[]): string | null;
+  /** A word, quoted for it where that is needed. */
+  quote(word: string): string;
+  /** Whether this is a variable that programs can hardly do without: where to find programs, the home, the language. */
+  isBasic(variable: string): boolean;
   /** Looks a command up as the system does. */
   resolve(program: string, options: ResolveOptions): Resolved;
   /** The `PATH` if the environment has none. */

@@ -13,9 +13,6 @@ import type { NodeDir } from "../state/node_dir.ts";
 import { SCHEMA } from "../state/record.ts";
 import { ATTEMPT_VARIABLE, NODE_DIR_VARIABLE } from "./tree.ts";
 
-/** Variables that survive `--clear-env`, besides every `LC_*`. */
-const KEPT = ["PATH", "HOME", "LANG", "TERM", "TMPDIR"];
-
 /** What to launch. */
 export interface Launch {
   /** Attempt that the tombstone names. */
@@ -58,7 +55,7 @@ export interface Launched {
 
 /** Whether a server inherits a variable of this process. */
 export function isInherited(name: string, inherit: Launch["inherit"]): boolean {
-  return Deno.env.has(name) && (inherit === "all" || KEPT.includes(name) || name.startsWith("LC_"));
+  return Deno.env.has(name) && (inherit === "all" || system.shell.isBasic(name));
 }
 
 /** The environment that the server gets. */

@@ -17,16 +17,14 @@ export function stateDirPath(flag: string | undefined): string {
   if (flag !== undefined) return fromHere(flag);
   const own = variable("TOMBSTONE_STATE_DIR");
   if (own) return fromHere(own);
-  const xdg = variable("XDG_STATE_HOME");
-  if (xdg) return fromHere(`${xdg}/tombstone`);
-  const home = variable("HOME");
-  if (!home) {
-    throw tombstoneError("Cannot find the state directory: HOME is not set", {
+  const home = system.files.stateHome(variable);
+  if (home === null) {
+    throw tombstoneError("Cannot find the state directory: the environment names no home directory", {
       kind: "state",
       hint: "name one with --state-dir or TOMBSTONE_STATE_DIR",
     });
   }
-  return `${home}/${system.files.stateHome()}/tombstone`;
+  return fromHere(`${home}/tombstone`);
 }
 
 /**

@@ -5,7 +5,6 @@
  */
 import type { Call, Result } from "../call.ts";
 import { endpointOf } from "../../engine/endpoint.ts";
-import { quoted } from "../../engine/stray_port.ts";
 import { lookAt } from "../../engine/state.ts";
 import { EXIT, tombstoneError, usageError } from "../../errors.ts";
 import { system } from "../../os/system.ts";
@@ -127,5 +126,5 @@ function documentOf(addressed: NodeAddress): unknown {
 
 function linesOf(variables: Record<string, string>, format: "shell" | "dotenv"): string[] {
   const before = format === "shell" ? "export " : "";
-  return Object.entries(variables).map(([name, value]) => `${before}${name}=${quoted(value)}`);
+  return Object.entries(variables).map(([name, value]) => `${before}${name}=${system.shell.quote(value)}`);
 }

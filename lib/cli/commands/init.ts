@@ -4,6 +4,7 @@
  * @module
  */
 import { currentDirectory } from "../../os/surroundings.ts";
+import { isWithin } from "../../paths.ts";
 import type { Call, Result } from "../call.ts";
 import { writeForAgents } from "../agents.ts";
 import { proposeNodes } from "../../spec/template.ts";
@@ -78,10 +79,6 @@ async function movedBy(dir: string, current: Workspace, state: string): Promise<
     }
   }
   return moved;
-}
-
-function isWithin(path: string, dir: string): boolean {
-  return path === dir || path.startsWith(dir === "/" ? dir : `${dir}/`);
 }
 
 /** Never overwrites a file, and never leaves half a file: the whole file is linked into place, or nothing. */

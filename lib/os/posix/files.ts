@@ -19,7 +19,11 @@ export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone
     makeUsable(path, { mode }) {
       if (mode !== null && (mode & 0o600) !== 0o600) Deno.chmodSync(path, 0o600);
     },
-    stateHome: () => Deno.build.os === "darwin" ? "Library/Application Support" : ".local/state",
+    home: (variable) => variable("HOME") || null,
+    stateHome(variable) {
+      const below = Deno.build.os === "darwin" ? "Library/Application Support" : ".local/state";
+      return variable("XDG_STATE_HOME") || (variable("HOME") ? `${variable("HOME")}/${below}` : null);
+    },
   };
 }
 

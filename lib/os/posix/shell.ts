@@ -9,6 +9,8 @@ import type { Resolved, ResolveOptions, Shell } from "../spawn.ts";
 /** Where POSIX systems have it. */
 export const SH = "/bin/sh";
 
+const BASIC = ["PATH", "HOME", "LANG", "TERM", "TMPDIR"];
+
 type Executability = "executable" | "not-executable" | "missing";
 
 /** @param otherwise result for a directory or a file closed to this user; those on PATH are skipped */
@@ -74,5 +76,7 @@ export const shell: Shell = {
     return isShell && option === "-c" && line !== undefined && more.length === 0 ? line : null;
   },
   resolve,
+  quote: (word) => /^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
+  isBasic: (variable) => BASIC.includes(variable) || variable.startsWith("LC_"),
   defaultPath: "/usr/local/bin:/usr/bin:/bin",
 };
