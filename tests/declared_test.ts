@@ -91,7 +91,7 @@ const THINGS: Thing[] = [
       using _listener = Deno.listen({ transport: "unix", path: `${path}.own` }); // which removes its path in the end
       Deno.renameSync(`${path}.own`, path);
     },
-    number: "it is no regular file",
+    number: "it is not a regular file",
     leftover: null,
     socket: null,
   },
@@ -317,14 +317,14 @@ Deno.test("two nodes with one pid file: the second is refused while the first ru
   };
   const { pid } = await sandbox.json(start("one"));
   assertEquals(Deno.readTextFileSync(path).trim(), String(pid));
-  await refused(`"${path}" is that of "one", which runs`, "tombstone stop one");
+  await refused(`"${path}" belongs to "one", which runs`, "tombstone stop one");
   assertEquals(Deno.readTextFileSync(path).trim(), String(pid));
   assert(isRunning(pid));
   await sandbox.json(["stop", "one"]);
   assertEquals(isRunning(pid), false);
 
   await sandbox.spawn(start("one"), { env: { TOMBSTONE_FAILPOINT: "spawned" } }).output();
-  await refused(`is that of "one", whose start was interrupted`, "tombstone sweep one");
+  await refused(`belongs to "one", whose start was interrupted`, "tombstone sweep one");
   await sandbox.json(["sweep", "one"]);
   const two = await sandbox.json(start("two"));
   await sandbox.json(["stop", "two"]);
@@ -335,7 +335,7 @@ Deno.test("two nodes with one pid file: the second is refused while the first ru
     "it is being started",
     async () => (await sandbox.json(["status", "one"], { code: 3 })).state === "starting",
   );
-  await refused(`is that of "one", which is being started`, "");
+  await refused(`belongs to "one", which is being started`, "");
   kill(slow, "SIGTERM");
   await slow.output();
 });

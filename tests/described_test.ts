@@ -337,7 +337,7 @@ const MISTAKES: [string, unknown, string, string][] = [
   [
     "a file with variables that is missing",
     { nodes: { web: { command: "true", env_file: ".env" } } },
-    '/.env" for "env_file" of node "web" in tombstone.json: there is no such file',
+    '/.env" for "env_file" of node "web" in tombstone.json: it does not exist',
     '.env?"',
   ],
   [

@@ -54,7 +54,7 @@ Deno.test("--env-file: start NODE reads it again; with --clear-env the caller's 
   Deno.removeSync(`${sandbox.project}/.env`);
   const gone = await sandbox.run(["start", "web"]);
   assertEquals(gone.code, 2);
-  assertStringIncludes(gone.stderr, '/.env" for "env_file" of node "web": there is no such file\nhint: make it');
+  assertStringIncludes(gone.stderr, '/.env" for "env_file" of node "web": it does not exist\nhint: create it');
 });
 
 Deno.test("what is no file of variables is refused before there is state, and nothing of it is quoted", async () => {

@@ -123,7 +123,7 @@ Deno.test("whatever is in the node's directory: what is the tool's goes, a serve
   assertEquals((await new Deno.Command("mkfifo", { args: [`${dir}/.x.tmp`] }).output()).success, true);
   Deno.writeTextFileSync(`${dir}/data.db`, "x");
   const forgot = await sandbox.run(["forget", "web"]);
-  assertEquals(forgot.stdout, `forgot "web", but "${dir}" holds what is not tombstone's: data.db\n`);
+  assertEquals(forgot.stdout, `forgot "web", but "${dir}" still holds other files: data.db\n`);
   assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["data.db"]);
   assertEquals(Deno.readTextFileSync(`${outside}/precious`), "x");
   Deno.removeSync(`${dir}/data.db`);

@@ -124,7 +124,7 @@ Deno.test("with --json an error is one document on stdout, with the same exit co
   assertEquals(JSON.parse(ran.stdout).error, {
     kind: "usage",
     message:
-      'Cannot use "x" for --port: expected a port from 0 to 65535 (0: a free one), or 3000+ for it or the next free one',
+      'Cannot use "x" for --port: expected a port from 0 to 65535 (0 picks a free one), or 3000+ for 3000 or the next free one',
     hint: "--port 3000",
     exit_code: 2,
   });

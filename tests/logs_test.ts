@@ -127,7 +127,7 @@ Deno.test("logs -f goes on when the log is cut meanwhile", async () => {
   await reading;
 });
 
-Deno.test("status of a dead node tells when it was last heard, and its last lines; that of any other does not", async () => {
+Deno.test("status of a dead node shows the time of its last output and its last lines; status of other nodes does not", async () => {
   await using sandbox = await Sandbox.create();
   const script = "for i in $(seq 1 30); do echo line $i; done; echo the cause; exec sleep 600";
   const start = ["start", "web", "--log", "the cause", "--", "sh", "-c", script];
@@ -140,7 +140,7 @@ Deno.test("status of a dead node tells when it was last heard, and its last line
   assertEquals([status.state, status.last_log_at, status.log_tail.length], ["died", heard, 10]);
   assertEquals(status.log_tail.at(-1), "the cause");
   const text = (await sandbox.run(["status", "web"])).stdout;
-  assertMatch(text, /^web: died, pid \d+ is gone, last heard \d+s ago\nthe last lines of its log:\n {2}\| line 22\n/);
+  assertMatch(text, /^web: died, pid \d+ is gone, last output \d+s ago\nthe last lines of its log:\n {2}\| line 22\n/);
   assert(text.endsWith("  | the cause\n"));
   const of = async (command: string, code: number) => (await sandbox.json([command], { code })).nodes[0];
   assertEquals((await of("status", 1)).log_tail, status.log_tail);
@@ -209,7 +209,7 @@ Deno.test("a pattern that may take for ever blocks no logs --grep; lines that ta
   await nodeWithLog(sandbox, "web", ["aab", `${"a".repeat(40)}bc`, "b", "aaab"]);
   const ran = await sandbox.run(["logs", "web", "--grep", "^(a+)+b$"]);
   assertEquals([ran.code, ran.stdout], [0, "aab\naaab\n"]);
-  assertMatch(ran.stderr, /"web": a line took too long to be matched/);
+  assertMatch(ran.stderr, /"web": a line took too long to match/);
 });
 
 Deno.test("logs --max-bytes gives whole lines from the end, for all nodes together, and says what it left out", async () => {

@@ -119,6 +119,9 @@ Deno.test("what only a server has is refused of a step", async () => {
     describe(sandbox, { migrate: { command: "true", once: true, [name as string]: value } });
     const { code, stderr } = await sandbox.run(["start"]);
     assertEquals(code, 2);
-    assertStringIncludes(stderr, `of node "migrate" in tombstone.json with "once": a step is done when it exits`);
+    assertStringIncludes(
+      stderr,
+      `of node "migrate" in tombstone.json with "once": a step is not a server: it is done when it exits`,
+    );
   }
 });

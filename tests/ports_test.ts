@@ -143,7 +143,7 @@ Deno.test("a port that is taken is named with its owner, a node of ours with its
   const fixed = ["start", "api", "--port", String(from), "--", ...fixture()];
   const api = await sandbox.json(fixed, { cwd: main });
   const ran = await sandbox.run(start, { cwd: tree });
-  assertStringIncludes(ran.stderr, `port ${from}, which "web" has had, is "api" of ${main}, pid ${api.pid} (`);
+  assertStringIncludes(ran.stderr, `port ${from} of "web" is "api" of ${main}, pid ${api.pid} (`);
   assertStringIncludes(ran.stderr, `it gets ${from + 1} for now`);
   const { error } = await sandbox.json([...fixed.slice(0, 1), "own", ...fixed.slice(2)], { cwd: tree, code: 5 });
   assertStringIncludes(error.message, `port ${from} is "api" of ${main}`);

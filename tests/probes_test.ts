@@ -148,7 +148,7 @@ Deno.test("--unix: a stranger on the socket is named, keeps its socket, and make
   const file = `${sandbox.project}/precious.txt`;
   Deno.writeTextFileSync(file, "x");
   const wrong = await sandbox.json(["start", "web", "--unix", file, "--", "true"], { code: 2 });
-  assertStringIncludes(wrong.error.message, "it exists and is no socket");
+  assertStringIncludes(wrong.error.message, "it exists and is not a socket");
 });
 
 Deno.test("--log looks at whole lines of this start alone, without their colours", async () => {

@@ -147,7 +147,7 @@ Deno.test("what was stopped and nobody described does not count in the exit code
   for (const node of ["old", "older", "web"]) Deno.utimeSync(sandbox.nodeDir(node), longAgo, longAgo);
   const later = await sandbox.run(["status"]);
   assertEquals([later.code, later.stdout.trimEnd().split("\n").slice(2)], [0, [
-    "stopped for more than a day: old, older",
+    "stopped more than a day ago: old, older",
   ]]);
   const list = (await sandbox.run(["list"])).stdout.trimEnd().split("\n");
   assertEquals(list.length, 3);
@@ -158,7 +158,7 @@ Deno.test("what was stopped and nobody described does not count in the exit code
   Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes }));
   const described = await sandbox.run(["status"]);
   assertEquals(described.code, 3);
-  assertStringIncludes(described.stdout, "\nstopped for more than a day: older\n");
+  assertStringIncludes(described.stdout, "\nstopped more than a day ago: older\n");
   await sandbox.json(["stop", "web"]);
   Deno.removeSync(`${sandbox.project}/tombstone.json`);
   assertEquals((await sandbox.run(["status"])).code, 3, "nothing runs");

@@ -207,7 +207,7 @@ costly(
     const ran = await sandbox.run(["start", "web", "--port", "0", "--json", "--", ...fixture()]);
     const moved = JSON.parse(ran.stdout).port;
     assert(moved !== port);
-    assertStringIncludes(ran.stderr, `port ${port}, which "web" has had, is in use by pid ${stranger} (`);
+    assertStringIncludes(ran.stderr, `port ${port} of "web" is in use by pid ${stranger} (`);
     await sandbox.json(["stop", "web"]);
     assertEquals((await sandbox.json(start)).port, moved, "the same one instead");
     await sandbox.json(["stop", "web"]);

@@ -229,7 +229,7 @@ for (const next of ["start", "run", "sweep", "stop", "restart"]) {
     await Promise.all([child.stdout.cancel(), child.stderr.cancel()]);
     const status = await sandbox.json(["status", "web"], { code: 1 });
     assertEquals(status.state, "interrupted");
-    assertMatch(status.reason, /^it was to end with a run, pid \d+, that is gone$/);
+    assertMatch(status.reason, /^the run that started it \(pid \d+\) is gone$/);
     const left = sandbox.processes();
     assert(left.includes(status.pid) && left.length >= 3, JSON.stringify(left));
     const start = ["start", "web", "--port", "0", "--", ...fixture()];
@@ -302,7 +302,7 @@ Deno.test("a node that the test restarts is still the run's; one that somebody s
   const other = ["start", "web", "--port", "0", "--replace", "--", ...fixture()];
   const ran = await sandbox.run(run(sandbox.commandLine(other)));
   assertEquals(ran.code, 0, ran.stderr);
-  assertStringIncludes(ran.stderr, '"web" was started anew meanwhile, and goes on');
+  assertStringIncludes(ran.stderr, '"web" was started again meanwhile, and keeps running');
   await sandbox.assertOneServer("web");
 });
 

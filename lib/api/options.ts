@@ -9,7 +9,7 @@ import type { Duration } from "../spec/values.ts";
 export interface LogSettings {
   /** Logs of earlier starts to keep; default: 3. */
   keep?: number;
-  /** Cut the log to its end when it is longer than this; default: 50MB. */
+  /** Keep only the end of a log that is longer than this; default: 50MB. */
   max?: string | number;
 }
 
@@ -23,13 +23,13 @@ export interface StopSettings {
   command?: string;
 }
 
-/** When the node is ready; all of it must hold. */
+/** When the node is ready; all conditions must hold. */
 export interface ProbeSettings {
-  /** Ready when a GET is answered; a path is asked for on the node's port. */
+  /** Ready when a GET is answered; a path goes to the node's port. */
   http?: string | string[];
   /** Statuses that count as an answer; default: 200-399. */
   httpStatus?: string;
-  /** Ready when the node accepts on this unix socket. */
+  /** Ready when the node accepts connections on this unix socket. */
   unix?: string | string[];
   /** Ready when a line of its output matches. */
   log?: string | string[];
@@ -39,47 +39,47 @@ export interface ProbeSettings {
   exec?: string | string[];
   /** Ready when the server says READY=1 (sd_notify, as for systemd). */
   notify?: boolean;
-  /** Failed as soon as a line of its output matches. */
+  /** Fail as soon as a line of its output matches. */
   failLog?: string | string[];
   /** Accept a listener that is not the node's own (containers). */
   anyListener?: boolean;
   /** Ready when the process has survived --alive-for. */
   none?: boolean;
-  /** Ready not before it has run this long; default: 200ms with --no-probe. */
+  /** Not ready before it has run this long; default: 200ms with --no-probe. */
   aliveFor?: Duration;
-  /** Ready when all of it has held for this long; default: 0. */
+  /** Ready when all conditions have held for this long; default: 0. */
   stableFor?: Duration;
 }
 
 /** What describes a node to start. */
 export interface NodeSettings {
-  /** Program and arguments, or a line for the shell; {port}, and {NODE.port}, {NODE.host}, {NODE.url} of nodes that it comes after. */
+  /** Program and arguments, or a line for the shell; may use {port}, and {NODE.port}, {NODE.host}, {NODE.url} of nodes in its after. */
   command: string | string[];
-  /** Ready when the node itself listens on it; 0: a free one ($PORT, {port}), 3000+: it or the next. */
+  /** Ready when the node itself listens on it; 0 picks one ($PORT, {port}), 3000+ one from 3000 up. */
   port?: number | string;
   /** Address to connect to; default: any of loopback. */
   host?: string;
-  /** The server writes its port there, and a nonce on the second line. */
+  /** File that the server writes its port to, with an optional nonce on the second line. */
   portFile?: string;
-  /** When the node is ready; all of it must hold. */
+  /** When the node is ready; all conditions must hold. */
   probes?: ProbeSettings;
-  /** Give up when it is not ready by then; default: 60s. */
+  /** How long to wait until it is ready; default: 60s. */
   timeout?: Duration;
   /** Directory to run the command in; default: the current one, or the project's. */
   cwd?: string;
   /** Set a variable for the server; never recorded. */
   env?: Record<string, string | number | boolean>;
-  /** Variables from a file; the caller's environment wins; PATH?: it may be missing. */
+  /** Variables from a file; the caller's variables win; PATH? allows a missing file. */
   envFile?: string | string[];
-  /** Keep only PATH, HOME, LANG, LC_*, TERM and TMPDIR of the environment. */
+  /** Pass only PATH, HOME, LANG, LC_*, TERM and TMPDIR of the environment. */
   clearEnv?: boolean;
-  /** Give the server an input that stays open; it ends at once otherwise. */
+  /** Keep the server's stdin open; otherwise it ends at once. */
   stdinOpen?: boolean;
-  /** The server daemonises itself and writes its pid there. */
+  /** File that a server writes its pid to when it daemonises itself. */
   pidFile?: string;
-  /** A file that is stale whenever the node does not run. */
+  /** Remove this file whenever the node does not run. */
   sweepFiles?: string | string[];
-  /** Never end processes of this name (epmd never is). */
+  /** Never end processes of this name; epmd is always excluded. */
   exclude?: string | string[];
   /** How the node is stopped. */
   stop?: StopSettings;

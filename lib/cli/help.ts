@@ -24,7 +24,7 @@ function table(rows: [string, string][]): string[] {
 export function generalHelp(): string[] {
   const aliases = COMMANDS.flatMap(({ name, alias }) => alias === undefined ? [] : [`${alias} is ${name}`]);
   return [
-    "tombstone starts any server detached and crash-safe, and always knows what became of it.",
+    "tombstone starts a server in the background, waits until it is ready, and cleans up after any crash.",
     "",
     "usage: tombstone COMMAND [NODE] [options]",
     "",
@@ -35,7 +35,7 @@ export function generalHelp(): string[] {
     ...table(flagRows(COMMON_FLAGS)),
     "",
     `${aliases.join(", ")}.`,
-    "tombstone COMMAND --help tells about one command; tombstone --version prints the version.",
+    "tombstone COMMAND --help explains one command; tombstone --version prints the version.",
   ];
 }
 
@@ -53,7 +53,7 @@ export function commandHelp(command: Command): string[] {
       "",
       `Without NODE: ${
         command.name === "start" || command.name === "run"
-          ? "those of tombstone.json; with a command, the node is called after the current directory."
+          ? "all nodes of tombstone.json; with a command, a node with the name of the current directory."
           : "all nodes of this workspace."
       }`,
     ]),

@@ -214,9 +214,9 @@ const REASONS: Record<Recovered["reason"], string> = {
   "interrupted-start": "an interrupted start",
   "interrupted-run": "an interrupted run",
   "died": "a server that died",
-  "rebooted": "a server of before the reboot",
-  "removed-state": "state that somebody has removed",
-  "unreadable-state": "state that could not be read",
+  "rebooted": "a server from before the reboot",
+  "removed-state": "removed state",
+  "unreadable-state": "unreadable state",
   "elsewhere": "state of another host or namespace",
 };
 

@@ -100,7 +100,7 @@ export function statusLine(report: NodeReport, paint: Paint): string {
   const isUnready = report.state === "running" && !report.ready;
   if (report.reason !== null) parts.splice(isUnready ? 1 : parts.length, 0, report.reason);
   if (report.last_log_at !== null) {
-    parts.push(`last heard ${duration(Date.now() - Date.parse(report.last_log_at))} ago`);
+    parts.push(`last output ${duration(Date.now() - Date.parse(report.last_log_at))} ago`);
   }
   return parts.join(", ");
 }

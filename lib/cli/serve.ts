@@ -185,7 +185,7 @@ function refuseFlagsOfOne({ flags }: Call): void {
     throw usageError(
       `Cannot use --${name} ${value} with several --serve: only one server can have it`,
       name === "port"
-        ? `leave it out, since ports are found out, or choose one for each with --port 0 or --port ${value}+`
+        ? `leave it out, since each port is found automatically, or choose one for each with --port 0 or --port ${value}+`
         : "describe the servers in tombstone.json: tombstone init",
     );
   }

@@ -53,12 +53,12 @@ const SETTING_FLAGS: Flag[] = FLAGGED.map(([name, field]) => {
 export const LOCK_TIMEOUT: Flag = {
   name: "lock-timeout",
   value: "TIME",
-  summary: `wait this long while another tombstone works on the node (${LOCK_TIMEOUT_MS / 1000}s)`,
+  summary: `how long to wait while another tombstone command works on the node (${LOCK_TIMEOUT_MS / 1000}s)`,
 };
 /** Whether to accept state of another machine. */
 export const FORCE: Flag = {
   name: "force",
-  summary: "also where state was written on another host or in another pid namespace",
+  summary: "act even if the state was written on another host or in another pid namespace",
 };
 /** Variables for the server. */
 export const ENV: Flag = SETTING_FLAGS.find(({ name }) => name === "env")!;

@@ -43,8 +43,8 @@ export function isOutside(call: Call): boolean {
   if (call.nodes.length === 0) return true;
   const [other, node] = [`tombstone wait --${given} ${flags.text(given)}`, call.nodes[0]!];
   throw usageError(
-    `Cannot wait for "${node}" with --${given}: a node is waited for by its own probes`,
-    `tombstone wait ${node}; or, for what somebody else has started, ${other}`,
+    `Cannot wait for "${node}" with --${given}: a node has its own probes`,
+    `tombstone wait ${node}; or, for a server that tombstone did not start, ${other}`,
   );
 }
 

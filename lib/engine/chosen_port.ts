@@ -101,5 +101,5 @@ async function takeOwn(host: string | null, port: number): Promise<ChosenPort | 
 async function tellTaken(dir: NodeDir, own: number, instead: number, { host, reporter }: PortChoice): Promise<void> {
   const owner = await findOccupant(host, own);
   const state = owner === null ? "is being taken by another start" : occupantInWords(dir, owner);
-  reporter.warn(`port ${own}, which "${dir.node}" has had, ${state}: it gets ${instead} for now`);
+  reporter.warn(`port ${own} of "${dir.node}" ${state}: it gets ${instead} for now`);
 }

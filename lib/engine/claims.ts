@@ -114,7 +114,7 @@ export function requireUnclaimed(dir: NodeDir, settings: Settings): void {
     const { dir: { node, workspace }, state } = found.claimant;
     const action = state === "whose start was interrupted" ? "sweep" : "stop";
     const where = workspace === dir.workspace ? "" : ` --workspace ${workspace}`;
-    throw inUse(dir, found.path, `is that of "${node}", ${state}`, {
+    throw inUse(dir, found.path, `belongs to "${node}", ${state}`, {
       hint: `tombstone ${action} ${node}${where}, or choose another file`,
       details: { owner_node: node, owner_workspace: workspace, owner_project: projectOf(found.claimant.dir) },
     });
@@ -123,7 +123,7 @@ export function requireUnclaimed(dir: NodeDir, settings: Settings): void {
   if (pid === null) return;
   const command = system.processes.commandLine(pid);
   throw inUse(dir, settings.pid_file!, `names ${describeOwner({ pid, command, user: null })}, which runs`, {
-    hint: "stop it, or remove the file if it is not its own",
+    hint: "stop it, or remove the file if another process wrote it",
     details: { owner_pid: pid, owner_command: command },
   });
 }

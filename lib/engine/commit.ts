@@ -129,6 +129,6 @@ export async function keepBeyondStop(dir: NodeDir, info: NodeInfo, reporter: Rep
     await keepSettings(dir, info);
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error;
-    reporter.warn(`what "${dir.node}" was started with is not kept: ${error.message}`);
+    reporter.warn(`how "${dir.node}" was started is not recorded: ${error.message}`);
   }
 }

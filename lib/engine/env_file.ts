@@ -34,7 +34,7 @@ function read(file: string, place: string): Record<string, string> {
   const content = readSmallFile(path, "anybody");
   if (content.kind === "missing") {
     if (path !== file) return {};
-    throw refused(path, place, "there is no such file", `make it, or write "${path}?" where it may be missing`);
+    throw refused(path, place, "it does not exist", `create it, or write "${path}?" if it may be missing`);
   }
   if (content.kind === "unreadable") throw refused(path, place, content.reason, `name another file for ${place}`);
   const variables = parseEnv(content.text) as Record<string, string>;
@@ -43,8 +43,8 @@ function read(file: string, place: string): Record<string, string> {
     throw refused(
       path,
       place,
-      "it holds what cannot be a variable",
-      "its lines are NAME=VALUE, names of A-Z, 0-9 and _",
+      "a line in it is not a variable",
+      "each line is NAME=VALUE; a name has letters, digits and _",
     );
   }
   return variables;

@@ -87,10 +87,10 @@ function failedLog({ node }: NodeDir, { line, pattern }: Failure, afterMs: numbe
 /** The descriptors of the main process cannot be read, so no listener can be proven to be its own: exit code 4. */
 function hiddenProcess(dir: NodeDir, pid: number, state: string): TombstoneError {
   return tombstoneError(
-    `Cannot start "${dir.node}": ${state}, and what its process, pid ${pid}, listens on cannot be seen`,
+    `Cannot start "${dir.node}": ${state}, and the ports of its process, pid ${pid}, cannot be seen`,
     {
       kind: "state",
-      hint: "a program with capabilities of its own hides that; accept any listener with --port N --any-listener",
+      hint: "a program with file capabilities hides them; accept any listener with --port N --any-listener",
       details: { pid },
     },
   );

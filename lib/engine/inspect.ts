@@ -36,7 +36,7 @@ export async function inspect(dir: NodeDir, readiness = new Readiness(), scan: S
       return { ...reportOfInfo(dir, info, "running", reason), ready: obstacles.length === 0 };
     }
     case "abandoned": {
-      const reason = `it was to end with a run, pid ${nodeState.run.pid}, that is gone`;
+      const reason = `the run that started it (pid ${nodeState.run.pid}) is gone`;
       return reportOfInfo(dir, nodeState.info, "interrupted", reason);
     }
     case "died": {
@@ -55,11 +55,11 @@ export async function inspect(dir: NodeDir, readiness = new Readiness(), scan: S
       const { record } = nodeFiles.tombstone;
       switch (nodeState.phase) {
         case "live":
-          return reportOfTombstone(dir, record, "starting", `pid ${record.starter_pid} is at work on it`);
+          return reportOfTombstone(dir, record, "starting", `pid ${record.starter_pid} is starting it`);
         case "failed":
           return reportOfTombstone(dir, record, "failed", record.failed);
         case "interrupted":
-          return reportOfTombstone(dir, record, "interrupted", `its starter, pid ${record.starter_pid}, is gone`);
+          return reportOfTombstone(dir, record, "interrupted", `its start (pid ${record.starter_pid}) did not finish`);
       }
       break;
     }

@@ -43,7 +43,7 @@ export function tellWriters(dir: NodeDir, exclude: string[], reporter: Reporter)
     }
     const named = `pid ${row.pid} (${system.processes.commandLine(row.pid) || row.name})`;
     reporter.warn(
-      `${named} goes on, and has the log of "${dir.node}" open; it may be its child, but nothing proves it: it was not ended`,
+      `${named} still runs and has the log of "${dir.node}" open; nothing proves that it belongs to the node, so it was not ended`,
     );
   }
 }

@@ -63,7 +63,7 @@ export class Signals implements Disposable {
 export function endedBy(name: EndSignal, action: string, node: string): TombstoneError {
   return tombstoneError(`Cannot ${action} "${node}": ended by ${name}`, {
     kind: "signalled",
-    hint: `tombstone status ${node}; the same command begins anew`,
+    hint: `tombstone status ${node}; then run the same command again`,
     details: { signal: name },
   });
 }

@@ -19,7 +19,7 @@ export function strayReporter(
     if (stray === null || stray === reported) return;
     reported = stray;
     const way = strayHint(dir.node, settings, stray);
-    reporter.warn(`"${dir.node}" was to listen on port ${asked}, it listens on port ${stray} instead: ${way}`);
+    reporter.warn(`"${dir.node}" should listen on port ${asked}, but listens on port ${stray}: ${way}`);
   };
 }
 

@@ -91,7 +91,7 @@ function whyNotStale(dir: NodeDir, file: DeclaredFile): string | null {
   if (isOfTool(dir, file.path)) return "it is in tombstone's own state";
   // Whether a socket is in use, a connect shows.
   const claimant = file.kind === "socket" ? undefined : claimantOf(dir, [file])?.claimant;
-  return claimant === undefined ? null : `it is that of "${claimant.dir.node}", too, ${claimant.state}`;
+  return claimant === undefined ? null : `it also belongs to "${claimant.dir.node}", ${claimant.state}`;
 }
 
 /**

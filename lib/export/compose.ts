@@ -36,7 +36,7 @@ export function compose(project: ExportedProject, names: string[], image: string
   const head = [
     `${project.name}, from its tombstone.json. To start it: docker compose up --wait`,
     ...(image === null
-      ? ["Every image is to be filled in: it must have the service's program (and what its healthcheck runs)."]
+      ? ["Fill in every image: it must have the service's program and the command of its healthcheck."]
       : []),
     "A server must listen on 0.0.0.0 in its container, not on 127.0.0.1.",
     "",
@@ -51,7 +51,7 @@ function losses(node: ExportedNode, project: ExportedProject): string[] {
   if (settings.probes.some(({ type }) => type === "notify")) all.push("ready by READY=1 (sd_notify)");
   if (settings.stop.command !== null) all.push(`the stop command: ${settings.stop.command}`);
   if (settings.sweep_files.length > 0) all.push(`stale files to remove: ${settings.sweep_files.join(", ")}`);
-  if (settings.pid_file !== null) all.push("a server that daemonises itself: let it stay in the foreground");
+  if (settings.pid_file !== null) all.push("a server that daemonises itself: keep it in the foreground");
   if (!settings.clear_env) all.push("the environment of your shell");
   return all;
 }

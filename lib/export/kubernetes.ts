@@ -27,7 +27,7 @@ export function kubernetes(project: ExportedProject, names: string[], image: str
   );
   const head = [
     `${project.name}, from its tombstone.json. To start it: kubectl apply -f ${label(project.name)}.yaml`,
-    ...(image === null ? ["Every image is to be filled in: it must hold the program and its files."] : []),
+    ...(image === null ? ["Fill in every image: it must have the program and its files."] : []),
     "A server must listen on 0.0.0.0 in its pod, not on 127.0.0.1.",
     "",
   ];
@@ -40,12 +40,12 @@ function losses(node: ExportedNode, project: ExportedProject): string[] {
   const { settings, after } = node;
   const all = commonLosses(node, project);
   if (settings.probes.some(({ type }) => type === "notify")) all.push("ready by READY=1 (sd_notify)");
-  if (after.length > 0) all.push(`the start after ${after.join(", ")}: it has to try again until they are there`);
+  if (after.length > 0) all.push(`the start after ${after.join(", ")}: the program must retry until they are there`);
   if (settings.stop.signal !== "SIGTERM") {
     all.push(`the stop signal ${settings.stop.signal}: set STOPSIGNAL in the image`);
   }
   if (settings.sweep_files.length > 0) all.push(`stale files to remove: ${settings.sweep_files.join(", ")}`);
-  if (settings.pid_file !== null) all.push("a server that daemonises itself: let it stay in the foreground");
+  if (settings.pid_file !== null) all.push("a server that daemonises itself: keep it in the foreground");
   all.push(`its directory ${settings.cwd}: the image has its own`);
   if (settings.env_file.length > 0) all.push(`the variables of ${settings.env_file.join(", ")}: make a Secret of them`);
   if (!settings.clear_env) all.push("the environment of your shell");

@@ -134,7 +134,7 @@ export function commonLosses({ settings, name }: ExportedNode, project: Exported
     if (type === "alive") losses.push("ready after it has run for a while");
   }
   if (probes.some((probe) => "any_listener" in probe && !probe.any_listener)) {
-    losses.push("the check that it is this node's own process that listens");
+    losses.push("the check that the listener is this node's own process");
   }
   if (stable_for_ms > 0) losses.push(`ready only when that has held for ${stable_for_ms} ms`);
   if (exclude.length > 0) losses.push(`processes that are never ended: ${exclude.join(", ")}`);

@@ -41,7 +41,7 @@ function remarks(node: ExportedNode, project: ExportedProject): string[] {
   const unit = unitOf(project, node.name);
   const { settings } = node;
   const losses = commonLosses(node, project);
-  if (!settings.clear_env) losses.push("the environment of your shell: systemd passes next to nothing on");
+  if (!settings.clear_env) losses.push("the environment of your shell: systemd passes almost none of it");
   if (settings.stdin_open) losses.push("an input that stays open: systemd gives /dev/null");
   losses.push("the size of its log: its output goes to the journal");
   return [

@@ -25,8 +25,8 @@ export function currentDirectory(): string {
         kind: "state",
         hint: isNoText
           ? "rename it, or use a symbolic link to it with --cwd from elsewhere"
-          : "cd to one that exists; or name the node, its workspace with --workspace (tombstone list shows both) and " +
-            "what begins in a directory by full paths",
+          : "cd to one that exists; or name the node and its --workspace (tombstone list shows both), and give full paths " +
+            "of files and directories",
         cause: error,
       },
     );

@@ -43,7 +43,7 @@ export function discoverProber(asked: Extract<Probe, { type: "http" }>[]): Probe
     if (known !== null) return await checkOf(checks, known.port, known.host, asked)(target, round);
     const extent = round.number % TREE_EVERY_ROUNDS === TREE_EVERY_ROUNDS - 1 ? "tree" : "main";
     const own = await findOwnPorts(target.mainPid, target.roots, extent);
-    if (own === null) return { kind: "wait", state: "which ports it listens on cannot be told at this moment" };
+    if (own === null) return { kind: "wait", state: "the ports that it listens on are not known yet" };
     const candidates = own.filter(isMeant).filter(({ port }) => !distribution.has(port));
     settling.see(candidates);
     let verdict: Verdict = { kind: "wait", state: nothing(own) };

@@ -100,7 +100,7 @@ export function logProber(pattern: string): Prober {
   return async ({ roots }, { signal }) => {
     watch ??= new LogWatch(roots.dir.log, pattern);
     if (await watch.find(signal) !== null) return { kind: "pass" };
-    const skipped = watch.skipped === 0 ? "" : `, though ${watch.skipped} took too long to be matched`;
+    const skipped = watch.skipped === 0 ? "" : `, but ${watch.skipped} took too long to match`;
     return { kind: "wait", state: `no line of its log matches /${pattern}/${skipped}` };
   };
 }

@@ -70,7 +70,7 @@ async function checkUnix(path: string, anyListener: boolean, target: ProbeTarget
     case "ours":
       return { kind: "pass" };
     case "none":
-      return { kind: "wait", state: `whose socket "${path}" is cannot be told (see --any-listener)` };
+      return { kind: "wait", state: `the owner of the socket "${path}" is not known (see --any-listener)` };
     case "foreign":
       return {
         kind: "foreign",

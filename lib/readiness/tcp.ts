@@ -46,7 +46,7 @@ export async function checkTcp(spot: Spot, target: ProbeTarget, contact: Contact
   const isPartial = table.sight === "own";
   if (isPartial && contact !== "none" && typeof await connectTo(host, port) === "string") return wait;
   const all = await table.list();
-  if (all === null) return { kind: "wait", state: `whose listener on ${where} it is cannot be told at this moment` };
+  if (all === null) return { kind: "wait", state: `the owner of the listener on ${where} is not known yet` };
   const rows = all.filter((row) => row.port === port);
   if (rows.length === 0) return isPartial && contact !== "none" ? unseen(where, port) : wait;
   let foreign: Verdict | null = null;

@@ -12,7 +12,7 @@ const END = "<!-- tombstone: end -->";
 /** What an agent has to know. */
 const BLOCK = `## Servers: tombstone
 
-Start servers with \`tombstone\`, not with \`&\` or \`nohup\`: it returns when the server is ready, or says why it will not be.
+Start servers with \`tombstone\`, not with \`&\` or \`nohup\`: it returns when the server is ready, or says why it failed.
 
 - Start what tombstone.json describes: \`tombstone start\`
 - Start any other server: \`tombstone start web --port 3000+ -- npm run dev\`
@@ -22,7 +22,7 @@ Start servers with \`tombstone\`, not with \`&\` or \`nohup\`: it returns when t
 - After a change that it does not notice: \`tombstone restart web\`
 - Stop what this directory started: \`tombstone stop\`
 
-Never use \`pkill\`, \`killall\` or \`kill\` on a server or on whatever has a port: other directories have servers, too.
+Never use \`pkill\`, \`killall\` or \`kill\` on a server or on the owner of a port: it may be a server of another directory.
 `;
 
 /** What a new skill file begins with. */

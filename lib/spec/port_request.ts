@@ -48,7 +48,12 @@ export function parsePortRequest(place: string, value: string | number): PortReq
   if (place.startsWith("--") && host !== undefined && isPortRequest(Number(number))) {
     throw usageError(`Cannot use "${value}" for ${place}: it names a host`, `${place} ${number} --host ${host}`);
   }
-  throw refuse(place, value, "a port from 0 to 65535 (0: a free one), or 3000+ for it or the next free one", "3000");
+  throw refuse(
+    place,
+    value,
+    "a port from 0 to 65535 (0 picks a free one), or 3000+ for 3000 or the next free one",
+    "3000",
+  );
 }
 
 /** How a URL is asked for. */

@@ -70,7 +70,7 @@ async function parse(text: string, path: string): Promise<unknown> {
     if (!(error instanceof SyntaxError)) throw error;
     throw usageError(
       `Cannot use "${path}": it is not valid JSON, see ${placeOfMistake(text)}`,
-      "comments and commas before a closing bracket are fine, all else is JSON: names and texts in double quotes",
+      "comments and trailing commas are allowed; names and strings need double quotes",
     );
   }
 }

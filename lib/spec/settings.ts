@@ -139,7 +139,7 @@ function probesFrom(source: Source): Probe[] {
     const other = STEP_HAS_NONE.find((path) => source.given.has(path));
     if (other === undefined) return [{ type: "exit" }];
     throw usageError(
-      `Cannot use ${source.place(other)} with "once": a step is done when it exits, and no server`,
+      `Cannot use ${source.place(other)} with "once": a step is not a server: it is done when it exits`,
       "leave one of them out",
     );
   }

@@ -43,12 +43,12 @@ function reasonToKeep(path: string, kind: DeclaredKind, info: Deno.FileInfo): st
   switch (kind) {
     case "socket":
       if (info.isSocket) return null;
-      return info.isSymlink ? "it is a symbolic link" : "it exists and is no socket";
+      return info.isSymlink ? "it is a symbolic link" : "it exists and is not a socket";
     case "leftover":
       return info.isSymlink && leadsToDirectory(path) ? "it is a symbolic link to a directory" : null;
     case "number":
       if (info.isSymlink) return "it is a symbolic link";
-      if (!info.isFile) return "it is no regular file";
+      if (!info.isFile) return "it is not a regular file";
       if (info.size > LARGEST_BYTES) return `it exists and is ${info.size} bytes long`;
       return isNumberFile(Deno.readTextFileSync(path)) ? null : "it exists and does not hold a number";
   }

@@ -45,7 +45,7 @@ export interface Lock extends Disposable {
 export function stateRemoved(dir: NodeDir, action: string, cause?: unknown): TombstoneError {
   return tombstoneError(`Cannot ${action} "${dir.node}": its state in "${dir.path}" was removed meanwhile`, {
     kind: "state",
-    hint: `find out who removes it, then try again with tombstone ${action} ${dir.node}`,
+    hint: `find out what removes it, then try again with tombstone ${action} ${dir.node}`,
     details: { path: dir.path },
     cause,
   });

@@ -54,7 +54,7 @@ export async function lockPorts(stateDir: string, { timeoutMs, abort }: PortsLoc
     abort?.throwIfAborted();
     if (performance.now() - begun >= timeoutMs) {
       throw tombstoneError(
-        `Cannot choose a port: another tombstone process does, and has not ended after ${timeoutMs} ms`,
+        `Cannot choose a port: another tombstone command is still choosing one after ${timeoutMs} ms`,
         {
           kind: "lock-timeout",
           hint: "wait longer with --lock-timeout, or name a port with --port N",

@@ -30,7 +30,7 @@ export function readRecord<T>(path: string, form: (fields: Fields) => T | null):
   if (fields === null) return { kind: "unreadable", reason: "it is not a JSON object" };
   const schema = fields.schema ?? SCHEMA;
   if (typeof schema === "number" && schema > SCHEMA) {
-    return { kind: "unreadable", reason: `it has schema ${schema}, of a newer version` };
+    return { kind: "unreadable", reason: `a newer version wrote it (schema ${schema})` };
   }
   const record = schema === SCHEMA ? form(fields) : null;
   return record === null ? { kind: "unreadable", reason: "fields are missing or invalid" } : { kind: "record", record };

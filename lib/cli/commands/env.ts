@@ -81,7 +81,7 @@ async function settingsOfNode(call: Call, project: Project, node: string): Promi
   const recorded = findRecorded(dir);
   if (recorded !== null || !call.nodes.includes(node)) return recorded;
   const known = [...project.keys(), ...await recordedNames(call)];
-  throw tombstoneError(`Cannot tell the environment of "${node}": there is no such node`, {
+  throw tombstoneError(`Cannot show the environment of "${node}": there is no such node`, {
     kind: "nothing-there",
     hint: await nearOrNew(call, node, known),
     details: { workspace: dir.workspace, node },
@@ -89,8 +89,8 @@ async function settingsOfNode(call: Call, project: Project, node: string): Promi
 }
 
 function noEndpoint({ workspace, node }: NodeDir, isRunning: boolean) {
-  const state = isRunning ? "it runs without a port" : "it does not run, and asks for no port";
-  return tombstoneError(`Cannot tell the environment of "${node}": ${state}`, {
+  const state = isRunning ? "it runs without a port" : "it does not run, and no port is set for it";
+  return tombstoneError(`Cannot show the environment of "${node}": ${state}`, {
     kind: "nothing-there",
     hint: isRunning ? `tombstone start ${node} --replace --port 3000+ -- COMMAND [ARG...]` : `tombstone start ${node}`,
     details: { workspace, node },

@@ -64,13 +64,13 @@ function describe({ path, node }: NodeDir, { action, kept }: Done): string {
     case "running":
       return `"${node}" is running, not forgotten; first: tombstone stop ${node}`;
     case "locked":
-      return `"${node}" is being worked on, passed over`;
+      return `"${node}" is in use by another tombstone command, skipped`;
     case "refused":
       return `"${node}" could not be forgotten`;
     case "nothing":
       return `"${node}" has nothing to forget`;
     case "forgotten":
       return `forgot "${node}"` +
-        (kept.length === 0 ? "" : `, but "${path}" holds what is not tombstone's: ${kept.join(", ")}`);
+        (kept.length === 0 ? "" : `, but "${path}" still holds other files: ${kept.join(", ")}`);
   }
 }

@@ -31,7 +31,7 @@ export async function run(call: Call): Promise<Result> {
   const names = Object.keys(nodes);
   if (names.length === 0) {
     throw tombstoneError(
-      `Cannot make a ${PROJECT_FILE} for "${dir}": none of its files tells of a server that is known here`,
+      `Cannot make a ${PROJECT_FILE} for "${dir}": no file in it describes a server that init knows`,
       { kind: "nothing-there", hint: "tombstone start -- COMMAND needs no file" },
     );
   }

@@ -144,7 +144,7 @@ function tellSkipped({ output }: Call, log: NodeLog): void {
   const skipped = log.skipped();
   if (skipped === 0) return;
   const lines = skipped === 1 ? "a line took" : `${skipped} lines took`;
-  output.warn(`"${log.dir.node}": ${lines} too long to be matched, and counts as no match`);
+  output.warn(`"${log.dir.node}": ${lines} too long to match, and ${skipped === 1 ? "is" : "are"} left out`);
 }
 
 /** The note about lines that are not shown, unless the user has chosen their number. */

@@ -69,7 +69,9 @@ export async function run(call: Call): Promise<Result> {
     },
   });
   for (const [node, { stopped, started, left }] of result.nodes) {
-    if (!stopped && started && left === "running") output.info(`"${node}" was started anew meanwhile, and goes on`);
+    if (!stopped && started && left === "running") {
+      output.info(`"${node}" was started again meanwhile, and keeps running`);
+    }
   }
   return { exitCode: exitCodeOf(result), document: documentOf(result, { command: test, isOne, tails }), lines: [] };
 }

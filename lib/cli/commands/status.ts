@@ -155,7 +155,7 @@ function briefly(reports: NodeReport[], columns: Telling["columns"]): string {
     columns === "node" ? node : `${workspace}/${node}`
   );
   const more = reports.length > names.length ? ` and ${reports.length - names.length} more` : "";
-  return `stopped for more than a day: ${names.join(", ")}${more}`;
+  return `stopped more than a day ago: ${names.join(", ")}${more}`;
 }
 
 /** A node that cannot be read must not hide the others. */

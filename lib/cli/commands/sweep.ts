@@ -96,7 +96,7 @@ function describe(node: string, done: Done, isDryRun: boolean): string {
     case "running":
       return `"${node}" is running, nothing to sweep`;
     case "locked":
-      return `"${node}" is being worked on, passed over`;
+      return `"${node}" is in use by another tombstone command, skipped`;
     case "refused":
       return `"${node}" could not be swept`;
     case "nothing":
