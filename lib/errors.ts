@@ -140,7 +140,7 @@ export const KINDS: Readonly<Record<ErrorKind, Kind>> = {
   "server-exited": {
     exitCode: EXIT.failed,
     class: ServerExitedError,
-    meaning: "the server ended before it was ready, or while it was waited for",
+    meaning: "the server ended before it was ready, or during `wait`",
   },
   "failed-log": { exitCode: EXIT.failed, class: FailedLogError, meaning: "a line of its log matches `--fail-log`" },
   "different-running": {
@@ -166,13 +166,13 @@ export const KINDS: Readonly<Record<ErrorKind, Kind>> = {
     class: StateError,
     meaning: "the state was written on another host or in another pid namespace",
   },
-  "port-in-use": { exitCode: EXIT.portInUse, class: PortInUseError, meaning: "somebody else listens there" },
+  "port-in-use": { exitCode: EXIT.portInUse, class: PortInUseError, meaning: "another process listens there" },
   "lock-timeout": {
     exitCode: EXIT.lockTimeout,
     class: LockTimeoutError,
-    meaning: "another program works on the node",
+    meaning: "another tombstone command works on the node",
   },
-  "not-ready": { exitCode: EXIT.notReady, class: NotReadyError, meaning: "not ready in time" },
+  "not-ready": { exitCode: EXIT.notReady, class: NotReadyError, meaning: "the node was not ready in time" },
   "command-not-executable": {
     exitCode: EXIT.notExecutable,
     class: CommandError,

@@ -27,35 +27,35 @@ const THINGS: Thing[] = [
     put: (path) => Deno.writeTextFileSync(path, document),
     number: "does not hold a number",
     leftover: null,
-    socket: "is no socket",
+    socket: "is not a socket",
   },
   {
     name: "three lines",
     put: (path) => Deno.writeTextFileSync(path, "1\n2\n3\n"),
     number: "does not hold a number",
     leftover: null,
-    socket: "is no socket",
+    socket: "is not a socket",
   },
   {
     name: "an empty file",
     put: (path) => Deno.writeTextFileSync(path, ""),
     number: null,
     leftover: null,
-    socket: "is no socket",
+    socket: "is not a socket",
   },
   {
     name: "a number",
     put: (path) => Deno.writeTextFileSync(path, "4711\n"),
     number: null,
     leftover: null,
-    socket: "is no socket",
+    socket: "is not a socket",
   },
   {
     name: "a number and a nonce",
     put: (path) => Deno.writeTextFileSync(path, "3000\nc0ffee\n"),
     number: null,
     leftover: null,
-    socket: "is no socket",
+    socket: "is not a socket",
   },
   {
     name: "an empty directory",
@@ -164,7 +164,7 @@ Deno.test("a mistyped path is refused before there is state, in a flag, in tombs
       const ran = await sandbox.run(["start", "web", flag, path, "--", "sleep", "600"]);
       assertEquals(ran.code, 2, `${flag} ${path}: ${ran.stderr}`);
       assertStringIncludes(ran.stderr, `for ${flag}: `);
-      assertStringIncludes(ran.stderr, flag === "--unix" && path === "plain" ? "is no socket" : reason);
+      assertStringIncludes(ran.stderr, flag === "--unix" && path === "plain" ? "is not a socket" : reason);
     }
     if (inTurn(wrong, 2).every(([each]) => each !== path)) continue;
     const described = { command: ["sleep", "600"], port_file: path };
