@@ -74,7 +74,7 @@ Deno.test("env of a node with one port, of a recorded one, and of one that it ca
   assertEquals((await sandbox.json(["env", "fixed"])).url, `127.0.0.1:${port}`);
   assert(!exists(sandbox.state), "nothing had to be claimed");
   const refused = async (args: string[], code: number) => (await sandbox.json(["env", ...args], { code })).error;
-  assertStringIncludes((await refused(["found"], 3)).message, "it does not run, and asks for no port");
+  assertStringIncludes((await refused(["found"], 3)).message, "it does not run, and no port is set for it");
   assertStringIncludes((await refused(["fixd"], 3)).hint, 'did you mean "fixed"?');
   const both = await refused(["a-b", "a.b"], 2);
   assertStringIncludes(both.message, 'Cannot tell "a-b" and "a.b" apart');

@@ -126,6 +126,6 @@ Deno.test("env tells a node that runs without a port from one that does not run"
   assertStringIncludes((await sandbox.json(["env", "job"], { code: 3 })).error.message, "it runs without a port");
   await sandbox.json(["stop"]);
   const { error } = await sandbox.json(["env", "job"], { code: 3 });
-  assertStringIncludes(error.message, "it does not run, and asks for no port");
+  assertStringIncludes(error.message, "it does not run, and no port is set for it");
   assertStringIncludes((await type(sandbox, error.hint)).stdout, 'started "job"');
 });
