@@ -5,7 +5,9 @@
  */
 import type { Call } from "./call.ts";
 import { nearest } from "../spec/names.ts";
-import { nodesOfWorkspace } from "../state/node_dir.ts";
+import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { isLocked } from "../state/lock.ts";
+import { allNodes, type NodeDir, nodesOfWorkspace } from "../state/node_dir.ts";
 import { hasProjectFile } from "../state/workspace.ts";
 
 /** The message if there is no node. */
@@ -60,5 +62,52 @@ export async function warnUnknown(call: Call): Promise<void> {
     if (known.includes(node)) continue;
     const hint = known.length === 0 ? NO_NODES : `did you mean "${await nearest(node, known)}"?`;
     call.output.warn(`there is no node "${node}" (${hint})`);
+  }
+}
+
+/**
+ * The directories of the named nodes; without names, those of the workspace, or with `--all` those of every workspace.
+ *
+ * @returns what lists them anew at each call
+ * @throws {TombstoneError} both names and `--all` were given
+ */
+export async function dirsOf(call: Call, command: string): Promise<() => Iterable<NodeDir>> {
+  const all = call.flags.has("all");
+  if (call.nodes.length > 0) {
+    if (all) throw usageError("Cannot use --all with names of nodes", `tombstone ${command} --all`);
+    const named = await Promise.all([...new Set(call.nodes)].map((node) => call.nodeDir(node, "find")));
+    return () => named;
+  }
+  const workspace = all ? null : (await call.workspace()).id;
+  const state = call.findState();
+  if (state === null) return () => [];
+  return () => workspace === null ? allNodes(state) : nodesOfWorkspace(state, workspace);
+}
+
+/** Work on several nodes: a failure is a warning and sets the exit code, and the others are worked on all the same. */
+export class EachNode {
+  /** Exit code of the first failure. */
+  exitCode: number = EXIT.ok;
+  readonly #call: Call;
+
+  /** For the nodes of a call. */
+  constructor(call: Call) {
+    this.#call = call;
+  }
+
+  /** The result of the work; `locked` if another command works on a node that was not named, `refused` if it failed. */
+  async attempt<T>(
+    dir: NodeDir,
+    work: () => Promise<T>,
+  ): Promise<T | { action: "locked" | "refused"; recovered: null }> {
+    try {
+      if (this.#call.nodes.length === 0 && isLocked(dir)) return { action: "locked", recovered: null };
+      return await work();
+    } catch (error) {
+      if (!(error instanceof TombstoneError) || this.#call.nodes.length === 1) throw error;
+      this.#call.output.warn(`${error.message} (${error.hint})`);
+      if (this.exitCode === EXIT.ok) this.exitCode = error.exitCode;
+      return { action: "refused", recovered: null };
+    }
   }
 }

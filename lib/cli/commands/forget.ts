@@ -6,13 +6,12 @@
 import type { Call, Result } from "../call.ts";
 import { AT_ONCE, inBatches } from "../../async.ts";
 import { forget, type Forgotten } from "../../engine/forget.ts";
-import { EXIT, TombstoneError, usageError } from "../../errors.ts";
+import { EXIT } from "../../errors.ts";
 import { scanTogether } from "../../os/scan.ts";
-import { isLocked } from "../../state/lock.ts";
-import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
+import type { NodeDir } from "../../state/node_dir.ts";
 import { NodeStream } from "../node_stream.ts";
 import { withPlace } from "../place.ts";
-import { NO_NODES, warnUnknown } from "../nodes.ts";
+import { dirsOf, EachNode, NO_NODES, warnUnknown } from "../nodes.ts";
 
 type Done = Omit<Forgotten, "action"> & { action: Forgotten["action"] | "locked" | "refused" };
 
@@ -21,42 +20,24 @@ type Done = Omit<Forgotten, "action"> & { action: Forgotten["action"] | "locked"
  * error only if it was named.
  */
 export async function run(call: Call): Promise<Result> {
-  const all = call.flags.has("all");
-  const isNamed = call.nodes.length > 0;
-  if (all && isNamed) throw usageError("Cannot use --all with names of nodes", "tombstone forget --all");
+  const dirs = await dirsOf(call, "forget");
   await warnUnknown(call);
   const options = { ...call.options, scan: scanTogether() };
   const stream = new NodeStream(call.output);
-  let exitCode: number = EXIT.ok;
-  const forgetOne = async (dir: NodeDir): Promise<[NodeDir, Done]> => {
-    if (!isNamed && isLocked(dir)) return [dir, { action: "locked", recovered: null, kept: [] }];
-    try {
-      return [dir, await forget(dir, options)];
-    } catch (error) {
-      if (!(error instanceof TombstoneError) || call.nodes.length === 1) throw error;
-      call.output.warn(`${error.message} (${error.hint})`);
-      if (exitCode === EXIT.ok) exitCode = error.exitCode;
-      return [dir, { action: "refused", recovered: null, kept: [] }];
-    }
-  };
-  for await (const [dir, done] of inBatches(AT_ONCE.sweep, await dirsOf(call), forgetOne)) {
+  const each = new EachNode(call);
+  const forgetOne = async (dir: NodeDir): Promise<[NodeDir, Done]> => [
+    dir,
+    { kept: [], ...await each.attempt(dir, () => forget(dir, options)) },
+  ];
+  for await (const [dir, done] of inBatches(AT_ONCE.sweep, dirs(), forgetOne)) {
     const { workspace, node } = dir;
     if (done.recovered !== null) call.output.recovered(node, done.recovered);
-    if (done.action === "running" && isNamed && exitCode === EXIT.ok) exitCode = EXIT.failed;
+    if (done.action === "running" && call.nodes.length > 0 && each.exitCode === EXIT.ok) each.exitCode = EXIT.failed;
     stream.add({ workspace, node, ...done });
     stream.line(withPlace(describe(dir, done), call.output.place));
   }
-  stream.end(all ? "no nodes" : NO_NODES);
-  return { exitCode, document: null, lines: [], isPrinted: true };
-}
-
-async function dirsOf(call: Call): Promise<Iterable<NodeDir>> {
-  if (call.nodes.length > 0) {
-    return await Promise.all([...new Set(call.nodes)].map((node) => call.nodeDir(node, "find")));
-  }
-  const state = call.findState();
-  if (state === null) return [];
-  return call.flags.has("all") ? allNodes(state) : nodesOfWorkspace(state, (await call.workspace()).id);
+  stream.end(call.flags.has("all") ? "no nodes" : NO_NODES);
+  return { exitCode: each.exitCode, document: null, lines: [], isPrinted: true };
 }
 
 function describe({ path, node }: NodeDir, { action, kept }: Done): string {

@@ -4,18 +4,17 @@
  * @module
  */
 import type { Call, Result } from "../call.ts";
-import { EXIT, TombstoneError, usageError } from "../../errors.ts";
+import { EXIT } from "../../errors.ts";
 import { describeGone, goneDirectoryOfRunning } from "../../engine/gone_directory.ts";
 import { hasWork, previewSweep, sweep, type Swept } from "../../engine/sweep.ts";
 import { live, scanOnce, scanTogether } from "../../os/scan.ts";
 import type { Scan } from "../../os/types.ts";
 import { describeRecovery } from "../output.ts";
 import { ATTEMPT_VARIABLE } from "../../process/tree.ts";
-import { isLocked } from "../../state/lock.ts";
-import { allNodes, type NodeDir, nodesOfWorkspace } from "../../state/node_dir.ts";
+import type { NodeDir } from "../../state/node_dir.ts";
 import { AT_ONCE, inBatches } from "../../async.ts";
 import { NodeStream } from "../node_stream.ts";
-import { NO_NODES, warnUnknown } from "../nodes.ts";
+import { dirsOf, EachNode, NO_NODES, warnUnknown } from "../nodes.ts";
 
 type Done = Omit<Swept, "action"> & { action: Swept["action"] | "locked" | "refused" };
 
@@ -29,30 +28,25 @@ export async function run(call: Call): Promise<Result> {
     stream.add({ workspace, node, dry_run: isDryRun, ...done, directory_gone: gone !== null });
     stream.line(describe(node, done, isDryRun) + (gone === null ? "" : `; ${describeGone(dir, gone)}`));
   };
-  const all = call.flags.has("all");
-  if (all && call.nodes.length > 0) {
-    throw usageError("Cannot use --all with names of nodes", "tombstone sweep --all");
-  }
+  const dirs = await dirsOf(call, "sweep");
   await warnUnknown(call);
   let exitCode: number = EXIT.ok;
-  if (call.nodes.length !== 1) exitCode = await sweepMany(call, isDryRun, tell);
+  if (call.nodes.length !== 1) exitCode = await sweepMany(call, dirs, isDryRun, tell);
   else {
     const dir = await call.nodeDir(call.node, "find");
     tell(dir, await sweepOne(call, dir, isDryRun));
   }
-  stream.end(all ? "no nodes" : NO_NODES);
+  stream.end(call.flags.has("all") ? "no nodes" : NO_NODES);
   return { exitCode, document: null, lines: [], isPrinted: true };
 }
 
 /** Finds the nodes that need work by one scan of the system; then sweeps them, many at a time. */
-async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, done: Done) => void): Promise<number> {
-  const workspace = call.flags.has("all") ? null : (await call.workspace()).id;
-  const state = call.findState();
-  const named = await Promise.all([...new Set(call.nodes)].map((node) => call.nodeDir(node, "find")));
-  const dirs = () => {
-    if (named.length > 0 || state === null) return named;
-    return workspace === null ? allNodes(state) : nodesOfWorkspace(state, workspace);
-  };
+async function sweepMany(
+  call: Call,
+  dirs: () => Iterable<NodeDir>,
+  isDryRun: boolean,
+  tell: (dir: NodeDir, done: Done) => void,
+): Promise<number> {
   const idle = new Map<string, "running" | "nothing">();
   let count = 0;
   {
@@ -65,26 +59,18 @@ async function sweepMany(call: Call, isDryRun: boolean, tell: (dir: NodeDir, don
   }
   const scan = scanTogether();
   using waiting = call.output.count("sweep");
-  let exitCode: number = EXIT.ok;
+  const each = new EachNode(call);
   let done = 0;
   const work = async (dir: NodeDir): Promise<[NodeDir, Done]> => {
     const action = idle.get(dir.path);
     if (action !== undefined) return [dir, { action, recovered: null }];
-    try {
-      if (!isDryRun && named.length === 0 && isLocked(dir)) return [dir, { action: "locked", recovered: null }];
-      return [dir, await sweepOne(call, dir, isDryRun, scan)];
-    } catch (error) {
-      if (!(error instanceof TombstoneError)) throw error;
-      call.output.warn(`${error.message} (${error.hint})`);
-      exitCode = exitCode === EXIT.ok ? error.exitCode : exitCode;
-      return [dir, { action: "refused", recovered: null }];
-    }
+    return [dir, await each.attempt(dir, () => sweepOne(call, dir, isDryRun, scan))];
   };
   for await (const [dir, what] of inBatches(AT_ONCE.sweep, dirs(), work)) {
     tell(dir, what);
     waiting.update([`${++done} of ${count} nodes`]);
   }
-  return exitCode;
+  return each.exitCode;
 }
 
 async function sweepOne(call: Call, dir: NodeDir, isDryRun: boolean, scan: Scan = live): Promise<Done> {

@@ -8,7 +8,7 @@ import { dirname } from "../../paths.ts";
 import { holdsSomething, isGoneByParent, presenceOf } from "../posix/files.ts";
 import type { Witness } from "../files.ts";
 import { errnoOf } from "../errno.ts";
-import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
+import { CLOSE, openLibC, SOCK_CLOEXEC } from "./libc.ts";
 
 // <fcntl.h>, the same on x86-64 and AArch64; `O_CLOEXEC` has the value of `SOCK_CLOEXEC`. Without `O_NONBLOCK`, a FIFO
 // would block.
@@ -24,7 +24,7 @@ const EAGAIN = 11;
 const SYMBOLS = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
-  close: { parameters: ["i32"], result: "i32" },
+  close: CLOSE,
   __errno_location: { parameters: [], result: "pointer" },
 } as const;
 

@@ -18,5 +18,16 @@ export function openLibC<const S extends Deno.ForeignLibraryInterface>(symbols: 
   }
 }
 
-/** `SOCK_CLOEXEC` of <sys/socket.h>. */
+// <sys/socket.h>, the same on x86-64 and AArch64.
+
+/** Unix sockets. */
+export const AF_UNIX = 1;
+
+/** socket(2). */
+export const SOCKET = { parameters: ["i32", "i32", "i32"], result: "i32" } as const;
+
+/** close(2). */
+export const CLOSE = { parameters: ["i32"], result: "i32" } as const;
+
+/** Closes the descriptor in a program that this process becomes; also the value of `O_CLOEXEC`. */
 export const SOCK_CLOEXEC = 0o2000000;

@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
+import { AF_UNIX, CLOSE, openLibC, SOCK_CLOEXEC, SOCKET } from "./libc.ts";
 import type { Datagram, DatagramSocket } from "../rows.ts";
 
 // Numbers of <sys/socket.h>, the same on x86-64 and AArch64.
-const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOL_SOCKET = 1;
 const SO_PASSCRED = 16;
@@ -17,11 +16,11 @@ const MSG_DONTWAIT = 0x40;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 
 const SYMBOLS = {
-  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  socket: SOCKET,
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
-  close: { parameters: ["i32"], result: "i32" },
+  close: CLOSE,
 } as const;
 
 /** Longest message that is read whole, in bytes. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { openLibC } from "./libc.ts";
+import { CLOSE, openLibC } from "./libc.ts";
 import { SIGNALS } from "./proc.ts";
 
 // Numbers of <sys/syscall.h>, the same on every architecture; <poll.h>.
@@ -15,7 +15,7 @@ const POLLIN = 1;
 const SYMBOLS = {
   syscall: { parameters: ["i64", "i64", "i64", "i64", "i64"], result: "i64" },
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
-  close: { parameters: ["i32"], result: "i32" },
+  close: CLOSE,
 } as const;
 
 /** Loaded at the first use, and kept; while it cannot be loaded, each use tries again. */

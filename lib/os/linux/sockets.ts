@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { openLibC, SOCK_CLOEXEC } from "./libc.ts";
+import { AF_UNIX, CLOSE, openLibC, SOCK_CLOEXEC, SOCKET } from "./libc.ts";
 import { stateError } from "../errno.ts";
 import type { ListenerRow, UnixListenerRow } from "../rows.ts";
 import type { Sockets } from "../types.ts";
@@ -13,7 +13,6 @@ import { addressText } from "../../hosts.ts";
 import { parseListeners, parseUnixListeners } from "./socket_table.ts";
 
 // Numbers of <linux/netlink.h>, <linux/sock_diag.h>, <linux/inet_diag.h>, <linux/unix_diag.h> and <sys/socket.h>.
-const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AF_NETLINK = 16;
@@ -32,10 +31,10 @@ const UNIX_DIAG_NAME = 0;
 const UNIX_DIAG_VFS = 1;
 
 const SYMBOLS = {
-  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  socket: SOCKET,
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
-  close: { parameters: ["i32"], result: "i32" },
+  close: CLOSE,
 } as const;
 
 type LibC = Deno.DynamicLibrary<typeof SYMBOLS>;
