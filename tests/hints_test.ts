@@ -129,3 +129,42 @@ Deno.test("env tells a node that runs without a port from one that does not run"
   assertStringIncludes(error.message, "it does not run, and no port is set for it");
   assertStringIncludes((await type(sandbox, error.hint)).stdout, 'started "job"');
 });
+
+Deno.test("a port that does not get free names the node that has it, and how to stop that from anywhere", async () => {
+  await using sandbox = await Sandbox.create();
+  const state = `${sandbox.root}/other state`;
+  const port = freePort();
+  Deno.mkdirSync(`${sandbox.root}/web`); // also where the node would be the one of this directory
+  const cwd = `${sandbox.root}/web`;
+  await sandbox.json(["--state-dir", state, "start", "web", "--port", String(port), "--", ...fixture()], { cwd });
+  const wait = ["--state-dir", state, "wait", "--port", String(port), "--gone"];
+  const { error } = await sandbox.json([...wait, "--timeout", "0"], { code: 124, cwd });
+  assertStringIncludes(error.message, `, "web" of ${cwd}, pid `);
+  assertStringIncludes((await type(sandbox, error.hint)).stdout, 'stopped "web"');
+  assertEquals((await sandbox.run(wait)).code, 0);
+});
+
+Deno.test("run: the hint has the servers that were typed; a test that is no command gets the near script", async () => {
+  await using sandbox = await Sandbox.create();
+  const none = await sandbox.json(["run", "web", "--no-probe", "--serve", "sleep 600"], { code: 2 });
+  assertEquals(none.error.hint, "tombstone run web --serve 'sleep 600' -- TEST [ARG...]");
+  const unknown = ["run", "--no-probe", "--serve", "sleep 600", "--", "tesst"];
+  const bare = await sandbox.json(unknown, { code: 127 });
+  assertEquals(bare.error.hint, "install it, or give its full path after --");
+  Deno.writeTextFileSync(`${sandbox.project}/package.json`, JSON.stringify({ scripts: { test: "true" } }));
+  const near = await sandbox.json(unknown, { code: 127 });
+  assertStringIncludes(near.error.hint, 'did you mean the script "test"?');
+  Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes: { web: { command: "x" } } }));
+  const refused = await sandbox.json(["run", "--port", "1", "--", "true"], { code: 2 });
+  assertEquals(refused.error.hint, 'describe it there, or tombstone run --port 1 --serve "COMMAND" -- TEST [ARG...]');
+});
+
+Deno.test("in a described project the near name may be that of a recorded node", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.json(["start", "worker", "--no-probe", "--", "sleep", "600"]);
+  Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes: { db: { command: "x" } } }));
+  for (const command of ["start", "restart"]) {
+    const { error } = await sandbox.json([command, "wroker"], { code: 2 });
+    assertStringIncludes(error.hint, 'did you mean "worker"?');
+  }
+});

@@ -25,6 +25,17 @@ Deno.test("init knows the scripts of packages: Nest's, dev:NAME, and those that 
   const deno = '{ // tasks\n  "tasks": { "dev": "deno serve main.ts", } }';
   assertEquals(nodesFor({ "deno.json": deno }), { web: { command: ["deno", "task", "dev"] } });
   assertEquals(nodesFor({ "deno.jsonc": deno }), { web: { command: ["deno", "task", "dev"] } });
+  // What deno init has written, by version and flag: a program that prints, a library, a server.
+  const task = (dev: string) => JSON.stringify({ tasks: { dev } });
+  const main = "deno run --watch main.ts";
+  const add = "export function add(a: number) { return a; }\nif (import.meta.main) console.log(add(2));\n";
+  assertEquals(nodesFor({ "deno.json": task(main), "main.ts": 'console.log("Hello world!");\n' }), {});
+  assertEquals(nodesFor({ "deno.json": task(main), "main.ts": add }), {});
+  assertEquals(nodesFor({ "deno.json": task("deno test --watch"), "mod.ts": add }), {});
+  for (const server of ["Deno.serve(() => new Response());", 'import { app } from "./app.ts";\napp();']) {
+    const found = nodesFor({ "deno.json": task(main), "main.ts": server });
+    assertEquals(found, { web: { command: ["deno", "task", "dev"] } });
+  }
 });
 
 Deno.test("init knows Django, Rails, Phoenix, rebar3 and Procfiles", () => {

@@ -39,7 +39,7 @@ Deno.test("in a package with scripts, run serves start by itself, else dev, and 
 
 Deno.test("without scripts, run says what is missing, and a hint helps", async () => {
   await using sandbox = await Sandbox.create();
-  const hint = 'tombstone run project --serve "COMMAND" -- TEST [ARG...]';
+  const hint = 'tombstone run --serve "COMMAND" -- touch tested';
   const refused = async (message: string) => {
     const { error } = await sandbox.json(["run", "--", "touch", "tested"], { code: 2 });
     assertStringIncludes(error.message, message);

@@ -17,7 +17,6 @@ import {
   refuseFlags,
 } from "./members.ts";
 import { nearOrNew, recordedNames } from "./nodes.ts";
-import { START_FLAGS } from "./start_flags.ts";
 import { runningOf } from "./starting.ts";
 import type { StartMember } from "../engine/group.ts";
 import { type TombstoneError, tombstoneError, usageError } from "../errors.ts";
@@ -28,6 +27,8 @@ import { requireExecutable, searchPath } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { readRecorded } from "../state/recorded.ts";
 import { type Settings, settingsOf } from "../spec/settings.ts";
+import { PROJECT_FILE } from "../spec/names.ts";
+import type { Project } from "../spec/project_file.ts";
 import { parseVariables } from "../spec/values.ts";
 
 /** Nodes that can be started without naming their commands. */
@@ -62,10 +63,13 @@ export async function knownNodes(call: Call, action: Action): Promise<KnownNodes
     throw nothingRecorded(await call.nodeDir(unknown, "find"), action, await nearOrNew(call, unknown, known));
   }
   const described = named.filter((node) => !recorded.includes(node));
+  const strange = described.find((node) => !project.has(node));
+  if (strange !== undefined) throw await neverSeen(call, project, strange, action);
   const names = described.length === 0 ? [] : await orderedNames(project, described, action);
   if (action === "start") {
-    if (described.length > 0) refuseFlags(call, START_FLAGS, FLAGS_OF_KNOWN);
-    else await refuseFlagsOfRecorded(call, recorded[0]!);
+    if (described.length > 0) {
+      refuseFlags(call, FLAGS_OF_KNOWN, (given) => `tombstone start ${call.node} ${given} -- COMMAND [ARG...]`);
+    } else await refuseFlagsOfRecorded(call, recorded[0]!);
   }
   const ofRecorded = await recordedMembersOf(call, recorded, action);
   const ofDescribed = await membersOf(call, project, names);
@@ -75,9 +79,17 @@ export async function knownNodes(call: Call, action: Action): Promise<KnownNodes
   };
 }
 
+/** The error for a name that is neither described nor recorded; the near one may be either. */
+async function neverSeen(call: Call, project: Project, node: string, action: Action): Promise<TombstoneError> {
+  return usageError(
+    `Cannot ${action} "${node}": ${PROJECT_FILE} describes no such node`,
+    await nearOrNew(call, node, [...project.keys(), ...await recordedNames(call)]),
+  );
+}
+
 /** Refuses flags that need a command. The hint has the recorded one. */
 async function refuseFlagsOfRecorded(call: Call, node: string): Promise<void> {
-  const given = flagBesides(call, START_FLAGS, [...FLAGS_OF_KNOWN, "env"]);
+  const given = flagBesides(call, [...FLAGS_OF_KNOWN, "env"]);
   if (given === null) return;
   const { command, cwd } = findRecorded(await call.nodeDir(node, "find"))!;
   const elsewhere = cwd === currentDirectory() ? "" : ` --cwd ${system.shell.quote(cwd)}`;

@@ -5,7 +5,7 @@
  */
 import { system } from "../os/system.ts";
 import type { Call } from "./call.ts";
-import type { Flag } from "./start_flags.ts";
+import { START_FLAGS } from "./start_flags.ts";
 import type { Endpoint } from "../spec/settings.ts";
 import { inOrder } from "../spec/order.ts";
 import { checkReferences, fillReferences } from "../spec/placeholders.ts";
@@ -138,9 +138,9 @@ export function placesOf(names: string[], nodes: ReadonlyMap<string, Started>): 
 /** Flags of `start` about the call, not about the node. */
 export const FLAGS_OF_KNOWN = ["timeout", "lock-timeout", "replace", "force", "trace"];
 
-/** The first of these flags that is given and not allowed, as it was typed; `null` if there is none. */
-export function flagBesides({ flags }: Call, of: Flag[], allowed: string[]): string | null {
-  for (const { name } of of) {
+/** The first flag about a server that is given and not allowed, as it was typed; `null` if there is none. */
+export function flagBesides({ flags }: Call, allowed: string[]): string | null {
+  for (const { name } of START_FLAGS) {
     const value = flags.text(name);
     if (allowed.includes(name) || value === undefined && !flags.has(name)) continue;
     return `--${name}${value === undefined ? "" : ` ${system.shell.quote(value)}`}`;
@@ -149,12 +149,12 @@ export function flagBesides({ flags }: Call, of: Flag[], allowed: string[]): str
 }
 
 /** Refuses flags that need a command, for nodes that are described. */
-export function refuseFlags(call: Call, flags: Flag[], allowed: string[]): void {
-  const given = flagBesides(call, flags, allowed);
+export function refuseFlags(call: Call, allowed: string[], instead: (given: string) => string): void {
+  const given = flagBesides(call, allowed);
   if (given === null) return;
   throw usageError(
     `Cannot use ${given.split(" ")[0]} without a command: the nodes are described in ${PROJECT_FILE}`,
-    `describe it there, or tombstone start NODE ${given} -- COMMAND [ARG...]`,
+    `describe it there, or ${instead(given)}`,
   );
 }
 

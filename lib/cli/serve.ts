@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { TombstoneError, tombstoneError, usageError } from "../errors.ts";
+import { retold, TombstoneError, tombstoneError, usageError } from "../errors.ts";
 import type { StartMember } from "../engine/group.ts";
+import { quoted } from "../engine/stray_port.ts";
 import { prepare } from "../engine/preflight.ts";
 import { lstatOrNull, readTextOrNull } from "../os/stat.ts";
 import { currentDirectory } from "../os/surroundings.ts";
@@ -85,19 +86,31 @@ export async function membersOfServers(
 }
 
 /** The test command: one word may be the name of a script, or a whole line for the shell. */
-export function testOf(call: Call, test: string[]): string[] {
+export async function testOf(call: Call, test: string[]): Promise<string[]> {
   const [word] = test;
   const here = { cwd: currentDirectory(), path: searchPath() };
-  if (word === undefined || test.length > 1) return checked(test, here);
-  const script = scriptsOf(here.cwd)?.scripts.get(word);
+  if (word === undefined || test.length > 1) return await checked(test, here, null);
+  const scripts = scriptsOf(here.cwd);
+  const script = scripts?.scripts.get(word);
   if (script !== undefined) return commandOf(call, word, script, "running");
   const isLine = /[\s;&|<>$`]/.test(word) && findProgram(word, here) === null;
-  return isLine ? system.shell.words(word) : checked(test, here);
+  return isLine ? system.shell.words(word) : await checked(test, here, scripts);
 }
 
-function checked(test: string[], here: { cwd: string; path: string }): string[] {
-  requireExecutable(test[0]!, here);
-  return test;
+/** The command, if it can be executed; for a word that is none, the near script. */
+async function checked(test: string[], here: { cwd: string; path: string }, scripts: Scripts | null) {
+  try {
+    requireExecutable(test[0]!, here);
+    return test;
+  } catch (error) {
+    // The usual hint is for the server: --env sets its PATH.
+    if (!(error instanceof TombstoneError) || error.kind !== "command-not-found") throw error;
+    const names = [...scripts?.scripts.keys() ?? []];
+    const hint = names.length === 0
+      ? "install it, or give its full path after --"
+      : `did you mean the script "${await nearest(test[0]!, names)}"? Else give its full path after --`;
+    throw retold(error, { hint });
+  }
 }
 
 /** The directory that the servers run in. */
@@ -162,7 +175,7 @@ function nodeNames(call: Call, serves: string[]): string[] {
         [...given].map((name) => `"${name}"`).join(", ")
       }: ` +
         `${serves.length} servers take ${serves.length} different names, or none`,
-      `tombstone run ${names} ${serves.map((serve) => `--serve "${serve}"`).join(" ")} -- TEST [ARG...]`,
+      `tombstone run ${names} ${serves.map((serve) => `--serve ${quoted(serve)}`).join(" ")} -- TEST [ARG...]`,
     );
   }
   const names: string[] = [];

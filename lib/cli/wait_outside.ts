@@ -5,10 +5,12 @@
  */
 import { DEFAULTS } from "../spec/settings.ts";
 import type { Call, Result } from "./call.ts";
+import { describeOwnerNode, nodeOfProcess } from "../engine/claims.ts";
+import { stopCommand } from "../engine/gone_directory.ts";
 import { EXIT, type TombstoneError, tombstoneError, usageError } from "../errors.ts";
 import { hostOf, isLocal, isLocalhost, portOf } from "../hosts.ts";
 import { fromHere } from "../os/surroundings.ts";
-import { describeOwner, findOccupant } from "../process/listeners.ts";
+import { describeOwner, findOccupant, type Owner } from "../process/listeners.ts";
 import { lookAtTarget, NO_ANSWER, type Sight, type Target } from "../readiness/outside.ts";
 import { parsePortOf, parseUrl } from "../spec/outside.ts";
 import { HTTP_STATUS } from "../spec/probes.ts";
@@ -135,7 +137,14 @@ function success(watched: Watched[], isGone: boolean, waitedMs: number): Result 
 
 async function inVain(call: Call, missing: Watched[], isGone: boolean, timeoutMs: number): Promise<TombstoneError> {
   const states: string[] = [];
-  for (const { target, sight } of missing) states.push(`${sight.state}${isGone ? await ownerOf(target, sight) : ""}`);
+  let stop: string | null = null;
+  for (const { target, sight } of missing) {
+    const owner = isGone ? await ownerOf(target, sight) : null;
+    const node = owner === null || owner.pid === null ? null : nodeOfProcess(owner.pid, () => call.findState());
+    const named = node === null ? "" : `, ${describeOwnerNode(node)}`;
+    states.push(`${sight.state}${named}${owner === null ? "" : `, ${describeOwner(owner)}`}`);
+    if (node !== null) stop ??= stopCommand(node.dir);
+  }
   const after = `after ${elapsed(timeoutMs)}`;
   const one = missing.length === 1;
   const named = missing.map(({ target }, at) => `${quoted(target)}: ${states[at]}`);
@@ -146,7 +155,7 @@ async function inVain(call: Call, missing: Watched[], isGone: boolean, timeoutMs
       : `Cannot wait any longer${isGone ? " until all is gone" : ""}: ${after}, ${named.join("; ")}`,
     {
       kind: "not-ready",
-      hint: hintFor(call, missing, isGone),
+      hint: hintFor(call, missing, isGone, stop),
       details: { timeout_ms: timeoutMs, waiting_for: one ? states : named },
     },
   );
@@ -157,18 +166,18 @@ function quoted(target: Target): string {
 }
 
 /** Who still listens, where that is known. */
-async function ownerOf(target: Target, { presence }: Sight): Promise<string> {
-  if (presence !== "there" || target.type === "unix" || target.type === "file") return "";
+async function ownerOf(target: Target, { presence }: Sight): Promise<Owner | null> {
+  if (presence !== "there" || target.type === "unix" || target.type === "file") return null;
   const [host, port] = target.type === "port" ? [target.host, target.port] : [hostOf(target.url), portOf(target.url)];
-  if (host !== null && !isLocalhost(host) && !isLocal(host)) return "";
+  if (host !== null && !isLocalhost(host) && !isLocal(host)) return null;
   const owner = await findOccupant(host, port);
-  return owner === null || owner.pid === null ? "" : `, ${describeOwner(owner)}`;
+  return owner?.pid === null ? null : owner;
 }
 
-function hintFor({ flags }: Call, missing: Watched[], isGone: boolean): string {
+function hintFor({ flags }: Call, missing: Watched[], isGone: boolean, stop: string | null): string {
   const more = "allow more time with --timeout";
   const areFiles = missing.every(({ target }) => target.type === "file");
-  if (isGone) return `${areFiles ? "remove it" : "end it"}, or ${more}`;
+  if (isGone) return `${stop ?? (areFiles ? "remove it" : "end it")}, or ${more}`;
   const status = missing.find(({ sight }) => sight.status !== null)?.sight.status;
   if (status !== undefined) {
     return `accept that status with --http-status ${flags.text("http-status") ?? "200-399"},${status}, or ${more}`;

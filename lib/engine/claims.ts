@@ -166,20 +166,26 @@ export interface OwnerNode {
  * for an error message, so a state that cannot be read is no error: it must not hide the first one.
  */
 export function findOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
+  return nodeOfProcess(pid, () => dirname(dirname(dir.path)), dir);
+}
+
+/** The same for any node of a state directory, which may be missing or unusable. */
+export function nodeOfProcess(pid: number, state: () => string | null, except?: NodeDir): OwnerNode | null {
   try {
-    return searchOwnerNode(dir, pid);
+    const path = state();
+    return path === null ? null : searchOwnerNode(pid, path, except);
   } catch (error) {
     if (error instanceof TombstoneError) return null;
     throw error;
   }
 }
 
-function searchOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
+function searchOwnerNode(pid: number, state: string, except?: NodeDir): OwnerNode | null {
   const ancestors = ancestorsOf(pid);
   const row = system.processes.read(pid);
   const attempt = system.processes.environment(pid, ATTEMPT_VARIABLE);
-  for (const other of allNodes(dirname(dirname(dir.path)))) {
-    if (other.path === dir.path) continue;
+  for (const other of allNodes(state)) {
+    if (other.path === except?.path) continue;
     const found = readNodeInfo(other);
     if (found.kind !== "record") continue;
     const info = found.record;

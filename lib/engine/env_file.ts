@@ -34,7 +34,8 @@ function read(file: string, place: string): Record<string, string> {
   const content = readSmallFile(path, "anybody");
   if (content.kind === "missing") {
     if (path !== file) return {};
-    throw refused(path, place, "it does not exist", `create it, or write "${path}?" if it may be missing`);
+    const optional = place.startsWith("--") ? `${place} '${path}?'` : `"${path}?"`;
+    throw refused(path, place, "it does not exist", `create it, or write ${optional} if it may be missing`);
   }
   if (content.kind === "unreadable") throw refused(path, place, content.reason, `name another file for ${place}`);
   const variables = parseEnv(content.text) as Record<string, string>;

@@ -21,6 +21,8 @@ export interface Script {
   command: string[];
   /** The file that has it: `package.json` or `deno.json`. */
   file: string;
+  /** What it does, as it stands there; `null` for a task of Deno that only depends on others. */
+  line: string | null;
 }
 
 /** The scripts of a directory. */
@@ -76,8 +78,8 @@ export function findScripts(from: string, top: string, files: Files): Scripts | 
     const scripts = texts.flatMap(({ file, content }) => {
       const isPackage = file === "package.json";
       const run = RUN[isPackage ? manager : "deno"];
-      return namesOf(isPackage ? content?.scripts : content?.tasks)
-        .map((name): [string, Script] => [name, { command: [...run, name], file }]);
+      return linesOf(isPackage ? content?.scripts : content?.tasks)
+        .map(([name, line]): [string, Script] => [name, { command: [...run, name], file, line }]);
     });
     const broken = texts.find(({ content }) => content === null)?.file ?? null;
     return { dir, scripts: new Map(scripts), broken: broken === null ? null : `${dir}/${broken}` };
@@ -107,10 +109,12 @@ function managerOf(dirs: string[], files: Files): keyof typeof RUN {
   return "npm";
 }
 
-function namesOf(scripts: unknown): string[] {
-  const fields: Fields = isFields(scripts) ? scripts : {};
-  // A task of Deno may be an object with a command.
-  return Object.keys(fields).filter((name) => typeof fields[name] === "string" || isFields(fields[name]));
+function linesOf(scripts: unknown): [name: string, line: string | null][] {
+  return Object.entries(isFields(scripts) ? scripts : {}).flatMap(([name, script]): [string, string | null][] => {
+    // A task of Deno may be an object with a command.
+    if (isFields(script)) return [[name, asString(script.command)]];
+    return typeof script === "string" ? [[name, script]] : [];
+  });
 }
 
 function dirsBetween(from: string, top: string): string[] {

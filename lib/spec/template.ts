@@ -98,10 +98,19 @@ function readScripts(files: Files): ProposedNode[] {
     const node = { command, ...(servesPage && file === "package.json" ? { probes: { http: "/" } } : {}) };
     return { name, what: `the ${file === "package.json" ? "script" : "task"} "${script}" of ${file}`, node };
   };
-  const main = SCRIPTS.find((script) => scripts.has(script));
+  const main = SCRIPTS.find((script) => scripts.has(script) && mayServe(scripts.get(script)!, files));
   if (main !== undefined) return [propose("web", main)];
   return [...scripts.keys()].filter((script) => script.startsWith("dev:") && NAME.test(script.slice(4)))
     .map((script) => propose(script.slice(4), script));
+}
+
+/** Whether a script may be a server: neither Deno's own tools, nor a program of one file that listens to nothing. */
+function mayServe({ line }: Script, { read }: Files): boolean {
+  const text = line?.trim() ?? "";
+  if (/^deno (test|check|lint|fmt|bench|doc)\b/.test(text)) return false;
+  const [, file] = /^deno run (?:-\S+ )*(?:\.\/)?([\w./-]+\.[jt]sx?)$/.exec(text) ?? [];
+  const program = file === undefined ? null : read(file);
+  return program === null || /serve|listen|^\s*(?:import|export)\b[^;]*\bfrom\b|\bimport\s*[("']/im.test(program);
 }
 
 function readDjango({ read, has }: Files): ProposedNode[] {

@@ -6,10 +6,10 @@
 import { system } from "../../os/system.ts";
 import { fillPort } from "../../spec/placeholders.ts";
 import type { Call, Result } from "../call.ts";
-import { START_FLAGS } from "../start_flags.ts";
 import { EXIT, usageError } from "../../errors.ts";
 import type { StartMember } from "../../engine/group.ts";
 import { addressOf, lastLinesOfItsOwn } from "../../readiness/http.ts";
+import { quoted } from "../../engine/stray_port.ts";
 import { reportOfInfo } from "../../engine/report.ts";
 import type { Started } from "../../engine/request.ts";
 import { run as runTest, type RunResult } from "../../engine/run.ts";
@@ -26,11 +26,19 @@ import { nameOf, outputsOf, resultOf, runningOf } from "../starting.ts";
 export async function run(call: Call): Promise<Result> {
   const { flags, output } = call;
   const given = call.serverCommand ?? [];
-  const usage = `tombstone run ${call.node} --serve "COMMAND" -- TEST [ARG...]`;
+  const serves = flags.texts("serve").map((serve) => `--serve ${quoted(serve)}`);
+  const server = serves.length === 0 ? '--serve "COMMAND"' : serves.join(" ");
+  const usage = [
+    "tombstone run",
+    ...call.nodes,
+    server,
+    "--",
+    given.length === 0 ? "TEST [ARG...]" : given.map(quoted).join(" "),
+  ].join(" ");
   if (given.length === 0) throw usageError(`Cannot run "${call.node}": no test command after --`, usage);
   const showLog = showLogOf(flags.text("show-log"));
   const prepare = await preparation(call, usage);
-  const test = testOf(call, given);
+  const test = await testOf(call, given);
   const { members, isOne } = await prepare();
   const dirs = new Map(members(null).map(({ dir }) => [dir.node, dir]));
   const tails = new Map<string, string[]>();
@@ -108,7 +116,7 @@ async function preparation(call: Call, usage: string): Promise<() => Promise<Pre
     return async () => ({ members: await membersOfServers(call, servers), isOne: servers.length === 1 });
   }
   const names = await orderedNames(project, call.nodes, "run");
-  refuseFlags(call, START_FLAGS, FLAGS_OF_KNOWN);
+  refuseFlags(call, FLAGS_OF_KNOWN, (given) => `tombstone run ${given} --serve "COMMAND" -- TEST [ARG...]`);
   return async () => {
     const prepared = await membersOf(call, project, names);
     // A test against another server than the described one would say nothing about the project.
