@@ -184,7 +184,7 @@ Deno.test("what wait cannot use is refused with what was meant", async () => {
     [["--unix", `/${"x".repeat(200)}`], "choose a shorter path, such as one in /tmp"],
     [
       ["web", "--port", "3000"],
-      "tombstone wait web; or, for what somebody else has started, tombstone wait --port 3000",
+      "tombstone wait web; or, for a server that tombstone did not start, tombstone wait --port 3000",
     ],
     [["http://localhost:3000"], "tombstone wait --http http://localhost:3000"],
     [["tcp:localhost:3000"], "tombstone wait --port localhost:3000"],

@@ -6,7 +6,6 @@
  */
 import { retold, TombstoneError, tombstoneError, usageError } from "../errors.ts";
 import type { StartMember } from "../engine/group.ts";
-import { quoted } from "../engine/stray_port.ts";
 import { prepare } from "../engine/preflight.ts";
 import { lstatOrNull, readTextOrNull } from "../os/stat.ts";
 import { currentDirectory } from "../os/surroundings.ts";
@@ -175,7 +174,9 @@ function nodeNames(call: Call, serves: string[]): string[] {
         [...given].map((name) => `"${name}"`).join(", ")
       }: ` +
         `${serves.length} servers take ${serves.length} different names, or none`,
-      `tombstone run ${names} ${serves.map((serve) => `--serve ${quoted(serve)}`).join(" ")} -- TEST [ARG...]`,
+      `tombstone run ${names} ${
+        serves.map((serve) => `--serve ${system.shell.quote(serve)}`).join(" ")
+      } -- TEST [ARG...]`,
     );
   }
   const names: string[] = [];

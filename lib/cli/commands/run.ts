@@ -9,7 +9,6 @@ import type { Call, Result } from "../call.ts";
 import { EXIT, usageError } from "../../errors.ts";
 import type { StartMember } from "../../engine/group.ts";
 import { addressOf, lastLinesOfItsOwn } from "../../readiness/http.ts";
-import { quoted } from "../../engine/stray_port.ts";
 import { reportOfInfo } from "../../engine/report.ts";
 import type { Started } from "../../engine/request.ts";
 import { run as runTest, type RunResult } from "../../engine/run.ts";
@@ -26,14 +25,14 @@ import { nameOf, outputsOf, resultOf, runningOf } from "../starting.ts";
 export async function run(call: Call): Promise<Result> {
   const { flags, output } = call;
   const given = call.serverCommand ?? [];
-  const serves = flags.texts("serve").map((serve) => `--serve ${quoted(serve)}`);
+  const serves = flags.texts("serve").map((serve) => `--serve ${system.shell.quote(serve)}`);
   const server = serves.length === 0 ? '--serve "COMMAND"' : serves.join(" ");
   const usage = [
     "tombstone run",
     ...call.nodes,
     server,
     "--",
-    given.length === 0 ? "TEST [ARG...]" : given.map(quoted).join(" "),
+    given.length === 0 ? "TEST [ARG...]" : given.map(system.shell.quote).join(" "),
   ].join(" ");
   if (given.length === 0) throw usageError(`Cannot run "${call.node}": no test command after --`, usage);
   const showLog = showLogOf(flags.text("show-log"));
