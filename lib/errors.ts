@@ -42,7 +42,7 @@ export type ErrorKind =
   | "signalled"
   | "unsupported";
 
-/** Parts of a {@linkcode TombstoneError} besides its message. */
+/** The parts of a {@linkcode TombstoneError} other than its message. */
 export interface TombstoneErrorOptions {
   /** What went wrong, for programs. The exit code follows from it. */
   kind: ErrorKind;
@@ -119,7 +119,7 @@ export class NothingThereError extends TombstoneError {}
 /** Some process of the node could not be stopped. */
 export class StopFailedError extends TombstoneError {}
 
-/** A signal or an `AbortSignal` ended it, and what was begun has been undone. */
+/** A signal or an `AbortSignal` ended it, and everything it had begun was undone. */
 export class AbortedError extends TombstoneError {}
 
 /** This platform, or a permission that is not given, does not allow it. */

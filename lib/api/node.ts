@@ -28,7 +28,7 @@ export class RunningNode implements AsyncDisposable {
   readonly started: boolean;
   /** Milliseconds from the spawn until it was ready. */
   readonly readyMs: number;
-  /** What an earlier start or server had left; `null` if nothing. */
+  /** What was cleaned up after an earlier start or server; `null` if nothing. */
   readonly recovered: Recovered | null;
   /** Path of its log. */
   readonly log: string;

@@ -16,7 +16,7 @@ import type { Workspace } from "../state/workspace.ts";
 
 /** Options for finding a node. */
 export interface Locator {
-  /** Workspace to use instead of that of the current directory. */
+  /** Workspace to use instead of the current directory's. */
   workspace?: string;
   /** State directory to use instead of `TOMBSTONE_STATE_DIR` or the platform's default. */
   stateDir?: string;
@@ -74,7 +74,7 @@ export async function status(name: string, where: Locator = {}): Promise<NodeRep
 }
 
 /**
- * Stops a node and waits until it is gone; not running is no error.
+ * Stops a node and waits until it is gone. It is not an error if the node does not run.
  *
  * @returns whether it ran
  * @throws {TombstoneError} it could not be stopped

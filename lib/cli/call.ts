@@ -28,7 +28,7 @@ export class Call extends NodeFinder {
     super({ workspace: flags.text("workspace"), stateDir: flags.text("state-dir") });
   }
 
-  /** Name of the single node of this call: the first one named, else that of the current directory. */
+  /** Name of the single node of this call: the first one named, else the name of the current directory. */
   get node(): string {
     return this.nodes[0] ?? nodeNameOf(currentDirectory());
   }

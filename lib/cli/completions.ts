@@ -24,7 +24,7 @@ function withValue(isMeant: (value: string) => boolean): string {
   return [...new Set(flags.flatMap(spellings))].join("|");
 }
 
-/** What may follow a command besides flags. */
+/** What may follow a command, other than flags. */
 function wordsOf({ nodes, then }: Command): string {
   const names = `$(${NODES})`;
   if (Array.isArray(nodes)) return [...nodes, ...then === "many" ? [names] : []].join(" ");

@@ -41,7 +41,7 @@ export interface KnownNodes {
 
 /**
  * The named nodes; without names, all that the project describes or, if it describes none, all that were ever started.
- * Everything that can be wrong is found here.
+ * Reports all mistakes of the call.
  *
  * @returns `null` if there are none
  * @throws {TombstoneError} one is neither described nor recorded, or a flag is given that needs a command
@@ -99,7 +99,7 @@ async function refuseFlagsOfRecorded(call: Call, node: string): Promise<void> {
   );
 }
 
-/** The command that is at work. */
+/** The command that runs. */
 export type Action = "start" | "restart";
 
 /**

@@ -44,7 +44,7 @@ export interface MemberOptions {
   running: (node: string) => "keep" | "replace";
   /** What to do with one that runs but differs from its description. */
   different: StartRequest["different"];
-  /** The run that it belongs to; asked before anything is stopped or started. */
+  /** The run that it belongs to; called before anything is stopped or started. */
   run: (dir: NodeDir) => RunOwner | null;
   /** Variables on top of the described ones. */
   env?: Record<string, string>;
@@ -109,7 +109,7 @@ function requireProgram(node: string, program: string, options: { cwd: string; p
   }
 }
 
-/** Addresses of those of these nodes that have a port. */
+/** Addresses of all given nodes that have a port. */
 export function addressesOf(names: string[], nodes: ReadonlyMap<string, Started>): Record<string, Endpoint> {
   return Object.fromEntries(names.flatMap((name) => {
     const info = nodes.get(name)?.info;
@@ -158,7 +158,9 @@ export function refuseFlags(call: Call, allowed: string[], instead: (given: stri
   );
 }
 
-/** The same for a command that can do without: if the file is invalid, it warns, and there are no described nodes. */
+/**
+ * The same for a command that does not need the file: if the file is invalid, it warns, and returns no described nodes.
+ */
 export async function projectIfReadable(call: Call): Promise<Project> {
   await call.workspace(); // fails without one
   try {

@@ -37,7 +37,7 @@ export async function knownNames(call: Call): Promise<string[]> {
   return [...new Set([...await describedNames(call), ...await recordedNames(call)])];
 }
 
-/** The near name for one that cannot be started by itself; without any, how to start it. */
+/** Suggests the nearest name for an unknown node; if there is none, the command that starts it. */
 export async function nearOrNew(call: Call, node: string, known?: string[]): Promise<string> {
   const others = (known ?? await knownNames(call)).filter((name) => name !== node);
   const anew = `tombstone start ${node} -- COMMAND [ARG...]`;
@@ -56,7 +56,7 @@ export async function warnUnknown(call: Call): Promise<void> {
   const recorded = await recordedNames(call);
   const strange = [...new Set(call.nodes)].filter((node) => !recorded.includes(node));
   if (strange.length === 0) return;
-  // Read only now: a mistake in the file is no concern of a node that was started.
+  // Read only now: a mistake in the file must not affect a node that was started.
   const known = [...new Set([...await describedNames(call), ...recorded])];
   for (const node of strange) {
     if (known.includes(node)) continue;

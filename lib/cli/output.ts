@@ -157,7 +157,7 @@ export class Output implements Reporter {
     return this.#wait(dir.node, `waiting for "${dir.node}"`, () => lastLines(dir.log, 1)[0]);
   }
 
-  /** Shows the wait for something that is no node. */
+  /** Shows a wait for something other than a node. */
   waitFor(what: string): Waiting {
     return this.#wait(`waiting ${what}`, `waiting ${what}`, () => undefined);
   }

@@ -1,5 +1,5 @@
 /**
- * Commands in messages, as this user has to type them: what was typed to say where the nodes are belongs to them, too.
+ * Commands in messages, as this user has to type them: with the same `--workspace` and `--state-dir` as this call.
  *
  * @module
  */
@@ -23,7 +23,7 @@ const OF_ALL = ["list", "doctor", "completions"];
 
 const TYPED = new RegExp(`\\btombstone (${COMMANDS.map(({ name }) => name).join("|")})(?= |$|[,;)])`, "g");
 
-/** A message whose commands name that place; those that name one already keep it. */
+/** A message whose commands have these flags; commands that have their own keep them. */
 export function withPlace(text: string, place: Place): string {
   if (place.length === 0) return text;
   return text.replace(TYPED, (found: string, name: string, at: number) => {

@@ -55,7 +55,7 @@ export async function serversOf(call: Call, usage: string): Promise<Server[]> {
   }));
 }
 
-/** The servers as members of a group: each is started when those before it are ready, and gets their addresses. */
+/** The servers as members of a group: each starts when the earlier ones are ready, and gets their addresses. */
 export async function membersOfServers(
   call: Call,
   servers: Server[],
@@ -127,7 +127,7 @@ function scriptsOf(dir: string): Scripts | null {
   });
 }
 
-/** The command of a script; it is told, since the user has typed only its name, or nothing. */
+/** The command of a script. Prints it, since the user has typed only its name, or nothing. */
 function commandOf(
   { flags, output }: Call,
   name: string,

@@ -24,7 +24,10 @@ export function requireOneNode(call: Call): void {
   );
 }
 
-/** What to do with a described node that runs already. `--replace` is for the named nodes, not for those that they need. */
+/**
+ * What to do with a described node that already runs. `--replace` applies to the named nodes, not to their
+ * dependencies.
+ */
 export function runningOf(call: Call, node: string): "keep" | "replace" {
   const isMeant = call.nodes.length === 0 || call.nodes.includes(node);
   return call.flags.has("replace") && isMeant ? "replace" : "keep";

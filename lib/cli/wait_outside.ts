@@ -71,7 +71,7 @@ function labelOf(target: Target): string {
   return target.type === "port" && target.host === null ? `port ${target.port}` : target.name;
 }
 
-/** A target, and what was seen of it last. */
+/** A target, and its last known state. */
 interface Watched {
   target: Target;
   sight: Sight;
@@ -97,7 +97,7 @@ export async function waitOutside(call: Call): Promise<Result> {
   const look = async (one: Watched) => {
     const left = Math.max(timeoutMs - (performance.now() - begun), LEAST_LOOK_MS);
     const sight = await lookAtTarget(one.target, Math.min(left, LONGEST_LOOK_MS));
-    // A look that the end of the wait cuts short tells less than the one before it.
+    // A check that the end of the wait cuts short shows less than the one before it.
     if (sight !== "expired") one.sight = sight;
     else if (left >= LONGEST_LOOK_MS || one.holds) one.sight = NO_ANSWER;
     one.holds = one.sight.presence === (isGone ? "absent" : "there");

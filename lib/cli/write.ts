@@ -1,6 +1,6 @@
 /**
- * Writing to stdout and stderr, and what keeps text that is not the tool's own from steering a terminal or a CI runner:
- * command lines, log lines, what a server says, paths, names from disk.
+ * Writing to stdout and stderr. Foreign text (command lines, log lines, messages of servers, paths, names from disk) is
+ * cleaned, so that it cannot control a terminal or a CI runner.
  *
  * @module
  */
@@ -152,7 +152,7 @@ const MAX_BEGINNING_LENGTH = 4096;
 export class JobText {
   readonly #decoder = new TextDecoder();
   readonly #encoder = new TextEncoder();
-  /** The last line so far, and what of it was written already. */
+  /** The last line so far, and the part of it that was written already. */
   #line = "";
   #given = "";
 

@@ -200,10 +200,10 @@ export class Attempt {
   }
 
   /**
-   * A step has exited with 0. What it left in the background ends with it, since no record would name it. If this is
+   * A step has exited with 0. Terminates what it left in the background, since no record would name it. If this is
    * killed half-way, the step counts as interrupted. (Test: "a start killed while a step runs …".)
    *
-   * @returns what its commit record would say; none is written, since nothing runs
+   * @returns the contents of its commit record, which is not written, since nothing runs
    */
   async #finishStep(onCommit: (info: NodeInfo) => void): Promise<NodeInfo> {
     const nowhere = { host: null, port: null, nonce: null, protocol: null, alsoListens: [] };

@@ -1,5 +1,5 @@
 /**
- * The chosen port of a node: once chosen, it stays the node's own, and no other node gets it.
+ * The chosen port of a node. The node keeps it, and no other node gets it.
  *
  * @module
  */
@@ -31,17 +31,17 @@ export interface PortChoice {
   insist: () => void;
 }
 
-/** Ports that are kept for one node: its first one, and those that it got while that was taken. */
+/** Most ports that are kept for one node: its first one, and those that it got while the first was in use. */
 const MOST_PORTS = 8;
 
 /** Longest wait for a port without a visible owner, in milliseconds: its process has probably just exited. */
 export const PORT_FREE_AFTER_MS = 1000;
 
 /**
- * Chooses a port: the one that the node had before, if it is free, else another one, which is then kept for it, too. The
+ * Chooses a port: the one that the node had before, if it is free; else another one, which the node also keeps. The
  * caller holds the node's lock. (Test: "a port that was chosen stays the node's …".)
  *
- * @throws {TombstoneError} there is none, the address is not of this machine, or the disk refuses
+ * @throws {TombstoneError} no port is free, the address is not of this machine, or the disk refuses
  */
 export async function choosePort(dir: NodeDir, choice: PortChoice): Promise<ChosenPort> {
   const { host, from, reporter } = choice;

@@ -35,8 +35,8 @@ function placeOf(path: string): string {
 }
 
 /**
- * Whether this is one of the tool's own files: sweeping it would take the lock away from whoever holds it, or delete
- * another node's log. A server may have files of its own in its node's directory.
+ * Whether this is one of the tool's own files. A sweep of it would remove a lock that is held, or the log of another
+ * node. A server may have its own files in its node's directory.
  */
 export function isOfTool(dir: NodeDir, path: string): boolean {
   const place = placeOf(path);
@@ -102,8 +102,8 @@ export function requireNotOfTool(dir: NodeDir, settings: Settings): void {
 }
 
 /**
- * Requires port and pid files that nobody else uses. A pid file that two daemons write to names one of them: the other
- * node would take that daemon for its own, and terminate it. (Test: "two nodes with one pid file".)
+ * Requires port and pid files that no other node or server uses. If two daemons write to one pid file, it names only
+ * one of them, and the other node would terminate that daemon as its own. (Test: "two nodes with one pid file".)
  *
  * @throws {TombstoneError} another node or a running server uses one
  */
@@ -162,8 +162,8 @@ export interface OwnerNode {
 }
 
 /**
- * The node of this state directory, other than `dir` itself, that a process belongs to; `null` if there is none. It is
- * for an error message, so a state that cannot be read is no error: it must not hide the first one.
+ * The node of this state directory, other than `dir` itself, that a process belongs to; `null` if there is none.
+ * Ignores state that cannot be read: this is for an error message, and a second error must not hide the first one.
  */
 export function findOwnerNode(dir: NodeDir, pid: number): OwnerNode | null {
   return nodeOfProcess(pid, () => dirname(dirname(dir.path)), dir);

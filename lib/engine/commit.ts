@@ -101,7 +101,8 @@ export async function followHandOver(info: NodeInfo, { dir, hold, main, reporter
 }
 
 /**
- * Removes what marks an attempt as unfinished. The start has succeeded already, so a failure here only delays this.
+ * Removes the files that mark an attempt as unfinished. The start has succeeded already, so a failure here only delays
+ * this.
  */
 export async function finish(info: NodeInfo, { dir, hold, reporter }: Omit<Following, "main">): Promise<void> {
   try {
@@ -121,8 +122,8 @@ export async function finish(info: NodeInfo, { dir, hold, reporter }: Omit<Follo
 }
 
 /**
- * Keeps what a node was started with beyond its commit record, which is about to go. That it cannot be kept is no reason not
- * to stop or to start.
+ * Keeps the settings of a node, because its commit record is about to be removed. If that fails, the stop or start goes
+ * on.
  */
 export async function keepBeyondStop(dir: NodeDir, info: NodeInfo, reporter: Reporter): Promise<void> {
   try {

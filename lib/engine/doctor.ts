@@ -1,5 +1,5 @@
 /**
- * What keeps the tool from working here, and what dead starts and servers have left.
+ * Checks for problems of this system, and for leftovers of dead starts and servers.
  *
  * @module
  */
@@ -30,7 +30,7 @@ const well = (name: Check["name"], message: string): Check => ({ name, ok: true,
 const wrong = (name: Check["name"], message: string, hint: string): Check => ({ name, ok: false, message, hint });
 
 /**
- * Runs all checks. Changes nothing: the one file that it writes, it removes again.
+ * Runs all checks. Changes nothing; it removes the one file that it writes.
  *
  * @param path the state directory, as named
  * @param find finds it; `null` if there is none yet

@@ -1,5 +1,5 @@
 /**
- * Variables from files such as `.env`, read anew at each start and never recorded.
+ * Variables from files such as `.env`. Each start reads them again, and they are never recorded.
  *
  * @module
  */
@@ -10,11 +10,11 @@ import type { Settings } from "../spec/settings.ts";
 import { readSmallFile } from "../state/durable.ts";
 
 /**
- * The variables that a server gets from its files: of several, a later file wins, and over all of them whatever it inherits
- * from this process. `PORT` is not taken where the node asks for a port of its own.
+ * The variables that a server gets from its files. A later file wins over an earlier one, and inherited variables win
+ * over all files. Ignores `PORT` if the node has a port.
  *
  * @param place what messages call the place of the setting
- * @throws {TombstoneError} a file is missing or cannot be read, or holds what cannot be a variable
+ * @throws {TombstoneError} a file is missing or cannot be read, or has a line that is not a variable
  */
 export function variablesFromFiles(settings: Settings, place: string): Record<string, string> {
   const variables: Record<string, string> = {};

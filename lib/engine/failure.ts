@@ -1,5 +1,5 @@
 /**
- * Why a start failed, found out while its processes are still there, and the error that says so.
+ * Finds the reason of a failed start while its processes still exist, and makes the error.
  *
  * @module
  */
@@ -50,7 +50,10 @@ function occupiedBy(owner: Owner, node: OwnerNode | null): string {
     : `is ${describeOwnerNode(node)}, ${describeOwner(owner)}`;
 }
 
-/** In words, who has a place that a node wants: `is in use by pid 4312 (node server.js)`, or which node it is. */
+/**
+ * The owner of a port or socket that a node wants, in words: `is in use by pid 4312 (node server.js)`, or the name of a
+ * node.
+ */
 export function occupantInWords(dir: NodeDir, owner: Owner): string {
   return occupiedBy(owner, owner.pid === null ? null : findOwnerNode(dir, owner.pid));
 }
@@ -96,7 +99,7 @@ function hiddenProcess(dir: NodeDir, pid: number, state: string): TombstoneError
   );
 }
 
-/** Without a start time, the process could not be told from a later one with its pid, so it is not committed. */
+/** Without a start time, nothing distinguishes the process from a later one with its pid, so it is not committed. */
 export function unreadableProcess(dir: NodeDir, pid: number): TombstoneError {
   return tombstoneError(`Cannot start "${dir.node}": its process, pid ${pid}, cannot be looked at`, {
     kind: "state",

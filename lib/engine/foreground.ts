@@ -41,8 +41,8 @@ export interface ForegroundEnd {
 }
 
 /**
- * The same signal again within this time is no second one, in milliseconds: npm passes on to its script the Ctrl-C that
- * the terminal has sent to both.
+ * Within this time, a repeated signal is ignored, in milliseconds: npm passes a Ctrl-C on to its script, which has
+ * already got it from the terminal.
  */
 const ECHO_MS = 500;
 

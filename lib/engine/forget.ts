@@ -19,15 +19,15 @@ import { lockNode, refuseForeign, undo } from "./sweep.ts";
 export interface Forgotten {
   /** `running`: the node runs and is left alone; `nothing`: there is no such node. */
   action: "forgotten" | "running" | "nothing";
-  /** What a dead start or server had left and was undone first; `null` if nothing. */
+  /** What was cleaned up first after a dead start or server; `null` if nothing. */
   recovered: Recovered | null;
   /** Names of files in the node's directory that are not the tool's: they stay, and so does the directory. */
   kept: string[];
 }
 
 /**
- * Forgets a node. A running one is left alone; what a dead one left is swept first, so that no process is forgotten. If it
- * is killed half-way, it can be repeated.
+ * Forgets a node. Leaves a running one alone. Sweeps what a dead one left first, so that no process is forgotten. Can
+ * be repeated after it was killed half-way.
  *
  * @throws {TombstoneError} as `sweep`
  */

@@ -1,6 +1,6 @@
 /**
- * Nodes whose directory has been deleted, such as a git worktree: since one cannot change into it, a command must name
- * their workspace.
+ * Nodes whose directory has been deleted, such as a git worktree. The user cannot change into it, so a command must
+ * name the workspace.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export const NO_SERVER: Resident = { pid: null, cwd: null };
 /**
  * The directory of a node, if it has certainly been deleted; else `null`.
  *
- * That is the project, or in a workspace with a name of its own, which may span several projects, the directory of the
+ * This is the project's directory. In a named workspace, which may span several projects, it is the directory of the
  * server.
  */
 export function goneDirectoryOf(dir: NodeDir, { pid, cwd }: Resident): string | null {

@@ -129,8 +129,8 @@ export interface GroupStopOptions<T extends Member> {
 }
 
 /**
- * Stops nodes, dependents first, in parallel where that allows. A failure does not keep the others from being stopped;
- * those after the first are warnings.
+ * Stops nodes, dependents first, in parallel where possible. After a failure, it still stops the others; later failures
+ * are warnings.
  *
  * @throws {TombstoneError} the first that could not be stopped
  */
@@ -151,7 +151,7 @@ export async function stopGroup<T extends Member>(members: T[], how: GroupStopOp
   if (failure !== null) throw (failure as { error: unknown }).error;
 }
 
-/** The order of a stop: each level holds the nodes that none of the later levels needs. */
+/** The order of a stop, in levels: no node in a later level needs one of this level. */
 function levelsOf<T extends Member>(members: T[]): T[][] {
   const levels: T[][] = [];
   for (let left = members; left.length > 0;) {

@@ -29,9 +29,9 @@ export function tellKilled(dir: NodeDir, killed: number[], reporter: Reporter): 
 }
 
 /**
- * Warns of processes that still write to the log of a node that is not running. For a child that has left its session
- * and cleared its environment, the open log is the only trace; but any process may have opened that file, so it is no
- * proof for a signal.
+ * Warns of processes that still write to the log of a node that is not running. The open log is the only trace of a
+ * child that has left its session and cleared its environment. But any process may have opened that file, so it does
+ * not justify a signal.
  */
 export function tellWriters(dir: NodeDir, exclude: string[], reporter: Reporter): void {
   if (system.files.hasWriter(dir.log) !== true) return;

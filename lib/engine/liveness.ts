@@ -32,9 +32,9 @@ export function findMain(dir: NodeDir, info: NodeInfo, scan: Scan = live): Proce
 }
 
 /**
- * A process with this pid that is proven to be the node's without its start time: by its environment; or, if the start
- * time was recorded by another clock, because it leads its session and writes to this node's log. Only the launcher sets
- * that up.
+ * The process with this pid, if something other than its start time proves that it belongs to the node: its
+ * environment; or, if another clock recorded the start time, that it leads its session and writes to this node's log.
+ * Only the launcher sets that up.
  */
 export function findUndated(
   dir: NodeDir,
@@ -51,7 +51,7 @@ export function findUndated(
     : null;
 }
 
-/** In words, why a node whose main process was not found cannot be taken for dead; `null`: it is dead. */
+/** The reason, in words, why a node without a visible main process may still be alive; `null`: it is dead. */
 export function whyNotGoneHere(dir: NodeDir, info: NodeInfo, scan: Scan): string | null {
   if (relate(info) === "other-namespace") return whyNotDead(dir, info, scan);
   if (relate(info) !== "same-boot" || !hasOtherClock(info)) return null;
@@ -65,7 +65,7 @@ export function isAtWork(pid: number, startTime: number, scan: Scan): boolean {
   return row !== null && row.isAlive && system.processes.sameStart(row.startTime, startTime);
 }
 
-/** Whether the run of a node is alive. Where start times cannot be compared, any process with its pid is taken for it. */
+/** Whether the run of a node is alive. If start times cannot be compared, any process with its pid counts. */
 export function isRunLive(run: RunOwner, info: NodeInfo, scan: Scan = live): boolean {
   return hasOtherClock(info) ? scan.read(run.pid) !== null : isAtWork(run.pid, run.start_time, scan);
 }
@@ -85,9 +85,9 @@ interface Traces {
 }
 
 /**
- * In words, why an attempt of another namespace cannot be taken for dead; `null`: it is dead, since no process has the
- * log open that its tree inherited, and none listens on its port. The port of another network namespace cannot be seen;
- * then the log alone decides.
+ * The reason, in words, why an attempt of another namespace may still be alive. `null`: it is dead, since no process
+ * has the log open that its tree inherited, and none listens on its port. If the port is in another network namespace,
+ * only the log decides.
  */
 function whyNotGone(dir: NodeDir, traces: Traces, scan: Scan): string | null {
   const inode = inodeOf(dir.log);
@@ -116,7 +116,7 @@ export function heldLog(dir: NodeDir, pid: number): number | null {
   return inodeOf(dir.log);
 }
 
-/** In words, why a node that was committed in another namespace cannot be taken for dead; `null`: it is dead. */
+/** The reason, in words, why a node that was committed in another namespace may still be alive; `null`: it is dead. */
 function whyNotDead(dir: NodeDir, info: NodeInfo, scan: Scan): string | null {
   // It had closed the log before it was ready, so a closed log says nothing now.
   if (info.held_log === null) return "it does not write to its log, so nothing tells from here whether it still runs";
@@ -191,7 +191,10 @@ export function foreignError(dir: NodeDir, action: string, reason: string): Tomb
   });
 }
 
-/** What a tombstone must remember of older attempts of other namespaces, so that they are not taken for dead too early. */
+/**
+ * What a tombstone must record about older attempts of other namespaces, so that no command considers them dead too
+ * early.
+ */
 export function elsewhereOf(tombstone: Tombstone | null, info: NodeInfo | null): Elsewhere | null {
   for (const record of [tombstone, info]) {
     if (record === null || relate(record) !== "other-namespace") continue;

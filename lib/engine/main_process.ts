@@ -1,9 +1,9 @@
 /**
- * The main process of a node, on which its state depends: the one that the launcher became, the one that a pid file
- * names, or one that the first has left behind in the background.
+ * The main process of a node, which determines its state: the process that the launcher became, the one that a pid file
+ * names, or one that the first process left in the background.
  *
- * A daemon may still be on its way: between its fork and the writing of its pid file, one that has given up session,
- * environment and descriptors cannot be found. A command that terminates an attempt in that time waits for the file.
+ * Between its fork and the writing of its pid file, a daemon that has given up session, environment and descriptors
+ * cannot be found. A command that terminates an attempt in that time waits for the file.
  *
  * @module
  */
@@ -37,8 +37,8 @@ export interface Followed {
 const SCAN_EVERY_MS = 20;
 
 /**
- * A daemon that has not written its pid file is taken for dead when no process of the attempt was seen for this long, in
- * milliseconds: one that has cleared its environment can be found by that file alone.
+ * A daemon without a pid file counts as dead after no process of the attempt was seen for this long, in milliseconds.
+ * If it has cleared its environment, only that file can prove it.
  */
 const DESERTED_FOR_MS = 500;
 
@@ -77,7 +77,7 @@ export class MainProcess {
     return pidFile === null ? this.leader : findDaemon(pidFile, readLaunchRecord(dir, attempt));
   }
 
-  /** Whether a daemon that was still on its way has appeared, now that no other process is left. */
+  /** Whether a late daemon has appeared, now that no other process is left. */
   async isLate(): Promise<boolean> {
     const { dir, pidFile, launched } = this.#followed;
     if (pidFile === null || this.#current !== null || launched.exitStatus?.code !== 0) return false;
@@ -128,7 +128,7 @@ export class MainProcess {
   }
 
   /**
-   * Settles the main process of a node that is ready: if the first process has left several, the one that listens.
+   * Determines the main process of a node that is ready: if the first process has left several, the one that listens.
    *
    * @param port where the node listens; 0: nowhere
    * @returns `null` if the node has ended meanwhile
@@ -166,7 +166,7 @@ export class MainProcess {
     return row !== null && system.processes.isLedBy(row, this.leader.pid);
   }
 
-  /** Whether a child of the leader has left what that leads and holds one of the leader's sockets. */
+  /** Whether a child of the leader has left the leader's session and holds one of its sockets. */
   #hasHeir(): boolean {
     const socketsOf = system.sockets?.socketsOf;
     const away = system.processes.childrenOf(this.leader.pid)

@@ -50,7 +50,7 @@ function hintFor(place: string, value: string): string {
   return place.startsWith("--") ? `${place} ${value}` : `${place}: ${value}`;
 }
 
-/** A socket is removed while the node does not run; a file that is none must not be. */
+/** A socket is removed while the node does not run; another file at that path must not be. */
 function requireSocket(place: string, path: string): void {
   // A server may create a symbolic link to its socket; the link is never removed.
   const target = statOrNull(path, OF_USER);
@@ -60,7 +60,7 @@ function requireSocket(place: string, path: string): void {
   parseSocketPath(place, path);
 }
 
-/** A path of the user's. What he may not look at counts as missing. */
+/** A path of the user. A place that is closed to this user counts as missing. */
 const OF_USER = { place: "elsewhere", unseen: "missing" } as const;
 
 function requireDirectory(place: string, path: string): void {

@@ -31,9 +31,9 @@ import { runtimeEntries, sweepFiles } from "./sweep_files.ts";
 
 /** Result of {@linkcode recover}. */
 export interface Undone {
-  /** What there was to undo; `null` if nothing. */
+  /** What was cleaned up; `null` if nothing. */
   recovered: Recovered | null;
-  /** Processes that had to be killed, those of a running server that was replaced included. */
+  /** Processes that had to be killed, including those of a running server that was replaced. */
   killed: number[];
 }
 
@@ -55,7 +55,7 @@ export function newTombstone(attempt: string, settings: Declarations): Tombstone
   };
 }
 
-/** Adds what older records declare to the settings, so that nothing is forgotten if this process dies, too. */
+/** Adds the declarations of older records to the settings, so that nothing is lost if this process dies as well. */
 export function withOlderDeclarations(settings: Settings, nodeFiles: NodeFiles): Declarations {
   const older = recordsOf(nodeFiles);
   const before = recordOf(nodeFiles.tombstone);
@@ -90,8 +90,8 @@ function recordedSettings(nodeFiles: NodeFiles): Settings {
 }
 
 /**
- * Takes over the tombstone of another start before what it left is removed. If its launcher is still on its way, it
- * finds the new tombstone and exits.
+ * Takes over the tombstone of another start before its leftovers are removed. A late launcher of that start finds the
+ * new tombstone and exits.
  */
 export async function takeOver(dir: NodeDir, nodeFiles: NodeFiles): Promise<void> {
   const settings = withOlderDeclarations(recordedSettings(nodeFiles), nodeFiles);

@@ -35,9 +35,9 @@ export interface NodeReport {
   state: State;
   /** Why, where that needs words. */
   reason: string | null;
-  /** Whether its probes pass now; of a step that runs once, whether it is done. */
+  /** Whether its probes pass now; for a step, whether it is done. */
   ready: boolean;
-  /** Whether it is a step that runs once, and no server. */
+  /** Whether it is a step instead of a server. */
   once: boolean;
   /** Whether this call started it. */
   started: boolean;
@@ -78,9 +78,9 @@ export interface NodeReport {
   log_tail: string[];
   /** Path of the node's directory. */
   dir: string;
-  /** What this call found left of an earlier start or server. */
+  /** What this call cleaned up after an earlier start or server. */
   recovered: Recovered | null;
-  /** In what a running node differs from the request. */
+  /** Fields in which a running node differs from the request. */
   differs: string[];
   /** Processes that this call had to kill. */
   killed: number[];
@@ -173,7 +173,7 @@ export function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: Sta
   };
 }
 
-/** A node that does not run, with what it would be started with again. */
+/** A node that does not run, with the command and directory of its next start. */
 export function reportOfStopped(dir: NodeDir, entries: string[]): NodeReport {
   const settings = entries.includes(RECORDED) ? readRecorded(dir).settings : null;
   const once = settings !== null && isStep(settings);

@@ -8,7 +8,7 @@ import { system } from "../os/system.ts";
 import type { TombstoneError } from "../errors.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 
-/** A point of the protocol: what its name says has just been done. */
+/** A point of the protocol; its name says which step has just been completed. */
 export type Checkpoint =
   | "locked"
   | "marked"

@@ -10,7 +10,7 @@ import type { Settings } from "../spec/settings.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Recovered, Reporter } from "./reporter.ts";
 
-/** How long to wait for the lock where nobody says otherwise, in milliseconds. */
+/** How long to wait for the lock by default, in milliseconds. */
 export const LOCK_TIMEOUT_MS = 30_000;
 
 /** How to work on a node. */
@@ -58,9 +58,9 @@ export interface Started {
   started: boolean;
   /** Its commit record. */
   info: NodeInfo;
-  /** What an earlier start or server had left; `null` if nothing. */
+  /** What was cleaned up after an earlier start or server; `null` if nothing. */
   recovered: Recovered | null;
-  /** In what a running node differs from the request: `command`, `cwd`, `port`, `db.port`, … */
+  /** Fields in which a running node differs from the request: `command`, `cwd`, `port`, `db.port`, … */
   differs: string[];
   /** Processes of an earlier server that did not exit when asked, and were killed. */
   killed: number[];

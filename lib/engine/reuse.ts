@@ -152,7 +152,7 @@ function words(command: string[]): string[] {
   return isPlain ? line.trim().split(" ") : system.shell.words(line);
 }
 
-/** Compares real paths: symbolic links may lead to one directory by several. */
+/** Compares real paths, because several paths may lead to one directory through symbolic links. */
 function isSameDirectory(one: string, other: string): boolean {
   if (one === other) return true;
   try {

@@ -40,7 +40,7 @@ export function rootsOf(dir: NodeDir, nodeFiles: NodeFiles, scan: Scan = live): 
   }
   if (info !== null && relate(info) === "same-boot") {
     processes.push(findMain(dir, info) ?? { pid: info.pid, startTime: UNKNOWN_START });
-    // What an abandoned test command left runs under the id of its run.
+    // The leftovers of an abandoned test command have the id of its run in their environment.
     if (info.run !== null && !isRunLive(info.run, info)) attempts.add(info.run.id);
     if (info.leader_pid !== info.pid) processes.push({ pid: info.leader_pid, startTime: UNKNOWN_START });
   }

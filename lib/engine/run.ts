@@ -1,9 +1,9 @@
 /**
- * Servers for the time of one test command: start or reuse them, run the test, stop what was started.
+ * Servers for one test command: starts or reuses them, runs the test, stops the servers that it started.
  *
- * From the commit on, `node.info` names the run that the node belongs to, so whatever kills this process, the next
- * start, run or sweep finds a node whose run is gone, and terminates both it and what is left of the test command.
- * (Test: "a run that is killed".)
+ * From the commit on, `node.info` names the run that the node belongs to. If this process is killed, the next start,
+ * run or sweep finds a node whose run is gone, and terminates it and the rest of the test command. (Test: "a run that
+ * is killed".)
  *
  * @module
  */
@@ -72,7 +72,7 @@ export interface RunNode extends Started {
   serverDied: boolean;
   /** Whether this call stopped it; `false` if it was running before, or had already exited. */
   stopped: boolean;
-  /** Processes of it, or of what was there before it, that had to be killed. */
+  /** Processes of this server or of an earlier one that had to be killed. */
   killed: number[];
   /** State of the node after the run. */
   left: "running" | "died" | "stopped";

@@ -1,9 +1,9 @@
 /**
- * The start of a node. The order of its steps up to the spawn is written here, from the spawn to the commit in attempt.ts,
- * and nowhere else.
+ * The start of a node. This file has the order of the steps up to the spawn, attempt.ts the order from there to the
+ * commit.
  *
- * Intent record, work, commit record, clean-up. Between any two statements this process may be killed;
- * by the tombstone, the next start knows that what it finds is not to be trusted.
+ * Intent record, work, commit record, clean-up. This process may be killed between any two statements; the tombstone
+ * then tells the next start not to trust what it finds.
  *
  * @module
  */
@@ -125,7 +125,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   await beforeSpawn(request, hold, () => requireUnclaimed(dir, request.settings));
   await beforeSpawn(request, hold, () => sweepFiles(dir, declaredFiles(request.settings), { insist: lock.insist }));
   reached("recovered", reporter);
-  // From here on, an open log is a sign of this attempt, and no longer of one in another namespace.
+  // From here on, an open log shows this attempt, no longer one in another namespace.
   if (declared.elsewhere !== null) {
     await writeTombstone(dir, { ...tombstone, ...declared, elsewhere: null });
     reached("namespace-left", reporter);
@@ -225,8 +225,8 @@ function listenToServer(request: StartRequest, attempt: string): Notifications |
 }
 
 /**
- * Variables that the server must not inherit: those by which a supervisor or CI runner addresses this process, and that of
- * a stop command, which may start another node.
+ * Variables that the server must not inherit: those by which a supervisor or CI runner addresses this process, and the
+ * variable of a stop command, which may start another node.
  */
 function droppedVariables(settings: Settings): string[] {
   const supervisor = settings.probes.some((probe) => probe.type === "notify") ? [] : ["NOTIFY_SOCKET"];

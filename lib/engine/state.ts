@@ -1,10 +1,10 @@
 /**
- * What became of a node, read from its files and the process table: the recovery table. Changes nothing, takes no lock.
+ * The state of a node, from its files and the process table: the recovery table. Changes nothing, takes no lock.
  *
- * Files and processes cannot be read in one moment: a start may commit, or a server be started, between the two, and the
- * scan of the processes may be older than the records (see os/scan.ts). So without the node's lock, something is said to
- * have ended only if, after its process was found gone, the records still name it. (Test: "a node that is started while
- * others are looked at".)
+ * Files and processes cannot be read at the same moment: a start may commit, or a server be started, between the two
+ * reads, and the scan of the processes may be older than the records (see os/scan.ts). So without the node's lock, a
+ * process counts as ended only if the records still name it after it was found gone. (Test: "a node that is started
+ * while others are looked at".)
  *
  * @module
  */
@@ -57,7 +57,7 @@ export type NodeState =
   | { kind: "abandoned"; info: NodeInfo; run: RunOwner }
   /** The process of `node.info` is gone; also because of a reboot, or because its pid namespace is gone. */
   | { kind: "died"; info: NodeInfo; rebooted: boolean; namespace: "this" | "ended" }
-  /** A start that has not finished: it is at work (`live`), was interrupted, or failed and was cleaned up. */
+  /** A start that has not finished: it is in progress (`live`), was interrupted, or failed and was cleaned up. */
   | { kind: "unfinished"; phase: "live" | "interrupted" | "failed" }
   /** Processes run, but their records were removed. */
   | { kind: "unrecorded" }
@@ -81,8 +81,8 @@ export interface ReadOptions {
 /** Reads the files of a node. */
 export function readNodeFiles(dir: NodeDir, { records = "opened", scan = live }: ReadOptions = {}): NodeFiles {
   requireSight();
-  // A file that is listed but gone when it is read, or the other way round, means that a command is at work; the next
-  // round shows what it did.
+  // If a file is listed but missing when it is read, or the other way round, a command is changing the node; the next
+  // round shows the result.
   for (let round = 1;; round++) {
     const entries = entriesOf(dir);
     const has = (path: string) => entries.includes(path.slice(dir.path.length + 1));

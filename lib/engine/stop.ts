@@ -28,13 +28,13 @@ export interface Stopped {
   pids: number[];
   /** Those of them that did not exit when asked, and were killed. */
   killed: number[];
-  /** What a dead start or server had left; `null` if nothing. */
+  /** What was cleaned up after a dead start or server; `null` if nothing. */
   recovered: Recovered | null;
 }
 
 /**
- * Stops a node and sweeps it. Not running is no error. Killed half-way, it leaves either a live main process
- * (running) or a dead one (died), and the next command can deal with both.
+ * Stops a node and sweeps it. It is not an error if the node does not run. If it is killed half-way, it leaves either a
+ * live main process (running) or a dead one (died), and the next command can handle both.
  *
  * @throws {TombstoneError} a process did not exit, its port is still taken, or the state cannot be locked or changed
  */

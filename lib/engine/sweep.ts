@@ -1,5 +1,6 @@
 /**
- * The sweep of a node: what a dead start or server left is terminated and removed, the tombstone last.
+ * The sweep of a node: terminates the processes and removes the files that a dead start or server left, the tombstone
+ * last.
  *
  * @module
  */
@@ -20,7 +21,7 @@ import { removeLeftovers } from "./sweep_files.ts";
 
 /** What {@linkcode sweep} did, or with a dry run would do. */
 export interface Swept {
-  /** `swept`: something was undone; `nothing`: there was nothing; `running`: the node lives and is left alone. */
+  /** `swept`: something was cleaned up; `nothing`: there was nothing; `running`: the node runs and is left alone. */
   action: "swept" | "nothing" | "running";
   /** What was undone; `null` if nothing. */
   recovered: Recovered | null;
@@ -85,8 +86,10 @@ export function hasWork(dir: NodeDir, scan: Scan): "running" | "nothing" | "work
   return nodeState.kind === "running" ? "running" : "nothing";
 }
 
-/** Whether an entry of a node's directory stays: logs, the places of their readers, what a start was recorded with, and the
- * records of a running node. */
+/**
+ * Whether an entry of a node's directory stays: logs, positions of their readers, recorded settings, and the records of
+ * a running node.
+ */
 function isPermanent(name: string, nodeState: NodeState): boolean {
   if (name === RECORDED || /^server\.log(\.\d+)?$/.test(name) || isReaderName(name)) return true;
   return nodeState.kind === "running" && ["node.info", "pid", "port"].includes(name);

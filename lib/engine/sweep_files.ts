@@ -37,8 +37,8 @@ export async function removeLeftovers(dir: NodeDir): Promise<void> {
 /** How to sweep. */
 export interface SweepOptions {
   /**
-   * Called with a message for each declared file that could not be removed. Without it, such a file is an error: a start
-   * that declares it would take it for a file of its own server.
+   * Called with a message for each declared file that could not be removed. Without it, such a file is an error: a
+   * start that declares it would treat it as a file of its own server.
    */
   onKept?: (message: string) => void;
   /** Called after each step that may have taken time; throws if the directory is no longer the caller's. */
@@ -95,8 +95,8 @@ function whyNotStale(dir: NodeDir, file: DeclaredFile): string | null {
 }
 
 /**
- * Whether some process listens on a socket, such as an excluded one. A listener in another network namespace is in no
- * table here, but a connect reaches it.
+ * Whether a process listens on a socket, such as an excluded one. No table here shows a listener in another network
+ * namespace, but a connect reaches it.
  */
 async function isInUse(path: string): Promise<boolean> {
   return await findUnixOccupant(path) !== null || await connectToUnix(path) !== "refused";

@@ -1,8 +1,8 @@
 /**
- * Terminating a running node in the way that it asks for: by its stop command or its stop signal.
+ * Terminating a running node by its stop command or its stop signal.
  *
- * A stop command that outlived a killed stop would shut down the next server. So it runs in a session of its own, and a
- * variable names the attempt that it is to stop: the next command finds what is left of it, and ends that first.
+ * A stop command that outlives a killed stop would shut down the next server. So it runs in its own session, and a
+ * variable names the attempt that it stops: the next command finds the rest of it, and ends that first.
  *
  * @module
  */
@@ -38,11 +38,11 @@ export interface Ending {
 }
 
 /**
- * Terminates a running node: its stop command or stop signal for the main process, SIGTERM for what that leaves behind or
- * does not pass the signal on to, SIGKILL for what is left after the timeout.
+ * Terminates a running node: its stop command or stop signal for the main process, SIGTERM for processes that it leaves
+ * behind or does not pass the signal on to, SIGKILL for the rest after the timeout.
  *
- * Before it asks, it records that the node is being stopped, and which processes belong to it. If this process is killed
- * meanwhile, the next start does not take a server that is shutting down for a running one, and the next command knows
+ * Before the signal, it records that the node is being stopped, and which processes belong to it. If this process is
+ * killed meanwhile, the next start does not treat a server that is shutting down as running, and the next command knows
  * what to terminate. (Tests: "a stop that is killed half-way", "who was once proven".)
  *
  * @throws {TombstoneError} a process could not be terminated
@@ -191,7 +191,7 @@ export async function endStopCommands(
 }
 
 /**
- * Terminates what an attempt started that has not committed, a daemon that was still on its way included.
+ * Terminates all processes of an attempt that has not committed, including a late daemon.
  *
  * @throws {TombstoneError} a process does not end
  */

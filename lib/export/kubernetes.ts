@@ -103,7 +103,10 @@ function documentsOf(node: ExportedNode, project: ExportedProject, image: string
   return [pod, service];
 }
 
-/** One handler: HTTP or TCP where that is all; else all probes that carry over in one command; `null` if none does. */
+/**
+ * One handler: HTTP or TCP if that is the only probe; else one command with all probes that carry over; `null` if none
+ * does.
+ */
 function checkOf(probes: Probe[], port: number | null): Record<string, unknown> | null {
   const carried = probes.filter((probe) => commandOf(probe, port) !== null);
   const beyondTcp = carried.filter(({ type }) => type !== "tcp");

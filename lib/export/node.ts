@@ -38,10 +38,10 @@ export interface ExportedFile {
   text: string;
 }
 
-/** First port for nodes whose port is chosen at each start, which an engine does not do. */
+/** First port for nodes whose port tombstone would choose at each start; an engine needs a fixed one. */
 const FIRST_PORT = 8080;
 
-/** The port of a node: its own, or a fixed one where it is chosen at each start; `null` where it has none. */
+/** The port of a node: its own, or a fixed one if tombstone would choose it; `null` if it has none. */
 export function portOf({ nodes }: ExportedProject, name: string): number | null {
   const asked = nodes.get(name)?.settings.port_request ?? null;
   const from = chosenFrom(asked);
@@ -120,7 +120,7 @@ export function quote(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** What none of the engines takes over, in words. */
+/** Settings that no engine supports, in words. */
 export function commonLosses({ settings, name }: ExportedNode, project: ExportedProject): string[] {
   const losses: string[] = [];
   const { probes, stable_for_ms, exclude, log, port_request } = settings;

@@ -90,7 +90,7 @@ function sections(
         { path },
       ): [string, string] => ["ExecStartPre", `-/bin/rm -f ${word(path, "word")}`]),
       ["ExecStart", [resolve(program!, settings.cwd), ...args].map((one) => word(one, "word")).join(" ")],
-      // Until these have succeeded, systemd does not start what comes after this unit.
+      // systemd starts dependent units only after these have succeeded.
       ...ready.map((command): [string, string] => ["ExecStartPost", shell(`until ${command}; do sleep 0.1; done`)]),
       ["TimeoutStartSec", seconds(settings.timeout_ms)],
       ["ExecStop", settings.stop.command === null ? null : shell(fill(settings.stop.command))],

@@ -6,8 +6,8 @@
 import { TombstoneError, tombstoneError } from "../errors.ts";
 
 /**
- * The errno name (`ENOSPC`, `EACCES`, …) of an operating-system error, or `null`. Where Deno knows neither a class nor a
- * code for it, only the number in its text is left.
+ * The errno name (`ENOSPC`, `EACCES`, …) of an operating-system error, or `null`. If Deno knows neither a class nor a
+ * code for it, only its text has the number.
  */
 export function errnoOf(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
@@ -116,8 +116,8 @@ function hintFor(errno: string, path: string | null, place: FilePlace): string {
 }
 
 /**
- * Turns any error of the operating system into an expected one: a failing disk is no bug of this tool, wherever it shows.
- * Anything else is returned as it is.
+ * Turns any error of the operating system into an expected one, because a failing disk is not a bug of this tool.
+ * Returns other errors unchanged.
  */
 export function systemError(error: unknown): unknown {
   const errno = errnoOf(error);

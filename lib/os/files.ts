@@ -13,7 +13,7 @@ export interface Files {
   hasWriter(path: string): boolean | null;
   /** The process that holds the lock on a file, for messages; `null` if none does or it is unknown. */
   lockHolder(path: string): number | null;
-  /** Whether a directory has certainly been deleted, and not made again. */
+  /** Whether a directory has certainly been deleted, and not created again. */
   isGone(path: string, witness: Witness): boolean;
   /** Options to create a file that only this user can read. */
   readonly privateFile: { mode?: number };

@@ -5,8 +5,8 @@
  */
 
 /**
- * What a back end may be unable to do. It must say so in its limits: the contract tests (tests/contract_test.ts) skip what
- * is in there, and nothing else.
+ * Abilities that a back end may lack. It must list these in its limits: the contract tests (tests/contract_test.ts)
+ * skip only what is listed.
  */
 export type Ability =
   /** Distinguishes a process from a later one with the same pid, however soon that comes. */

@@ -5,8 +5,9 @@
  */
 
 /**
- * A process, told from a later one with the same pid by its start time. What that counts in is the back end's own: others
- * keep it, hand it back, and have it compared (`sameStart()`, `startedBefore()`, `startedAtMs()` of `System.processes`).
+ * A process. Its start time distinguishes it from a later one with the same pid. Only the back end knows the unit of
+ * the start time; other code stores it and lets the back end compare it (`sameStart()`, `startedBefore()`,
+ * `startedAtMs()` of `System.processes`).
  */
 export interface Identity {
   /** Process id, a thread-group leader. */
@@ -58,7 +59,7 @@ export interface ListenerRow {
   address: string;
   /** Local port. */
   port: number;
-  /** Inode of the socket, by which its owners are found. */
+  /** Inode of the socket, which identifies its owners. */
   inode: number;
   /** The socket's creator, as the system names users; `null` if unknown. */
   user: string | null;

@@ -63,8 +63,8 @@ export function scanOnce(variable: string): Scan {
 }
 
 /**
- * Reads the system at each question, but concurrent scans of all processes are one. That begins after the last of its
- * callers has asked.
+ * Reads the system at each question, but concurrent callers share one scan of all processes. It begins after the last
+ * of them has asked.
  */
 export function scanTogether(): Scan {
   const next = new Map<string, Promise<ProcessWithVariable[]>>();

@@ -31,7 +31,7 @@ export interface LaunchSpec {
 
 /** The process just spawned: the launcher, and after that the server in the same process. */
 export interface Launching {
-  /** Its pid. It leads whatever it starts. */
+  /** Its pid. It leads everything that it starts. */
   pid: number;
   /** Resolves when it exits. */
   status: Promise<Deno.CommandStatus>;
@@ -40,9 +40,9 @@ export interface Launching {
 }
 
 /**
- * Launches servers. The launcher writes its record, *then* reads the intent; a starter that takes over writes the intent,
- * *then* reads the records. Whichever comes second sees what the other wrote, so no server ever runs without a record.
- * (Test: "start recovers when its starter is killed …".)
+ * Launches servers. The launcher writes its record, *then* reads the intent; a starter that takes over writes the
+ * intent, *then* reads the records. The second of the two sees what the first wrote, so no server ever runs without a
+ * record. (Test: "start recovers when its starter is killed …".)
  */
 export interface Launcher {
   /**

@@ -2,7 +2,7 @@
  * What is at a path, or nothing. The rules for errors of the system are in this one place:
  *
  * - *Nothing is there*: the path is missing, a part of it is not a directory, or it is not a valid path.
- * - *It cannot be seen*: it is closed to this user. That is an error, unless the caller takes it for nothing.
+ * - *It cannot be seen*: it is closed to this user. That is an error, unless the caller treats it as nothing.
  * - Everything else, such as a failing disk, says nothing about what is there, and is an error.
  *
  * @module

@@ -66,7 +66,7 @@ export function variable(name: string): string | undefined {
   }
 }
 
-/** A variable for other uses: what is not valid UTF-8 is replaced by U+FFFD. */
+/** A variable for other uses: invalid UTF-8 is replaced by U+FFFD. */
 export function variableText(name: string): string | undefined {
   try {
     return Deno.env.get(name);
@@ -77,7 +77,7 @@ export function variableText(name: string): string | undefined {
 }
 
 /**
- * Requires arguments in valid UTF-8: Deno replaces characters of others.
+ * Requires arguments in valid UTF-8, because Deno replaces invalid characters.
  *
  * @throws {TombstoneError} one is not
  */

@@ -1,5 +1,5 @@
 /**
- * The operating system as the rest of the tool sees it: chooses the back end, and has what is built on all of them:
+ * The operating system as the rest of the tool sees it. Chooses the back end, and adds what all of them share:
  * identity, liveness and signals.
  *
  * @module
@@ -28,8 +28,8 @@ export function findLive(identity: Identity, by: System = system): ProcessRow | 
 }
 
 /**
- * Start time of a process that could not be read. It matches no live process; the pid then only stands for the session and
- * group that it led.
+ * Start time of a process that could not be read. It matches no live process; the pid then stands only for the session
+ * and group that it led.
  */
 export const UNKNOWN_START: number = -1;
 

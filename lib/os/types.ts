@@ -19,8 +19,8 @@ import type { Launcher, Shell } from "./spawn.ts";
 /** Listening sockets and their owners. */
 export interface Sockets {
   /**
-   * Whose listeners are visible: those of all users, or only of processes whose descriptors this user can read. With
-   * `"own"`, reading them also costs a process, and a port without a visible listener may still be taken.
+   * Which listeners are visible: those of all users, or only those of processes whose descriptors this user can read.
+   * With `"own"`, reading them also costs a process, and a port without a visible listener may still be taken.
    */
   readonly sight: "everybody" | "own";
   /** The listening TCP sockets of this network namespace; `null` if they cannot be read now. */
@@ -47,7 +47,7 @@ export interface MemberQuery {
   log: {
     /** Its path. */
     path: string;
-    /** Whether a path is that of the log, or of one before it. */
+    /** Whether a path is the log, or an earlier log. */
     isLog: (path: string) => boolean;
     /** Whether having it open at the launcher's descriptor is a proof. */
     proves: boolean;
@@ -101,8 +101,8 @@ export interface Processes {
   /** Whether this user may send signals to a process; also `true` if it is gone. */
   maySignal(pid: number): boolean;
   /**
-   * Which of these rows, all of one scan, are the wanted ones. The caller's own process is never among them, nor what shows
-   * another value of the variable.
+   * The rows of one scan that belong to the node. Never includes the caller's own process, or a process with another
+   * value of the variable.
    */
   members(rows: ProcessWithVariable[], query: MemberQuery): ProvenRow[];
   /** Whether a process belongs to what this one leads since it was launched, itself included. */
@@ -157,7 +157,7 @@ export interface Scan {
   readonly sockets: Sockets | null;
 }
 
-/** The machine and its boot, and what parts of it this process sees. */
+/** The machine, its boot, and the parts of it that this process sees. */
 export interface Host {
   /** Id of this boot; a change means that every recorded process is gone. `null`: not known. */
   boot(): string | null;
@@ -191,13 +191,13 @@ export interface Self {
   /** Signals that it was started with as ignored (`nohup`, `&` in scripts). */
   ignoredSignals(): Deno.Signal[];
   /**
-   * Another way to what stdout (1) or stderr (2) is, on which writes wait until they can be done; `null` where the
-   * descriptor itself waits, or there is no other way.
+   * Another path to stdout (1) or stderr (2), on which writes block; `null` if the descriptor itself blocks, or if
+   * there is no such path.
    */
   blockingWriter(descriptor: 1 | 2): { writeSync(bytes: Uint8Array): number } | null;
 }
 
-/** The operating system, as far as this tool needs it. One back end for each, behind the same contract. */
+/** The operating system, as far as this tool needs it. Each system has one back end, with the same contract. */
 export interface System {
   /** Back end. */
   readonly name: "linux" | "posix";
@@ -219,6 +219,6 @@ export interface System {
   readonly hints: Hints;
   /** Listening sockets; `null` if the system does not show them. */
   readonly sockets: Sockets | null;
-  /** Listens for what a server says of itself, under an abstract name; `null` where that cannot be. */
+  /** Listens for messages of a server, under an abstract name; `null` if that is not possible. */
   readyChannel(name: string): DatagramSocket | null;
 }

@@ -18,7 +18,7 @@ export function addressesOf(host: string | null): string[] {
 /**
  * Connects, and closes the connection again.
  *
- * @param contact `ask`: also finds out the protocol
+ * @param contact `ask`: also detects the protocol
  * @returns the address that accepted, an IP literal; `"refused"` if none did; `"silent"` if there was no answer
  */
 export async function connectTo(
@@ -54,7 +54,7 @@ async function connectOnce(
   }
 }
 
-/** Whether a server could listen there, on each address that the host may stand for. `refused`: this user may not. */
+/** Whether a server could listen there, on each address of the host. `refused`: this user may not. */
 export function tryToListen(host: string | null, port: number): "free" | "taken" | "refused" {
   for (const hostname of addressesOf(host)) {
     try {
@@ -96,8 +96,8 @@ const GREETING_MS = 4;
 const ANSWER_TIMEOUT_MS = 100;
 
 /**
- * A request that HTTP servers refuse before the user's code sees it: HTTP/1.1 without a host. It avoids what redis takes
- * for an attack (`POST`, `Host:`).
+ * A request that HTTP servers refuse before the user's code sees it: HTTP/1.1 without a host. It avoids `POST` and
+ * `Host:`, which redis treats as an attack.
  */
 const QUESTION = new TextEncoder().encode("OPTIONS * HTTP/1.1\r\nUser-Agent: tombstone\r\n\r\n");
 
@@ -147,7 +147,7 @@ async function ask(connection: Deno.Conn, question: Uint8Array): Promise<string>
   return answer.text;
 }
 
-/** Reads the head and what comes with it, until that is enough or the server closes the connection. */
+/** Reads the head and the bytes that come with it, until that is enough or the server closes the connection. */
 async function read(connection: Deno.Conn, answer: { text: string }): Promise<void> {
   const decoder = new TextDecoder("latin1");
   const buffer = new Uint8Array(MAX_ANSWER_BYTES);

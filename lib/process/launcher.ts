@@ -43,7 +43,7 @@ export interface ExitStatus {
 
 /** The process just spawned: the launcher, and after its `exec` the server. */
 export interface Launched {
-  /** The process, which leads whatever it starts. */
+  /** The process, which leads everything that it starts. */
   readonly leader: Identity;
   /** Its exit status; `null` while it runs. */
   exitStatus: ExitStatus | null;

@@ -65,7 +65,7 @@ async function socketsOfTree(roots: Roots): Promise<Set<number>> {
   return all;
 }
 
-/** A listening socket: its inode, by which its owners are found, and the user of its creator if that is known. */
+/** A listening socket: its inode, which identifies its owners, and the user of its creator if known. */
 export type Socket = Pick<ListenerRow, "inode"> & Partial<Pick<ListenerRow, "user">>;
 
 /** Who owns a listener: the node, no visible process (`none`), or another one. */
@@ -75,10 +75,10 @@ export type Ownership =
   | { kind: "foreign"; sockets: Socket[] };
 
 /**
- * Whether the listener behind a unix socket's file belongs to the node. If the platform cannot tell, it is taken for the
- * node's; `--verbose` and the README say so.
+ * Whether the listener behind a unix socket's file belongs to the node. If the platform does not show it, the answer is
+ * yes; `--verbose` and the README say so.
  *
- * @param mainPid is checked first, which mostly saves a scan of all processes
+ * @param mainPid checked first, which usually avoids a scan of all processes
  */
 export async function ownershipOfUnixListener(path: string, mainPid: number, roots: Roots): Promise<Ownership> {
   const { sockets } = scanOf(roots);
@@ -142,7 +142,7 @@ export async function findOccupant(host: string | null, port: number): Promise<O
     ? rows.filter(({ address }) => isLocal(address))
     : addressesOf(host).flatMap((address) => listenersFor(rows, address, port));
   if (near.length > 0) return ownerOf(near);
-  // A port that the kernel forwards, such as a container's, is in no table; and a host name is not resolved yet.
+  // No table shows a port that the kernel forwards, such as a container's; and a host name is not resolved yet.
   const answer = await connectTo(host, port);
   if (typeof answer === "string") return isTakenUnseen(host, port) ? ownerOf([]) : null;
   return ownerOf(listenersFor(await system.sockets?.list() ?? [], answer.address, port));

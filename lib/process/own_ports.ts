@@ -20,10 +20,10 @@ export interface OwnPort {
 }
 
 /**
- * Why a port may be the server's own. `named`: the command or `PORT` names it; `child`: the command line of another process
- * of the node does;
- * `stays`: it is outside the ephemeral range; `any`: none; `aside`: named as something else, such as a port for peers;
- * `tool`: of a debugger or Erlang's distribution, which is never the server's own.
+ * Why a port may be the server's own. `named`: the command or `PORT` names it; `child`: the command line of another
+ * process of the node names it; `stays`: it is outside the ephemeral range; `any`: nothing else is known; `aside`: it
+ * is named for another purpose, such as peers; `tool`: of a debugger or Erlang's distribution, which is never the
+ * server's own.
  */
 export type Claim = "named" | "child" | "stays" | "any" | "aside" | "tool";
 
@@ -31,9 +31,9 @@ export type Claim = "named" | "child" | "stays" | "any" | "aside" | "tool";
 const ORDER: Claim[] = ["named", "child", "stays", "any", "aside", "tool"];
 
 /**
- * The ports that the main process, or the whole tree, listens on; the likeliest first. Of two with the same claim, the one
- * that is open to all addresses comes first, since a loopback port is often for administration; then the lower one. `null`:
- * that cannot be told at this moment.
+ * The ports that the main process, or the whole tree, listens on; the likeliest first. Of two with the same claim, the
+ * one that is open to all addresses comes first, since a loopback port is often for administration; then the lower one.
+ * `null`: not known yet.
  */
 export async function findOwnPorts(mainPid: number, roots: Roots, extent: "main" | "tree"): Promise<OwnPort[] | null> {
   const { sockets } = scanOf(roots);
@@ -104,7 +104,7 @@ export function toolPorts(text: string): number[] {
 /** Words of flags for ports with another purpose. */
 const ASIDE = /peer|admin|metric|manage|mgmt|debug|cluster|gossip/i;
 
-/** Whether a command line names a port, as a whole number; `"aside"` if its flag is one such as `--peer-port`. */
+/** Whether a command line contains a port as a whole number; `"aside"` if it follows a flag such as `--peer-port`. */
 export function nameOf(port: number, line: string): "port" | "aside" | null {
   let found: "aside" | null = null;
   const words = line.split(/\s+/);

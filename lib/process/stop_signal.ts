@@ -1,13 +1,13 @@
 /**
- * Which processes of a tree get the stop signal, and when: a process that may pass it on gets the time to, and none gets it
- * twice.
+ * Which processes of a tree get the stop signal, and when. A process that may pass it on gets time to do so, and no
+ * process gets it twice.
  *
  * @module
  */
 import { EXIT_SIGNAL, findLive, resume, signal, system } from "../os/system.ts";
 import type { Identity, ProcessRow, SignalState } from "../os/rows.ts";
 
-/** Part of the grace during which processes that may have got the signal from others are left alone; then all get it. */
+/** Part of the grace during which processes that may have got the signal from others get none; then all get it. */
 const GRACE_SHARE = 1 / 3;
 
 /** The same while the node's own stop command runs, which may not use signals at all. */
@@ -29,32 +29,33 @@ const TAKING_TIME_MS = 100;
 /** Shells run their traps only after the foreground child has exited (POSIX 2.11), so that needs the signal, too. */
 const SHELL = /^(?:(?:r?ba|da|k|a|z|mk|lk|ya|po|fi)?sh(?:\d[\w.]*|[-.].*)?|busybox)$/;
 
-/** How the main process is asked. */
+/** How the main process gets the signal. */
 export interface Asking {
   /** The main process. */
   main: Identity;
   /** Signal that asks it. */
   signal: Deno.Signal;
-  /** Milliseconds until what is left is killed. */
+  /** Milliseconds until the remaining processes are killed. */
   graceMs: number;
   /** Asks it in another way than by the signal. */
   ask?: () => Promise<void>;
 }
 
-/** When and how a process was asked. */
+/** When and how a process got the signal. */
 interface Asked {
   at: number;
   name: Deno.Signal;
 }
 
 /**
- * Asks a tree whose main process is alive, or has just exited.
+ * Signals a tree whose main process is alive, or has just exited.
  *
- * The main process is asked first. If it catches the signal, it may pass it on, so its descendants are left alone for a
- * part of the grace. If it ignores or blocks the signal (`strace -f`, `unshare --kill-child`, `mysqld_safe`), it cannot, so
- * its children are asked in its place. When a process that may have passed the signal on has exited, the ones it leaves
- * are asked at once if they have not run since before it was asked, which shows that they did not get the signal.
- * Otherwise they may be shutting down, and a second signal might abort that. (Tests: tests/ending_test.ts.)
+ * The main process gets the signal first. If it catches the signal, it may pass it on, so its descendants get none for
+ * a part of the grace. If it ignores or blocks the signal (`strace -f`, `unshare --kill-child`, `mysqld_safe`), it
+ * cannot pass it on, so its children get the signal directly. When a process that may have passed the signal on has
+ * exited, its remaining children get the signal at once if they have not run since before the first signal: that shows
+ * that they did not get it. Otherwise they may be shutting down, and a second signal might abort that. (Tests:
+ * tests/ending_test.ts.)
  */
 export class Asker {
   readonly #asking: Asking;
@@ -80,7 +81,7 @@ export class Asker {
     return findLive(this.#asking.main);
   }
 
-  /** Asks the processes whose turn it is. */
+  /** Signals the processes whose turn it is. */
   turn(tree: ProcessRow[]): void {
     const { ask, signal: name, graceMs } = this.#asking;
     const rows = new Map(tree.map((row) => [row.pid, row]));
@@ -144,7 +145,7 @@ export class Asker {
   #mayPassOn(row: ProcessRow): boolean {
     const isMain = row.pid === this.#asking.main.pid;
     if (isMain && this.#asking.ask !== undefined) return true;
-    // Its state before it was asked, because it may have exited since.
+    // Its state before the signal, because it may have exited since.
     const state = this.#before.get(keyOf(row)) ?? system.processes.signalState(row.pid);
     const name = isMain ? this.#asking.signal : EXIT_SIGNAL;
     return state === null ? isMain : (state.catches(name) || state.blocks(name)) && !this.#isDeaf(row);
@@ -161,7 +162,7 @@ export class Asker {
     return asked !== undefined && state.isPending(name) && performance.now() - asked.at >= TAKING_TIME_MS;
   }
 
-  /** Whether this is a shell that was asked, and has not run its trap yet. */
+  /** Whether this is a shell that got the signal, and has not run its trap yet. */
   #waitsInForeground(guardian: ProcessRow): boolean {
     const asked = this.#asked.get(keyOf(guardian));
     if (asked === undefined || performance.now() - asked.at < SHELL_TIME_MS) return false;

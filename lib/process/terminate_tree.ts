@@ -12,13 +12,13 @@ import { findTreeQuickly, Proven, type Roots, scanForTree } from "./tree.ts";
 /** How to terminate a tree. */
 export interface TerminateOptions {
   /**
-   * The process that is asked first, while the others are left alone for a part of the grace (a graceful stop);
-   * `null`: all are asked at once.
+   * The process that gets the signal first, while the others get none for a part of the grace (a graceful stop);
+   * `null`: all get it at once.
    */
   main: Identity | null;
   /** The signal. */
   signal: Deno.Signal;
-  /** Milliseconds until what is left is killed. */
+  /** Milliseconds until the remaining processes are killed. */
   graceMs: number;
   /** Aborting it ends the grace early. */
   hurry?: AbortSignal;
@@ -39,7 +39,7 @@ export interface TerminateOptions {
 export interface Terminated {
   /** Processes that were found and are gone. */
   pids: number[];
-  /** Those of them that did not exit when asked, and were killed. */
+  /** Those of them that did not exit after the signal, and were killed. */
   killed: number[];
   /** Processes that are still alive. */
   left: ProcessRow[];
@@ -55,9 +55,9 @@ const SCAN_EVERY_MS = 50;
 const AFTER_KILL_MS = 5000;
 
 /**
- * Terminates the processes of a node: asks, and kills what is left after the grace. It scans before the first signal, since
- * a process may lose its only proof with its parent; and then until two scans in a row find nothing, since a process may
- * fork while it dies.
+ * Terminates the processes of a node: sends the stop signal, and kills the rest after the grace. It scans before the
+ * first signal, since a process may lose its only proof with its parent. Then it scans until two scans in a row find
+ * nothing, since a process may fork while it dies.
  */
 export async function terminateTree(given: Roots, options: TerminateOptions): Promise<Terminated> {
   const roots = { ...given, proven: given.proven ?? new Proven() };
@@ -114,8 +114,8 @@ export async function terminateTree(given: Roots, options: TerminateOptions): Pr
 const MAX_FREEZES = 20;
 
 /**
- * Freezes all processes before the first is killed: one that keeps forking would else leave children that nothing
- * proves once it is gone. Scans until there is no new one. (Test: "a tree that forks while it is killed".)
+ * Freezes all processes before it kills the first. Otherwise a process that keeps forking would leave children that
+ * nothing proves. Scans until there is no new one. (Test: "a tree that forks while it is killed".)
  *
  * @returns these and the new ones
  */

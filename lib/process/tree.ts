@@ -1,8 +1,9 @@
 /**
- * The processes of a node: what was launched for it and what that leads, its descendants, every process whose environment
- * names one of its attempts or that has kept the log which the launcher opened, and the daemon that its pid file names.
+ * The processes of a node: the launched process and the session and group that it leads, its descendants, every process
+ * whose environment names one of the attempts or that still has the launcher's log open, and the daemon that its pid
+ * file names.
  *
- * A descendant in a session of its own has no proof left when its parent is gone, so it is kept by its identity: a process
+ * A descendant in its own session has no proof left when its parent is gone. So the tree keeps its identity: a process
  * that was proven once belongs to the node until it is gone.
  *
  * @module
@@ -25,9 +26,9 @@ export interface Roots {
   attempts: string[];
   /** Recorded processes, dead or alive: launchers, main processes, daemons. */
   processes: Identity[];
-  /** Names of processes to leave alone, besides `epmd`. */
+  /** Names of processes to leave alone, in addition to `epmd`. */
   exclude: string[];
-  /** The processes of the node (default), or of a command beside its server, which has the same log open. */
+  /** The processes of the node (default), or of another command that has the same log open. */
   of?: "node" | "command";
   /** Variable that names the attempt; default {@linkcode ATTEMPT_VARIABLE}. */
   variable?: string;
@@ -49,8 +50,8 @@ export const ATTEMPT_VARIABLE = "TOMBSTONE_ATTEMPT";
 export const NODE_DIR_VARIABLE = "TOMBSTONE_NODE_DIR";
 
 /**
- * Attempts of a node by their processes alone, for a node whose records were removed. The environment from the launcher
- * names directory and attempt; a node that was started from inside this one has another directory.
+ * Finds the attempts of a node by their processes alone, after its records were removed. The launcher sets directory
+ * and attempt in the environment; a node that was started from inside this one has another directory.
  */
 export function findAttempts(dir: NodeDir, scan: Scan): string[] {
   const attempts = scan.list(NODE_DIR_VARIABLE)
@@ -96,7 +97,7 @@ function treeAmong(rows: ProcessWithVariable[], roots: Roots, proofs: "all" | "q
     log: {
       path: dir.log,
       isLog: (path) => isLogOf(dir, path),
-      // An open log is no proof for a test or stop command: the server has it open, too.
+      // An open log proves nothing for a test or stop command, because the server also has it open.
       proves: roots.of !== "command" && proofs === "all",
     },
     isProven: (row) => proven?.has(row) === true,

@@ -1,5 +1,5 @@
 /**
- * Finding out which port a node has: the likeliest of those that its own processes listen on.
+ * Finding the port of a node: the likeliest of those that its own processes listen on.
  *
  * @module
  */
@@ -16,8 +16,8 @@ import { expiry } from "../async.ts";
 const TREE_EVERY_ROUNDS = 25;
 
 /**
- * How long to wait for a better port after the last one has appeared, in milliseconds. There is none better than one that
- * the command names. The first fixed port is often an administration port; one in the ephemeral range mostly belongs to a
+ * How long to wait for a better port after the last one has appeared, in milliseconds. A port that the command names
+ * needs no wait. The first fixed port is often an administration port; one in the ephemeral range mostly belongs to a
  * part of the server, such as a compiler.
  */
 const SETTLING_MS: Record<Claim, number> = { named: 0, child: 0, stays: 100, any: 400, aside: 1000, tool: Infinity };
@@ -29,8 +29,8 @@ const SETTLING_LIMIT_MS = 3000;
 const LAST_MOMENT_MS = 50;
 
 /**
- * Whether the node listens on some port: the likeliest of its own (see own_ports.ts), or, with HTTP probes of a path,
- * the likeliest of those that give the wanted answer.
+ * Whether the node listens on a port: the likeliest of its own (see own_ports.ts), or, with HTTP probes of a path, the
+ * likeliest of those that answer with a wanted status.
  *
  * @param asked HTTP probes of a path, to be sent to the port that is found
  */
@@ -105,7 +105,7 @@ function outsideOf(own?: OwnPort): string | null {
   return own !== undefined && !own.addresses.some(isLocal) ? own.addresses[0]! : null;
 }
 
-/** In words, that none of its ports can be the server's own. */
+/** Says that none of its ports can be the server's own. */
 function nothing(own: OwnPort[]): string {
   if (own.length === 0) return "it listens on no TCP port";
   return `it listens on no TCP port but ${own.map(({ port }) => port).join(", ")}, for debuggers or nodes of Erlang`;

@@ -12,7 +12,7 @@ import type { Prober, ProbeTarget, RoundOptions } from "./types.ts";
 
 /**
  * Whether a shell command exits with 0. It runs in the server's directory with the server's variables. Its environment
- * names the attempt, so the next command finds what an interrupted start left of it.
+ * names the attempt, so the next command finds its processes after an interrupted start.
  */
 export function execProber(command: string): Prober {
   const throttle = new Throttle();

@@ -16,7 +16,7 @@ import { lastLines } from "../state/log_reader.ts";
 import type { Endpoint } from "../spec/settings.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 
-/** Longest wait for an answer, in milliseconds; then it is asked again. */
+/** Longest wait for an answer, in milliseconds; then the probe asks again. */
 const ANSWER_TIMEOUT_MS = 5000;
 
 /** Longest beginning of an answer that is read for its status, in bytes. */
@@ -48,7 +48,7 @@ export function httpProber(probe: Extract<Probe, { type: "http" }>): Prober {
 /** The state of a node whose port is not known yet; the probe that finds the port says more. */
 export const NO_PORT_YET = "its port is not known yet";
 
-/** A server that does not give the wanted answer is asked often at first, in the end once a second. */
+/** Time between two requests: short at first, in the end a second. */
 const THROTTLE = { shortestMs: 10, longestMs: 1000, part: 0.1 };
 
 /** Whether a probe asks on the node's own port. */
@@ -156,7 +156,9 @@ async function write(connection: Stream, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-/** Reads until the status is known; `null` if this is no HTTP. Informational answers (1xx) come before the real one. */
+/**
+ * Reads until the status is known; `null` if this is not HTTP. Informational answers (1xx) come before the real one.
+ */
 async function readStatus(connection: Stream): Promise<number | null> {
   const decoder = new TextDecoder("latin1");
   const buffer = new Uint8Array(4096);
@@ -171,10 +173,10 @@ async function readStatus(connection: Stream): Promise<number | null> {
   return null;
 }
 
-/** Number of last lines that are searched for others than access log lines. */
+/** Number of last lines in which to look for lines other than those of the access log. */
 const SEARCHED_LINES = 2000;
 
-/** The last lines of a log without those about these probes, which would hide the ones that matter. */
+/** The last lines of a log without the requests of these probes, which would hide more useful lines. */
 export function lastLinesOfItsOwn(log: string, probes: Probe[], count: number): string[] {
   const paths = probes.flatMap((probe) => probe.type === "http" ? [pathOf(probe.target)] : []);
   const lines = lastLines(log, SEARCHED_LINES);

@@ -15,8 +15,8 @@ const SUSPICIOUS_MS = 5;
 const SLICE_MS = 20;
 
 /**
- * Which lines match a pattern. It never blocks the event loop for long: what may take long is matched in another thread.
- * Until the signal is aborted, that thread keeps the program alive.
+ * Which lines match a pattern. Never blocks the event loop for long: slow matches run in another thread. Until the
+ * signal is aborted, that thread keeps the program alive.
  */
 export class LineMatcher {
   readonly #pattern: string;
@@ -79,7 +79,7 @@ class LogWatch {
     return this.#matcher?.skipped ?? 0;
   }
 
-  /** The first line that matches, once there is one; `signal` ends the whole watch. */
+  /** Waits for the first line that matches; `signal` ends the whole watch. */
   async find(signal: AbortSignal): Promise<string | null> {
     this.#matcher ??= new LineMatcher(this.#pattern, signal);
     const end = performance.now() + SLICE_MS;

@@ -41,7 +41,7 @@ export class Notifications implements Disposable {
     this.#roots = roots;
   }
 
-  /** Until when the server has asked for more time, by `performance.now()`; `-Infinity` if it has not. */
+  /** The end of the extra time that the server has asked for, by `performance.now()`; `-Infinity` if it has not. */
   get extendedUntil(): number {
     return this.#extendedUntil;
   }

@@ -22,8 +22,8 @@ export type Target =
   | { type: "file"; name: string; path: string };
 
 /**
- * Result of a check. `absent` is certain: refused, no such file, or an answer with another status. What does not answer in
- * time, or cannot be checked, is `unclear`.
+ * Result of a check. `absent` is certain: refused, no such file, or an answer with another status. `unclear`: no answer
+ * in time, or the check is not possible.
  */
 export interface Sight {
   /** Whether it is there. */
@@ -36,12 +36,12 @@ export interface Sight {
   status: number | null;
 }
 
-/** Of somebody who has not answered in time. */
+/** The result if no answer came in time. */
 export const NO_ANSWER: Sight = { presence: "unclear", state: "no answer", address: null, status: null };
 
 const seen = (presence: Sight["presence"], state: string): Sight => ({ presence, state, address: null, status: null });
 
-/** Looks once; `"expired"` if that shows nothing within `limitMs` milliseconds. */
+/** Checks once; `"expired"` if there is no result within `limitMs` milliseconds. */
 export async function lookAtTarget(target: Target, limitMs: number): Promise<Sight | "expired"> {
   if (target.type === "file") return lookAtFile(target.path);
   const controller = new AbortController();
@@ -139,7 +139,7 @@ async function get(
   };
 }
 
-/** What a link leads to counts; one that leads nowhere is neither there nor gone. */
+/** Follows a link; a dangling link is neither there nor gone. */
 function lookAtFile(path: string): Sight {
   try {
     Deno.statSync(path);

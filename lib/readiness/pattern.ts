@@ -71,7 +71,7 @@ export function weigh(pattern: string): Weight {
 /** Most steps that a match may take in the worst case; some tenths of a second. */
 const MOST_STEPS = 1e8;
 
-/** Whether a line of this length is matched quickly, whatever it contains. */
+/** Whether every line of this length is matched quickly. */
 export function isCheap({ repeats, choices, isNested }: Weight, length: number): boolean {
   return !isNested && length ** (repeats + 1) * 2 ** choices <= MOST_STEPS;
 }
@@ -92,7 +92,7 @@ const SOURCE = `self.onmessage = ({ data: { pattern, lines, progress, hits, most
   self.postMessage(null);
 };`;
 
-/** What the thread is given, and where it notes what it has found. */
+/** The input of the thread, and the memory for its results. */
 interface Search {
   lines: string[];
   /** Most lines to find. */

@@ -83,7 +83,7 @@ async function checkUnix(path: string, anyListener: boolean, target: ProbeTarget
 
 /** A node that is ready, and where it was found. */
 export interface Ready {
-  /** Address that it was reached at; `null` if there is none. */
+  /** Address at which it answered; `null` if there is none. */
   host: string | null;
   /** Port; `null` if there is none. */
   port: number | null;
@@ -118,7 +118,7 @@ export class Round {
       .map((probe) => ({ probe, check: proberOf(probe, asked as Extract<Probe, { type: "http" }>[]) }));
   }
 
-  /** Checks what has not passed yet, within `limitMs` milliseconds for all of it. */
+  /** Checks all probes that have not passed yet, within `limitMs` milliseconds in total. */
   async check(target: ProbeTarget, limitMs: number, signal: AbortSignal): Promise<void> {
     const begun = performance.now();
     const states: string[] = [];
@@ -167,7 +167,7 @@ export class Round {
     return null;
   }
 
-  /** Where the node was found, once everything has passed. */
+  /** The address of the node, after all probes have passed. */
   outcome(): Ready {
     const found = this.#found();
     const nonce = [...this.#passed.values()].find((verdict) => verdict.nonce)?.nonce ?? null;

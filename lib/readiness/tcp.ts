@@ -16,8 +16,8 @@ import { findOwnListener, type OwnPort } from "../process/own_ports.ts";
 import type { Prober, ProbeTarget, RoundOptions, Verdict } from "./types.ts";
 
 /**
- * How much to check once the kernel shows that the node's own socket listens: `none` trusts the kernel, `connect` makes a
- * connection, `ask` also finds out which protocol the server speaks.
+ * How much to check once the kernel shows that the node's own socket listens: `none` trusts the kernel, `connect` makes
+ * a connection, `ask` also detects the server's protocol.
  */
 export type Contact = "none" | "connect" | "ask";
 
@@ -41,8 +41,9 @@ export async function checkTcp(spot: Spot, target: ProbeTarget, contact: Contact
     const answer = await connectTo(host, port, contact);
     return typeof answer === "string" ? wait : passed(spot, answer.address, answer.protocol);
   }
-  // The kernel is asked before a connect: a connect to a free port in the ephemeral range can meet itself, and then keeps
-  // the port from the server. But where reading the listeners costs a process, it waits until something answers.
+  // Reads the kernel's table before a connect: a connect to a free port in the ephemeral range can connect to itself,
+  // and then blocks the port for the server. But if reading the listeners costs a process, it first waits for an
+  // answer.
   const isPartial = table.sight === "own";
   if (isPartial && contact !== "none" && typeof await connectTo(host, port) === "string") return wait;
   const all = await table.list();

@@ -24,7 +24,7 @@ export interface SecureSpot {
   signal: AbortSignal;
 }
 
-/** Connects whatever the certificate. Deno's own TLS accepts trusted ones only, hence Node's. */
+/** Connects and accepts any certificate. Uses Node's TLS, because Deno's accepts only trusted ones. */
 export async function connectUnverified(spot: SecureSpot): Promise<Pick<Deno.Conn, "read" | "write"> & Disposable> {
   const { hostname: host, port, name, signal } = spot;
   const socket = tls().connect({

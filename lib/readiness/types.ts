@@ -1,5 +1,5 @@
 /**
- * What a probe gets, and what it finds.
+ * Inputs and results of a probe.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export interface Announcements {
   verdict(): Verdict;
   /** Reads the messages since the last call. */
   receive(): Promise<void>;
-  /** Until when it has asked for more time, by `performance.now()`; `-Infinity` if it has not. */
+  /** The end of the extra time that it has asked for, by `performance.now()`; `-Infinity` if it has not. */
   readonly extendedUntil: number;
 }
 
@@ -43,7 +43,7 @@ export interface RoundOptions {
   number: number;
   /** Longest time that it may take, in milliseconds. */
   limitMs: number;
-  /** Where another probe has found the node; `null` if none has. */
+  /** Address at which another probe has found the node; `null` if none has. */
   found: { host: string; port: number } | null;
   /** Whether to find out which protocol the server speaks. */
   asks: boolean;

@@ -28,7 +28,9 @@ export interface Wait {
   end: Promise<void>;
   /** Ends the wait. */
   abort: AbortSignal;
-  /** Called after each round with what keeps it from being ready, in words, and a port that it has instead. */
+  /**
+   * Called after each round with the reasons why it is not ready, in words, and the port on which it listens instead.
+   */
   onRound?: (states: string[], stray: number | null) => void;
 }
 
@@ -149,7 +151,7 @@ class Lateness implements Disposable {
   #arm(): void {
     let left = this.#moment() - performance.now();
     if (left < -GRACE_MS && !this.#hasSlept) {
-      // This process slept past the moment, in the middle of a check: that is to end by itself, and to be made once more.
+      // This process was suspended past the moment, in the middle of a check: lets that check end, and repeats it once.
       this.#hasSlept = true;
       left = GRACE_MS;
     }
@@ -171,7 +173,7 @@ export class Readiness {
   #key = "";
   #round = new Round([]);
 
-  /** Checks every probe of a state once; what keeps the node from being ready, in words. Empty: it is ready. */
+  /** Checks every probe of a state once. Returns the reasons why the node is not ready, in words; none: it is ready. */
   async obstacles(probes: Probe[], target: ProbeTarget): Promise<string[]> {
     const key = JSON.stringify([target.roots.attempts, target.mainPid, probes]);
     if (key !== this.#key) this.#round = new Round(probes.filter((probe) => !isEvent(probe)));

@@ -1,10 +1,10 @@
 /**
- * What `tombstone init --agents` tells coding agents, and how it gets into a file that is the user's.
+ * The instructions of `tombstone init --agents` for coding agents, and how they get into a file of the user.
  *
  * @module
  */
 
-/** The lines around the block; what is between them is replaced when it is written anew. */
+/** The lines around the block; an update replaces everything between them. */
 const BEGIN =
   "<!-- tombstone: written by `tombstone init --agents`, which replaces what stands up to the end of it -->";
 const END = "<!-- tombstone: end -->";
@@ -39,9 +39,9 @@ export function newFile(kind: "instructions" | "skill"): string {
 }
 
 /**
- * The text of a file with the block put in or brought up to date; all else stays as it is.
+ * The text of a file with the block added or updated; the rest is unchanged.
  *
- * @returns `null` if only one of the lines around the block is there, so that nobody knows what is the user's
+ * @returns `null` if only one of the lines around the block exists, so that the user's own text cannot be identified
  */
 export function withBlock(text: string): string | null {
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];

@@ -23,7 +23,7 @@ export interface Field {
   example?: string;
   /** One line for the help, the schema and the library. */
   help: string;
-  /** Its default, as a user would write it; without one: nothing, none, or `false`. */
+  /** Its default, as a user would write it. A setting without one is off or empty. */
   default?: string;
   /** The default in words, if the value alone does not say it; `{default}` is replaced by the value. */
   otherwise?: string;
@@ -97,7 +97,7 @@ export interface ValuePlace {
   base: () => string;
 }
 
-/** One type: `T` is its parsed value, `None` what holds where nothing is given. */
+/** One type: `T` is its parsed value, `None` its value if nothing is given. */
 export interface Type<T, None = null> {
   /** The same in TypeScript, as an option of the library. */
   option: string;
@@ -107,7 +107,7 @@ export interface Type<T, None = null> {
   word: string | null;
   /** Whether its flag may be given several times. */
   repeat: "once" | "repeatable";
-  /** Whether a JSON value has the form; what it says is checked by `parse`. */
+  /** Whether a JSON value has the form; `parse` checks its content. */
   accepts: (value: unknown) => boolean;
   /** That form in words, for messages. */
   wanted: string;
@@ -136,7 +136,7 @@ export const TEXT: Schema = { type: "string", minLength: 1 };
 /** The schema of a text of this form. */
 export const matching = (form: RegExp): Schema => ({ type: "string", pattern: form.source });
 
-/** A type whose values are written as one text, but for what is said here. */
+/** A type whose values are written as one text; `own` has the exceptions. */
 export function single<T>(word: string, own: Pick<Type<T>, "parse" | "restore"> & Partial<Type<T>>): Type<T> {
   return {
     option: "string",
@@ -163,7 +163,7 @@ export function whole(most: number, own: Pick<Type<number>, "parse" | "example">
   });
 }
 
-/** A list of texts; one may stand alone. */
+/** A list of texts, or a single text. */
 export function list(item: Type<string>): Type<string[], string[]> {
   return {
     ...item,

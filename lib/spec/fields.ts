@@ -230,7 +230,7 @@ export const FIELDS = [
   },
 ] as const satisfies readonly Field[];
 
-/** The groups of settings: what stands before the dot. */
+/** The groups of settings: the part of a path before the dot. */
 export const GROUPS: Record<string, string> = {
   probes: "when the node is ready; all conditions must hold",
   stop: "how the node is stopped",
@@ -243,7 +243,7 @@ export type AnyField = (typeof FIELDS)[number];
 /** Path of a setting. */
 export type Path = AnyField["path"];
 
-/** The parsed value of a setting; where there is no default, also what says that it is not given. */
+/** The parsed value of a setting; without a default, also the value for a setting that is not given. */
 export type ValueOf<F extends AnyField> = Types[F["type"]] extends Type<infer T, infer None>
   ? F extends { default: string } ? T : T | None
   : never;

@@ -6,7 +6,7 @@
 import { usageError } from "../errors.ts";
 import { parseHost, refuse } from "./values.ts";
 
-/** A port, and whose. */
+/** A port, and its host. */
 export interface PortOf {
   /** Host name or address, IPv6 without brackets; `null`: this machine. */
   host: string | null;

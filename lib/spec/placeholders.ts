@@ -2,8 +2,8 @@
  * Placeholders in commands, URLs and variables, and mistakes in them: `{port}` for the node's own port, `{db.port}`,
  * `{db.host}` and `{db.url}` for a node that it needs.
  *
- * Braces are common in shells, awk, templates and JSON, so only what is certainly meant for this tool is a mistake: a known
- * node or a known property around a dot, and `{port}` with its letters mixed up or in another case.
+ * Braces are common in shells, awk, templates and JSON. So only a text that is certainly meant for this tool is a
+ * mistake: a known node or a known property around a dot, and `{port}` with its letters mixed up or in another case.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export function fillPort(text: string, port: number | null): string {
   return port === null ? text : text.replaceAll(PORT, String(port));
 }
 
-/** Fills in the addresses of other nodes, as far as they are known. */
+/** Fills in the known addresses of other nodes. */
 export function fillReferences(text: string, addresses: Record<string, PropertyValues>): string {
   return text.replaceAll(REFERENCE, (reference, node: string, property: keyof PropertyValues) => {
     const address = Object.hasOwn(addresses, node) ? addresses[node] : undefined;
@@ -49,7 +49,7 @@ export interface Referrer {
   needs: string[];
   /** Names of all described nodes. */
   nodes: string[];
-  /** Whether it asks for a port, which `{port}` stands for. */
+  /** Whether it has a port for `{port}`. */
   hasPort: boolean;
 }
 

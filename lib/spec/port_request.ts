@@ -24,7 +24,7 @@ const HERE = /^(?:localhost|127\.0\.0\.1|\[::1\])?:/i;
 /**
  * The port that a text or a number asks for. `:3000` and `localhost:3000` are `3000`.
  *
- * @param place what messages call the place where it stands
+ * @param place name of the place in messages
  * @throws {TombstoneError} it is of another form
  * @example
  * ```ts
@@ -56,19 +56,19 @@ export function parsePortRequest(place: string, value: string | number): PortReq
   );
 }
 
-/** How a URL is asked for. */
+/** The flags for a URL. */
 function exampleFor(place: string, { href, port, protocol }: URL): string {
   const number = port !== "" ? port : protocol === "https:" ? "443" : "80";
   return place.startsWith("--") ? `${place} ${number} --http ${href}` : `write ${number} for ${place}`;
 }
 
-/** The lowest port that may be chosen for a request, 0: any; `null`: none is chosen, since it names one or none. */
+/** The lowest port that may be chosen for a request, 0: any; `null`: there is nothing to choose. */
 export function chosenFrom(request: PortRequest | null): number | null {
   if (typeof request === "string") return Number(request.slice(0, -1));
   return request === 0 ? 0 : null;
 }
 
-/** The one port that a request names; `null`: it leaves the choice, or asks for none. */
+/** The one port that a request names; `null`: it leaves the choice, or there is no port. */
 export function fixedPort(request: PortRequest | null): number | null {
   return typeof request === "number" && request !== 0 ? request : null;
 }

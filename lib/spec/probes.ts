@@ -29,10 +29,10 @@ export type Probe =
   | { type: "notify" }
   /** It has run for this long, in milliseconds. */
   | { type: "alive"; for_ms: number }
-  /** It has exited with 0: a step that runs once, no server. */
+  /** It has exited with 0; for a step instead of a server. */
   | { type: "exit" };
 
-/** Whether a node with these conditions is a step that runs once, and no server. */
+/** Whether a node with these conditions is a step instead of a server. */
 export function isStep({ probes }: { probes: Probe[] }): boolean {
   return probes.some(({ type }) => type === "exit");
 }
@@ -40,7 +40,7 @@ export function isStep({ probes }: { probes: Probe[] }): boolean {
 /** Statuses that an HTTP probe accepts by default: first to last. */
 export const HTTP_STATUS: [number, number] = [200, 399];
 
-/** Whether a probe is about an event, which stays true once it has happened, and not about a state. */
+/** Whether a probe waits for an event, which stays true after it has happened, instead of a state. */
 export function isEvent(probe: Probe): boolean {
   return ["log", "notify", "alive", "exit"].includes(probe.type);
 }

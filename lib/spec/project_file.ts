@@ -56,7 +56,7 @@ export async function requireDescribed(project: Project, node: string, action: s
   );
 }
 
-/** JSON, with comments and trailing commas as editors write them; what reads those is loaded only where there are some. */
+/** JSON with comments and trailing commas. The parser for these is loaded only if the file has any. */
 async function parse(text: string, path: string): Promise<unknown> {
   try {
     return JSON.parse(text);

@@ -44,7 +44,7 @@ const RUN = {
   deno: ["deno", "task"],
 } as const;
 
-/** Files by which a package manager is known. */
+/** Files that identify a package manager. */
 const LOCK_FILES: [file: string, manager: keyof typeof RUN][] = [
   ["pnpm-lock.yaml", "pnpm"],
   ["yarn.lock", "yarn"],
@@ -97,7 +97,10 @@ function parseWithComments(text: string): Fields | null {
   }
 }
 
-/** The package manager of the first of these directories that tells: by the field `packageManager`, or by a lock file. */
+/**
+ * The package manager of the first of these directories that names one, by the field `packageManager` or by a lock
+ * file.
+ */
 function managerOf(dirs: string[], files: Files): keyof typeof RUN {
   for (const dir of dirs) {
     const field = asString(parseObject(files.read(`${dir}/package.json`) ?? "")?.packageManager);

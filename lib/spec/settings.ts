@@ -1,6 +1,6 @@
 /**
- * The settings of a node: from what people ask for, to the form in which the tombstone and `node.info` record them
- * (snake_case JSON), and back.
+ * The settings of a node: converts flags and fields to the form that the tombstone and `node.info` record (snake_case
+ * JSON), and back.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { Type } from "./field.ts";
 import { TYPES } from "./types.ts";
 import { kindOfTarget } from "./values.ts";
 
-/** Where a node was to be found. */
+/** The last address of a node. */
 export interface Endpoint {
   /** Address. */
   host: string;
@@ -34,7 +34,7 @@ export type RecordedFields = {
 export type RecordedGroup = keyof RecordedFields extends infer R ? R extends `${infer Group}.${string}` ? Group : never
   : never;
 
-/** The recorded settings of a node: those of the table, with their groups, and what is made of several of them. */
+/** The recorded settings of a node: those of the table, with their groups, and those derived from several of them. */
 export type Settings =
   & { [R in keyof RecordedFields as R extends `${string}.${string}` ? never : R]: RecordedFields[R] }
   & {
@@ -57,7 +57,7 @@ export type Settings =
 export interface Source {
   /** Name of the node. */
   node: string;
-  /** What is given for each setting: a JSON value of the form of its type, or what its flag says. */
+  /** The given value of each setting: a JSON value of the form of its type, or the text of its flag. */
   given: ReadonlyMap<Path, unknown>;
   /** Absolute directory for relative paths. Read only if there is one, since the current directory may be gone. */
   base: () => string;
@@ -162,7 +162,7 @@ export const DEFAULTS: Settings = settingsFrom(
   () => [],
 );
 
-/** Reads recorded settings; what is missing or invalid gets its default. */
+/** Reads recorded settings; a missing or invalid value gets its default. */
 export function readSettings(record: Fields): Settings {
   const own = recordedFields((field) => {
     const type = TYPES[field.type] as Type<unknown, unknown>;

@@ -77,7 +77,7 @@ function readProcfile({ read }: Files): ProposedNode[] {
   return (file === undefined ? "" : read(file)!).split("\n").flatMap((line) => {
     const [, name, command] = /^([A-Za-z0-9_.-]+):\s*(\S.*)$/.exec(line.trim()) ?? [];
     if (name === undefined || command === undefined || !NAME.test(name) || name === "release") return [];
-    // Foreman gives every process a port; certainly listening are only those that use it, and the web server.
+    // Foreman gives every process a port; only the web server and processes that use the port certainly listen.
     const usesPort = /\$\{?PORT\b/.test(command);
     const node = usesPort ? { command, port: 0 } : name === "web" ? { command } : { command, probes: { none: true } };
     return [{ name, what: `the line "${name}" of ${file}`, node }];

@@ -16,7 +16,7 @@ const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_6
 /** Longest duration that is accepted: a year. */
 export const DURATION_MAX_MS = 365 * 24 * MILLISECONDS.h!;
 
-/** The error of a value of another form; `flag` is `--flag`, or words that say where else it stands. */
+/** The error for a value of another form; `flag` is `--flag`, or words for another place. */
 export function refuse(flag: string, value: string | number, wanted: string, example: string): TombstoneError {
   return usageError(`Cannot use "${value}" for ${flag}: expected ${wanted}`, hintOf(flag, example));
 }
@@ -146,7 +146,7 @@ export function kindOfTarget(text: string): "path" | "url" | null {
   return url?.protocol === "http:" || url?.protocol === "https:" ? "url" : null;
 }
 
-/** Checks what an HTTP probe asks for. */
+/** Checks the target of an HTTP probe. */
 export function parseHttpTarget(flag: string, value: string): string {
   if (kindOfTarget(value) !== null) return value;
   throw refuse(flag, value, "a path that begins with / or a URL with http or https", "/health");

@@ -1,6 +1,6 @@
 /**
- * Declared files outside the state directory: files of the server that are stale whenever the node does not run. They are
- * among the user's own files, so what is at such a path is checked before it is removed.
+ * Declared files outside the state directory: files of the server that are stale whenever the node does not run. They
+ * are among the user's own files, so each is checked before it is removed.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
 export type Declared =
   /** Nothing. */
   | { kind: "missing" }
-  /** Nothing, and there cannot be: a part of the path is no directory, or the name is too long. */
+  /** No file can exist there: a part of the path is not a directory, or the name is too long. */
   | { kind: "impossible"; error: unknown }
   /** Unknown. */
   | { kind: "unseen"; error: unknown }
@@ -35,7 +35,7 @@ export function lookAtDeclared({ path, kind }: DeclaredFile): Declared {
   }
 }
 
-/** In words, why what is there must not be removed; `null` if it is what was declared. */
+/** The reason, in words, why an entry must not be removed; `null` if it has the declared form. */
 function reasonToKeep(path: string, kind: DeclaredKind, info: Deno.FileInfo): string | null {
   if (info.isDirectory) return "it is a directory";
   if (info.isBlockDevice || info.isCharDevice) return "it is a device";
@@ -67,7 +67,7 @@ export function isNumberFile(text: string): boolean {
 }
 
 /**
- * Removes what is at a declared path if it is what was declared.
+ * Removes the entry at a declared path if it has the declared form.
  *
  * @returns whether it was there
  * @throws {TombstoneError} it cannot be removed or examined

@@ -61,7 +61,7 @@ export async function prepareFile(path: string, text: string): Promise<() => voi
   };
 }
 
-/** Renames over whatever is at the target, a directory included: the state directory holds only this tool's files. */
+/** Renames over any entry at the target, even a directory: the state directory holds only this tool's files. */
 export function moveOver(from: string, to: string): void {
   try {
     Deno.renameSync(from, to);
@@ -80,8 +80,8 @@ function notWritten(path: string, temporary: string, error: unknown): unknown {
 }
 
 /**
- * Removes a file; a missing one is not an error. It would also remove an empty directory, so a caller that is given a
- * user's path checks what is there first.
+ * Removes a file; a missing one is not an error. It would also remove an empty directory, so the caller must check a
+ * path of the user first.
  *
  * @returns whether it was there
  * @throws {TombstoneError} it cannot be removed

@@ -30,11 +30,11 @@ export interface LockOptions {
 
 /** A lock that is held. */
 export interface Lock extends Disposable {
-  /** Whether the file is still at its path, so that the lock keeps others out. */
+  /** Whether the file is still at its path, so that the lock works. */
   isLinked(): boolean;
   /**
-   * Requires that. To be called after every wait, before anything is done to a file of the node: once the directory was
-   * removed, what is at its path belongs to a successor.
+   * Requires that. Call it after every wait, before any change to a file of the node: after the directory was removed,
+   * a new one at its path belongs to a successor.
    *
    * @throws {TombstoneError} the lock has been removed
    */
@@ -162,9 +162,9 @@ function clearPlace(path: string): "kept" | "removed" {
 }
 
 /**
- * Removes something other than a file, or a directory, from the place of one. One process at a time may do so, and checks
- * once more before: else the second would remove the lock that the first has just created and taken.
- * (Test: "eight starters that find something else in the lock's place".)
+ * Removes an entry of the wrong type from a place. Only one process at a time may do so, after another check. Otherwise
+ * the second would remove the lock that the first has just created and taken. (Test: "eight starters that find
+ * something else in the lock's place".)
  */
 export function removeIntruder(path: string, wanted: "file" | "directory"): "kept" | "removed" {
   using dir = Deno.openSync(dirname(path));

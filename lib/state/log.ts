@@ -49,12 +49,12 @@ function numbersOf(dir: NodeDir): number[] {
 
 /**
  * Cuts a log that is longer than allowed to about half of that, in place, so the server can go on appending to the same
- * file. Its end is copied to its beginning, with what is written meanwhile, and then the file is truncated. If this is
- * killed half-way, the log has some lines twice and is still too long, so the next command cuts it. What the server writes
- * in the microseconds between the last read and the truncation is lost.
+ * file. Copies its end, with the lines written meanwhile, to its beginning, and then truncates the file. If this is
+ * killed half-way, the log has some lines twice and is still too long, so the next command cuts it. What the server
+ * writes in the microseconds between the last read and the truncation is lost.
  *
- * @param maxBytes 0: no limit
- * @returns whether it was cut; a failure is no error, since no command is about the length of a log
+ * @param maxBytes 0: no limit @returns whether it was cut; a failure is not an error, since no command depends on the
+ * length of a log
  */
 export function trimLog(path: string, maxBytes: number): boolean {
   try {
@@ -65,7 +65,7 @@ export function trimLog(path: string, maxBytes: number): boolean {
     const { size, mtime } = file.statSync();
     if (size <= maxBytes) return false;
     file.truncateSync(moveEnd(file, size - Math.floor(maxBytes / 2)));
-    if (mtime !== null) file.utimeSync(mtime, mtime); // its time is that of the last output of the server
+    if (mtime !== null) file.utimeSync(mtime, mtime); // its time stays the time of the server's last output
     return true;
   } catch (error) {
     if (errnoOf(error) !== null) return false; // no log, or the disk refuses: the next command tries again

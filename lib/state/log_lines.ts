@@ -4,17 +4,17 @@
  * @module
  */
 
-/** Longest line that is kept whole, in bytes; what is longer counts as several. */
+/** Longest line that is kept whole, in bytes; a longer one counts as several. */
 const LONGEST_LINE_BYTES = 1024 * 1024;
 
-/** Splits what comes in pieces into lines. */
+/** Splits a stream of pieces into lines. */
 export class LineSplitter {
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   #rest: Uint8Array[] = [];
-  /** Length of the last line as far as it has come, in bytes, which no line end has followed yet. */
+  /** Length of the unfinished last line, in bytes. */
   restLength = 0;
 
-  /** Lines whose end has come. */
+  /** Complete lines. */
   push(piece: Uint8Array): string[] {
     const end = piece.lastIndexOf(10);
     if (end < 0 && this.restLength + piece.length < LONGEST_LINE_BYTES) {
@@ -54,7 +54,7 @@ export interface SelectionLimits {
   count: number | null;
   /** Most bytes, of whole lines with their ends; `null`: all. */
   maxBytes: number | null;
-  /** Bytes that each line costs besides its own. */
+  /** Extra bytes for each line. */
   overhead: number;
 }
 
@@ -106,7 +106,7 @@ export class Selection {
   }
 }
 
-/** Shares out the bytes that several selections may have together: who needs less leaves more to the others. */
+/** Divides a number of bytes among several selections: a selection that needs less leaves more to the others. */
 export function shareBytes(selections: Selection[], maxBytes: number): void {
   let left = maxBytes;
   const bySize = [...selections].sort((a, b) => a.bytes - b.bytes);

@@ -129,7 +129,7 @@ export function linesFrom(file: Deno.FsFile, count: number): number {
 /** Longest stretch in which lines are counted, in bytes: some tenths of a second. */
 const MOST_COUNTED_BYTES = 256 * 1024 * 1024;
 
-/** Reads a log piece by piece; goes on in the file that a new start puts in its place. */
+/** Reads a log piece by piece; continues in the new file after another start. */
 export class Tail implements Disposable {
   /** Path of the log. */
   readonly path: string;
@@ -202,13 +202,13 @@ export function openLog(path: string): Deno.FsFile | null {
   }
 }
 
-/** The rest of a file, from where it stands. A piece holds until the next one. */
+/** The rest of a file, from its current position. A piece is valid until the next one. */
 export function* piecesOf(file: Deno.FsFile): Generator<Uint8Array> {
   const buffer = new Uint8Array(PIECE_BYTES);
   for (let length: number | null; (length = file.readSync(buffer)) !== null;) yield buffer.subarray(0, length);
 }
 
-/** If the log was cut while it is followed, goes on at its new end. */
+/** If the log was cut meanwhile, continues at its new end. */
 function skipWhatWasCut(file: Deno.FsFile): void {
   const { size } = file.statSync();
   if (size < file.seekSync(0, Deno.SeekMode.Current)) file.seekSync(size, Deno.SeekMode.Start);

@@ -1,7 +1,7 @@
 /**
- * What is new in a node's logs since a reader looked last. Where that was, is in a file in the node's directory, one for
- * each reader. It is found again after a new start has rotated the logs, and after a command has cut one: by the inode of
- * the log, and by what stood before the place.
+ * The lines of a node's logs that are new for a reader. A file in the node's directory stores the position of each
+ * reader. The inode of the log and the bytes before the position identify it, even after a start has rotated the logs
+ * or a command has cut one.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { entriesOf, type NodeDir } from "./node_dir.ts";
 /** Version of the format. */
 const SCHEMA = 1;
 
-/** Length of what stands before the place, in bytes: long enough to be found nowhere else, as a rule. */
+/** Number of bytes before the position that identify it: enough to be unique, as a rule. */
 const MARK_BYTES = 512;
 
 /** Positions of readers that have not read for this long are removed, in milliseconds. */
@@ -36,7 +36,7 @@ interface Position {
 export class Unread implements Disposable {
   readonly #dir: NodeDir;
   readonly #path: string;
-  /** The logs from which something is to be read, the oldest first. */
+  /** The logs with unread lines, the oldest first. */
   readonly #files: Deno.FsFile[];
   /** Whether this reader has not read before. */
   readonly isFirst: boolean;
@@ -52,7 +52,7 @@ export class Unread implements Disposable {
   static async open(dir: NodeDir, reader: string): Promise<Unread | null> {
     const path = `${dir.path}/${await fileNameOf(reader)}`;
     const position = readPosition(path);
-    // The newest first: what a start moves on meanwhile is met again, and not missed.
+    // The newest first: a log that a start rotates meanwhile is seen twice, and not missed.
     const files: Deno.FsFile[] = [];
     for (const log of logsOf(dir)) {
       const file = openLog(log);
@@ -82,9 +82,9 @@ export class Unread implements Disposable {
   }
 
   /**
-   * Saves that all of it has been read.
+   * Saves the position after all lines that were read.
    *
-   * @param rest bytes at the end that have not been, since their line goes on
+   * @param rest bytes at the end that belong to an unfinished line
    * @throws {TombstoneError} the disk refuses
    */
   async save(rest: number): Promise<void> {
@@ -144,7 +144,7 @@ function find(file: Deno.FsFile, { at, mark }: Position): number | null {
   const { size } = file.statSync();
   if (at <= size && markAt(file, at) === mark) return at;
   if (mark === "") return null;
-  // Backwards, in pieces that overlap: the log may be long, and the place is near its end.
+  // Searches backwards in overlapping pieces: the log may be long, and the position is near its end.
   for (let end = size; end > 0;) {
     const start = Math.max(0, end - SEARCHED_BYTES);
     const found = textOf(file, start, Math.min(end + mark.length - 1, size)).lastIndexOf(mark);
@@ -161,7 +161,7 @@ function markAt(file: Deno.FsFile, at: number): string {
   return textOf(file, Math.max(0, at - MARK_BYTES), at);
 }
 
-/** A stretch of a file, each byte as a character. Where the file stands does not change. */
+/** A part of a file, each byte as a character. Does not move the position of the file. */
 function textOf(file: Deno.FsFile, from: number, to: number): string {
   const before = seek(file, 0, Deno.SeekMode.Current);
   seek(file, from);

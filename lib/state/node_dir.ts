@@ -136,7 +136,7 @@ export function entriesOf(dir: NodeDir): string[] {
 
 /** Names of the directories in a directory of the state. */
 function directoriesIn(path: string): string[] {
-  // On most file systems, each directory in it adds a link to a directory. (On others the number is 1.)
+  // On most file systems, each subdirectory adds a link to its parent. (On others the number is 1.)
   return list(path, (entries) => entries.length > 0 || linksOf(path) <= 2)
     .filter((entry) => entry.isDirectory && NAME.test(entry.name))
     .map((entry) => entry.name)
@@ -147,8 +147,8 @@ function directoriesIn(path: string): string[] {
 const MOST_TRIES = 3;
 
 /**
- * Lists a directory; empty if it does not exist. Deno hides an error in the middle of a listing, so a listing that lacks
- * something is taken for a failed one. (Test: "a listing that fails is told …".)
+ * Lists a directory; empty if it does not exist. Deno hides an error in the middle of a listing, so an incomplete
+ * listing counts as failed. (Test: "a listing that fails is told …".)
  *
  * @param isWhole whether the listing can be complete
  */

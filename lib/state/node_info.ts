@@ -1,5 +1,5 @@
 /**
- * `node.info`, the commit record: the attempt has succeeded, and this is what it started.
+ * `node.info`, the commit record: the attempt has succeeded; names its main process.
  *
  * @module
  */
@@ -46,7 +46,7 @@ export interface NodeInfo extends Origin, Settings {
   nonce: string | null;
   /** Address that the probes reached it at. */
   bind_addr: string | null;
-  /** Its protocol, found out during its start; `null`: another one, or it was not asked. */
+  /** Its protocol, detected during its start; `null`: another one, or unknown. */
   protocol: "http" | "https" | null;
   /** Other ports that it listens on, if its own was discovered. */
   also_listens: number[];
@@ -70,7 +70,7 @@ function readRun(value: unknown): RunOwner | null {
   return run.id === null || run.pid === null || run.start_time === null ? null : run as RunOwner;
 }
 
-/** Reads `node.info`, whatever is in its place. */
+/** Reads `node.info`; accepts anything in its place. */
 export function readNodeInfo(dir: NodeDir): RecordResult<NodeInfo> {
   return readRecord(dir.info, (fields) => {
     const pid = asNumber(fields.pid, 2, 2 ** 22);

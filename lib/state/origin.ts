@@ -36,7 +36,7 @@ export function here(): Origin {
   };
 }
 
-/** Reads the origin of a record; what is missing or invalid is `null`. */
+/** Reads the origin of a record; a missing or invalid value is `null`. */
 export function readOrigin(fields: Fields): Origin {
   return {
     boot_id: asString(fields.boot_id),

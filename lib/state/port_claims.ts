@@ -32,10 +32,10 @@ export interface PortsLockOptions {
 const MAX_PAUSE_MS = 20;
 
 /**
- * Keeps all others from choosing ports, until it is disposed: of those who choose at the same time, the second sees the
- * claim of the first. (Test: "eight nodes that choose at once".)
+ * Holds the lock for choosing ports until it is disposed. Of two starts that choose at the same time, the second sees
+ * the claim of the first. (Test: "eight nodes that choose at once".)
  *
- * @throws {TombstoneError} it is held for the whole time, or the directory cannot be made
+ * @throws {TombstoneError} another command holds it for the whole time, or the directory cannot be created
  */
 export async function lockPorts(stateDir: string, { timeoutMs, abort }: PortsLockOptions): Promise<Disposable> {
   const path = `${stateDir}/${PORTS}`;
@@ -81,7 +81,7 @@ function openDirectory(path: string): Deno.FsFile | null {
   return null;
 }
 
-/** The node that has claimed a port, whatever is in the file's place; `null`: none has. */
+/** The node that has claimed a port; `null` if none has. Accepts anything in the file's place. */
 export function claimantOfPort(stateDir: string, port: number): NodeDir | null {
   const content = readSmallFile(`${stateDir}/${PORTS}/${port}`, "own");
   const { workspace, node } = (content.kind === "text" ? parseObject(content.text) : null) ?? {};
@@ -93,7 +93,7 @@ export function claimantOfPort(stateDir: string, port: number): NodeDir | null {
 }
 
 /**
- * Claims a port for a node that has it recorded already. The caller holds the lock of {@linkcode lockPorts}.
+ * Claims a port for a node whose record already names it. The caller holds the lock of {@linkcode lockPorts}.
  *
  * @throws {TombstoneError} the disk refuses
  */
@@ -102,7 +102,7 @@ export async function claimPort(stateDir: string, port: number, { workspace, nod
 }
 
 /**
- * Removes the claims of a node, as far as they are its own. The caller holds the lock of {@linkcode lockPorts}.
+ * Removes those of these claims that belong to the node. The caller holds the lock of {@linkcode lockPorts}.
  *
  * @throws {TombstoneError} the disk refuses
  */

@@ -21,7 +21,7 @@ export function recordOf<T>(found: RecordResult<T>): T | null {
   return found.kind === "record" ? found.record : null;
 }
 
-/** Reads a record, of which `form` makes the typed one; it returns `null` if a field is missing or invalid. */
+/** Reads a record. `form` converts it to its type, and returns `null` if a field is missing or invalid. */
 export function readRecord<T>(path: string, form: (fields: Fields) => T | null): RecordResult<T> {
   const content = readSmallFile(path, "own");
   if (content.kind !== "text") return content;
@@ -36,7 +36,7 @@ export function readRecord<T>(path: string, form: (fields: Fields) => T | null):
   return record === null ? { kind: "unreadable", reason: "fields are missing or invalid" } : { kind: "record", record };
 }
 
-/** Recorded ports; what is none is left out. */
+/** Recorded ports; anything else is left out. */
 export function readPorts(value: unknown): number[] {
   if (!Array.isArray(value)) return [];
   return value.filter((port) => Number.isInteger(port) && asNumber(port, 1, 65535) !== null);

@@ -1,5 +1,5 @@
 /**
- * `recorded.json`: what is kept of a node after a stop and a sweep, so that it can be started again as before.
+ * `recorded.json`: the settings of a node that a stop and a sweep keep, so that it can be started again.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export interface Recorded {
   ports_from: number;
 }
 
-/** Reads what is kept of a node; whatever the file holds, this does not throw. */
+/** Reads the kept settings of a node; never throws, no matter what the file contains. */
 export function readRecorded(dir: NodeDir): Recorded {
   return parse(textOf(dir));
 }
@@ -57,7 +57,7 @@ function parse(text: string): Recorded {
 }
 
 /**
- * Changes what is kept of a node. The caller holds the node's lock.
+ * Changes the kept settings of a node. The caller holds the node's lock.
  *
  * @throws {TombstoneError} the disk refuses; the old content is unchanged
  */

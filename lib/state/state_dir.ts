@@ -87,8 +87,8 @@ function requireOwn(path: string, info: Deno.FileInfo): void {
 }
 
 /**
- * Requires that of all directories of a node: the state directory, which another user may have replaced since it was
- * checked, the workspace's and the node's. (Test: "a state directory in a shared parent …".)
+ * Requires the same of all directories of a node: the state directory, which another user may have replaced since it
+ * was checked, the workspace's and the node's. (Test: "a state directory in a shared parent …".)
  *
  * @returns `"missing"` if one of them does not exist
  * @throws {TombstoneError} one of them belongs to another user, or is writable by others

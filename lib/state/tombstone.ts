@@ -1,7 +1,7 @@
 /**
- * The tombstone, the file `starting`: the durable record of an attempt that has begun and has not finished. It is written
- * first and removed last. A start that is killed in between leaves it, and so the next command knows that what it finds is
- * not to be trusted.
+ * The tombstone, the file `starting`: the durable record of an attempt that has begun and has not finished. It is
+ * written first and removed last. A start that is killed in between leaves it; it tells the next command not to trust
+ * what it finds.
  *
  * @module
  */
@@ -78,8 +78,8 @@ export async function writeTombstone(dir: NodeDir, tombstone: Tombstone): Promis
 }
 
 /**
- * An attempt's hold on the state of its node, by lock and tombstone. Every file is found by its path, and once the state
- * was removed, the path may lead to a successor's. So this is checked after every wait.
+ * An attempt's hold on the state of its node, by lock and tombstone. Every file is opened by its path, and after the
+ * state was removed, the path may lead to a successor's file. So it is checked after every wait.
  */
 export class Hold {
   readonly #dir: NodeDir;
@@ -93,7 +93,7 @@ export class Hold {
     this.#attempt = attempt;
   }
 
-  /** Whether the state is still that of this attempt, and was not removed or made again by a successor. */
+  /** Whether the state still belongs to this attempt, and was not removed, or created again by a successor. */
   isKept(): boolean {
     const tombstone = this.#lock.isLinked() ? readTombstone(this.#dir) : null;
     return tombstone?.kind === "record" && tombstone.record.attempt === this.#attempt;

@@ -46,7 +46,10 @@ export async function run(call: Call): Promise<Result> {
   };
 }
 
-/** Refuses if nodes run here: once this directory is a project, they would belong to another workspace, and be lost. */
+/**
+ * Refuses if nodes run here: once this directory is a project, commands here would look in another workspace, and not
+ * find them.
+ */
 async function requireUnmoved(call: Call, dir: string, path: string): Promise<void> {
   const state = call.findState();
   if (state === null || call.flags.text("workspace") !== undefined) return;

@@ -95,7 +95,7 @@ function showLogOf(value = "failure"): (typeof SHOW_LOG)[number] {
   throw usageError(`Cannot use "${value}" for --show-log: expected ${SHOW_LOG.join(", ")}`, "--show-log failure");
 }
 
-/** Whether the test itself has failed; whoever ends it by a signal does not ask why. */
+/** Whether the test itself has failed. A test that a signal ended has not. */
 function hasFailed({ cause, status }: RunResult["test"]): boolean {
   return cause === "watch" || cause === null && status.code !== 0;
 }
@@ -107,7 +107,7 @@ interface Prepared {
   isOne: boolean;
 }
 
-/** The nodes of this call, once everything that can be wrong with it has been found. */
+/** The nodes of this call, after all mistakes in it were reported. */
 async function preparation(call: Call, usage: string): Promise<() => Promise<Prepared>> {
   const project = call.flags.texts("serve").length > 0 ? null : await projectOf(call);
   if (project === null || project.size === 0) {

@@ -106,7 +106,7 @@ const LONG_AGO_MS = 24 * 3600 * 1000;
 /**
  * Reports nodes from one scan of the system, each as soon as possible.
  *
- * @returns the states that count: a stopped node counts only if it is described, since others were stopped on purpose
+ * @returns the states that count: a stopped node counts only if it is described; the others were stopped on purpose
  */
 export async function tellNodes(
   call: Call,

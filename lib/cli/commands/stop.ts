@@ -10,7 +10,7 @@ import { live, scanTogether } from "../../os/scan.ts";
 import { describeKilled } from "../output.ts";
 import { NO_NODES, recordedNames, warnUnknown } from "../nodes.ts";
 
-/** Runs the command. A failure does not keep the others from being stopped; the first error sets the exit code. */
+/** Runs the command. After a failure, it still stops the others; the first error sets the exit code. */
 export async function run(call: Call): Promise<Result> {
   const members = await membersOf(call);
   await warnUnknown(call);

@@ -48,14 +48,14 @@ export async function run(call: Call): Promise<Result> {
   }
 }
 
-/** States of a node of which no process is left that the tool knows of. */
+/** States of a node without any known process. */
 const GONE: State[] = ["stopped", "died", "failed"];
 
 const isReady = ({ state, ready, once }: NodeReport) => ready && (state === "running" || once);
 
 /**
- * The nodes to wait for. Of nodes that are only recorded, no stopped one, since that was on purpose; and if any are
- * described, only those that run or are starting.
+ * The nodes to wait for. Skips recorded nodes that are stopped, since that was on purpose. If any nodes are described,
+ * skips recorded ones that neither run nor are starting.
  */
 async function look(
   call: Call,

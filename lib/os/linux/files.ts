@@ -54,9 +54,9 @@ export function hasWriter(path: string): boolean | null {
 }
 
 /**
- * Whether a directory has certainly been deleted, and not made again.
+ * Whether a directory has certainly been deleted, and not created again.
  *
- * It has, if the kernel says so about the working directory of a process in it; else as by {@linkcode isGoneByParent}.
+ * The kernel marks the working directory of a process in it as deleted; else {@linkcode isGoneByParent} decides.
  */
 export function isGone(path: string, { pid, view }: Witness): boolean {
   if (presenceOf(path) !== "missing") return false;

@@ -52,7 +52,7 @@ export function untilOneEnds(pids: number[], ms: number): Promise<void> | null {
   const handles = pids.map(open);
   const opened = handles.filter((handle) => handle !== null);
   const close = () => opened.forEach(({ fd, symbols }) => symbols.close(fd));
-  // A process that cannot be opened has probably exited, so the caller checks at once; unless handles never work here.
+  // A process that cannot be opened has probably exited, so the caller checks at once, unless handles never work here.
   const symbols = library?.symbols;
   if (symbols === undefined || opened.length < pids.length) {
     close();

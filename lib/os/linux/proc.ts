@@ -12,8 +12,7 @@ import type { ProcessRow, ProcessWithVariable, SignalState } from "../rows.ts";
 /**
  * Text of a `/proc` file; `null` if it is gone or closed to this user.
  *
- * @throws {TombstoneError} any other failure, such as too many open files: a process that cannot be read must not be
- * taken for a dead one
+ * @throws {TombstoneError} any other failure, such as too many open files: an unreadable process must not count as dead
  */
 export function readProc(path: string): string | null {
   try {
@@ -26,8 +25,8 @@ export function readProc(path: string): string | null {
 }
 
 /**
- * Text of a file with the id of the machine or boot; `null` if it is missing. Other failures are errors: records with a
- * wrong id would be taken for those of another machine.
+ * Text of a file with the id of the machine or boot; `null` if it is missing. Other failures are errors: with a wrong
+ * id, records would seem to come from another machine.
  *
  * @throws {TombstoneError} it exists, but cannot be read
  */

@@ -131,7 +131,7 @@ const host: Host = {
   },
   blindness() {
     try {
-      // A pid namespace without a /proc of its own sees that of another one: the same pids, but other processes.
+      // A pid namespace without its own /proc sees the /proc of another one: the same pids, but other processes.
       return Number(Deno.readLinkSync("/proc/self")) === Deno.pid ? null : "/proc shows another pid namespace";
     } catch (error) {
       if (!isOutOfSight(error)) throw stateError("read", "/proc/self", error);

@@ -7,7 +7,7 @@ import { dirname } from "../../paths.ts";
 import { errnoOf } from "../errno.ts";
 import type { Files, Hints, Witness } from "../files.ts";
 
-/** The facts about files that all POSIX systems share, completed by those of one system. */
+/** The parts of `Files` that all POSIX systems share, completed by the parts of one system. */
 export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone">): Files {
   return {
     ...rest,

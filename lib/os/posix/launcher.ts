@@ -17,21 +17,20 @@ export interface Stamp {
 }
 
 /**
- * Exit codes of the launcher itself, after sysexits.h: 73, the server's input could not be made; 74, its record could not be
- * written; 75, the tombstone is not its own. In each case there is no launch record.
+ * Exit codes of the launcher itself, after sysexits.h: 73, the server's input could not be made; 74, its record could
+ * not be written; 75, the tombstone belongs to another attempt. In each case there is no launch record.
  */
 const EXIT = { input: 73, record: 74, superseded: 75 } as const;
 
 /** `$0` of the launcher, with which the shell begins its own error messages in the log. */
 const NAME = "tombstone-launcher";
 
-// The log is opened before the tombstone is read. So a command that has taken the tombstone over, and finds that no process
-// has the log open, knows that no launcher is on its way, not even in a pid namespace that it cannot see.
-// $1 record, $2 tombstone, $3 its beginning, $4 log, $5 name for a temporary file; then the command.
-// The caller's descriptors are closed: a pipe held by the server would keep the caller from returning. POSIX sh
-// can name only those up to 9; if there are others, bash closes them. The script's variables have unusual names, because
-// a variable of the environment would be exported with its new value. (bash -p does not read BASH_ENV, which is meant for
-// the server.)
+// The log is opened before the tombstone is read. So if a command has taken the tombstone over and no process has the
+// log open, no launcher is still running, not even in a pid namespace that the command cannot see. $1 record, $2
+// tombstone, $3 its beginning, $4 log, $5 name for a temporary file; then the command. The caller's descriptors are
+// closed: a pipe held by the server would keep the caller from returning. POSIX sh can name only those up to 9; if
+// there are others, bash closes them. The script's variables have unusual names, because a variable of the environment
+// would be exported with its new value. (bash -p does not read BASH_ENV, which is meant for the server.)
 const scriptOf = (stamp: Stamp, { drop, input }: LaunchSpec) => `
 unset ${drop.join(" ")}
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-

@@ -16,7 +16,7 @@ const LONGEST_MS = 5_000;
 
 /**
  * Listening TCP sockets, unix sockets, working directories and the descriptors at which a server has its log: the
- * selections add up. `-n` and `-P` spare the look-up of names, `-w` the warnings, `-S2` the wait for a file system that
+ * selections add up. `-n` and `-P` avoid the look-up of names, `-w` the warnings, `-S2` the wait for a file system that
  * does not answer.
  */
 const SCAN = ["-w", "-nP", "-S2", "-iTCP", "-sTCP:LISTEN", "-U", "-d", "cwd,0-9", "-FpufadtnT"];

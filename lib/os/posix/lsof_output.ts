@@ -13,11 +13,11 @@ export interface OpenFile {
   user: string | null;
   /** Descriptor, or `cwd`, `txt`, `mem` … */
   descriptor: string;
-  /** Whether it may be read, written, both (`u`); empty where it is no descriptor. */
+  /** Whether it may be read, written, or both (`u`); empty if it is not a descriptor. */
   access: string;
   /** `IPv4`, `IPv6`, `unix`, `REG`, `DIR` …; macOS and Linux differ in some. */
   type: string;
-  /** Inode of a socket on Linux, its address in the kernel on macOS: the same for all who hold it. */
+  /** Inode of a socket on Linux, its address in the kernel on macOS: the same for all processes that hold it. */
   device: string;
   /** Path or address. */
   name: string;
@@ -26,7 +26,7 @@ export interface OpenFile {
 }
 
 /**
- * The open files that lsof has listed. Lines of another form are passed over.
+ * The open files that lsof has listed. Skips lines of another form.
  *
  * @example
  * ```ts
@@ -140,8 +140,8 @@ export interface UnixFile extends OpenFile {
 }
 
 /**
- * The unix sockets among open files that may listen. macOS does not tell which do: there, a server's connections bear the
- * name of its listener, too. Linux cuts a name at its first blank.
+ * The unix sockets among open files that may listen. macOS does not show which do: there, a server's connections also
+ * have the name of its listener. Linux cuts a name at its first blank.
  */
 export function unixFiles(files: OpenFile[]): UnixFile[] {
   return files.flatMap((file) => {

@@ -37,7 +37,7 @@ export function areTogether(a: ProcessRow, b: ProcessRow): boolean {
   return posix(a).pgid === posix(b).pgid;
 }
 
-/** What the back end knows besides the rows. */
+/** What the back end knows in addition to the rows. */
 export type Proofs =
   & Pick<Processes, "sameStart" | "writesTo" | "writesAt">
   & { hasWriter(path: string): boolean | null };

@@ -26,8 +26,8 @@ const ARGUMENTS = ["-o", "pid=,command="];
 const ALL = "-A";
 
 /**
- * The process with this pid; `null` if there is none. It is read together with this process, so that a failed read is not
- * taken for a death. (Test: "a look that fails is not a death".)
+ * The process with this pid; `null` if there is none. Reads it together with this process, so that a failed read does
+ * not look like a death. (Test: "a look that fails is not a death".)
  */
 export function read(pid: number): PosixRow | null {
   return readRows([...ROWS, "-p", `${pid},${Deno.pid}`]).find((row) => row.pid === pid) ?? null;
@@ -87,7 +87,7 @@ function withValues(rows: PosixRow[], full: string, plain: string, variable: str
   return rows.map((row) => ({ ...row, value: row.isAlive ? values.get(row.pid) ?? null : null }));
 }
 
-/** Reads processes, of which this one is always one. */
+/** Reads processes, always including this one. */
 function readRows(args: string[]): PosixRow[] {
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const rows = parsePs(textOf(run("ps", args)));

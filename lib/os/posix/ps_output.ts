@@ -8,7 +8,7 @@ import type { PosixRow } from "./members.ts";
 /** The columns that {@linkcode parsePs} reads, which macOS, the BSDs and procps share. */
 export const COLUMNS = "pid=,ppid=,pgid=,stat=,lstart=,comm=";
 
-/** Parses the output of `ps -o` with {@linkcode COLUMNS}. Lines of another form are passed over. */
+/** Parses the output of `ps -o` with {@linkcode COLUMNS}. Skips lines of another form. */
 export function parsePs(text: string): PosixRow[] {
   const rows: PosixRow[] = [];
   const form = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\w{3}\s+\w{3}\s+\d+\s+[\d:]+\s+\d{4})\s+(.*)$/;
@@ -39,9 +39,9 @@ export function parseStart(text: string): number | null {
 }
 
 /**
- * Values of one variable by pid. `ps` prints the environment behind the arguments, and only blanks separate them, so the
- * arguments are taken off by a second run without it. A process is left out where ps does not show its environment,
- * where its arguments changed between the two runs, and where more than one value could be meant.
+ * Values of one variable by pid. `ps` prints the environment behind the arguments, and only blanks separate them, so
+ * the arguments are taken off by a second run without it. Leaves out a process if ps does not show its environment, if
+ * its arguments changed between the two runs, or if the value is ambiguous.
  *
  * @param plain output of `ps -o pid=,command=`
  * @param full the same with the environment
@@ -68,7 +68,7 @@ export function variableByPid(plain: string, full: string, variable: string): Ma
   return values;
 }
 
-/** Pids whose line says anything of a variable, in its arguments or its environment. */
+/** Pids whose line mentions a variable, in its arguments or its environment. */
 export function pidsThatName(full: string, variable: string): number[] {
   return linesByPid(full).filter(([, text]) => text.includes(` ${variable}=`)).map(([pid]) => pid);
 }

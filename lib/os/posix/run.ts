@@ -40,7 +40,7 @@ function environment(): Record<string, string> {
 const LARGEST_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 /**
- * Runs a system program until it exits. For those that only read tables of the kernel.
+ * Runs a system program until it exits. Only for programs that read tables of the kernel.
  *
  * @throws {TombstoneError} the system refuses to run it, as with too many open files; then nothing is known
  */

@@ -32,7 +32,7 @@ async function untilOneEnds(pids: number[], ms: number): Promise<void> {
 
 const processes: Processes = {
   read,
-  // What lsof has shown is of before this scan, so it is asked again about those who are seen now.
+  // The output of lsof is older than this scan, so lsof runs again for the processes of the scan.
   listAsync(variable) {
     dropResult();
     return listAsync(variable);
