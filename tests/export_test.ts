@@ -149,7 +149,7 @@ Deno.test("export kubernetes: the published schemas accept the pods and services
   assertEquals(web.containers[0].env[1], { name: "DB", value: "redis://db:6379" });
   assertEquals(db.terminationGracePeriodSeconds, 2);
   assertEquals(worker.containers[0].startupProbe, undefined);
-  assertStringIncludes(text, "#   - the start after db: it has to try again until they are there\n");
+  assertStringIncludes(text, "#   - the start after db: the program must retry until they are there\n");
   const { containers: _, ...incomplete } = db;
   let refused = false;
   try {
@@ -163,13 +163,34 @@ Deno.test("export kubernetes: the published schemas accept the pods and services
 Deno.test("export refuses what it cannot do, and writes over nothing", async () => {
   await using sandbox = await project();
   const error = async (...args: string[]) => (await sandbox.json(["export", ...args], { code: 2 })).error.message;
-  assertStringIncludes(await error("systemd"), "Cannot print 3 units");
   assertStringIncludes(await error("systemd", "wbe"), "no such node");
   assertStringIncludes(await error("nomad"), "expected one of systemd, compose, kubernetes");
   assertStringIncludes(await error("systemd", "web", "--image", "x"), "--image");
   await exported(sandbox, "compose", "-o", `${sandbox.root}/out`);
   assertStringIncludes(await error("compose", "-o", `${sandbox.root}/out`), "it is there already");
+  assertStringIncludes(await error("systemd", "--force"), "Cannot use --force without --output");
   await using empty = await Sandbox.create();
   assertStringIncludes((await empty.json(["export", "compose"], { code: 3 })).error.hint, "tombstone init");
   assert(!exists(empty.state));
+});
+
+Deno.test("export prints several units, each below its name; one file that is there keeps all from being written", async () => {
+  await using sandbox = await project();
+  const [db, web] = ["project-db.service", "project-web.service"];
+  const both = await exported(sandbox, "systemd", "db", "web");
+  const one = await exported(sandbox, "systemd", "web");
+  assertEquals(both, `# ${db}\n${await exported(sandbox, "systemd", "db")}\n# ${web}\n${one}`);
+  assertEquals((await sandbox.json(["export", "systemd", "db", "web"])).files.length, 2);
+  const out = `${sandbox.root}/out`;
+  Deno.mkdirSync(out);
+  Deno.writeTextFileSync(`${out}/${web}`, "mine", { mode: 0o640 });
+  const refused = await sandbox.json(["export", "systemd", "-o", out], { code: 2 });
+  assertStringIncludes(refused.error.message, `"${out}/${web}": it is there already`);
+  assertStringIncludes(refused.error.hint, "--force");
+  assert(!exists(`${out}/${db}`));
+  assertEquals(Deno.readTextFileSync(`${out}/${web}`), "mine");
+  await exported(sandbox, "systemd", "-o", out, "--force");
+  assertEquals(Deno.readTextFileSync(`${out}/${web}`), one);
+  assertEquals(Deno.statSync(`${out}/${web}`).mode! & 0o777, 0o640);
+  assertEquals([...Deno.readDirSync(out)].length, 3);
 });

@@ -4,11 +4,10 @@
  * @module
  */
 import { EXIT, usageError } from "../errors.ts";
-import { stateError } from "../os/errno.ts";
 import { lstatOrNull, readTextOrNull } from "../os/stat.ts";
-import { dirname } from "../paths.ts";
 import { newFile, withBlock } from "../spec/agents.ts";
 import type { Result } from "./call.ts";
+import { replaceFile } from "./replace_file.ts";
 
 /** Where Claude Code looks for skills of a project. */
 const SKILL = ".claude/skills/tombstone/SKILL.md";
@@ -23,7 +22,7 @@ export function writeForAgents(dir: string): Result {
     changeOf(`${dir}/${SKILL}`, newFile("skill")),
   ];
   const written = changes.filter(({ before, after }) => before !== after);
-  for (const { path, after } of written) replace(path, after);
+  for (const { path, after } of written) replaceFile(path, after);
   const lines = changes.map(({ path, before, after }) => {
     const file = path.slice(dir.length + 1);
     return before === null ? `wrote ${file}` : before === after ? `${file} is up to date` : `updated ${file}`;
@@ -47,24 +46,4 @@ function changeOf(path: string, fresh: string): Change {
     `Cannot update "${path}": of the two lines around tombstone's block, one is missing or there twice`,
     "remove both lines, and what tombstone wrote between them; then tombstone init --agents",
   );
-}
-
-/** The whole file or nothing; a symbolic link stays one, and a file keeps its mode. */
-function replace(path: string, text: string): void {
-  try {
-    Deno.mkdirSync(dirname(path), { recursive: true });
-    const isNew = lstatOrNull(path, { place: "elsewhere" }) === null;
-    const target = isNew ? path : Deno.realPathSync(path);
-    const temporary = `${target}.${crypto.randomUUID()}.tmp`;
-    try {
-      if (!isNew) Deno.copyFileSync(target, temporary); // with its mode
-      Deno.writeTextFileSync(temporary, text);
-      Deno.renameSync(temporary, target);
-    } catch (error) {
-      if (lstatOrNull(temporary, { place: "elsewhere" }) !== null) Deno.removeSync(temporary);
-      throw error;
-    }
-  } catch (error) {
-    throw stateError("write", path, error, "elsewhere");
-  }
 }

@@ -193,6 +193,7 @@ export const COMMANDS: Command[] = [
     takesCommand: false,
     flags: [
       { name: "output", short: "o", value: "DIR", summary: "write the files there instead of to stdout" },
+      { name: "force", summary: "replace files that are there already" },
       { name: "image", value: "IMAGE", summary: "container image for compose and kubernetes" },
     ],
   },

@@ -10,13 +10,15 @@ import { requireDescribed } from "../../spec/project_file.ts";
 import { inOrder } from "../../spec/order.ts";
 import { prepare } from "../../engine/preflight.ts";
 import { stateError } from "../../os/errno.ts";
-import { EXIT, tombstoneError, usageError } from "../../errors.ts";
+import { lstatOrNull } from "../../os/stat.ts";
+import { EXIT, type TombstoneError, tombstoneError, usageError } from "../../errors.ts";
 import { compose } from "../../export/compose.ts";
 import { kubernetes } from "../../export/kubernetes.ts";
 import type { ExportedFile, ExportedNode, ExportedProject } from "../../export/node.ts";
 import { systemd } from "../../export/systemd.ts";
 import { findProgram, searchPath } from "../../process/executable.ts";
 import { projectOf } from "../members.ts";
+import { replaceFile } from "../replace_file.ts";
 
 /** Runs the command. */
 export async function run(call: Call): Promise<Result> {
@@ -37,15 +39,15 @@ export async function run(call: Call): Promise<Result> {
     ? compose(project, names, image)
     : kubernetes(project, names, image);
   const output = call.flags.text("output");
-  if (output !== undefined) return write(fromHere(output), files);
-  if (files.length > 1) {
-    throw usageError(
-      `Cannot print ${files.length} units: each is a file of its own`,
-      `tombstone export ${engine} --output DIR, or name one node: ${names.join(", ")}`,
-    );
-  }
+  if (output !== undefined) return write(fromHere(output), files, call.flags.has("force") ? "replace" : "keep");
+  if (call.flags.has("force")) throw usageError("Cannot use --force without --output", "--output DIR --force");
   const printed = files.map((file) => ({ ...file, path: null }));
-  return { exitCode: EXIT.ok, document: { files: printed }, lines: files[0]!.text.trimEnd().split("\n"), form: "file" };
+  // Each is a file of its own, so its name stands above it, as systemctl cat has it.
+  const lines = files.flatMap(({ name, text }, at) => [
+    ...(files.length > 1 ? [...(at > 0 ? [""] : []), `# ${name}`] : []),
+    ...text.trimEnd().split("\n"),
+  ]);
+  return { exitCode: EXIT.ok, document: { files: printed }, lines, form: "file" };
 }
 
 async function exportedProject(call: Call): Promise<ExportedProject> {
@@ -66,17 +68,34 @@ async function exportedProject(call: Call): Promise<ExportedProject> {
   return { name: basename(dir), dir, nodes };
 }
 
-/** Never overwrites a file. */
-function write(dir: string, files: ExportedFile[]): Result {
+/** Without `--force`, no file is replaced, and none is written if one is there already. */
+function write(dir: string, files: ExportedFile[], present: "keep" | "replace"): Result {
   const written = files.map((file) => ({ ...file, path: `${dir}/${file.name}` }));
-  for (const { path, text } of written) {
-    try {
-      Deno.mkdirSync(dir, { recursive: true });
-      Deno.writeTextFileSync(path, text, { createNew: true });
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw stateError("write", path, error, "elsewhere");
-      throw usageError(`Cannot write "${path}": it is there already`, "choose another directory with --output");
-    }
+  const options = { place: "elsewhere" } as const;
+  const there = present === "replace" ? [] : written.filter(({ path }) => lstatOrNull(path, options) !== null);
+  if (there.length > 0) throw thereAlready(there);
+  for (const file of written) {
+    if (present === "replace") replaceFile(file.path, file.text);
+    else writeNew(dir, file);
   }
   return { exitCode: EXIT.ok, document: { files: written }, lines: written.map(({ path }) => `wrote ${path}`) };
+}
+
+function writeNew(dir: string, { path, text }: { path: string; text: string }): void {
+  try {
+    Deno.mkdirSync(dir, { recursive: true });
+    Deno.writeTextFileSync(path, text, { createNew: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) throw thereAlready([{ path }]);
+    throw stateError("write", path, error, "elsewhere");
+  }
+}
+
+function thereAlready(files: { path: string }[]): TombstoneError {
+  return usageError(
+    `Cannot write ${files.map(({ path }) => `"${path}"`).join(", ")}: ${
+      files.length === 1 ? "it is" : "they are"
+    } there already`,
+    "replace with --force, or choose another directory with --output",
+  );
 }
