@@ -28,7 +28,7 @@ export interface Contender {
   npm?: string;
   /** Prints the version of what does not come from npm. */
   version?: string;
-  /** Why it may be ahead somewhere. */
+  /** Why it may be faster somewhere. */
   because?: string;
   /** Whether it is ours. */
   own?: boolean;
@@ -40,12 +40,11 @@ const loop = (pause: number) => `until (: </dev/tcp/127.0.0.1/$PORT) 2>/dev/null
 const BACKGROUND = "$SERVER >server.log 2>&1 & echo $! >pid";
 const KILL = "kill $(cat pid)";
 
-const NO_RECORD = "it looks at nothing but a connect: it keeps no record that survives a crash, does not know whose " +
-  "listener answered, and a server that exits at once is waited for for ever";
+const NO_RECORD = "it only connects: it keeps no record that survives a crash, does not check who listens, and never " +
+  "notices a server that exits at once";
 
-const RUNS_ALREADY =
-  "it runs already when it has to stop, while `tombstone stop` is a program of its own that has to " +
-  "start; and it does not look again for what a dying process may have left";
+const RUNS_ALREADY = "it already runs before the stop, while `tombstone stop` is a new process; and it does not scan " +
+  "again for children of a dying process";
 
 const PLAYWRIGHT = `cat >playwright.config.js <<'END'
 const tcp = process.env.URL.startsWith("tcp:");
@@ -90,7 +89,7 @@ export function contenders(forms: Record<string, string>): Contender[] {
       what: "fork, exec, a connect every millisecond; no safety at all",
       up: "$HELPER limit pid $PORT $SERVER >server.log 2>&1 && $READY",
       down: "exec $HELPER limit-stop pid",
-      because: "it is what the machine allows",
+      because: "this is the limit of the machine",
     },
     ...Object.entries(forms).flatMap(([form, command]) => tombstone(form, command)),
     {
@@ -103,7 +102,7 @@ export function contenders(forms: Record<string, string>): Contender[] {
     },
     {
       name: "bash, every 10 ms",
-      what: "the same, looking as often as a shell reasonably can",
+      what: "the same, as often as a shell reasonably can",
       up: `${BACKGROUND}; ${loop(0.01)}`,
       down: KILL,
       because: NO_RECORD,
@@ -140,13 +139,13 @@ export function contenders(forms: Record<string, string>): Contender[] {
     },
     {
       name: "pm2",
-      what: "`pm2 start`, its daemon already there, then the bash loop (100 ms); `pm2 delete`",
+      what: "`pm2 start`, with its daemon already running, then the bash loop (100 ms); `pm2 delete`",
       up: `pm2 start "$SERVER" --name $NAME >pm2.log && ${loop(0.1)}`,
       down: "exec pm2 delete $NAME",
       cleanup: "pm2 delete $NAME",
       session: { up: "pm2 ping", down: "pm2 kill" },
       npm: "pm2@7.0.4",
-      because: "a connect every 100 ms falls right by chance where a server boots in about that time",
+      because: "its connect every 100 ms happens to fit a server that boots in about that time",
     },
     {
       name: "bgproc",
@@ -190,7 +189,7 @@ export function contenders(forms: Record<string, string>): Contender[] {
       },
       needs: "s6-svscan",
       version: "dpkg-query -W -f '${Version}' s6 2>/dev/null",
-      because: "a resident supervisor in C, that needs nothing to be started",
+      because: "a resident supervisor in C, so no program has to start",
     },
     {
       name: "Playwright webServer",

@@ -99,7 +99,7 @@ function ratios(results: Results): string {
   ]);
 }
 
-/** Where others are ahead of us, and why. */
+/** Where other tools are faster, and why. */
 function ahead(results: Results): string {
   const figures = [
     ...SERVERS.flatMap((server) => [`lag: ${server}`, `overhead: ${server}`]),
@@ -115,7 +115,7 @@ function ahead(results: Results): string {
     const told = where.map((figure) => `${figure} (${number(statistics(results, name, figure).median)})`).join(", ");
     return [`- **${name}**: ${told}.${because === null ? "" : ` Why: ${because}.`}`];
   });
-  return lines.length === 0 ? "Nobody is ahead anywhere." : lines.join("\n");
+  return lines.length === 0 ? "No tool is faster anywhere." : lines.join("\n");
 }
 
 function range(values: number[], digits: number): string {
@@ -158,9 +158,9 @@ export function publish(results: Results): void {
     "",
     table(results),
     "",
-    "## Who is ahead where, and why",
+    "## Where other tools are faster, and why",
     "",
-    `Against ${REFERENCE}:`,
+    `Faster than ${REFERENCE}:`,
     "",
     ahead(results),
     "",
@@ -169,9 +169,9 @@ export function publish(results: Results): void {
     ...compared,
     ...missing,
     "",
-    "`deno task bench --publish` writes this page. It needs a C compiler, and npm for the tools that come from there; what",
-    "is not installed is left out and named. `deno task bench --check` measures only this tool, and fails when a ratio to",
-    "the empty script is above 1.5 times of what `tools/bench/saved.json` says.",
+    "`deno task bench --publish` writes this page. It needs a C compiler, and npm for the tools from npm; it leaves out and",
+    "lists tools that are not installed. `deno task bench --check` measures only tombstone, and fails if a ratio to the",
+    "empty script is more than 1.5 times the ratio in `tools/bench/saved.json`.",
     "",
   ].join("\n");
   Deno.writeTextFileSync(`${ROOT}/docs/benchmarks.md`, page);
