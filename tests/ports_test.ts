@@ -94,6 +94,24 @@ costly("a start that is killed while it claims a port keeps nobody from it, and 
   }
 });
 
+Deno.test("a port that a killed start recorded, and that was another's until its project went, is claimed anew", async () => {
+  await using sandbox = await Sandbox.create();
+  const [main, tree] = projects(sandbox);
+  const from = await base();
+  const start = ["start", "web", "--port", `${from}+`, "--", ...fixture()];
+  const killed = await sandbox.spawn(start, { cwd: main, env: { TOMBSTONE_FAILPOINT: "port-recorded" } }).output();
+  assertEquals(killed.signal, "SIGKILL");
+  Deno.writeTextFileSync(`${sandbox.state}/.ports/.${from}.killed.tmp`, "{"); // as of one that was writing its claim
+  assertEquals((await sandbox.json(start, { cwd: tree })).port, from);
+  assertEquals([...Deno.readDirSync(`${sandbox.state}/.ports`)].map(({ name }) => name), [String(from)]);
+  await sandbox.json(["stop"], { cwd: tree });
+  Deno.renameSync(tree, `${tree}-away`);
+  assertEquals((await sandbox.json(start, { cwd: main })).port, from);
+  await sandbox.json(["stop"], { cwd: main });
+  Deno.renameSync(`${tree}-away`, tree);
+  assertEquals((await sandbox.json(start, { cwd: tree })).port, from + 1);
+});
+
 costly("whatever is in the place of the claims, a start copes", async () => {
   await using sandbox = await Sandbox.create();
   const from = await base();

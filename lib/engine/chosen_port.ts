@@ -53,9 +53,15 @@ export async function choosePort(dir: NodeDir, choice: PortChoice): Promise<Chos
   for (const port of own) {
     const chosen = await takeOwn(host, port);
     if (chosen === null) continue;
-    if (port !== own[0]) await tellTaken(dir, own[0]!, port, choice);
-    if (claimantOfPort(stateDir, port) === null) await claimPort(stateDir, port, dir);
-    return chosen;
+    try {
+      if (port !== own[0]) await tellTaken(dir, own[0]!, port, choice);
+      // A start that was killed has not claimed it, or a node whose project is gone has meanwhile.
+      if (claimantOfPort(stateDir, port)?.path !== dir.path) await claimPort(stateDir, port, dir);
+      return chosen;
+    } catch (error) {
+      chosen[Symbol.dispose]();
+      throw error;
+    }
   }
   for (const port of portsFrom(from)) {
     if (own.includes(port) || !isFor(dir, stateDir, port)) continue;

@@ -1,8 +1,9 @@
 /**
  * Ports that were chosen for the nodes of a state directory, and stay theirs: `.ports/3000` names the node.
  *
- * A claim is valid only while the node's `recorded.json` names the port, too. The claim is written first, so a command that
- * is killed between the two has claimed nothing; and the claims of a node end when its directory is removed.
+ * A claim is valid only while the node's `recorded.json` names the port, too. That is written first, so a command that is
+ * killed between the two has claimed nothing, and its next start claims the port unless another node has it by then. The
+ * claims of a node end when its directory is removed.
  *
  * @module
  */
@@ -12,7 +13,7 @@ import { parseObject } from "../spec/json.ts";
 import { NAME } from "../spec/names.ts";
 import { sleep } from "../async.ts";
 import { tombstoneError } from "../errors.ts";
-import { readSmallFile, removeEntry, replaceFile } from "./durable.ts";
+import { isTemporaryName, readSmallFile, removeEntry, replaceFile } from "./durable.ts";
 import { isStillLinked, lockNow, removeIntruder } from "./lock.ts";
 import { type NodeDir, nodeDir } from "./node_dir.ts";
 import { readRecorded } from "./recorded.ts";
@@ -98,6 +99,10 @@ export function claimantOfPort(stateDir: string, port: number): NodeDir | null {
  * @throws {TombstoneError} the disk refuses
  */
 export async function claimPort(stateDir: string, port: number, { workspace, node }: NodeDir): Promise<void> {
+  // Nobody else writes here now, so any temporary file is what a killed command left.
+  for (const { name } of Deno.readDirSync(`${stateDir}/${PORTS}`)) {
+    if (isTemporaryName(name)) removeEntry(`${stateDir}/${PORTS}/${name}`);
+  }
   await replaceFile(`${stateDir}/${PORTS}/${port}`, JSON.stringify({ schema: 1, workspace, node }) + "\n");
 }
 
