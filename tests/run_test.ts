@@ -245,6 +245,19 @@ for (const next of ["start", "run", "sweep", "stop", "restart"]) {
   });
 }
 
+Deno.test("a run inside another run's test, killed though it has run a step: the outer one ends what is left of its test", async () => {
+  await using sandbox = await Sandbox.create();
+  const nodes = { web: { command: fixture(), port: 0 }, migrate: { command: "true", once: true, after: ["web"] } };
+  Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes }));
+  const left = "setsid sleep 600 >/dev/null 2>&1 & kill -9 $PPID; sleep 601";
+  const inner = sandbox.commandLine(["run", "--", "sh", "-c", left]);
+  const ran = await sandbox.run(["run", "web", "--", "sh", "-c", `${inner}; echo the inner one ended with $? >&2`]);
+  assertStringIncludes(ran.stderr, 'ran "migrate"');
+  assertStringIncludes(ran.stderr, "the inner one ended with 137");
+  assertMatch(ran.stderr, /ended what the test left behind: pid \d+/);
+  assertEquals(sandbox.processes(), []);
+});
+
 costly("a run that is killed at any step of its start is followed by one that succeeds", async () => {
   await using sandbox = await Sandbox.create();
   for (

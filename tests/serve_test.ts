@@ -1,7 +1,7 @@
 /** `tombstone run` in one line: the package's own scripts, several servers, and what is shown of their logs. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { findScripts } from "../lib/spec/scripts.ts";
-import { exists, fixture, freePort, Sandbox } from "./support/sandbox.ts";
+import { type Document, exists, fixture, freePort, Sandbox, until } from "./support/sandbox.ts";
 
 /** Writes a `package.json` with these scripts. */
 function writePackage(dir: string, scripts: Record<string, string>, more: Record<string, unknown> = {}): void {
@@ -193,6 +193,26 @@ Deno.test("several --serve are started in order, each told of those before it, a
   });
   assertStringIncludes(failed.error.message, "the server exited with code 3");
   assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("a run killed between two servers: the next sweep ends the one that runs and the one that was starting", async () => {
+  await using sandbox = await Sandbox.create();
+  const second = "touch begun; exec sleep 600";
+  const run = ["run", "api", "web", "--port", "0", "--serve", serve(), "--serve", second, "--", "touch", "tested"];
+  const child = sandbox.spawn(run);
+  await until("the second one starts", () => exists(`${sandbox.project}/begun`));
+  child.kill("SIGKILL");
+  await child.output();
+  const states = (await sandbox.json(["status"], { code: 1 })).nodes.map(({ node, state }: Document) => [node, state]);
+  assertEquals(states, [["api", "interrupted"], ["web", "interrupted"]]);
+  const { nodes } = await sandbox.json(["sweep"]);
+  assertEquals(
+    nodes.map(({ node, recovered: { reason, progress } }: Document) => [node, reason, progress]),
+    [["api", "interrupted-run", "committed"], ["web", "interrupted-start", "spawned"]],
+  );
+  assertEquals(sandbox.processes(), []);
+  assertEquals([...sandbox.runtimeFiles("api"), ...sandbox.runtimeFiles("web")], []);
+  assertEquals(exists(`${sandbox.project}/tested`), false);
 });
 
 Deno.test("what several servers cannot share is refused, and so are too few names", async () => {

@@ -9,6 +9,7 @@
  */
 import { retold, TombstoneError, tombstoneError } from "../errors.ts";
 import { AT_ONCE, Gate } from "../async.ts";
+import { isStep } from "../spec/probes.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeOptions, Started, StartRequest, StopOptions } from "./request.ts";
 import { start } from "./start.ts";
@@ -95,9 +96,14 @@ export async function startGroup(members: StartMember[], options: GroupOptions):
   throw (failure as unknown as { error: unknown }).error;
 }
 
+/** Whether this call has started a server that may still run; a step that is done does not. */
+export function hasStarted(started: Started | undefined): boolean {
+  return started?.started === true && !isStep(started.info);
+}
+
 /** Stops what this call has started, unless another command has restarted it meanwhile. */
 async function undo(members: StartMember[], started: Map<string, Started>, options: GroupOptions): Promise<void> {
-  const own = members.filter(({ dir }) => started.get(dir.node)?.started === true);
+  const own = members.filter(({ dir }) => hasStarted(started.get(dir.node)));
   try {
     await stopGroup(own, {
       options: ({ dir, options }) => ({ ...options, ofAttempt: started.get(dir.node)!.info.attempt }),

@@ -12,6 +12,7 @@ import { system, UNKNOWN_START } from "../os/system.ts";
 import { ATTEMPT_VARIABLE } from "../process/tree.ts";
 import { trimLog } from "../state/log.ts";
 import { isLocked } from "../state/lock.ts";
+import { isStep } from "../spec/probes.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo, RunOwner } from "../state/node_info.ts";
 import { withLog } from "./failure.ts";
@@ -21,7 +22,7 @@ import { findMain } from "./liveness.ts";
 import { requireTerminated, tellKilled } from "./leftovers.ts";
 import { lookAt } from "./state.ts";
 import { recordedByOthers } from "./roots.ts";
-import { startGroup, type StartMember, stopGroup } from "./group.ts";
+import { hasStarted, startGroup, type StartMember, stopGroup } from "./group.ts";
 import type { NodeOptions, Started } from "./request.ts";
 import type { Stopped } from "./stop.ts";
 import type { Reporter } from "./reporter.ts";
@@ -111,7 +112,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
     onUndone: request.onStopped,
   });
   const servers = members.map((member) => new Server(member, started));
-  const own = servers.filter((server) => server.begun.started);
+  const own = servers.filter((server) => hasStarted(server.begun));
   const mine = own[0] ?? servers[0]!;
   // A run inside another run's test that starts nothing leaves its test command to the outer run to find.
   const isMarked = own.length > 0 || !Deno.env.get(ATTEMPT_VARIABLE);
@@ -190,7 +191,9 @@ class Server {
 
   /** Whether it has died since the last call; not if it was stopped, or is being restarted. */
   hasJustDied(): boolean {
-    if (this.#hasDied || findMain(this.dir, this.#info) !== null || isLocked(this.dir)) return false;
+    if (this.#hasDied || isStep(this.begun.info) || findMain(this.dir, this.#info) !== null || isLocked(this.dir)) {
+      return false;
+    }
     const { nodeState } = lookAt(this.dir);
     if (nodeState.kind === "running") this.#info = nodeState.info;
     this.#hasDied = nodeState.kind === "died";
@@ -205,7 +208,13 @@ class Server {
     const { begun, dir, stopped } = this;
     const running = this.#hasDied ? "died" : "running";
     const killed = [...begun.killed, ...stopped?.killed ?? []];
-    const left = stopped === null ? running : findRunning(dir) === null ? "stopped" : "running";
+    const left = isStep(begun.info)
+      ? "stopped"
+      : stopped === null
+      ? running
+      : findRunning(dir) === null
+      ? "stopped"
+      : "running";
     return { ...begun, dir, serverDied: this.#hasDied, stopped: stopped?.stopped ?? false, killed, left };
   }
 }
