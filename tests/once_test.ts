@@ -84,15 +84,64 @@ Deno.test("a start killed while a step runs: the next one ends what is left of i
 
 Deno.test("a start killed anywhere around the end of a step is made good by the next one", async () => {
   await using sandbox = await Sandbox.create();
-  describe(sandbox, { migrate: { command: "true", once: true } });
-  for (const point of ["spawned", "launch-removed"]) {
+  describe(sandbox, { migrate: { command: "sleep 600 & sleep 0.1", once: true } });
+  for (const point of ["spawned", "waiting", "ended", "swept", "recorded", "launch-removed"]) {
     const killed = await sandbox.run(["start"], { env: { TOMBSTONE_FAILPOINT: point } });
     assertEquals(killed.code, 137, point);
+    assertEquals(killed.stdout, "", point); // it is called done only when it counts as done
     const again = await sandbox.run(["start"]);
     assertEquals(again.code, 0, `${point}: ${again.stderr}`);
     assertEquals(sandbox.runtimeFiles("migrate"), [], point);
+    assertEquals(sandbox.processes(), [], point);
   }
+});
+
+Deno.test("a start killed between the exit of a step and its record: what the step left in the background is ended", async () => {
+  await using sandbox = await Sandbox.create();
+  const command = "[ -e go ] || { sleep 600 & echo $! >pid; echo $$ >leader; until [ -e go ]; do sleep 0.01; done; }";
+  describe(sandbox, { migrate: { command, once: true } });
+  const pidIn = (name: string) => {
+    const path = `${sandbox.project}/${name}`;
+    return exists(path) ? Number(Deno.readTextFileSync(path)) : 0;
+  };
+  const starter = sandbox.spawn(["start"]);
+  await until("the step runs", () => pidIn("leader") > 0);
+  starter.kill("SIGSTOP");
+  Deno.writeTextFileSync(`${sandbox.project}/go`, "");
+  await until("the step has exited", () => !isRunning(pidIn("leader")));
+  starter.kill("SIGKILL");
+  await starter.output();
+  assertEquals(sandbox.processes(), [pidIn("pid")]);
+  const { recovered } = await sandbox.json(["start", "migrate"]);
+  assertEquals([recovered.reason, recovered.pids], ["interrupted-start", [pidIn("pid")]]);
   assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("a step that was done once is not called so after a start of it that was killed or failed", async () => {
+  await using sandbox = await Sandbox.create();
+  describe(sandbox, { migrate: { command: "! [ -e broken ]", once: true } });
+  const seen = async () => {
+    const { state, ready, reason } = JSON.parse((await sandbox.run(["status", "migrate", "--json"])).stdout);
+    return { state, ready, reason };
+  };
+  const done = { state: "stopped", ready: true, reason: "a step, done" };
+  const notDone = { state: "stopped", ready: false, reason: "a step, not done" };
+  for (const next of ["sweep", "stop"]) {
+    await sandbox.json(["start"]);
+    assertEquals(await seen(), done);
+    await sandbox.json(["stop"]);
+    assertEquals(await seen(), done);
+    assertEquals((await sandbox.run(["start"], { env: { TOMBSTONE_FAILPOINT: "spawned" } })).code, 137);
+    await sandbox.json([next, "migrate"]);
+    assertEquals(await seen(), notDone, next);
+    assertEquals((await sandbox.run(["wait", "migrate", "--timeout", "100ms"])).code, 124);
+    await sandbox.json(["start"]);
+    Deno.writeTextFileSync(`${sandbox.project}/broken`, "");
+    await sandbox.json(["start"], { code: 1 });
+    await sandbox.json([next, "migrate"]);
+    assertEquals(await seen(), notDone, next);
+    Deno.removeSync(`${sandbox.project}/broken`);
+  }
 });
 
 Deno.test("what a step leaves in the background ends with it, and is told", async () => {

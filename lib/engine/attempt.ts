@@ -201,7 +201,7 @@ export class Attempt {
 
   /**
    * A step has exited with 0. Terminates what it left in the background, since no record would name it. If this is
-   * killed half-way, the step counts as interrupted. (Test: "a start killed while a step runs …".)
+   * killed half-way, the step counts as interrupted. (Test: "a start killed anywhere around the end of a step …".)
    *
    * @returns the contents of its commit record, which is not written, since nothing runs
    */
@@ -211,9 +211,11 @@ export class Attempt {
     const { pids } = await terminateAttempt(this.#following, this.#settings.stop);
     const { reporter } = this.#request;
     if (pids.length > 0) reporter.info(`ended what "${this.#dir.node}" left behind: pid ${pids.join(", ")}`);
+    reached("ended", reporter);
     await this.#sweep();
-    onCommit(info);
+    reached("swept", reporter);
     await finish(info, this.#following);
+    onCommit(info);
     return info;
   }
 

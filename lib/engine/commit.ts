@@ -14,7 +14,8 @@ import { writePid } from "../state/port_files.ts";
 import { type NodeInfo, writeNodeInfo } from "../state/node_info.ts";
 import type { Hold, Tombstone } from "../state/tombstone.ts";
 import { heldLog } from "./liveness.ts";
-import { keepSettings } from "../state/recorded.ts";
+import { keepSettings, keepUndone } from "../state/recorded.ts";
+import { isStep } from "../spec/probes.ts";
 import type { MainProcess } from "./main_process.ts";
 import type { StartRequest } from "./request.ts";
 import { reached, type Reporter } from "./reporter.ts";
@@ -107,7 +108,9 @@ export async function followHandOver(info: NodeInfo, { dir, hold, main, reporter
 export async function finish(info: NodeInfo, { dir, hold, reporter }: Omit<Following, "main">): Promise<void> {
   try {
     hold.insist();
-    await keepSettings(dir, info);
+    // Nothing runs of a step that is done, so its tombstone must go even if the disk is full.
+    if (isStep(info)) await keepBeyondStop(dir, info, reporter);
+    else await keepSettings(dir, info);
     reached("recorded", reporter);
     hold.insist();
     if (info.attempt !== null) removeFile(launchRecordPath(dir, info.attempt));
@@ -122,12 +125,12 @@ export async function finish(info: NodeInfo, { dir, hold, reporter }: Omit<Follo
 }
 
 /**
- * Keeps the settings of a node, because its commit record is about to be removed. If that fails, the stop or start goes
- * on.
+ * Keeps the settings of a node, because its commit record is about to be removed; without a record, that its step is not
+ * done. If that fails, the stop or start goes on.
  */
-export async function keepBeyondStop(dir: NodeDir, info: NodeInfo, reporter: Reporter): Promise<void> {
+export async function keepBeyondStop(dir: NodeDir, info: NodeInfo | null, reporter: Reporter): Promise<void> {
   try {
-    await keepSettings(dir, info);
+    await (info === null ? keepUndone(dir) : keepSettings(dir, info));
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error;
     reporter.warn(`how "${dir.node}" was started is not recorded: ${error.message}`);

@@ -127,7 +127,7 @@ export async function recover(
   const killed = [...new Set(all.flatMap((each) => each.killed))];
   lock.insist();
   if (isHere && nodeState.kind !== "stopped") tellWriters(dir, recordedSettings(nodeFiles).exclude, reporter);
-  if (info !== null) {
+  if (info !== null || nodeState.kind === "unfinished") {
     await keepBeyondStop(dir, info, reporter);
     lock.insist();
   }

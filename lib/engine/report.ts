@@ -149,6 +149,7 @@ export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason:
   return {
     ...emptyReport(dir, state, reason, { pid: state === "died" ? null : info.pid, cwd: info.cwd }),
     pid: isStep(info) ? null : info.pid,
+    ready: isStep(info), // a step has a record only once it is done
     once: isStep(info),
     ...(addressOf(info) ?? { host: info.bind_addr }),
     also_listens: info.also_listens,
@@ -175,11 +176,12 @@ export function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: Sta
 
 /** A node that does not run, with the command and directory of its next start. */
 export function reportOfStopped(dir: NodeDir, entries: string[]): NodeReport {
-  const settings = entries.includes(RECORDED) ? readRecorded(dir).settings : null;
+  const { settings, done_at } = entries.includes(RECORDED) ? readRecorded(dir) : { settings: null, done_at: null };
   const once = settings !== null && isStep(settings);
+  const isDone = once && done_at !== null;
   return {
-    ...emptyReport(dir, "stopped", once ? "a step, done" : null),
-    ready: once, // it is recorded only once it is done
+    ...emptyReport(dir, "stopped", isDone ? "a step, done" : once ? "a step, not done" : null),
+    ready: isDone,
     once,
     command: settings?.command ?? null,
     cwd: settings?.cwd ?? null,

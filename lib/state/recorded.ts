@@ -4,6 +4,7 @@
  * @module
  */
 import { asNumber, asString, isFields, parseObject } from "../spec/json.ts";
+import { isStep } from "../spec/probes.ts";
 import { readSettings, type Settings, settingsOf } from "../spec/settings.ts";
 import { readSmallFile, replaceFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
@@ -28,6 +29,8 @@ export interface Recorded {
   ports: number[];
   /** First port of the range that they were chosen from; 0: any. */
   ports_from: number;
+  /** Of a step, when it was last done, ISO 8601; `null`: it never was, or its last start has not ended so. */
+  done_at: string | null;
 }
 
 /** Reads the kept settings of a node; never throws, no matter what the file contains. */
@@ -36,7 +39,14 @@ export function readRecorded(dir: NodeDir): Recorded {
 }
 
 /** What is kept of a node that was never started. */
-const NOTHING: Recorded = { settings: null, bind_addr: null, protocol: null, ports: [], ports_from: 0 };
+const NOTHING: Recorded = {
+  settings: null,
+  bind_addr: null,
+  protocol: null,
+  ports: [],
+  ports_from: 0,
+  done_at: null,
+};
 
 function textOf(dir: NodeDir): string {
   const content = readSmallFile(`${dir.path}/${RECORDED}`, "own");
@@ -53,6 +63,7 @@ function parse(text: string): Recorded {
     protocol: fields.protocol === "http" || fields.protocol === "https" ? fields.protocol : null,
     ports: readPorts(fields.ports),
     ports_from: asNumber(fields.ports_from, 0, 65535) ?? 0,
+    done_at: asString(fields.done_at),
   };
 }
 
@@ -75,5 +86,16 @@ export async function updateRecorded(dir: NodeDir, change: Partial<Recorded>): P
 export async function keepSettings(dir: NodeDir, info: NodeInfo): Promise<void> {
   if (info.command.length === 0) return; // a record of another tool
   const { bind_addr, protocol } = info;
-  await updateRecorded(dir, { settings: settingsOf(info), bind_addr, protocol });
+  const done_at = isStep(info) ? info.ready_at : null;
+  await updateRecorded(dir, { settings: settingsOf(info), bind_addr, protocol, done_at });
+}
+
+/**
+ * Records that the last start of a step was killed or has failed. Only its tombstone says so, and that is about to be
+ * removed.
+ *
+ * @throws {TombstoneError} as {@linkcode updateRecorded}
+ */
+export async function keepUndone(dir: NodeDir): Promise<void> {
+  if (readRecorded(dir).done_at !== null) await updateRecorded(dir, { done_at: null });
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { COMMAND, fixture, freePort, isRunning, kill, readProcess, Sandbox } from "./sandbox.ts";
+import { COMMAND, exists, fixture, freePort, isRunning, kill, readProcess, Sandbox, until } from "./sandbox.ts";
 import { isInstalled, type Server } from "./servers.ts";
 
 /**
@@ -53,9 +53,10 @@ export interface Scenario {
   before: "stopped" | "running" | "interrupted" | "abandoned";
   /**
    * The command; `start` stands for the whole start of the server, `run` for one with a short test, `several` for a start
-   * of the nodes of a `tombstone.json`: the server, after another one.
+   * of the nodes of a `tombstone.json`: the server, after another one; `step` for the first start of a server with a port
+   * that is chosen, after a step that runs once and leaves a process in the background.
    */
-  command: "start" | "run" | "several" | string[];
+  command: "start" | "run" | "several" | "step" | string[];
   /** Named steps that it passes. */
   steps: string[];
 }
@@ -95,6 +96,12 @@ export const SCENARIOS: Scenario[] = [
     steps: ["locked", "recovered", "tombstone-removed"],
   },
   { name: "start of several", before: "stopped", command: "several", steps: [...STARTING, ...COMMITTING] },
+  {
+    name: "start with a step",
+    before: "stopped",
+    command: "step",
+    steps: [...STARTING, "ended", "swept", "port-recorded", "port-claimed", ...COMMITTING],
+  },
 ];
 
 /** The commands that only look, and a start that finds the node running: nothing to kill, but calls that can fail. */
@@ -126,7 +133,8 @@ export class CrashSite implements AsyncDisposable {
   readonly #start: string[];
   readonly #run: string[];
   readonly #port: number;
-  readonly #described: string;
+  /** What `tombstone.json` holds, by the command that starts its nodes. */
+  readonly #described: { several: string; step: string };
 
   private constructor(sandbox: Sandbox, server: Server) {
     this.#sandbox = sandbox;
@@ -134,7 +142,12 @@ export class CrashSite implements AsyncDisposable {
     const command = server.command(sandbox, this.#port);
     this.#start = ["start", "web", "--port", String(this.#port), "--", ...command];
     const nodes = { other: { command: fixture(), port: 0 }, web: { command, port: this.#port, after: ["other"] } };
-    this.#described = JSON.stringify({ nodes });
+    const migrate = { command: "sleep 600 & echo begun >>../order; sleep 0.1; echo done >>../order", once: true };
+    const chosen = { command, port: `${this.#port}+`, after: ["migrate"] };
+    this.#described = {
+      several: JSON.stringify({ nodes }),
+      step: JSON.stringify({ nodes: { migrate, web: chosen } }),
+    };
     const serve = `exec ${command.map((word) => sandbox.quote(word)).join(" ")}`;
     this.#run = ["run", "web", "--port", String(this.#port), "--serve", serve, "--", "sh", "-c"];
   }
@@ -234,9 +247,11 @@ export class CrashSite implements AsyncDisposable {
 
   async #prepare({ before, command }: Scenario): Promise<void> {
     const sandbox = this.#sandbox;
-    if (command === "several") {
-      Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, this.#described);
-      return void await sandbox.json(["stop"]);
+    if (command === "several" || command === "step") {
+      Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, this.#described[command]);
+      await sandbox.json(["stop"]);
+      if (command === "step") await sandbox.json(["forget"]); // so that a port is to be chosen
+      return;
     }
     if (before === "running") return void await sandbox.json(this.#start);
     await sandbox.run(["stop", "web"]);
@@ -254,7 +269,7 @@ export class CrashSite implements AsyncDisposable {
 
   #command({ command }: Scenario): string[] {
     if (command === "run") return [...this.#run, "sleep 0.05"];
-    if (command === "several") return ["start"];
+    if (command === "several" || command === "step") return ["start"];
     return command === "start" ? this.#start : command;
   }
 
@@ -299,17 +314,41 @@ export class CrashSite implements AsyncDisposable {
 
   /** What every scenario must end in. */
   async #askOracle({ command }: Scenario): Promise<void> {
-    await this.#sandbox.json(command === "several" ? ["start"] : this.#start);
+    if (command === "step") await this.#askOfStep();
+    else await this.#sandbox.json(command === "several" ? ["start"] : this.#start);
     await this.#sandbox.assertOneServer("web");
     if (command !== "several") return;
     const { pid, ready } = await this.#sandbox.json(["status", "other"]);
     assertEquals([this.#sandbox.serversOf("other"), ready], [[pid], true]);
   }
 
+  /** A step is called done only if it is; it runs again before the server, and nothing of it or of a claim is left. */
+  async #askOfStep(): Promise<void> {
+    const sandbox = this.#sandbox;
+    const order = () => readLines(`${sandbox.root}/order`);
+    const before = order();
+    const status = async () => JSON.parse((await sandbox.run(["status", "migrate", "--json"])).stdout);
+    const said = await status();
+    if (said.ready) assertEquals(before.at(-1), "done", JSON.stringify(said));
+    const { nodes: [{ node, started, ready }] } = await sandbox.json(["start"]);
+    assertEquals({ node, started, ready }, { node: "migrate", started: true, ready: true });
+    assertEquals(order().slice(-2), ["begun", "done"]);
+    await until("nothing of the step is left", () => sandbox.serversOf("migrate").length === 0);
+    assertEquals(sandbox.runtimeFiles("migrate"), []);
+    assertEquals((await status()).ready, true);
+    const claims = [...Deno.readDirSync(`${sandbox.state}/.ports`)].map(({ name }) => name);
+    assertEquals(claims.filter((name) => !/^\d+$/.test(name)), []);
+  }
+
   /** Ends everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#sandbox[Symbol.asyncDispose]();
   }
+}
+
+/** The lines of a file; none if it is missing. */
+function readLines(path: string): string[] {
+  return exists(path) ? Deno.readTextFileSync(path).trimEnd().split("\n") : [];
 }
 
 /** Whether the command that strace started still runs, or has not begun yet. */
