@@ -105,7 +105,7 @@ Deno.test("errors are classes with the exit code of the command line", async (te
   }
 });
 
-Deno.test("a start that fails, and whose processes cannot be looked at, tells both", async () => {
+Deno.test("if a start fails and its processes cannot be examined, the error reports both", async () => {
   await using sandbox = await Sandbox.create();
   const { said } = await program(
     sandbox,
@@ -119,7 +119,7 @@ Deno.test("a start that fails, and whose processes cannot be looked at, tells bo
   assertMatch(said.message, /^Cannot start "web": the server exited with code 3 after \d+ ms\. Cannot .*\/nowhere/);
 });
 
-Deno.test("a start leaves no listener in its signal, whether it succeeds or fails", async () => {
+Deno.test("a start removes its listener from the signal, after success and after failure", async () => {
   await using sandbox = await Sandbox.create();
   const { said } = await program(
     sandbox,
@@ -237,7 +237,7 @@ Deno.test("a start lets go of the signal that could have aborted it", async () =
 
 Deno.test({
   name: "a test command that not even SIGKILL ends does not hold up the end of a run",
-  ignore: TIER === "fast", // it takes the five seconds that such a command is given
+  ignore: TIER === "fast", // such a command has five seconds
   async fn() {
     await using sandbox = await Sandbox.create();
     const { said } = await program(
@@ -260,7 +260,7 @@ Deno.test({
   },
 });
 
-Deno.test("starts at the same time in one program: each node is started once, whoever asked for it", async () => {
+Deno.test("simultaneous starts in one program start each node once", async () => {
   await using sandbox = await Sandbox.create();
   const { said, stderr } = await program(
     sandbox,

@@ -189,7 +189,7 @@ Deno.test("a starter that is stopped for longer than everybody's patience is wai
     }
     assertEquals((await sandbox.json(["status", "web"], { code: 3 })).state, "starting");
     Deno.writeTextFileSync(gate, "");
-    // By then its three seconds have long been over; that it slept is not the server's fault.
+    // By then its three seconds are long over; the server is not to blame for the pause.
     await until("the server listens", () => accepts(port));
     await until(
       "they have passed",

@@ -187,7 +187,7 @@ Deno.test("wait does not wait for what nobody will bring up", async () => {
   assertStringIncludes(failed.error.message, "exited with code 1");
 });
 
-Deno.test("logs: the last 200 lines, all, the last ones, the previous start's, following", async () => {
+Deno.test("logs: the last 200 lines, all lines, the last N, the previous start's, --follow", async () => {
   await using sandbox = await Sandbox.create();
   assertEquals((await sandbox.run(["logs", "web"])).code, 3);
   const script = "for i in $(seq 1 2000); do echo line $i; done; exec sleep 600";

@@ -1,6 +1,6 @@
 /**
- * The contract of the back ends (lib/os/types.ts): the same clauses for each that this machine has. A clause is left out
- * only where the back end itself says that it cannot do it, and the reason is printed.
+ * The contract of the back ends (lib/os/types.ts): the same clauses for each one on this machine. A clause is skipped
+ * only if the back end itself lists that it cannot do it; the reason is printed.
  */
 import { assert, assertEquals } from "@std/assert";
 import type { Ability } from "../lib/os/limits.ts";
@@ -15,16 +15,16 @@ import { replaceFile } from "../lib/state/durable.ts";
 import { exists, freePort, isRunning, kill, killPid, readProcess, ROOT, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 
-/** Every back end, and whether this machine has what it needs. A new one is a line here. */
+/** Every back end, and whether it can run on this machine. Add a line for a new one. */
 const BACK_ENDS: { system: System; isHere: boolean }[] = [
   { system: linux, isHere: Deno.build.os === "linux" },
   { system: posix, isHere: Deno.build.os !== "windows" && installed("ps", "procps") && installed("lsof", "lsof") },
 ];
 
-/** Variable that the clauses about members go by. */
+/** Variable that identifies members. */
 const VARIABLE = "TOMBSTONE_ATTEMPT";
 
-/** Where a clause is tried. */
+/** Bench of a clause. */
 interface Bench {
   system: System;
   sandbox: Sandbox;
@@ -41,7 +41,7 @@ interface Launched extends Launching {
   spec: LaunchSpec;
 }
 
-/** What every back end does, by what it must be able to. */
+/** The clauses, by the abilities that they need. */
 interface Clause {
   name: string;
   needs?: Ability[];
@@ -93,7 +93,7 @@ async function recordOf({ system }: Bench, { spec }: Launched): Promise<Identity
   return read()!;
 }
 
-/** Pids of the members of what was launched. */
+/** Pids of the members of a launched node. */
 async function membersOf(bench: Bench, launched: Launched): Promise<number[]> {
   const leader = await recordOf(bench, launched);
   const { processes } = bench.system;
@@ -111,7 +111,7 @@ async function membersOf(bench: Bench, launched: Launched): Promise<number[]> {
   return members.map(({ row }) => row.pid);
 }
 
-/** A program that goes away by two forks, writes its pid to a file, and sleeps. */
+/** A program that daemonises by two forks, writes its pid to a file, and sleeps. */
 const goneAway = (file: string, steps: string) => [
   "perl",
   "-e",
@@ -124,7 +124,7 @@ async function pidIn(path: string): Promise<number> {
   return Number(Deno.readTextFileSync(path));
 }
 
-/** Looks at a process from one of its own, in which looks fail. */
+/** Examines a process from another one in which every scan fails. */
 async function lookFrom(
   { system, sandbox }: Bench,
   how: string,
@@ -141,7 +141,7 @@ async function lookFrom(
 
 const CLAUSES: Clause[] = [
   {
-    name: "a reused pid is another process, and is not signalled",
+    name: "a reused pid is another process and gets no signal",
     async test({ system, spawn }) {
       const child = spawn(["sleep", "600"]);
       const { pid, startTime } = identityOf(system, child.pid);
@@ -158,7 +158,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "a pid that was given anew within a second is another process",
+    name: "a pid that was reused within a second is another process",
     needs: ["exact-start"],
     // deno-lint-ignore require-await
     async test({ system, spawn }) {
@@ -167,7 +167,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "a zombie is not alive, and is not signalled",
+    name: "a zombie is not alive and gets no signal",
     async test({ system, spawn }) {
       const parent = spawn(["sh", "-c", "sleep 0 & exec sleep 600"]).pid;
       const child = () => system.processes.list(VARIABLE).find((row) => row.ppid === parent);
@@ -180,11 +180,11 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "the number of a thread is no process",
+    name: "the id of a thread is not a process",
     // deno-lint-ignore require-await
     async test({ system }) {
       const task = `/proc/${Deno.pid}/task`;
-      if (!exists(task)) return; // the threads of this system have no numbers among those of processes
+      if (!exists(task)) return; // on this system, threads have no ids among those of processes
       const thread = [...Deno.readDirSync(task)].map(({ name }) => Number(name)).find((id) => id !== Deno.pid)!;
       assertEquals(system.processes.read(thread), null);
       assert(!system.processes.list(VARIABLE).some(({ pid }) => pid === thread));
@@ -207,7 +207,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "the record stands before anything of the user's runs",
+    name: "the record exists before any command of the user runs",
     async test(bench) {
       const { spec } = bench.launch(["true"]); // for a name only
       const dir = spec.record.slice(0, spec.record.lastIndexOf("/"));
@@ -259,7 +259,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "a server survives its terminal and whoever has started it",
+    name: "a server survives its terminal and its starter",
     async test({ sandbox, env, system }) {
       const start = sandbox.commandLine(["start", "web", "--no-probe", "--", "sleep", "600"]);
       const terminal = Deno.build.os === "linux"
@@ -273,7 +273,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "a daemon of two forks is found by its environment; an attempt inside of it is not taken for it",
+    name: "a daemon of two forks is found by its environment; an attempt inside it is another one",
     needs: ["environment"],
     async test(bench) {
       const [away, inner] = [`${bench.sandbox.root}/away`, `${bench.sandbox.root}/inner`];
@@ -289,7 +289,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "a daemon that has cleared its environment is found by the log that it keeps",
+    name: "a daemon that has cleared its environment is found by its open log",
     async test(bench) {
       const away = `${bench.sandbox.root}/away`;
       const daemon = goneAway(away, "POSIX::setsid(); %ENV = (PATH => $ENV{PATH});").map(bench.sandbox.quote).join(" ");
@@ -303,7 +303,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "a process of the session that shows nothing else is found",
+    name: "a process that only its session proves is found",
     needs: ["sessions"],
     async test(bench) {
       const away = `${bench.sandbox.root}/away`;
@@ -316,7 +316,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "a process that becomes another one every few milliseconds does not escape two looks in a row",
+    name: "a process that becomes another one every few milliseconds does not escape two scans in a row",
     needs: ["restless"],
     async test(bench) {
       // It ends by itself: nothing but a kill at the right moment would end it, and each one that exits is a zombie for a time.
@@ -330,7 +330,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "a lock is free as soon as who held it was killed",
+    name: "a lock is free as soon as its holder was killed",
     async test({ sandbox, env }) {
       const port = String(freePort());
       const starter = sandbox.spawn(["start", "web", "--port", port, "--timeout", "5m", "--", "sleep", "600"], { env });
@@ -343,10 +343,10 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "an exit wakes who waits for it at once",
+    name: "an exit wakes its waiter at once",
     async test({ system, spawn }) {
       const delays: number[] = [];
-      // The machine may be busy with something else, so the quickest of several counts.
+      // The machine may be busy, so the quickest of several counts.
       for (let round = 0; round < 5; round++) {
         const child = spawn(["sleep", "600"]);
         let killedAt = Infinity;
@@ -362,7 +362,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "an exit that nobody asks for wakes who waits for it, too",
+    name: "an exit without a signal also wakes its waiter",
     async test({ system, spawn }) {
       const parent = spawn(["sh", "-c", "sleep 600 & exec sleep 601"]).pid;
       const child = () => system.processes.list(VARIABLE).find((row) => row.ppid === parent && row.name === "sleep");
@@ -396,7 +396,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "the owner of a unix socket, also of one that was bound by a relative name",
+    name: "the owner of a unix socket, even of one that was bound by a relative name",
     needs: ["unix-paths"],
     async test({ system, sandbox }) {
       const code = 'const net = require("node:net"); net.createServer().listen("own.sock", () => console.log("ok"))';
@@ -413,7 +413,7 @@ const CLAUSES: Clause[] = [
       const file = Number(BigInt.asUintN(32, BigInt(Deno.statSync(path).ino!)));
       const rows = () =>
         (system.sockets!.listUnix() ?? []).filter((row) => row.path === path || row.fileInode === file);
-      // A back end may answer from a look that is a moment old.
+      // A back end may answer from a slightly older scan.
       await until("the socket is seen", () => rows().length > 0);
       assertEquals(rows().length, 1);
       assert(system.sockets!.socketsOf(child.pid)!.has(rows()[0]!.inode));
@@ -422,7 +422,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "a file that is replaced while a reader has it open is whole for both",
+    name: "a file that is replaced while a reader has it open is complete for both",
     async test({ sandbox }) {
       const path = `${sandbox.root}/file`;
       await replaceFile(path, "before\n".repeat(10_000));
@@ -437,7 +437,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "nobody writes to a file, and that is told",
+    name: "a file without a writer is reported as such",
     needs: ["no-writer"],
     async test({ system, sandbox }) {
       const path = `${sandbox.root}/file`;
@@ -446,7 +446,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "what a process is called, and what it does about signals",
+    name: "the name of a process, and its signal dispositions",
     needs: ["signal-state"],
     async test({ system, spawn }) {
       const { pid } = spawn(["sh", "-c", "trap '' TERM; exec sleep 600"]);
@@ -455,7 +455,7 @@ const CLAUSES: Clause[] = [
     },
   },
   {
-    name: "what a process is called, by its program, its command line and its environment",
+    name: "the name of a process: program, command line and environment",
     async test({ system, sandbox, spawn }) {
       const { pid } = spawn(["sh", "-c", "exec sleep 600"]);
       await until("it sleeps", () => system.processes.read(pid)?.name === "sleep");
@@ -468,7 +468,7 @@ const CLAUSES: Clause[] = [
   },
 ];
 
-/** Listens on every kind of address; the first listener is shared with a process that does nothing with it. */
+/** Listens on every kind of address; another process shares the first listener and does nothing with it. */
 const LISTEN = `
 const net = require("node:net");
 const { spawn } = require("node:child_process");

@@ -26,7 +26,7 @@ async function killAtAll(site: CrashSite, scenario: Scenario, points: Point[]): 
 for (const [number, scenario] of SCENARIOS.entries()) {
   Deno.test(`${scenario.name}, killed at its named steps: the next start makes it good`, async () => {
     await using site = await CrashSite.create(server);
-    const steps = inTurn(stepsOf(scenario), 4, number); // of each scenario others, so that each step has its turn
+    const steps = inTurn(stepsOf(scenario), 4, number); // other steps for each scenario, so that all of them are tried
     assertEquals(await killAtAll(site, scenario, steps), steps.length);
   });
 

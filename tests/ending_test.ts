@@ -60,7 +60,7 @@ costly(
       await sandbox.json(["stop", "web"]);
       assertEquals(pidsOf(`sleep ${seconds}`), []);
     }
-    // The first stop is killed when the main process has been asked; its successor has nothing but the record to go by.
+    // The first stop is killed after the signal to the main process; its successor has only the record.
     for (const next of [["stop", "web"], ["sweep", "web"], ["start", "web", "--port", "0", "--", ...fixture()]]) {
       const { pid } = await sandbox.json(start);
       await until("the child runs", () => pidsOf(`sleep ${seconds}`).length === 1);

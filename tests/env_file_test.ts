@@ -4,7 +4,7 @@ import { exists, Sandbox } from "./support/sandbox.ts";
 
 const SERVER = ["sh", "-c", 'echo "$A|$B|$C|$PORT"; exec sleep 600'];
 
-/** Everything that is recorded of a workspace, logs aside. */
+/** All records of a workspace, without logs. */
 function recorded(dir: string): string {
   return [...Deno.readDirSync(dir)].filter((entry) => !entry.name.startsWith("server.log")).map((entry) => {
     const path = `${dir}/${entry.name}`;
@@ -16,7 +16,7 @@ async function printed(sandbox: Sandbox): Promise<string> {
   return (await sandbox.json(["logs", "web"])).lines[0];
 }
 
-Deno.test("env_file: a later file wins, over it the caller's environment, over that env; no value is recorded", async () => {
+Deno.test("env_file: a later file wins, the caller's environment wins over files, env over both; no value is recorded", async () => {
   await using sandbox = await Sandbox.create();
   const write = (name: string, text: string) => Deno.writeTextFileSync(`${sandbox.project}/${name}`, text);
   write(".env", '# one\nexport A="secret one" # two\nB=secret-two\nC=secret-three\nPORT=1\n');
@@ -27,7 +27,7 @@ Deno.test("env_file: a later file wins, over it the caller's environment, over t
   assertEquals(await printed(sandbox), "secret one|local $HOME|the caller's|1");
   assert(!/secret|local \$/.test(recorded(sandbox.state)));
 
-  // A change of a value is seen by the next start, one of the list is a difference.
+  // The next start sees a changed value; a changed list of files is a difference.
   write(".env.local", "B=new\n");
   await sandbox.json(["restart", "web"], { env: { C: "" } });
   assertEquals(await printed(sandbox), "secret one|new||1");
@@ -37,7 +37,7 @@ Deno.test("env_file: a later file wins, over it the caller's environment, over t
   assertEquals(await printed(sandbox), "described|secret-two|secret-three|1");
 });
 
-Deno.test("--env-file: start NODE reads it again; with --clear-env the caller's variables are none; PORT is the node's", async () => {
+Deno.test("--env-file: start NODE reads it again; with --clear-env the caller's variables do not count; PORT is the node's", async () => {
   await using sandbox = await Sandbox.create();
   Deno.writeTextFileSync(`${sandbox.project}/.env`, "A=file\nPORT=1\n");
   const options = ["--env-file", ".env", "--clear-env", "--port", "0", "--timeout", "200ms"];
@@ -57,7 +57,7 @@ Deno.test("--env-file: start NODE reads it again; with --clear-env the caller's 
   assertStringIncludes(gone.stderr, '/.env" for "env_file" of node "web": it does not exist\nhint: create it');
 });
 
-Deno.test("what is no file of variables is refused before there is state, and nothing of it is quoted", async () => {
+Deno.test("a file that has no variables is refused before there is state, and its text is not quoted", async () => {
   await using sandbox = await Sandbox.create();
   Deno.mkdirSync(`${sandbox.project}/dir`);
   Deno.writeTextFileSync(`${sandbox.project}/names`, "1X=hunter2\n");

@@ -1,4 +1,4 @@
-/** What `tombstone env` tells other tools of nodes, before and after a start. */
+/** The variables of `tombstone env`, before and after a start. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Document, exists, fixture, freePort, Sandbox } from "./support/sandbox.ts";
 
@@ -8,7 +8,7 @@ function describe(sandbox: Sandbox, nodes: Record<string, unknown>, dir = sandbo
   Deno.writeTextFileSync(`${dir}/tombstone.json`, JSON.stringify({ nodes }));
 }
 
-Deno.test("env tells the port that the next start takes, and the one that it has taken", async () => {
+Deno.test("env shows the port of the next start, and the port of the running node", async () => {
   await using sandbox = await Sandbox.create();
   const from = freePort();
   const trees = ["main", "tree"].map((name) => `${sandbox.root}/${name}`);
@@ -25,7 +25,7 @@ Deno.test("env tells the port that the next start takes, and the one that it has
     assertEquals(port, from + at);
     const after = await env(trees[at]!);
     assertEquals([after.PORT, after.TOMBSTONE_HOST, after.TOMBSTONE_URL], [String(port), host, url]);
-    // What a shell makes of it is what a tool that is started there gets.
+    // A tool gets the variables that a shell reads from the output.
     const line = `eval "$(${sandbox.commandLine(["env", "web"])})"; node -e 'fetch(process.env.TOMBSTONE_URL)` +
       `.then(async (r) => console.log(process.env.PORT, r.status))'`;
     assertEquals((await sandbox.shell(line, { cwd: trees[at]! })).stdout, `${port} 200\n`);
@@ -34,7 +34,7 @@ Deno.test("env tells the port that the next start takes, and the one that it has
   }
 });
 
-Deno.test("env of several nodes begins each name with the node's, as the nodes get them that come after it", async () => {
+Deno.test("env of several nodes puts the node's name into each variable, as dependent nodes get them", async () => {
   await using sandbox = await Sandbox.create();
   describe(sandbox, {
     "my-db": { command: HTTP, port: 0 },
@@ -62,7 +62,7 @@ Deno.test("env of several nodes begins each name with the node's, as the nodes g
   );
 });
 
-Deno.test("env of a node with one port, of a recorded one, and of one that it cannot tell", async () => {
+Deno.test("env of a node with one port, of a recorded one, and of a node without a port", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   describe(sandbox, {
@@ -84,14 +84,14 @@ Deno.test("env of a node with one port, of a recorded one, and of one that it ca
   assertEquals((await refused(["fixed", "--format="], 2)).kind, "usage");
   const found = await sandbox.json(["start", "found"]);
   assertEquals((await sandbox.json(["env", "found"])).env.PORT, String(found.port));
-  // Recorded only: what it would be started with again.
+  // Recorded only: the settings of its next start.
   await sandbox.json(["start", "api", "--port", "0", "--", ...HTTP]);
   await sandbox.json(["stop", "api"]);
   const api = await sandbox.json(["env", "api"]);
   assertEquals((await sandbox.json(["start", "api"])).port, api.port);
 });
 
-Deno.test("env waits for a start that chooses, and an env that is killed half-way keeps nobody from the port", async () => {
+Deno.test("env waits for a start that chooses a port, and an env that is killed half-way blocks no port", async () => {
   await using sandbox = await Sandbox.create();
   const from = freePort();
   describe(sandbox, { web: { command: HTTP, port: `${from}+` }, slow: { command: fixture("delay=700"), port: 0 } });

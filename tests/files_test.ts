@@ -12,7 +12,7 @@ import { byTier, TIER } from "./support/tier.ts";
 /** How many random mutations of each file are read. */
 const MUTATIONS = byTier({ fast: 200, full: 2000 });
 
-/** Of how many lengths that a file can be cut to one is tried. */
+/** One of this many lengths is tried. */
 const LENGTHS = byTier({ fast: 7, full: 1 });
 
 const encoder = new TextEncoder();
@@ -73,7 +73,7 @@ for (const file of FILES) {
     let node: Document = await sandbox.json(["start", "web", ...SERVER]);
     for (const [at, situation] of ["running", "died", "interrupted"].entries()) {
       for (const [index, [form, put]] of FORMS.entries()) {
-        // One form in each situation, so that each form meets some file.
+        // One form in each situation, so that each form is tried with some file.
         if (TIER === "fast" && (index + at * 5 + FILES.indexOf(file) * 2) % FORMS.length !== 0) continue;
         const what = `${file}, ${form}, ${situation}`;
         const killAt = situation === "interrupted" ? "waiting" : "";
@@ -89,7 +89,7 @@ for (const file of FILES) {
         remove(path);
         await put(path, valid, foreign);
 
-        // Of many, most are looked at as the command does it, but in this process.
+        // Most of them are judged in this process, by the code of the command.
         const isCommand = TIER === "fast" || (index + at) % 6 === 0;
         const state = isCommand
           ? await stateToldOf(sandbox, what)
@@ -114,7 +114,7 @@ for (const file of FILES) {
   });
 }
 
-/** The state as the command tells it, without a stack trace. */
+/** The state that the command reports, without a stack trace. */
 async function stateToldOf(sandbox: Sandbox, what: string): Promise<string> {
   const { stdout, stderr } = await sandbox.run(["status", "web", "--json"]);
   assert(!`${stdout}${stderr}`.includes("    at "), `${what}: ${stderr}`);

@@ -1,4 +1,4 @@
-/** Forgetting: what does not run leaves nothing; what runs is never touched. */
+/** Forgetting: removes everything of a node that does not run, and never touches a running one. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Document, exists, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { costly } from "./support/tier.ts";
@@ -6,7 +6,7 @@ import { costly } from "./support/tier.ts";
 const actions = (document: Document): string[] =>
   document.nodes.map(({ node, action }: Document) => `${node} ${action}`);
 
-Deno.test("forget removes records, logs and claims of what does not run, and never what runs", async () => {
+Deno.test("forget removes records, logs and claims of nodes that do not run, and nothing of running ones", async () => {
   await using sandbox = await Sandbox.create();
   const from = freePort();
   const web = ["start", "web", "--port", `${from}+`, "--", ...fixture("say=hello")];
@@ -26,11 +26,11 @@ Deno.test("forget removes records, logs and claims of what does not run, and nev
   assertEquals((await sandbox.json(["start", "web"], { code: 2 })).error.kind, "usage", "no command is known");
   assertEquals((await sandbox.json(["list"])).nodes, []);
   assertEquals((await sandbox.run(["forget"])).stdout, "no nodes in this workspace\n");
-  // The port is anybody's again.
+  // Any node can get the port again.
   assertEquals((await sandbox.json(["start", "other", ...web.slice(2)])).port, port);
 });
 
-Deno.test("forget --all is about every workspace; a name that there is not is told with the near one", async () => {
+Deno.test("forget --all covers every workspace; for an unknown name it suggests the nearest", async () => {
   await using sandbox = await Sandbox.create();
   const elsewhere = ["--workspace", "elsewhere"];
   for (const node of ["one", "two"]) {
@@ -55,7 +55,7 @@ Deno.test("forget --all is about every workspace; a name that there is not is to
   }
 });
 
-Deno.test("what an interrupted start left is ended before it is forgotten", async () => {
+Deno.test("forget first ends the processes of an interrupted start", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["start", "web", "--port", "0", "--", ...fixture()];
   for (const step of ["tombstone-written", "spawned", "waiting", "committed"]) {
@@ -108,7 +108,7 @@ costly(
   },
 );
 
-Deno.test("whatever is in the node's directory: what is the tool's goes, a server's own files stay and are named", async () => {
+Deno.test("forget removes the tool's own files; a server's files in the node's directory stay and are listed", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["start", "web", "--no-probe", "--", "sleep", "600"];
   const { dir } = await sandbox.json(start);

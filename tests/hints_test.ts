@@ -1,8 +1,8 @@
-/** What messages tell the user to type helps when it is typed as it stands, in the situation that printed it. */
+/** The commands in messages help when typed in the situation that printed them. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { COMMAND, fixture, freePort, killPid, type Ran, Sandbox, until } from "./support/sandbox.ts";
 
-/** The first command that a text tells to type. */
+/** The first command in a text. */
 function commandIn(text: string): string {
   const [, command] = /(tombstone (?:'[^']*'|[^',;?\n])+?)(?=, | shows| ends|;|\?|\)|\n|$)/.exec(text) ?? [];
   assert(command !== undefined, `no command in: ${text}`);
@@ -15,7 +15,7 @@ async function type(sandbox: Sandbox, text: string, env: Record<string, string> 
   return await sandbox.shell(command, { env });
 }
 
-Deno.test("commands in messages name the workspace and the state directory of the call that they are about", async () => {
+Deno.test("commands in messages have the workspace and the state directory of the call", async () => {
   await using sandbox = await Sandbox.create();
   const state = `${sandbox.root}/another place`;
   const at = ["--workspace", "shop.v1", "--state-dir", state];
@@ -54,7 +54,7 @@ Deno.test("commands in messages name the workspace and the state directory of th
   assertEquals((await run(["stop"])).code, 0);
 });
 
-Deno.test("a name that is no node gets the near one and the way to a new node, in a workspace of recorded nodes, too", async () => {
+Deno.test("for an unknown name, the hint has the nearest node and the command for a new one, even if nodes are only recorded", async () => {
   await using sandbox = await Sandbox.create();
   await sandbox.json(["start", "web", "--no-probe", "--", "sleep", "600"]);
   for (const [command, code] of [["start", 2], ["restart", 3], ["env", 3], ["logs", 3]] as const) {
@@ -63,7 +63,7 @@ Deno.test("a name that is no node gets the near one and the way to a new node, i
   }
 });
 
-Deno.test("a node that was started before, or is described, is started by its name: the hint has no COMMAND", async () => {
+Deno.test("a node that was started before, or is described, needs only its name: the hint has no COMMAND", async () => {
   await using sandbox = await Sandbox.create();
   await sandbox.json(["start", "db", "--no-probe", "--", "sleep", "600"]);
   await sandbox.json(["stop", "db"]);
@@ -94,7 +94,7 @@ Deno.test("a flag that needs a command is refused with the recorded command in t
   assertEquals((await sandbox.json(["status", "web"])).cwd, `${sandbox.project}/a b`);
 });
 
-Deno.test("a node that runs is joined without the values of its variables; what would start it anew names them", async () => {
+Deno.test("a start of a running node needs no values of its variables; a new start names them", async () => {
   await using sandbox = await Sandbox.create();
   const { pid } = await sandbox.json(["start", "web", "--port", "0", "--env", "TOKEN=a", "--", ...fixture()]);
   const joined = await sandbox.json(["start", "web"]);
@@ -120,7 +120,7 @@ Deno.test("a node that is not ready is restarted by the hint", async () => {
   assert((await sandbox.json(["status", "web"])).pid !== pid);
 });
 
-Deno.test("env tells a node that runs without a port from one that does not run", async () => {
+Deno.test("env distinguishes a node that runs without a port from one that does not run", async () => {
   await using sandbox = await Sandbox.create();
   await sandbox.json(["start", "job", "--no-probe", "--", "sleep", "600"]);
   assertStringIncludes((await sandbox.json(["env", "job"], { code: 3 })).error.message, "it runs without a port");
@@ -130,11 +130,11 @@ Deno.test("env tells a node that runs without a port from one that does not run"
   assertStringIncludes((await type(sandbox, error.hint)).stdout, 'started "job"');
 });
 
-Deno.test("a port that does not get free names the node that has it, and how to stop that from anywhere", async () => {
+Deno.test("the error for a port that does not become free names the node that has it, and a command that stops it from anywhere", async () => {
   await using sandbox = await Sandbox.create();
   const state = `${sandbox.root}/other state`;
   const port = freePort();
-  Deno.mkdirSync(`${sandbox.root}/web`); // also where the node would be the one of this directory
+  Deno.mkdirSync(`${sandbox.root}/web`); // even if the node has the name of this directory
   const cwd = `${sandbox.root}/web`;
   await sandbox.json(["--state-dir", state, "start", "web", "--port", String(port), "--", ...fixture()], { cwd });
   const wait = ["--state-dir", state, "wait", "--port", String(port), "--gone"];
@@ -144,7 +144,7 @@ Deno.test("a port that does not get free names the node that has it, and how to 
   assertEquals((await sandbox.run(wait)).code, 0);
 });
 
-Deno.test("run: the hint has the servers that were typed; a test that is no command gets the near script", async () => {
+Deno.test("run: the hint has the servers that were typed; for an unknown test command it has the nearest script", async () => {
   await using sandbox = await Sandbox.create();
   const none = await sandbox.json(["run", "web", "--no-probe", "--serve", "sleep 600"], { code: 2 });
   assertEquals(none.error.hint, "tombstone run web --serve 'sleep 600' -- TEST [ARG...]");
@@ -159,7 +159,7 @@ Deno.test("run: the hint has the servers that were typed; a test that is no comm
   assertEquals(refused.error.hint, 'describe it there, or tombstone run --port 1 --serve "COMMAND" -- TEST [ARG...]');
 });
 
-Deno.test("in a described project the near name may be that of a recorded node", async () => {
+Deno.test("in a described project, the nearest name may be a recorded node's", async () => {
   await using sandbox = await Sandbox.create();
   await sandbox.json(["start", "worker", "--no-probe", "--", "sleep", "600"]);
   Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes: { db: { command: "x" } } }));

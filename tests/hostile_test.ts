@@ -10,7 +10,7 @@ const hasPython = installed("python3", "python3");
 /** What a start may take beyond its deadline on a busy machine, the end of its server included; in milliseconds. */
 const MARGIN = 60_000;
 
-/** What is told of a log in which no line matches, or whose lines are still being matched. */
+/** The message for a log without a matching line, or one whose lines are still being matched. */
 const NEVER = /no line of its log matches|a check of it did not end/;
 
 /** The deadline that it must keep, in milliseconds. */
@@ -244,7 +244,7 @@ function listener(listen: string, then: string): string[] {
 
 const TCP = 's = socket.socket()\ns.bind(("127.0.0.1", int(os.environ["PORT"])))';
 const UNIX = 's = socket.socket(socket.AF_UNIX)\nos.path.exists("s") and os.unlink("s")\ns.bind("s")';
-/** Whoever connects waits in a queue that is full. It listens when nobody looks: the first to connect is let in. */
+/** A connect waits in a full queue. It begins to listen between two checks: the first connection is accepted. */
 const FULL = `while not os.path.exists("go"):
     time.sleep(0.01)
 s.listen(0)

@@ -1,4 +1,4 @@
-/** `init`: what it proposes for projects as generators make them, and what it tells agents. */
+/** `init`: its proposals for projects that generators have made, and its instructions for agents. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { proposeNodes } from "../lib/spec/template.ts";
 import { exists, fixture, Sandbox } from "./support/sandbox.ts";
@@ -25,7 +25,7 @@ Deno.test("init knows the scripts of packages: Nest's, dev:NAME, and those that 
   const deno = '{ // tasks\n  "tasks": { "dev": "deno serve main.ts", } }';
   assertEquals(nodesFor({ "deno.json": deno }), { web: { command: ["deno", "task", "dev"] } });
   assertEquals(nodesFor({ "deno.jsonc": deno }), { web: { command: ["deno", "task", "dev"] } });
-  // What deno init has written, by version and flag: a program that prints, a library, a server.
+  // The results of deno init, by version and flag: a program that prints, a library, a server.
   const task = (dev: string) => JSON.stringify({ tasks: { dev } });
   const main = "deno run --watch main.ts";
   const add = "export function add(a: number) { return a; }\nif (import.meta.main) console.log(add(2));\n";
@@ -71,7 +71,7 @@ Deno.test("init knows Django, Rails, Phoenix, rebar3 and Procfiles", () => {
   assertEquals(Object.keys(nodesFor(both)), ["web", "css"]);
 });
 
-Deno.test("init --agents: every command that it tells agents works as it stands", async () => {
+Deno.test("init --agents: every command in the instructions works when typed", async () => {
   await using sandbox = await Sandbox.create();
   const write = (file: string, text: string) => Deno.writeTextFileSync(`${sandbox.project}/${file}`, text);
   write("tombstone.json", JSON.stringify({ nodes: { web: { command: fixture(), port: 0 } } }));
@@ -96,7 +96,7 @@ Deno.test("init --agents: every command that it tells agents works as it stands"
   assertEquals(sandbox.processes(), []); // the last one is stop
 });
 
-Deno.test("init --agents leaves what is the user's as it is, and brings its own part up to date", async () => {
+Deno.test("init --agents keeps the user's text and updates its own block", async () => {
   await using sandbox = await Sandbox.create();
   const path = `${sandbox.project}/CLAUDE.md`;
   Deno.writeTextFileSync(`${sandbox.project}/rules.md`, "# Rules\n\nBe kind.");

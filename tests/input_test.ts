@@ -160,7 +160,7 @@ Deno.test("a command that only exec finds fault with exits 126", async () => {
   assertEquals(sandbox.processes(), []);
 });
 
-Deno.test("a file of the user's that cannot be used: the hint is about that file, and not about --state-dir", async () => {
+Deno.test("an unusable file of the user: the hint is about that file, not about --state-dir", async () => {
   await using sandbox = await Sandbox.create();
   const file = `${sandbox.project}/tombstone.json`;
   Deno.symlinkSync("tombstone.json", file);

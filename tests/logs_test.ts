@@ -146,7 +146,7 @@ Deno.test("status of a dead node shows the time of its last output and its last 
   assertEquals((await of("status", 1)).log_tail, status.log_tail);
   const { log_tail: none, last_log_at: at } = await of("list", 0);
   assertEquals([none, at], [[], heard], "a list of many stays short");
-  // A log that is too long is cut by whoever reads it, which is nothing that the server has written.
+  // A command that reads a log cuts it if it is too long; that is not output of the server.
   const info = JSON.parse(Deno.readTextFileSync(`${sandbox.nodeDir("web")}/node.info`));
   Deno.writeTextFileSync(
     `${sandbox.nodeDir("web")}/node.info`,
@@ -177,7 +177,7 @@ async function nodeWithLog(sandbox: Sandbox, node: string, lines: string[]): Pro
 const numbered = (from: number, to: number, text = "line") =>
   Array.from({ length: to - from + 1 }, (_, at) => `${text} ${from + at}`);
 
-Deno.test("logs --grep shows the last lines that match, whatever their colours; with -f also those that come", async () => {
+Deno.test("logs --grep shows the last matching lines, ignores colours, and with -f shows new ones", async () => {
   await using sandbox = await Sandbox.create();
   const lines = numbered(1, 1000).flatMap((line, at) => at % 2 === 0 ? [line] : [`\x1b[31mERR\x1b[0mOR ${line}\r`]);
   const { log } = await nodeWithLog(sandbox, "web", lines);
@@ -204,7 +204,7 @@ Deno.test("logs --grep shows the last lines that match, whatever their colours; 
   await Promise.all([follower.status, follower.stderr.cancel(), reading]);
 });
 
-Deno.test("a pattern that may take for ever blocks no logs --grep; lines that take too long are told", async () => {
+Deno.test("a slow pattern does not block logs --grep; a warning counts the lines that took too long", async () => {
   await using sandbox = await Sandbox.create();
   await nodeWithLog(sandbox, "web", ["aab", `${"a".repeat(40)}bc`, "b", "aaab"]);
   const ran = await sandbox.run(["logs", "web", "--grep", "^(a+)+b$"]);
@@ -230,7 +230,7 @@ Deno.test("logs --max-bytes gives whole lines from the end, for all nodes togeth
   assertEquals((await sandbox.json(["logs", "web", "--max-bytes", "5"])).lines, [], "not half of a line");
 });
 
-Deno.test("logs --since-last shows each line once to each reader, over new starts, cuts and whatever is in its file", async () => {
+Deno.test("logs --since-last shows each line once to each reader, across starts, cuts and damaged position files", async () => {
   await using sandbox = await Sandbox.create();
   const { log } = await nodeWithLog(sandbox, "web", numbered(1, 300));
   const write = (text: string) => Deno.writeTextFileSync(log, text, { append: true });
@@ -292,7 +292,7 @@ Deno.test("logs --since-last shows each line once to each reader, over new start
   assert(!exists(path), "and are forgotten with them");
 });
 
-Deno.test("what logs cannot do is refused with what helps", async () => {
+Deno.test("invalid calls of logs fail with a hint that helps", async () => {
   await using sandbox = await Sandbox.create();
   await nodeWithLog(sandbox, "web", ["line"]);
   const cases: [string[], string][] = [

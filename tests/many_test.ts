@@ -116,7 +116,7 @@ costly("sweep --all makes all of them good, touches nobody who runs, and passes 
     const action = number === locked ? "locked" : expected[kindOf(number)];
     assertEquals(actions.get(key(nameOf(number))), action, `${number}, ${kindOf(number)}`);
     const left = [...Deno.readDirSync(path(number))].map(({ name }) => name)
-      .filter((name) => name !== "recorded.json").sort(); // that is kept
+      .filter((name) => name !== "recorded.json").sort(); // that file stays
     if (action === "swept") assertEquals(left, ["lock", "server.log"]);
     if (action === "running") assertEquals(left, ["lock", "node.info", "pid", "server.log"]);
   }

@@ -1,4 +1,4 @@
-/** Which nodes a command is about, and flags before the command. */
+/** Names of nodes, and flags before the command. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fixture, Sandbox } from "./support/sandbox.ts";
 
@@ -26,10 +26,10 @@ Deno.test("status, sweep and stop take several names; a name that is neither des
   ]);
   await sandbox.json(["stop", "db"]);
   const named = await sandbox.run(["status", "web", "db"]);
-  assertEquals([named.code, named.stderr], [3, ""]); // a named node counts, also one that was stopped on purpose
+  assertEquals([named.code, named.stderr], [3, ""]); // a named node counts, even one that was stopped on purpose
 });
 
-Deno.test("a described node that was never started gets no warning; a mistake in the file is none for a recorded one", async () => {
+Deno.test("a described node that was never started gets no warning; a mistake in the file does not affect a recorded one", async () => {
   await using sandbox = await Sandbox.create();
   Deno.writeTextFileSync(
     `${sandbox.project}/tombstone.json`,

@@ -8,7 +8,7 @@ function describe(sandbox: Sandbox, nodes: Record<string, unknown>): void {
 
 const web = { command: fixture(), port: 0, after: ["migrate"] };
 
-Deno.test("a step runs at each start, after what it needs and before what needs it; then nothing of it is left", async () => {
+Deno.test("a step runs at each start, after its dependencies and before its dependents, and leaves no process", async () => {
   await using sandbox = await Sandbox.create();
   const command = 'echo "db at $TOMBSTONE_DB_PORT"; echo ran >>../order';
   describe(sandbox, { web, migrate: { command, once: true, after: ["db"] }, db: { command: fixture(), port: 0 } });
@@ -39,7 +39,7 @@ Deno.test("a step runs at each start, after what it needs and before what needs 
   assertEquals(sandbox.processes(), []);
 });
 
-Deno.test("a step that fails ends the start with its exit code and last lines, and what came before is stopped", async () => {
+Deno.test("a failed step ends the start with its exit code and last lines, and the earlier nodes are stopped", async () => {
   await using sandbox = await Sandbox.create();
   describe(sandbox, {
     web,
@@ -82,7 +82,7 @@ Deno.test("a start killed while a step runs: the next one ends what is left of i
   await sandbox.assertOneServer("web");
 });
 
-Deno.test("a start killed anywhere around the end of a step is made good by the next one", async () => {
+Deno.test("after a start was killed at any point around the end of a step, the next one succeeds", async () => {
   await using sandbox = await Sandbox.create();
   describe(sandbox, { migrate: { command: "sleep 600 & sleep 0.1", once: true } });
   for (const point of ["spawned", "waiting", "ended", "swept", "recorded", "launch-removed"]) {
@@ -144,7 +144,7 @@ Deno.test("a step that was done once is not called so after a start of it that w
   }
 });
 
-Deno.test("what a step leaves in the background ends with it, and is told", async () => {
+Deno.test("processes that a step leaves in the background are ended and reported", async () => {
   await using sandbox = await Sandbox.create();
   describe(sandbox, { migrate: { command: "sleep 600 & echo $! >pid", once: true } });
   const { code, stderr } = await sandbox.run(["start"]);
@@ -153,7 +153,7 @@ Deno.test("what a step leaves in the background ends with it, and is told", asyn
   assertEquals(isRunning(Number(Deno.readTextFileSync(`${sandbox.project}/pid`))), false);
 });
 
-Deno.test("run: a step is run before the test, and its end is no death of a server", async () => {
+Deno.test("run: a step runs before the test, and its exit does not count as the death of a server", async () => {
   await using sandbox = await Sandbox.create();
   describe(sandbox, { web, migrate: { command: "echo migrated", once: true } });
   const ran = await sandbox.run(["run", "--fail-fast", "--", "sleep", "0.5"]);
@@ -162,7 +162,7 @@ Deno.test("run: a step is run before the test, and its end is no death of a serv
   assertEquals(sandbox.processes(), []);
 });
 
-Deno.test("what only a server has is refused of a step", async () => {
+Deno.test("settings of servers are refused in a step", async () => {
   await using sandbox = await Sandbox.create();
   for (const [name, value] of [["port", 0], ["pid_file", "pid"], ["probes", { http: "/" }]]) {
     describe(sandbox, { migrate: { command: "true", once: true, [name as string]: value } });

@@ -1,4 +1,4 @@
-/** The back end through ps and lsof, forced on Linux: nothing of /proc. */
+/** The back end through ps and lsof, forced on Linux, without /proc. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parsePs } from "../lib/os/posix/ps_output.ts";
 import {
@@ -17,10 +17,10 @@ import { TIER } from "./support/tier.ts";
 
 const posix = { TOMBSTONE_PLATFORM: "posix" };
 const isMissing = !installed("ps", "procps") || !installed("lsof", "lsof");
-/** Scans by ps and lsof cost much; the contract of the back end is in the fast tier, too. */
+/** Scans by ps and lsof are slow; the contract tests of the back end are also in the fast tier. */
 const ignore = TIER === "fast" || isMissing;
 
-/** Two forks and a session of its own. */
+/** Two forks and its own session. */
 const AWAY = "use POSIX; exit if fork; POSIX::setsid(); exit if fork; exec qw(sleep 600)";
 
 Deno.test("parsePs() reads the columns of Linux and macOS and passes over the rest", () => {
@@ -151,7 +151,7 @@ Deno.test({
     await using sandbox = await Sandbox.create();
     const shim = `${sandbox.root}/bin`;
     Deno.mkdirSync(shim);
-    // It shows who asks, as every look that has not failed does, and nobody else.
+    // It shows only the caller, as every scan that has not failed does.
     Deno.writeTextFileSync(`${shim}/lsof`, "#!/bin/sh\nprintf 'p%s\\nfcwd\\nn/\\n' $PPID\n", { mode: 0o755 });
     const env = { ...posix, PATH: `${shim}:${Deno.env.get("PATH")}` };
     const port = freePort();
@@ -162,7 +162,7 @@ Deno.test({
     assertEquals([error.kind, error.owner_pid], ["port-in-use", null]);
     assertStringIncludes(error.message, "a process that cannot be seen from here");
 
-    // A look that has failed proves nothing: neither that the listener is the node's, nor that it is not.
+    // A failed scan proves nothing: neither that the listener is the node's, nor that it is not.
     Deno.writeTextFileSync(`${shim}/lsof`, "#!/bin/sh\nexit 1\n");
     const own = ["start", "web", "--port", "0", "--timeout", "2s", "--", ...fixture()];
     const late = (await sandbox.json(own, { env, code: 124 })).error;
@@ -179,7 +179,7 @@ Deno.test({
     await using sandbox = await Sandbox.create();
     Deno.chmodSync(sandbox.root, 0o755);
     const port = freePort();
-    sandbox.bystander(fixture(`port=${port}`)); // of root, whose descriptors nobody else may see
+    sandbox.bystander(fixture(`port=${port}`)); // a server of root, whose descriptors nobody else may see
     await until("the stranger listens", () => accepts(port));
     const state = `${sandbox.root}/of-nobody`;
     Deno.mkdirSync(state, { mode: 0o700 });
@@ -210,7 +210,7 @@ Deno.test({
     await using sandbox = await Sandbox.create();
     await sandbox.json(["start", "other", "--port", "0", "--", ...fixture()], { env: posix });
     const args = ["start", "web", "--port", "0", "--", "sh", "-c"];
-    // Its parent ends at once, so that nothing but the environment says whose it is.
+    // Its parent exits at once, so that only the environment proves it.
     const inside = `perl -e '${AWAY}' </dev/null >/dev/null 2>&1 9>&-; exec ${fixture().join(" ")}`;
     const { pid } = await sandbox.json([...args, inside], { env: posix });
     const away = () => sandbox.serversOf("web").find((each) => readProcess(each)?.name === "sleep");

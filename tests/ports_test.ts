@@ -1,4 +1,4 @@
-/** Ports that are chosen: they stay the node's, and no other node is given them. */
+/** Chosen ports: the node keeps them, and no other node gets them. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { accepts, type Document, exists, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { costly } from "./support/tier.ts";
@@ -22,7 +22,7 @@ async function base(): Promise<number> {
   }
 }
 
-Deno.test("two worktrees get two ports from one number on, each always its own", async () => {
+Deno.test("two worktrees get two ports from the same number on, and keep them", async () => {
   await using sandbox = await Sandbox.create();
   const [main, tree] = projects(sandbox);
   const from = await base();
@@ -30,23 +30,23 @@ Deno.test("two worktrees get two ports from one number on, each always its own",
   const portOf = async (cwd: string, args = start) => (await sandbox.json(args, { cwd })).port;
   assertEquals([await portOf(main), await portOf(tree)], [from, from + 1]);
   for (const cwd of [main, tree]) await sandbox.json(["stop"], { cwd });
-  // Whoever comes first, and with none of them running.
+  // In any order, and with none of them running.
   assertEquals([await portOf(tree), await portOf(main)], [from + 1, from]);
   assertEquals((await sandbox.json(["logs", "web"], { cwd: tree })).lines, [String(from + 1)]);
   for (const cwd of [main, tree]) await sandbox.json(["stop"], { cwd });
   assertEquals(await portOf(tree, ["start", "web"]), from + 1, "recorded");
   await sandbox.json(["sweep", "--all"]);
   assertEquals(await portOf(main, ["restart", "web"]), from);
-  // Another node of the same project gets the next one, too, and so does one of the library.
+  // Another node of the same project also gets the next one, and so does a node of the library.
   assertEquals(await portOf(main, ["start", "api", ...start.slice(2)]), from + 2);
-  // With another number it begins anew; what it had is free for others then.
+  // With another number it chooses again; other nodes can then get its old port.
   await sandbox.json(["stop"], { cwd: tree });
   const other = await base();
   assertEquals(await portOf(tree, ["start", "web", "--port", `${other}+`, "--", ...fixture()]), other);
   assertEquals(await portOf(tree, ["start", "new", "--port", `${from}+`, "--", ...fixture()]), from + 1);
 });
 
-Deno.test("a port whose node's workspace is gone, or whose record is, is given to others", async () => {
+Deno.test("if a node's workspace or record is gone, other nodes get its port", async () => {
   await using sandbox = await Sandbox.create();
   const [main, tree] = projects(sandbox);
   const from = await base();
@@ -56,7 +56,7 @@ Deno.test("a port whose node's workspace is gone, or whose record is, is given t
   Deno.removeSync(tree, { recursive: true });
   assertEquals((await sandbox.json(start, { cwd: main })).port, from);
   await sandbox.json(["stop"], { cwd: main });
-  // The directory is made again: its node had the port first, but does not any more.
+  // The directory is created again: its node had the port first, but has lost it.
   Deno.mkdirSync(tree);
   Deno.writeTextFileSync(`${tree}/tombstone.json`, "");
   assertEquals((await sandbox.json(start, { cwd: tree })).port, from + 1);
@@ -86,7 +86,7 @@ costly("a start that is killed while it claims a port keeps nobody from it, and 
     const start = ["start", "web", "--port", `${from}+`, "--", ...fixture()];
     const killed = await sandbox.spawn(start, { env: { TOMBSTONE_FAILPOINT: step } }).output();
     assertEquals(killed.signal, "SIGKILL", step);
-    // Before the claim, another node may have it; after it, none is given it.
+    // Before the claim, another node may get the port; after it, none does.
     const api = await sandbox.json(["start", "api", ...start.slice(2)]);
     assertEquals(api.port, step === "port-recorded" ? from : from + 1, step);
     assertEquals((await sandbox.json(start)).port, step === "port-recorded" ? from + 1 : from, step);
@@ -151,7 +151,7 @@ costly("whatever is in the place of the claims, a start copes", async () => {
   assertEquals((await sandbox.run(["start", "x", "--workspace", ".ports", "--", "true"])).code, 2);
 });
 
-Deno.test("a port that is taken is named with its owner, a node of ours with its project", async () => {
+Deno.test("the error for a port in use names its owner, and for a node its project", async () => {
   await using sandbox = await Sandbox.create();
   const [main, tree] = projects(sandbox);
   const from = await base();

@@ -1,9 +1,9 @@
-/** What ps and lsof print, read without either: in the forms of Linux and of macOS, by their man pages. */
+/** Samples of the output of ps and lsof, in the forms of Linux and macOS, by their man pages. */
 import { assertEquals } from "@std/assert";
 import { isWritten, listeningFiles, parseOpenFiles, unixFiles } from "../lib/os/posix/lsof_output.ts";
 import { pidsThatName, variableByPid } from "../lib/os/posix/ps_output.ts";
 
-/** The device of a socket is its inode, and unix sockets tell their state. Two processes share the first listener. */
+/** The device of a socket is its inode, and unix sockets show their state. Two processes share the first listener. */
 const LINUX = `p4312
 u1000
 fcwd
@@ -53,7 +53,7 @@ n127.0.0.1:8080
 TST=LISTEN
 `;
 
-/** The device is an address in the kernel, unix sockets have no state, and an arrow stands before what they lead to. */
+/** The device is an address in the kernel, unix sockets have no state, and an arrow precedes their peer. */
 const MACOS = `p501
 u501
 fcwd
@@ -86,7 +86,7 @@ d0x8b2c6f2a1cb00002
 n->0x8b2c6f2a1cb00003
 `;
 
-Deno.test("lsof of Linux: who listens, at which address, by which socket, and what is open for writing", () => {
+Deno.test("lsof of Linux: listeners with their addresses and sockets, and files open for writing", () => {
   const files = parseOpenFiles(LINUX);
   assertEquals(files[0]!.name, "/home/me/café");
   assertEquals(listeningFiles(files).map(({ pid, address, port, device }) => [pid, address, port, device]), [
@@ -108,12 +108,12 @@ Deno.test("lsof of macOS: IPv6, every address, IPv4 in IPv6, and a unix socket w
   assertEquals(unixFiles(files).map(({ path }) => path), ["/Users/me/Library/Application Support/shop/s.sock"]);
 });
 
-Deno.test("what is no output of lsof is passed over", () => {
+Deno.test("lines that lsof does not print are skipped", () => {
   assertEquals(parseOpenFiles("garbage\npx\nf3\nn/x\n\nf4\n"), []);
   assertEquals(parseOpenFiles("lsof: status error\np7\n"), []);
 });
 
-Deno.test("a variable of another process is read behind its arguments only, and not where two values could be meant", () => {
+Deno.test("a variable of another process is read only behind its arguments, and not if the value is ambiguous", () => {
   const plain = `    7 node server.js
     8 sh -c A=wrong; sleep 1
     9 sleep 60

@@ -118,7 +118,7 @@ Deno.test("every command has help, which costs no state; --version and an empty 
   assertEquals([...Deno.readDirSync(sandbox.root)].map((entry) => entry.name), ["project"]);
 });
 
-Deno.test("docs/commands.md, the tables of errors and tombstone.schema.json are those of the code", async () => {
+Deno.test("docs/commands.md, the tables of errors and tombstone.schema.json match the code", async () => {
   for (const [path, text] of Object.entries(generated())) {
     const extension = path.split(".").at(-1)!;
     const child = new Deno.Command(Deno.execPath(), {
@@ -224,13 +224,13 @@ function filesOfLib(dir = ""): Record<string, string> {
   );
 }
 
-Deno.test("imports in lib point down, in no circle, and no file is above 250 lines", () => {
+Deno.test("imports in lib point down without circles, and no file has more than 250 lines", () => {
   const files = filesOfLib();
   assert(Object.keys(files).length > 50);
   assertEquals(violations(files), []);
 });
 
-Deno.test("ARCHITECTURE.md is one page, and names files and rooms that there are", () => {
+Deno.test("ARCHITECTURE.md is one page, and names existing files and rooms", () => {
   const text = Deno.readTextFileSync(`${ROOT}/ARCHITECTURE.md`);
   assert(text.split("\n").length <= 110);
   const files = filesOfLib();
@@ -281,7 +281,7 @@ Deno.test("the check of the rooms sees import(), types, circles, ranks, sizes an
   for (const [files, wrong] of planted) assertEquals(violations({ ...fine, ...files }), wrong);
 });
 
-Deno.test("lib/spec imports lib/errors.ts and lib/paths.ts alone, and asks no system", () => {
+Deno.test("lib/spec imports only lib/errors.ts and lib/paths.ts, and asks no system", () => {
   for (const [path, text] of Object.entries(filesOfLib())) {
     if (!path.startsWith("spec/")) continue;
     const above = [...text.matchAll(/"(\.\.\/[^"]+)"/g)].map(([, imported]) => imported);

@@ -1,9 +1,9 @@
-/** What a node keeps beyond its end: start and restart need no command again. */
+/** The settings that a node keeps after its end: start and restart need no command. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exists, fixture, isRunning, Sandbox, until } from "./support/sandbox.ts";
 import { costly } from "./support/tier.ts";
 
-Deno.test("start and restart bring a stopped node up as it was, and need no command", async () => {
+Deno.test("start and restart start a stopped node as before, and need no command", async () => {
   await using sandbox = await Sandbox.create();
   const cwd = `${sandbox.project}/app`;
   Deno.mkdirSync(cwd);
@@ -21,7 +21,7 @@ Deno.test("start and restart bring a stopped node up as it was, and need no comm
     assertEquals((await sandbox.json(["start", "web"])).started, false, "it runs");
     await sandbox.json(["stop", "web"]);
   }
-  // Without a name it is every node that was ever started.
+  // Without a name: every node that was ever started.
   await sandbox.json(["start", "api", "--no-probe", "--", "sleep", "600"]);
   await sandbox.json(["stop"]);
   const { nodes } = await sandbox.json(["start"]);
@@ -43,7 +43,7 @@ costly("what is kept is of the last start that committed; of one that never did,
   await sandbox.json(["stop", "web"]);
   await sandbox.json(["start", "api", "--port", "0", "--", ...fixture("exit=3")], { code: 1 });
   assertEquals((await sandbox.json(["start", "api"], { code: 1 })).error.kind, "server-exited");
-  // Whatever is in the file's place: the next start writes it anew.
+  // The next start replaces anything in the file's place.
   const dir = sandbox.nodeDir("web");
   for (const text of ["", "garbage", "[]", '{"schema":2}', '{"schema":1,"settings":{"command":7}}']) {
     Deno.writeTextFileSync(`${dir}/recorded.json`, text);
@@ -68,7 +68,7 @@ costly("a starter killed anywhere around its commit leaves a node that starts ag
     assertEquals((await sandbox.json(["start", step])).command, command, step);
     await sandbox.json(["stop", step]);
   }
-  // The same where the server died, or the machine did, before anybody came to stop it.
+  // The same if the server died, or the machine rebooted, before a stop.
   const start = ["start", "web", "--port", "0", "--", ...command];
   await sandbox.spawn(start, { env: { TOMBSTONE_FAILPOINT: "committed" } }).output();
   const { pid } = await sandbox.json(["status", "web"]);
@@ -84,7 +84,7 @@ costly("a starter killed anywhere around its commit leaves a node that starts ag
   }
 });
 
-Deno.test("values of variables are not kept: they come from the caller, and one that is missing is named", async () => {
+Deno.test("values of variables are not kept: they come from the caller, and a missing one is named", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["start", "web", "--port", "0", "--env", "TOKEN=secret", "--env", "MODE=fast", "--", ...fixture()];
   const { dir } = await sandbox.json(start);
@@ -107,7 +107,7 @@ Deno.test("values of variables are not kept: they come from the caller, and one 
   assertStringIncludes(two.message, 'Cannot start "nobody": no command is recorded for it');
 });
 
-Deno.test("described and recorded nodes are named together; a directory that is gone is told", async () => {
+Deno.test("described and recorded nodes can be named together; a deleted directory is an error", async () => {
   await using sandbox = await Sandbox.create();
   Deno.mkdirSync(`${sandbox.project}/gone`);
   await sandbox.json(["start", "old", "--no-probe", "--cwd", "gone", "--", "sleep", "600"]);
@@ -133,7 +133,7 @@ Deno.test("described and recorded nodes are named together; a directory that is 
   assertStringIncludes(error.hint, 'did you mean "web"?');
 });
 
-Deno.test("what was stopped and nobody described does not count in the exit code of status, and is told in brief later", async () => {
+Deno.test("status ignores stopped nodes without a description in its exit code, and later lists only their names", async () => {
   await using sandbox = await Sandbox.create();
   await sandbox.json(["start", "web", "--no-probe", "--", "sleep", "600"]);
   for (const node of ["old", "older"]) {
@@ -153,7 +153,7 @@ Deno.test("what was stopped and nobody described does not count in the exit code
   assertEquals(list.length, 3);
   assertStringIncludes(list[2]!, "/old, ");
   assertEquals((await sandbox.json(["status"])).nodes.length, 3, "in JSON there are all");
-  // A described one counts, however long ago it was stopped.
+  // A described one counts, no matter when it was stopped.
   const nodes = { old: { command: ["sleep", "600"], probes: { none: true } } };
   Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes }));
   const described = await sandbox.run(["status"]);

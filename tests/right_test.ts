@@ -200,7 +200,7 @@ costly(
     await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("exit=3")], { code: 1 });
     await sandbox.json(["sweep", "--all"]);
     assertEquals((await sandbox.json(start)).port, port);
-    // Taken by somebody else, another is chosen, which is said; when it is free again, it is the node's again.
+    // If another process has it, the start warns and chooses another one; when it is free, the node gets it back.
     await sandbox.json(["stop", "web"]);
     const stranger = sandbox.bystander(fixture(`port=${port}`));
     await until("the stranger listens", () => accepts(port));

@@ -117,7 +117,7 @@ Deno.test("a test that ignores the signal is killed with all it started, after t
     const begun = performance.now();
     child.kill("SIGTERM");
     if (signals === 2) {
-      // One that comes within half a second would be taken for an echo of the first.
+      // One that comes within half a second would be ignored as an echo of the first.
       await until("the first has come", () => exists(asked) && performance.now() - begun > 600);
       child.kill("SIGTERM");
     }
@@ -127,7 +127,7 @@ Deno.test("a test that ignores the signal is killed with all it started, after t
   }
 });
 
-Deno.test("the same signal again at once is no second one: npm passes on the Ctrl-C that both have got", async () => {
+Deno.test("a signal repeated at once is ignored: npm passes on the Ctrl-C that both have got", async () => {
   await using sandbox = await Sandbox.create();
   const test = "trap 'touch asked; sleep 1; touch ended; exit 7' TERM; touch ready; while :; do sleep 0.02; done";
   const there = (file: string) => exists(`${sandbox.project}/${file}`);
@@ -138,7 +138,7 @@ Deno.test("the same signal again at once is no second one: npm passes on the Ctr
     const begun = performance.now();
     await until("the first has come", () => there("asked"));
     child.kill("SIGTERM");
-    const wasAtOnce = performance.now() - begun < 250; // of a machine that is busy for longer, nothing is expected
+    const wasAtOnce = performance.now() - begun < 250; // if the machine was busy for longer, nothing is asserted
     assertEquals((await child.output()).code, 143);
     if (wasAtOnce) return assert(there("ended"), "it could end by itself");
     assert(tries < 20, "this machine is too busy");

@@ -141,7 +141,7 @@ function keepNumber(sandbox: Sandbox): void {
 
 const startOf = (port: number) => ["start", "web", "--port", String(port), "--", ...fixture()];
 
-/** One command in a sandbox of its own, when the first one, in which the node was started, has gone. */
+/** One command in its own sandbox, after the sandbox in which the node was started has ended. */
 async function tryOne(
   sandbox: Sandbox,
   way: string[],
@@ -187,7 +187,7 @@ async function tryOne(
 
 for (const [name, way] of ways) {
   Deno.test(`each command in a sandbox of its own (${name}): what a first one started has ended with it, and no --force is needed`, async () => {
-    // Those that only look can share a node.
+    // Commands that change nothing can share a node.
     for (
       const commands of inTurn([["status", "logs", "wait", "start"], ["list"], ["stop"], ["sweep"], ["restart"]], 5)
     ) {

@@ -1,4 +1,4 @@
-/** `tombstone run` in one line: the package's own scripts, several servers, and what is shown of their logs. */
+/** `tombstone run` in one line: the package's own scripts, several servers, and the end of their logs. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { findScripts } from "../lib/spec/scripts.ts";
 import { type Document, exists, fixture, freePort, Sandbox, until } from "./support/sandbox.ts";
@@ -8,7 +8,7 @@ function writePackage(dir: string, scripts: Record<string, string>, more: Record
   Deno.writeTextFileSync(`${dir}/package.json`, JSON.stringify({ name: "shop", scripts, ...more }));
 }
 
-/** A quick stand-in for npm on the `PATH` of what a test runs. */
+/** A quick stand-in for npm on the `PATH` of the test's commands. */
 function standIn(sandbox: Sandbox): { env: Record<string, string> } {
   const bin = `${sandbox.root}/bin`;
   const program = `open F, "package.json" or die; exec "sh", "-c", decode_json(join "", <F>)->{scripts}{$ARGV[1]}`;
@@ -19,7 +19,7 @@ function standIn(sandbox: Sandbox): { env: Record<string, string> } {
 
 const serve = (...options: string[]) => fixture(...options).join(" ");
 
-Deno.test("in a package with scripts, run serves start by itself, else dev, and says so", async () => {
+Deno.test("in a package with scripts, run serves start, else dev, and says so", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   writePackage(sandbox.project, { start: serve(`port=${port}`), dev: "exit 1", check: `test "$PORT" = ${port}` });
@@ -53,7 +53,7 @@ Deno.test("without scripts, run says what is missing, and a hint helps", async (
   assert(!exists(sandbox.state) && !exists(`${sandbox.project}/tested`));
 });
 
-Deno.test("--serve takes a script's name before a program's, a command line otherwise, and tells a typo", async () => {
+Deno.test("--serve prefers a script to a program, takes a command line otherwise, and suggests a name for a typo", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   const npm = standIn(sandbox);
@@ -76,7 +76,7 @@ Deno.test("--serve takes a script's name before a program's, a command line othe
   assertStringIncludes(elsewhere.error.message, "the server exited");
 });
 
-Deno.test("the package manager is known by its lock file or the field packageManager, of the nearest directory", () => {
+Deno.test("the lock file or the field packageManager of the nearest directory determines the package manager", () => {
   const look = (files: Record<string, string>, from = "/shop/apps/web") =>
     findScripts(from, "/shop", { read: (path) => files[path] ?? null, has: (path) => path in files });
   const scripts = '{ "scripts": { "dev": "x" } }';
@@ -118,7 +118,7 @@ Deno.test("the package manager is known by its lock file or the field packageMan
   assertEquals(look({ "/shop/package.json": '{ "scripts": [1] }' })?.scripts.size, 0);
 });
 
-Deno.test("a missing package manager is named with the script that needs it, and nothing is started", async () => {
+Deno.test("the error for a missing package manager names the script that needs it, and nothing is started", async () => {
   await using sandbox = await Sandbox.create();
   writePackage(sandbox.project, { start: "touch served" }, { packageManager: "pnpm@9.0.0" });
   const path = { PATH: `${sandbox.project}/bin:/bin:/usr/bin` };
@@ -130,7 +130,7 @@ Deno.test("a missing package manager is named with the script that needs it, and
     stderr,
     'Cannot find "pnpm": no such command on PATH; it runs the script "start" of package.json',
   );
-  // A stand-in for the package manager is called as the real one would be.
+  // The stand-in for the package manager is called like the real one.
   Deno.mkdirSync(`${sandbox.project}/bin`);
   const standIn = `#!/bin/sh\necho "$@" >called\nexec ${serve()}\n`;
   Deno.writeTextFileSync(`${sandbox.project}/bin/pnpm`, standIn, { mode: 0o755 });
@@ -138,7 +138,7 @@ Deno.test("a missing package manager is named with the script that needs it, and
   assertEquals([ran.code, ran.stdout], [0, "run start\n"], ran.stderr);
 });
 
-Deno.test("a test given as one word is a script, or a line for the shell; a program where it is one", async () => {
+Deno.test("a test given as one word is a program, a script, or a line for the shell", async () => {
   await using sandbox = await Sandbox.create();
   writePackage(sandbox.project, { test: "echo the script; exit 4" });
   const npm = standIn(sandbox);
@@ -156,7 +156,7 @@ Deno.test("a test given as one word is a script, or a line for the shell; a prog
   assertEquals((await run("./my test")).code, 6);
 });
 
-Deno.test("several --serve are started in order, each told of those before it, and stopped in reverse", async () => {
+Deno.test("several --serve start in order, each with the addresses of the earlier ones, and stop in reverse", async () => {
   await using sandbox = await Sandbox.create();
   const [first, second] = [freePort(), freePort()];
   const npm = standIn(sandbox);
@@ -215,7 +215,7 @@ Deno.test("a run killed between two servers: the next sweep ends the one that ru
   assertEquals(exists(`${sandbox.project}/tested`), false);
 });
 
-Deno.test("what several servers cannot share is refused, and so are too few names", async () => {
+Deno.test("flags that several servers cannot share are refused, and so are too few names", async () => {
   await using sandbox = await Sandbox.create();
   const both = ["--serve", "true a", "--serve", "true b"];
   const refused = async (args: string[], message: string, hint: string) => {
@@ -230,7 +230,7 @@ Deno.test("what several servers cannot share is refused, and so are too few name
   assert(!exists(sandbox.state));
 });
 
-Deno.test("when the test fails, the end of the server's log is shown; --show-log always and never choose otherwise", async () => {
+Deno.test("when the test fails, run shows the end of the server's log; --show-log always and never change that", async () => {
   await using sandbox = await Sandbox.create();
   const run = (test: string, ...flags: string[]) => [
     ...["run", "web", "--serve", `echo the cause; exec ${serve()}`, "--port", "0", ...flags],
@@ -248,7 +248,7 @@ Deno.test("when the test fails, the end of the server's log is shown; --show-log
     const { stderr } = await sandbox.run(run(test, ...flags));
     assertEquals(stderr.includes(shown), isShown, `${test} ${flags}: ${stderr}`);
   }
-  // It comes before the stop, so that what the server says while it ends is not in the way.
+  // It is taken before the stop, so that it does not include the server's last messages.
   const { stderr } = await sandbox.run(run("exit 3"));
   assert(stderr.indexOf(shown) < stderr.indexOf('stopped "web"'));
   assertEquals((await sandbox.json(run("exit 3"), { code: 3 })).log_tail, ["the cause"]);

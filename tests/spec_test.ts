@@ -1,6 +1,6 @@
 /**
- * The table of settings and what is made of it. No test here needs a system: nothing is read, written or run, and
- * everything that is tested of a setting follows from its entry, so that a new one is tested by being there.
+ * The table of settings and everything derived from it. No test here needs a system: nothing is read, written or run.
+ * The tests of a setting follow from its entry, so a new entry is tested as well.
  */
 import { Ajv } from "npm:ajv@8";
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
@@ -32,8 +32,8 @@ const PLACE = { name: "--x", base: () => "/base" };
 const typeOf = (name: keyof Types) => TYPES[name] as Type<unknown, unknown>;
 
 /**
- * JSON values of each type. `good`: the schema and the parser take them; `bad`: both refuse them; `beyond`: the parser
- * alone does, since a schema cannot say why.
+ * JSON values of each type. `good`: the schema and the parser accept them; `bad`: both refuse them; `beyond`: only the
+ * parser refuses them, since a schema cannot express the reason.
  */
 const VALUES: Record<keyof Types, { good: unknown[]; bad: unknown[]; beyond?: unknown[] }> = {
   boolean: { good: [true, false], bad: ["true", 1, null, []] },
@@ -86,7 +86,7 @@ function merged(one: Record<string, unknown>, other: Record<string, unknown>): R
   }, one);
 }
 
-/** Flags as they would be given for this value of a setting. */
+/** The flags for this value of a setting. */
 function flagsFor({ flag, type }: Field, value: unknown): Flags {
   const isMap = typeof value === "object" && !Array.isArray(value);
   const texts = isMap ? Object.entries(value!).map((pair) => pair.join("=")) : [value].flat().map(String);
@@ -105,12 +105,12 @@ const inProgram = (value: unknown) =>
 
 const settings = (source: Source) => settingsFrom(source, (line) => ["shell", line]);
 
-/** What a description comes to. */
+/** The settings that result from a description. */
 function outcomeOf({ source, after }: Described): unknown {
   return { settings: settings(source), env: valueOf(source, "env"), after };
 }
 
-/** What else is described: alone, a setting may say nothing (`http_status`), and beside others it may not stand (`none`). */
+/** The other fields of the description: some settings have no effect alone (`http_status`), some exclude others (`none`). */
 const CONTEXTS = [{ command: "serve" }, { command: "serve", port: 1, probes: { http: "/x" } }];
 
 /** The contexts in which a setting changes the outcome. */
@@ -128,7 +128,7 @@ async function telling(field: Field): Promise<Record<string, unknown>[]> {
   return found;
 }
 
-Deno.test("each path, flag, option and place in the record stands once in the table, and each group is explained", () => {
+Deno.test("each path, flag, option and place in the record is in the table once, and each group has an explanation", () => {
   const lists = {
     paths: FIELDS.map(({ path }) => path),
     flags: START_FLAGS.map(({ name }) => name),
@@ -144,7 +144,7 @@ Deno.test("each path, flag, option and place in the record stands once in the ta
   }
 });
 
-Deno.test("each default is a value of its type, is told in the help, and holds where nothing is given", () => {
+Deno.test("each default is a value of its type, is in the help, and applies if nothing is given", () => {
   const source: Source = { node: "web", given: new Map(), base: () => "/", place: (path) => path };
   for (const field of FIELDS) {
     const type = typeOf(field.type);
@@ -186,7 +186,7 @@ Deno.test("the schema of each type and its parser agree, on good and on bad valu
   }
 });
 
-Deno.test("a refusal names the place, and its hint has an example that is taken", async () => {
+Deno.test("an error names the place, and its hint has a valid example", async () => {
   for (const field of FIELDS) {
     for (const value of VALUES[field.type].bad) {
       const error = await assertRejects(
@@ -224,7 +224,7 @@ Deno.test("the command is a list as it is, or a line for the shell", async () =>
   assertEquals(await commandOf("a | b"), ["shell", "a | b"]);
 });
 
-Deno.test("an option of another spelling is refused, and the near one is named", async () => {
+Deno.test("a misspelt option is refused, and the error suggests the nearest", async () => {
   const error = await assertRejects(() => inProgram({ command: "serve", sweep_files: "a" }), UsageError, "sweep_files");
   assertMatch(error.hint, /did you mean "sweepFiles"\?/);
   const inner = await assertRejects(() => inProgram({ command: "x", probes: { htttp: "/" } }), UsageError);
@@ -247,7 +247,7 @@ Deno.test("settings are recorded and read back as they are", async () => {
   }
 });
 
-Deno.test("what is recorded in another form becomes the default of its setting, and of no other", () => {
+Deno.test("an invalid recorded value becomes the default of its setting, and changes no other", () => {
   const ODD = [null, 1.5, -1, "relative\0", [], [1], {}, { type: "tcp" }, [{ type: "tcp", port: 99999 }], [null], true];
   for (const { recorded, type } of FIELDS) {
     if (recorded === undefined) continue;
@@ -266,7 +266,7 @@ Deno.test("what is recorded in another form becomes the default of its setting, 
   assertEquals(readSettings({ stop: { signal: "SIGSTOP" } }).stop.signal, "SIGTERM");
 });
 
-Deno.test("values of variables are in no record and in no message", async () => {
+Deno.test("no record and no message contains values of variables", async () => {
   const { source } = await inFile({ command: "serve", env: { TOKEN: "secret" } });
   assert(!JSON.stringify(settings(source)).includes("secret"));
   const bad = [{ TOKEN: ["secret"] }, { "TOKEN=": "secret" }, { "a b": "secret" }, { TOKEN: "secret\0" }];
@@ -276,7 +276,7 @@ Deno.test("values of variables are in no record and in no message", async () => 
   }
 });
 
-Deno.test("the current directory is asked for only where a relative path begins in it", async () => {
+Deno.test("the current directory is read only for a relative path", async () => {
   const base = () => {
     throw new Error("asked for");
   };
@@ -286,7 +286,7 @@ Deno.test("the current directory is asked for only where a relative path begins 
   await assertRejects(() => read({ command: "serve", cwd: "/x", sweep_files: "z" }), Error, "asked for");
 });
 
-Deno.test("a project is parsed from its text alone; an empty one describes nothing", async () => {
+Deno.test("a project is parsed only from its text; an empty one describes nothing", async () => {
   assertEquals((await parseProject("\n", "/p")).size, 0);
   const project = await parseProject(
     '{ "nodes": { "web": { "command": "x", "after": ["db"] }, "db": { "command": "y" } } }',

@@ -1,4 +1,4 @@
-/** The recovery table: what files and processes together mean. Every row, and every combination of facts. */
+/** The recovery table: the state that follows from files and processes. Every row, and every combination of facts. */
 import { assert, assertEquals } from "@std/assert";
 import { classify, type NodeFiles, type NodeState } from "../lib/engine/state.ts";
 import { live } from "../lib/os/scan.ts";
@@ -18,7 +18,7 @@ const ORIGINS = {
 } satisfies Record<string, Origin>;
 type Place = keyof typeof ORIGINS;
 
-/** What became of a process that a record names. */
+/** The fate of a process that a record names. */
 type Fate = "lives" | "gone" | "replaced";
 
 /** Three processes live, each since tick 5: a starter, a main process, a run. */
@@ -40,10 +40,10 @@ const scan: Scan = {
   listAsync: () => Promise.resolve([]),
 };
 
-/** What stands in the tombstone's place. */
+/** The content of the tombstone's place. */
 type TombstoneFact = "missing" | "unreadable" | { failed: boolean; place: Place; starter: Fate };
 
-/** What stands in the place of `node.info`. */
+/** The content of the place of `node.info`. */
 type InfoFact = "missing" | "unreadable" | {
   attempt: "that of the tombstone" | "another" | "none";
   place: Place;
@@ -59,7 +59,7 @@ interface Facts {
   launched: boolean;
   /** Whether a process without any record was found. */
   unrecorded: boolean;
-  /** Whether somebody has the log open, and the lock; they are looked at where pids mean nothing. */
+  /** Whether a process has the log open, and the lock; these count if pids mean nothing. */
   log: "held" | "free";
   lock: "held" | "free";
 }
@@ -67,7 +67,7 @@ interface Facts {
 const ATTEMPT = crypto.randomUUID();
 const OTHER = crypto.randomUUID();
 
-/** Directories with the files that a judgement itself looks at, one for each combination; held as long as it lasts. */
+/** Directories with the files that the judgement reads, one for each combination; they exist as long as this object. */
 class Directories implements Disposable {
   readonly #root = Deno.makeTempDirSync({ prefix: "tombstone-" });
   readonly #held: Deno.FsFile[] = [];
@@ -235,7 +235,7 @@ function* everything(): Generator<Facts> {
   }
 }
 
-/** What is wrong with a judgement; `null`: nothing. */
+/** The mistake in a judgement; `null`: none. */
 function wrongWith(facts: Facts, state: NodeState): string | null {
   const tombstone = typeof facts.tombstone === "string" ? null : facts.tombstone;
   const info = typeof facts.info === "string" ? null : facts.info;
@@ -287,7 +287,7 @@ function wrongWith(facts: Facts, state: NodeState): string | null {
   }
 }
 
-Deno.test("every combination of files and processes: whoever is proven alive is never called dead, and every state is met", () => {
+Deno.test("every combination of files and processes: a process that is proven alive is never called dead, and every state occurs", () => {
   using directories = new Directories();
   const met = new Set<string>();
   let count = 0;

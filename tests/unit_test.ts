@@ -104,7 +104,7 @@ Deno.test("each kind of error has its exit code and its class", () => {
   assertEquals(["SIGHUP", "SIGINT", "SIGTERM"].map((signal) => signalled(signal).exitCode), [129, 130, 143]);
 });
 
-Deno.test("an error that is told differently is of the same kind, with the same facts", () => {
+Deno.test("a reworded error keeps its kind and its facts", () => {
   const cause = new Error("why");
   const first = tombstoneError("Cannot do it", {
     kind: "signalled",
@@ -211,7 +211,7 @@ Deno.test("hosts: localhost, loopback, any address, IPv6 in brackets", () => {
   assertEquals(["http://[::1]:80/", "http://web/"].map((url) => hostOf(new URL(url))), ["::1", "web"]);
 });
 
-Deno.test("what is at a path: nothing, a link itself or what it leads to, or an error that names the file", () => {
+Deno.test("the entry at a path: nothing, a link or its target, or an error that names the file", () => {
   const root = Deno.makeTempDirSync();
   try {
     Deno.writeTextFileSync(`${root}/file`, "text");
@@ -227,7 +227,7 @@ Deno.test("what is at a path: nothing, a link itself or what it leads to, or an 
   }
 });
 
-Deno.test("what the system refuses: --state-dir is named for files of the state alone", () => {
+Deno.test("errors of the system: only those of state files suggest --state-dir", () => {
   const refused = (code: string) => Object.assign(new Error(code), { code });
   const hints = (["EACCES", "ENOSPC", "EFBIG", "EMFILE"] as const).map((code) =>
     (["state", "elsewhere"] as const).map((place) =>
@@ -248,7 +248,7 @@ Deno.test("what the system refuses: --state-dir is named for files of the state 
   assertEquals((unexpected as StateError).hint, "tombstone doctor");
 });
 
-Deno.test("a line of a log that never ends is kept up to a megabyte, its end", async () => {
+Deno.test("of an endless line of a log, the last megabyte is kept", async () => {
   const path = Deno.makeTempFileSync();
   try {
     const pieces = 20;

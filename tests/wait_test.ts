@@ -1,4 +1,4 @@
-/** `wait` for what nobody of this tool has started: ports, URLs, sockets and files, and until they are gone. */
+/** `wait` for servers and files that tombstone did not start: ports, URLs, sockets and files, and until they are gone. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists, fixture, freePort, isRunning, type Ran, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
@@ -10,7 +10,7 @@ function serve(port: number, hostname: string, status: () => number): Deno.HttpS
 
 const hintOf = ({ stderr }: Ran) => /^hint: (.*)$/m.exec(stderr)![1]!;
 
-Deno.test("wait --port returns when somebody listens on ::1 alone, and needs no state directory", async () => {
+Deno.test("wait --port returns when a server listens only on ::1, and needs no state directory", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   const waiting = sandbox.json(["wait", "--port", String(port)]);
@@ -27,7 +27,7 @@ Deno.test("wait --port returns when somebody listens on ::1 alone, and needs no 
   assert(!exists(sandbox.state));
 });
 
-Deno.test("wait --http waits for a wanted status, follows no redirect, and says what was answered last", async () => {
+Deno.test("wait --http waits for a wanted status, follows no redirect, and reports the last answer", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   let status = 503;
@@ -52,7 +52,7 @@ Deno.test("wait --http waits for a wanted status, follows no redirect, and says 
   );
 });
 
-Deno.test("of both addresses of localhost, the one that answers as wanted counts", async () => {
+Deno.test("one of the two addresses of localhost is enough", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   await using _wrong = serve(port, "127.0.0.1", () => 404);
@@ -83,7 +83,7 @@ Deno.test("wait for several things returns when all of them are there at the sam
   ]);
 });
 
-Deno.test("wait --gone waits until nobody listens, answers or exists, and names who still does", async () => {
+Deno.test("wait --gone waits until no server listens or answers and no file exists, and names what is still there", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   const socket = `${sandbox.project}/app.sock`;
@@ -112,7 +112,7 @@ Deno.test("wait --gone waits until nobody listens, answers or exists, and names 
   );
 });
 
-Deno.test("a link that leads nowhere is neither there nor gone, and neither is who does not answer", async () => {
+Deno.test("a dangling link is neither there nor gone, and neither is a server that does not answer", async () => {
   await using sandbox = await Sandbox.create();
   Deno.symlinkSync("/nowhere/at/all", `${sandbox.project}/link`);
   const port = freePort();
@@ -128,7 +128,7 @@ Deno.test("a link that leads nowhere is neither there nor gone, and neither is w
 });
 
 Deno.test({
-  name: "a certificate that nobody has signed is no answer without --insecure",
+  name: "an untrusted certificate counts as no answer without --insecure",
   ignore: !installed("openssl", "openssl"),
   async fn() {
     await using sandbox = await Sandbox.create();
@@ -160,7 +160,7 @@ Deno.test({
   },
 });
 
-Deno.test("what wait cannot use is refused with what was meant", async () => {
+Deno.test("invalid values of wait are refused with a suggestion", async () => {
   await using sandbox = await Sandbox.create();
   const cases: [string[], string][] = [
     [["--http", "/health"], "--http http://localhost:3000/health"],
@@ -200,7 +200,7 @@ Deno.test("what wait cannot use is refused with what was meant", async () => {
   assertStringIncludes(hintOf(number), "tombstone wait --port 3000");
 });
 
-Deno.test("wait NODE --gone returns when nodes have ended, however; wait takes several", async () => {
+Deno.test("wait NODE --gone returns when nodes have ended for any reason; wait accepts several", async () => {
   await using sandbox = await Sandbox.create();
   await sandbox.json(["wait", "--gone"]);
   for (const node of ["one", "two"]) await sandbox.json(["start", node, "--port", "0", "--", ...fixture()]);

@@ -9,7 +9,7 @@ import { HTTP_STATUS, type Probe } from "../lib/spec/probes.ts";
 import { httpProber } from "../lib/readiness/http.ts";
 import { ROOT } from "./support/sandbox.ts";
 
-/** A node of which nothing runs but this process. */
+/** A node whose only process is this one. */
 function subjectOf(dir: NodeDir, cwd: string): ProbeTarget {
   return {
     ...{ mainPid: Deno.pid, ageMs: Infinity, sinceMs: null, cwd, env: {}, known: null, notifications: null },
@@ -36,7 +36,7 @@ Deno.test("a node that is looked at again and again is asked at one pace, which 
   }
 });
 
-Deno.test("a server that does not answer a GET in time is hung up on", async () => {
+Deno.test("the connection to a server that does not answer a GET in time is closed", async () => {
   const root = Deno.makeTempDirSync();
   using server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = server.addr;

@@ -1,6 +1,6 @@
 /**
- * What a test of the contract has to do in a process of its own: `contract_child.ts BACK_END starved PID` looks at a process
- * without a descriptor left, `contract_child.ts BACK_END look PID` with the PATH as it is. Prints what it saw.
+ * Steps of the contract tests that need another process: `contract_child.ts BACK_END starved PID` examines a process
+ * without a free descriptor, `contract_child.ts BACK_END look PID` with the given PATH. Prints the result.
  *
  * @module
  */

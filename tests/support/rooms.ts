@@ -1,4 +1,4 @@
-/** What the rooms of `lib/` promise of their imports, checked on text: ranks, circles, sizes. */
+/** The rules of the rooms of `lib/` for imports, checked on text: ranks, circles, sizes. */
 
 /** From the bottom to the top. A file imports its own room and those of lower rank, never one of the same rank. */
 const RANKS = ["", "spec", "os", "state", "process", "readiness", "engine", "export", "api", "cli", "mod.ts"];
@@ -13,13 +13,13 @@ function importsOf(path: string, text: string): string[] {
   return specifiers.map(([, from, imported]) => new URL((from ?? imported)!, `file:///${path}`).pathname.slice(1));
 }
 
-/** The room of a file, by its path below `lib/`. Those of `lib/` itself are at the bottom, but for the library's face. */
+/** The room of a file, by its path below `lib/`. Files of `lib/` itself are at the bottom, except `mod.ts`. */
 function roomOf(path: string): string {
   if (path === "mod.ts") return path;
   return path.includes("/") ? path.split("/")[0]! : "";
 }
 
-/** The groups of files that import each other, however far around: each sorted, only those of more than one. */
+/** The groups of files that import each other, even indirectly: each sorted, only groups of more than one file. */
 function circles(graph: Map<string, string[]>): string[][] {
   // Tarjan's algorithm: a group is complete when nothing in it reaches a file visited earlier.
   const order = new Map<string, number>();
@@ -42,7 +42,7 @@ function circles(graph: Map<string, string[]>): string[][] {
   return found;
 }
 
-/** What breaks the promises, one line each, in files given as path below `lib/` to text. */
+/** The violations of the rules, one line each, in files given as path below `lib/` to text. */
 export function violations(files: Record<string, string>): string[] {
   const graph = new Map(Object.entries(files).map(([path, text]) => [path, importsOf(path, text)]));
   const wrong: string[] = [];
@@ -61,7 +61,7 @@ export function violations(files: Record<string, string>): string[] {
   return wrong;
 }
 
-/** What only `lib/os/` may know, and how it is named in a complaint. Comments may speak of it. */
+/** Words that only `lib/os/` may contain, and their names in messages. Comments may contain them. */
 const PLATFORM: [RegExp, string][] = [
   [/\/bin\/|\/dev\/|\/proc\b/, "a path of the system"],
   [/\.startsWith\("\/"\)|@std\/path|split\(":"\)/, "rules of paths"],
@@ -77,7 +77,7 @@ const PLATFORM: [RegExp, string][] = [
   [/"(\.\.\/)+os\/(linux|posix)\//, "one back end"],
 ];
 
-/** Where such words are not those of the system that the tool runs on. */
+/** Files in which such words do not mean the system that the tool runs on. */
 const OTHER_MEANING: [RegExp, string[], string][] = [
   [
     /^export\//,
@@ -91,7 +91,7 @@ const OTHER_MEANING: [RegExp, string[], string][] = [
   [/^errors\.ts$/, ["an exit code of a signal", "a signal"], "exit codes that are promised, the same on every system"],
 ];
 
-/** Where files above `lib/os/` know the operating system, one line each; given as path below `lib/` to text. */
+/** Words of the operating system in files above `lib/os/`, one line each; files are given as path below `lib/` to text. */
 export function platformWords(files: Record<string, string>): string[] {
   return Object.entries(files).filter(([path]) => !path.startsWith("os/")).flatMap(([path, text]) => {
     const code = text.replace(/^\s*(\/\*\*?|\*).*$/gm, "").replace(/(^|\s)\/\/ .*$/gm, "");

@@ -117,7 +117,7 @@ export async function until(
   details: () => string[] = () => [],
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
-  // Many conditions look at all processes, so what takes long is looked at less often.
+  // Many conditions scan all processes, so slow ones are checked less often.
   for (let pause = 2; !(await condition()); pause = Math.min(pause * 1.3, 25)) {
     assert(performance.now() < deadline, [`in vain waited until ${what}`, ...details()].join("\n"));
     await new Promise((resolve) => setTimeout(resolve, pause));
@@ -134,7 +134,7 @@ function pausesOf(pid: number): number {
   }
 }
 
-/** Waits until a command that waits has checked several times more: it pauses between two checks. Or until it has exited. */
+/** Waits until a waiting command has checked several more times, by its pauses between checks, or has exited. */
 export async function untilCheckedAgain(child: Deno.ChildProcess): Promise<void> {
   const before = pausesOf(child.pid);
   await until("it has checked again", () => !isRunning(child.pid) || pausesOf(child.pid) >= before + 50);
@@ -180,10 +180,10 @@ export async function accepts(port: number, hostname = "127.0.0.1"): Promise<boo
   }
 }
 
-/** Ports that one test file has for itself. */
+/** Ports that belong to one test file. */
 const BLOCK = 60;
 
-/** Claims a block of ports, by a name that nobody else can hold until this file's tests are over; gives the first. */
+/** Claims a block of ports by a name that no other process can hold until this file's tests end; returns the first port. */
 function claimBlock(): number {
   for (;;) {
     const first = 10_000 + BLOCK * Math.floor(Math.random() * 9_000 / BLOCK);
@@ -200,8 +200,8 @@ const firstPort = claimBlock();
 let ports = 0;
 
 /**
- * A free port below the ephemeral range, and below those that the tool chooses: another one for each call, and for each
- * of the files that are tested at the same time.
+ * A free port below the ephemeral range, and below the ports that the tool chooses. Each call, and each test file that
+ * runs at the same time, gets another one.
  */
 export function freePort(): number {
   for (;;) {
@@ -375,7 +375,7 @@ export class Sandbox implements AsyncDisposable {
   /** Ends everything that carries the mark, and removes the directories. */
   async [Symbol.asyncDispose](): Promise<void> {
     const marked = this.processes();
-    // A server that shows neither mark nor directory is known to the tool alone, so that ends it.
+    // Only the tool can identify a server that shows neither mark nor directory, so the tool ends it.
     if (this.#recorded().some((pid) => isRunning(pid) && !marked.includes(pid))) {
       await this.run(["list", "--json"]).then((ran) => this.#stopAll(ran));
     }
@@ -397,7 +397,7 @@ export class Sandbox implements AsyncDisposable {
       try {
         return [...Deno.readDirSync(dir)].filter((entry) => entry.isDirectory).map(({ name }) => `${dir}/${name}`);
       } catch (error) {
-        if (error instanceof Error && !(error instanceof TypeError)) return []; // a test has put something else there
+        if (error instanceof Error && !(error instanceof TypeError)) return []; // a test put something else there
         throw error;
       }
     };

@@ -12,12 +12,12 @@ export function byTier(counts: { fast: number; full: number }): number {
   return counts[TIER];
 }
 
-/** All of them in the full tier; in the fast one every `every`-th, where `turn` says with which one that begins. */
+/** All of them in the full tier; in the fast one every `every`-th, beginning with `turn`. */
 export function inTurn<T>(items: readonly T[], every: number, turn = 0): T[] {
   return items.filter((_, index) => TIER === "full" || index % every === turn % every);
 }
 
-/** A test that costs seconds, since it kills, waits or starts much: for the full tier alone. */
+/** A slow test, which kills, waits or starts a lot: only for the full tier. */
 export function costly(name: string, fn: Deno.TestDefinition["fn"]): void {
   Deno.test({ name, ignore: TIER === "fast", fn });
 }
