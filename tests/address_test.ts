@@ -282,7 +282,10 @@ Deno.test("a port other than the one asked for is told while the start waits, wi
   child.kill("SIGTERM");
   await Promise.all([child.status, child.stdout.cancel(), reader.cancel()]);
   const hint = `tombstone start web --port ${other} -- node 'it'\\''s.js'`;
-  assertStringIncludes(said, `it listens on port ${other} instead: ${hint}; or tell it its port: -- node `);
+  assertStringIncludes(
+    said,
+    `"web" should listen on port ${asked}, but listens on port ${other}: ${hint}; or tell it its port: -- node `,
+  );
   // What it says can be typed.
   const late = await sandbox.json(["start", "web", "--port", String(asked), "--timeout", "5s", "--", ...file], {
     code: 124,

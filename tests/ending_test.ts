@@ -145,7 +145,7 @@ Deno.test("who goes on with the log of a node that has ended is told, and not si
     if (verb === "sweep") killPid(main);
     await until("the main process has ended", () => verb === "stop" || !isRunning(main));
     const { stderr } = await sandbox.run([verb, "web"]);
-    assertMatch(stderr, new RegExp(`warning: pid ${child} \\(.*sleep .*\\) goes on, and has the log of "web" open`));
+    assertMatch(stderr, new RegExp(`warning: pid ${child} \\(.*sleep .*\\) still runs and has the log of "web" open`));
     assert(isRunning(child));
     killPid(child);
   }
@@ -348,7 +348,7 @@ Deno.test("doctor names the way to processes of another state directory, and hol
   const failed = checks.find((check: { name: string }) => check.name === "node");
   assertEquals([failed.ok, failed.hint], [true, null]);
   const orphan = checks.find(({ message }: { message: string }) => message.startsWith(`pid ${pid} (`));
-  assertMatch(orphan.hint, /^tombstone stop web --workspace \S+ --state-dir '/);
+  assertMatch(orphan.hint, /^tombstone stop web --workspace \S+ --state-dir \S+$/);
   const stopped = await sandbox.shell(orphan.hint.replace(/^tombstone/, sandbox.commandLine([])));
   assertEquals([stopped.code, isRunning(pid)], [0, false], stopped.stderr);
 });

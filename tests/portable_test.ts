@@ -166,7 +166,7 @@ Deno.test({
     Deno.writeTextFileSync(`${shim}/lsof`, "#!/bin/sh\nexit 1\n");
     const own = ["start", "web", "--port", "0", "--timeout", "2s", "--", ...fixture()];
     const late = (await sandbox.json(own, { env, code: 124 })).error;
-    assertStringIncludes(late.message + late.hint + JSON.stringify(late), "cannot be told");
+    assertStringIncludes(late.message + late.hint + JSON.stringify(late), "the owner of the listener on port");
     assertEquals(sandbox.processes(), []);
     sandbox.assertBystanders();
   },

@@ -44,7 +44,7 @@ export async function reuseRunning(request: StartRequest, info: NodeInfo): Promi
           states.join(", "),
         {
           kind: "not-ready",
-          hint: `tombstone restart ${dir.node}, or wait longer with --timeout`,
+          hint: `tombstone start ${dir.node} --replace, or wait longer with --timeout`,
           details: { pid: info.pid, waiting_for: states },
         },
       );
