@@ -23,6 +23,8 @@ export const EXIT = {
 
 /** The signals that make a command clean up and exit, with their numbers of signal(7). */
 export const END_SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+/** The one for a terminal that has closed. */
+export const HANG_UP: keyof typeof END_SIGNALS = "SIGHUP";
 
 /** What went wrong, as the `kind` of the JSON error document. */
 export type ErrorKind =

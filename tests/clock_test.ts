@@ -1,6 +1,6 @@
 /** Clocks that are set, reboots, other hosts and other pid namespaces. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { describeRecovery } from "../lib/cli/output.ts";
+import { describeRecovery } from "../lib/cli/describe.ts";
 import { exists, fixture, forgeNode, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { canUnshare, PidNamespace } from "./support/namespace.ts";
 import { installed } from "./support/servers.ts";

@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects, asse
 import { flagAt, type Flags, givenBy, START_FLAGS } from "../lib/cli/start_flags.ts";
 import { UsageError } from "../lib/errors.ts";
 import { type Described, readDescription } from "../lib/spec/description.ts";
-import { type Field, helpOf, optionOf, otherwiseOf, type Type, type Types } from "../lib/spec/field.ts";
+import { type Field, helpOf, isGivenIn, optionOf, otherwiseOf, type Type, type Types } from "../lib/spec/field.ts";
 import { FIELDS as TABLE, GROUPS, type Path } from "../lib/spec/fields.ts";
 import { NAME, parseName } from "../lib/spec/names.ts";
 import { HTTP_STATUS } from "../lib/spec/probes.ts";
@@ -63,6 +63,8 @@ const VALUES: Record<keyof Types, { good: unknown[]; bad: unknown[]; beyond?: un
   "regex[]": { good: ["^ready$", ["a", "b|c"]], bad: ["", 1, [""]], beyond: ["(", ["a", "("]] },
   "target[]": { good: ["/", ["/a?b", "https://x/"], "HTTP://x:{port}/"], bad: ["", "x", "ftp://x", ["x"]] },
   statuses: { good: ["200", "200-399, 401"], bad: ["", "20", "600", "200-", 200], beyond: ["300-200"] },
+  pid: { good: [1, 4194304], bad: [0, -1, 1.5, 4194305, "12", null] },
+  label: { good: ["x", "agent:7/a", "é"], bad: ["", "a b", "a\n", "x".repeat(201), 1, ["x"]] },
   signal: { good: ["TERM", "SIGINT", "quit"], bad: ["", 15], beyond: ["STOP", "nothing"] },
 };
 
@@ -105,9 +107,15 @@ const inProgram = (value: unknown) =>
 
 const settings = (source: Source) => settingsFrom(source, (line) => ["shell", line]);
 
+/** A description with this setting on top, as a file or, where a file cannot have it, a program gives it. */
+function described(field: Field, context: Record<string, unknown>, value: unknown): Promise<Described> {
+  if (isGivenIn(field, "file")) return inFile(merged(context, nested(field.path, value)));
+  return inProgram(merged(context, nested(optionOf(field.path), value)));
+}
+
 /** The settings that result from a description. */
 function outcomeOf({ source, after }: Described): unknown {
-  return { settings: settings(source), env: valueOf(source, "env"), after };
+  return { settings: settings(source), env: valueOf(source, "env"), whilePid: valueOf(source, "while_pid"), after };
 }
 
 /** The other fields of the description: some settings have no effect alone (`http_status`), some exclude others (`none`). */
@@ -117,10 +125,9 @@ const CONTEXTS = [{ command: "serve" }, { command: "serve", port: 1, probes: { h
 async function telling(field: Field): Promise<Record<string, unknown>[]> {
   const found = [];
   for (const context of CONTEXTS) {
-    const described = await inFile(merged(context, nested(field.path, sampleOf(field))));
     try {
       const without = JSON.stringify(outcomeOf(await inFile(context)));
-      if (JSON.stringify(outcomeOf(described)) !== without) found.push(context);
+      if (JSON.stringify(outcomeOf(await described(field, context, sampleOf(field)))) !== without) found.push(context);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
     }
@@ -190,13 +197,15 @@ Deno.test("an error names the place, and its hint has a valid example", async ()
   for (const field of FIELDS) {
     for (const value of VALUES[field.type].bad) {
       const error = await assertRejects(
-        async () => outcomeOf(await inFile(merged({ command: "serve" }, nested(field.path, value)))),
+        async () => outcomeOf(await described(field, { command: "serve" }, value)),
         UsageError,
-        `"${field.path}" of node "web" in tombstone.json`,
+        isGivenIn(field, "file")
+          ? `"${field.path}" of node "web" in tombstone.json`
+          : `"${optionOf(field.path)}" of node "web" in the options of start`,
       );
       assert(error.hint.length > 0 && !error.message.includes("\n"), error.message);
     }
-    outcomeOf(await inFile(merged({ command: "serve" }, nested(field.path, sampleOf(field)))));
+    outcomeOf(await described(field, { command: "serve" }, sampleOf(field)));
   }
 });
 
@@ -206,7 +215,11 @@ Deno.test("each setting reaches the start from the file, from its flag and from 
     assert(contexts.length > 0, `${field.path} changes nothing`);
     for (const context of contexts) {
       const value = sampleOf(field);
-      const expected = outcomeOf(await inFile(merged(context, nested(field.path, value))));
+      const expected = outcomeOf(await described(field, context, value));
+      if (field.only === "call") {
+        const inJson = merged(context, nested(field.path, value));
+        await assertRejects(() => inFile(inJson), UsageError, "there is no such field");
+      }
       const options = merged(context, nested(optionOf(field.path), value));
       if (field.only === "file") await assertRejects(() => inProgram(options), UsageError, "there is no such field");
       else assertEquals(outcomeOf(await inProgram(options)), expected, field.path);
@@ -239,7 +252,7 @@ Deno.test("an option that is undefined is not given", async () => {
 Deno.test("settings are recorded and read back as they are", async () => {
   for (const field of FIELDS) {
     for (const context of await telling(field)) {
-      const { source } = await inFile(merged(context, nested(field.path, sampleOf(field))));
+      const { source } = await described(field, context, sampleOf(field));
       const asked = settings(source);
       assertEquals(readSettings(JSON.parse(JSON.stringify(asked))), asked, field.path);
       assertEquals(settingsOf({ ...asked, pid: 1 } as Settings), asked);

@@ -113,7 +113,7 @@ function filesOf(facts: Facts, directories: Directories): NodeFiles {
     const { pid, startTime } = idOf(STARTER!, tombstone.starter);
     const record = {
       ...{ ...DEFAULTS, ...ORIGINS[tombstone.place], attempt: ATTEMPT, begun_at: "" },
-      ...{ starter_pid: pid, starter_start_time: startTime, elsewhere: null, tree: [] },
+      ...{ starter_pid: pid, starter_start_time: startTime, elsewhere: null, while_process: null, tree: [] },
       ...{ failed: tombstone.failed ? "it failed" : null, failed_at: null, older_pid_files: [], older_files: [] },
     };
     files.tombstone = { kind: "record", record };
@@ -127,7 +127,11 @@ function filesOf(facts: Facts, directories: Directories): NodeFiles {
       ...{ ...DEFAULTS, ...ORIGINS[info.place], node_name: dir.node, workspace: dir.workspace, attempt, port: 0 },
       ...{ pid, start_time: startTime, leader_pid: pid, held_log: inodeOf(dir.log), nonce: null, bind_addr: null },
       ...{ protocol: null, also_listens: [], started_at: null, ready_at: null, ready_ms: null, stop_began_at: null },
-      ...{ tree: [], run: run === null ? null : { id: OTHER, pid: run.pid, start_time: run.startTime } },
+      ...{
+        while_process: null,
+        tree: [],
+        run: run === null ? null : { id: OTHER, pid: run.pid, start_time: run.startTime },
+      },
     };
     files.info = { kind: "record", record };
   }

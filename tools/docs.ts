@@ -9,16 +9,19 @@ import { flagRows } from "../lib/cli/help.ts";
 import { type Command, COMMANDS, COMMON_FLAGS } from "../lib/cli/table.ts";
 import { type Flag, START_FLAGS } from "../lib/cli/start_flags.ts";
 import { type ErrorKind, EXIT, KINDS } from "../lib/errors.ts";
-import { type Field, helpOf, optionOf, otherwiseOf, type Schema } from "../lib/spec/field.ts";
+import { type Field, helpOf, isGivenIn, optionOf, otherwiseOf, type Schema } from "../lib/spec/field.ts";
 import { FIELDS, GROUPS } from "../lib/spec/fields.ts";
 import { NAME } from "../lib/spec/names.ts";
 import { exampleOf, TYPES } from "../lib/spec/types.ts";
 import { ROOT } from "./standard_library.ts";
 
+/** The settings that a `tombstone.json` may give. */
+const IN_FILE: Field[] = FIELDS.filter((field) => isGivenIn(field, "file"));
+
 /** The schema of `tombstone.json`. */
 export function schema(): Schema {
   const properties: Record<string, Schema> = {};
-  for (const field of FIELDS) {
+  for (const field of IN_FILE) {
     const [group, name] = field.path.split(".") as [string, string | undefined];
     const own = { description: helpOf(field), ...TYPES[field.type].schema };
     if (name === undefined) properties[group] = own;
@@ -171,7 +174,7 @@ function classesTable(): string {
 
 /** The fields of a described node. */
 function fieldsTable(): string {
-  const rows = FIELDS.map((field: Field) => [
+  const rows = IN_FILE.map((field) => [
     `\`${field.path}\``,
     `\`${exampleOf(field)}\``,
     field.flag === undefined ? "" : `\`--${field.flag}\``,
@@ -183,7 +186,7 @@ function fieldsTable(): string {
 /** The options of the library that describe a node, as interfaces. */
 function optionsModule(): string {
   const interfaces = new Map<string, string[]>([["NodeSettings", ["/** What describes a node to start. */"]]]);
-  for (const field of FIELDS.filter((field: Field) => field.only !== "file") as Field[]) {
+  for (const field of (FIELDS as readonly Field[]).filter((field) => isGivenIn(field, "program"))) {
     const [group, inner] = optionOf(field.path).split(".") as [string, string | undefined];
     const name = inner === undefined ? "NodeSettings" : `${capital(group.replace(/s$/, ""))}Settings`;
     if (!interfaces.has(name)) {

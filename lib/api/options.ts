@@ -83,6 +83,12 @@ export interface NodeSettings {
   exclude?: string | string[];
   /** How the node is stopped. */
   stop?: StopSettings;
+  /** Stop it once this process has ended, at the next tombstone command in any project. */
+  whilePid?: number;
+  /** Stop it this long after it was ready, at the next tombstone command in any project (0: never). */
+  maxAge?: Duration;
+  /** Label for list --session and stop --session; default: TOMBSTONE_SESSION. */
+  session?: string;
   /** How much of its output is kept. */
   log?: LogSettings;
   /** Hide the server from the clean-up of GitHub Actions and Jenkins. */

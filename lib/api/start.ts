@@ -52,7 +52,7 @@ export async function start(options: StartOptions): Promise<RunningNode> {
     kind: "program",
   });
   await breathe();
-  const { settings, env } = prepare(source);
+  const { settings, env, whileProcess } = prepare(source);
   await breathe();
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
   await breathe();
@@ -68,6 +68,7 @@ export async function start(options: StartOptions): Promise<RunningNode> {
     running: replace === true ? "replace" : "keep",
     different: "refuse",
     run: null,
+    whileProcess,
     abort: abort.signal,
   });
   return new RunningNode(found, started);

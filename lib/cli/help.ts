@@ -52,7 +52,7 @@ export function commandHelp(command: Command): string[] {
     ...(command.nodes === "none" || Array.isArray(command.nodes) ? [] : [
       "",
       `Without NODE: ${
-        command.name === "start" || command.name === "run"
+        ["start", "up", "run"].includes(command.name)
           ? "all nodes of tombstone.json; with a command, a node with the name of the current directory."
           : "all nodes of this workspace."
       }`,

@@ -9,6 +9,7 @@ import type { Call } from "./call.ts";
 import {
   flagBesides,
   FLAGS_OF_KNOWN,
+  leasesOf,
   type MemberOptions,
   membersOf,
   orderedNames,
@@ -115,6 +116,7 @@ async function recordedMembersOf(
   const workspace = await call.workspace();
   const given = parseVariables("--env", call.flags.texts("env"));
   const { options } = call;
+  const leases = leasesOf(call);
   const prepared = await Promise.all(names.map(async (node) => {
     const dir = await call.nodeDir(node, "find");
     const recorded = findRecorded(dir)!;
@@ -126,6 +128,7 @@ async function recordedMembersOf(
     if (!mayRun) requireValues();
     const settings = {
       ...recorded,
+      ...leases.settings,
       timeout_ms: call.duration("timeout", recorded.timeout_ms),
       env_names: [...new Set([...recorded.env_names, ...Object.keys(given)])],
     };
@@ -133,9 +136,19 @@ async function recordedMembersOf(
     requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
     return { dir, settings, env, requireValues };
   }));
-  return ({ running, different, run }) =>
+  return ({ running, different, run, whileProcess: kept }) =>
     prepared.map(({ dir, settings, env, requireValues }) => {
-      const request = { workspace, settings, env, requireValues, different, running: running(dir.node), run: run(dir) };
+      const whileProcess = leases.whileProcess ?? kept?.(dir) ?? null;
+      const request = {
+        workspace,
+        settings,
+        env,
+        requireValues,
+        different,
+        running: running(dir.node),
+        run: run(dir),
+        whileProcess,
+      };
       return { dir, after: [], options, request: () => request };
     });
 }

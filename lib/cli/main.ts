@@ -27,6 +27,7 @@ const LOADERS: Record<string, () => Promise<{ run: Run }>> = {
   forget: () => import("./commands/forget.ts"),
   wait: () => import("./commands/wait.ts"),
   run: () => import("./commands/run.ts"),
+  up: () => import("./commands/up.ts"),
   sweep: () => import("./commands/sweep.ts"),
   init: () => import("./commands/init.ts"),
   export: () => import("./commands/export.ts"),
@@ -76,5 +77,17 @@ async function run(argv: string[], output: Output): Promise<Result> {
   output.place = placeOf(parsed.flags);
   requireSystem(about);
   const { run } = await LOADERS[command.name]!();
-  return await run(new Call(parsed.nodes, parsed.flags, parsed.serverCommand, output));
+  const call = new Call(parsed.nodes, parsed.flags, parsed.serverCommand, output);
+  const leases = call.flags.has("dry-run") ? "kept" : command.leases;
+  if (leases === "ended before" || leases === "ended around") {
+    await endLeases(call, leases === "ended around" ? "to the command" : "too");
+  }
+  const result = await run(call);
+  if (leases === "ended after" || leases === "ended around") await endLeases(call, "too");
+  return result;
+}
+
+/** Loaded only by the commands that do so. */
+async function endLeases(call: Call, own: "too" | "to the command"): Promise<void> {
+  await (await import("./leases.ts")).endOver(call, own);
 }

@@ -5,15 +5,17 @@
  */
 import { system } from "../os/system.ts";
 import type { Call } from "./call.ts";
-import { START_FLAGS } from "./start_flags.ts";
-import type { Endpoint } from "../spec/settings.ts";
+import { flagAt, givenBy, START_FLAGS } from "./start_flags.ts";
+import { type Endpoint, type Settings, type Source, valueOf } from "../spec/settings.ts";
+import type { Identity } from "../os/rows.ts";
+import { currentDirectory } from "../os/surroundings.ts";
 import { inOrder } from "../spec/order.ts";
 import { checkReferences, fillReferences } from "../spec/placeholders.ts";
 import { parseProject, type Project, requireDescribed } from "../spec/project_file.ts";
 import { retold, TombstoneError, usageError } from "../errors.ts";
 import type { StartMember } from "../engine/group.ts";
 import { addressOf } from "../readiness/http.ts";
-import { prepare } from "../engine/preflight.ts";
+import { prepare, sessionOf, whileProcessOf } from "../engine/preflight.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -46,6 +48,8 @@ export interface MemberOptions {
   different: StartRequest["different"];
   /** The run that it belongs to; called before anything is stopped or started. */
   run: (dir: NodeDir) => RunOwner | null;
+  /** The process that it ends with already, and shall go on to; asked before anything is stopped or started. */
+  whileProcess?: (dir: NodeDir) => Identity | null;
   /** Variables on top of the described ones. */
   env?: Record<string, string>;
 }
@@ -62,11 +66,12 @@ export async function membersOf(
 ): Promise<(options: MemberOptions) => StartMember[]> {
   const workspace = await call.workspace();
   const timeout = call.flags.text("timeout") === undefined ? {} : { timeout_ms: call.duration("timeout", 0) };
+  const leases = leasesOf(call);
   const nodes = [...project.keys()];
   const prepared = await Promise.all(names.map(async (node) => {
     const { source } = project.get(node)!;
     const { settings: own, env } = prepare(source);
-    const settings = { ...own, ...timeout };
+    const settings = { ...own, ...timeout, ...leases.settings };
     const { command } = settings;
     const needs = needsOf(project, node);
     for (const text of [...command, ...Object.values(env)]) {
@@ -79,9 +84,10 @@ export async function membersOf(
   const placed = await Promise.all(
     prepared.map(async (one) => ({ ...one, dir: await call.nodeDir(one.node, "ensure") })),
   );
-  return ({ running, different, run, env: more = {} }) =>
+  return ({ running, different, run, whileProcess: kept, env: more = {} }) =>
     placed.map(({ dir, env, needs, settings }) => {
-      const same = { workspace, different, running: running(dir.node), run: run(dir) };
+      const whileProcess = leases.whileProcess ?? kept?.(dir) ?? null;
+      const same = { workspace, different, running: running(dir.node), run: run(dir), whileProcess };
       const request = (before: ReadonlyMap<string, Started>) => {
         const places = addressesOf(needs, before);
         const filled = (text: string) => fillReferences(text, places);
@@ -136,7 +142,28 @@ export function placesOf(names: string[], nodes: ReadonlyMap<string, Started>): 
 }
 
 /** Flags of `start` about the call, not about the node. */
-export const FLAGS_OF_KNOWN = ["timeout", "lock-timeout", "replace", "force", "trace"];
+export const FLAGS_OF_KNOWN = [
+  "timeout",
+  "lock-timeout",
+  "replace",
+  "force",
+  "trace",
+  "while-pid",
+  "max-age",
+  "session",
+];
+
+/** What a call says of the leases of nodes that are described or recorded: it goes before what they say themselves. */
+export function leasesOf(call: Call): { settings: Partial<Settings>; whileProcess: Identity | null } {
+  const given = givenBy(call.flags);
+  const source: Source = { node: call.node, given, base: currentDirectory, place: flagAt };
+  const session = sessionOf(source);
+  const settings = {
+    ...(given.has("max_age") ? { max_age_ms: valueOf(source, "max_age") } : {}),
+    ...(session === null ? {} : { session }),
+  };
+  return { settings, whileProcess: whileProcessOf(source) };
+}
 
 /** The first flag about a server that is given and not allowed, as it was typed; `null` if there is none. */
 export function flagBesides({ flags }: Call, allowed: string[]): string | null {

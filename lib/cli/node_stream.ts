@@ -55,7 +55,10 @@ export class NodeStream {
 
   /** Ends the output; `none` is the line if there was no node. */
   end(none: string): void {
-    if (this.#form === "json") this.#write(this.#count === 0 ? '{\n  "nodes": []\n}\n' : "\n  ]\n}\n");
+    const more = Object.entries(this.#output.more).map(([name, value]) =>
+      `,\n  "${name}": ${JSON.stringify(value, null, 2).replaceAll("\n", "\n  ")}`
+    ).join("");
+    if (this.#form === "json") this.#write(`${this.#count === 0 ? '{\n  "nodes": [' : "\n  "}]${more}\n}\n`);
     else if (this.#count === 0) this.line(none);
     this.#flush();
   }

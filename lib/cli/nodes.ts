@@ -6,8 +6,12 @@
 import type { Call } from "./call.ts";
 import { nearest } from "../spec/names.ts";
 import { EXIT, TombstoneError, usageError } from "../errors.ts";
+import { parseLabel } from "../spec/values.ts";
 import { isLocked } from "../state/lock.ts";
 import { allNodes, type NodeDir, nodesOfWorkspace } from "../state/node_dir.ts";
+import { readNodeInfo } from "../state/node_info.ts";
+import { recordOf } from "../state/record.ts";
+import { readTombstone } from "../state/tombstone.ts";
 import { hasProjectFile } from "../state/workspace.ts";
 
 /** The message if there is no node. */
@@ -63,6 +67,26 @@ export async function warnUnknown(call: Call): Promise<void> {
     const hint = known.length === 0 ? NO_NODES : `did you mean "${await nearest(node, known)}"?`;
     call.output.warn(`there is no node "${node}" (${hint})`);
   }
+}
+
+/** The session that is asked for with `--session`; `null`: nodes are not chosen by that. */
+export function sessionAsked(call: Call): string | null {
+  const session = call.flags.text("session");
+  return session === undefined ? null : parseLabel("--session", session);
+}
+
+/** The message if a session has no node. */
+export function noNodesOf(session: string): string {
+  return `no nodes of the session "${session}"`;
+}
+
+/** The nodes of a session that run, or whose start has not finished, of every workspace; each with those it needs. */
+export function nodesOfSession(call: Call, session: string): { dir: NodeDir; needs: string[] }[] {
+  const state = call.findState();
+  return Array.from(state === null ? [] : allNodes(state)).flatMap((dir) => {
+    const record = recordOf(readTombstone(dir)) ?? recordOf(readNodeInfo(dir));
+    return record?.session === session ? [{ dir, needs: Object.keys(record.needs) }] : [];
+  });
 }
 
 /**

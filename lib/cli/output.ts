@@ -7,9 +7,11 @@
 import { system } from "../os/system.ts";
 import { errnoOf } from "../os/errno.ts";
 import { EXIT, retold, TombstoneError } from "../errors.ts";
+import type { EndedLease } from "../engine/end_leases.ts";
 import type { Checkpoint, Recovered, Reporter, Waiting } from "../engine/reporter.ts";
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
+import { describeRecovery } from "./describe.ts";
 import { cleanLine, JobText, TerminalText, write } from "./write.ts";
 import { annotation, isGithub, writeOutputs } from "./github.ts";
 import { type Paint, paintFor, PLAIN } from "./render.ts";
@@ -37,6 +39,9 @@ export function outputMode(argv: string[]): OutputMode {
   };
 }
 
+/** A node that was ended because its lease was over, in JSON documents. */
+export type LeaseEnd = Omit<EndedLease, "dir"> & Pick<NodeDir, "workspace" | "node">;
+
 /** Prints for one run of the tool. */
 export class Output implements Reporter {
   /** Colours of stdout. */
@@ -46,6 +51,8 @@ export class Output implements Reporter {
   #line: Line | null = null;
   /** Where the nodes of this call are, as typed: the commands in messages get it, too. */
   place: Place = [];
+  /** Nodes that were ended before the command's own work, for its JSON document. */
+  readonly #leasesEnded: LeaseEnd[] = [];
 
   /** Prints in this mode. */
   constructor(readonly mode: OutputMode) {
@@ -54,10 +61,26 @@ export class Output implements Reporter {
 
   /** Prints the result of a command; `file`: its lines are the content of a file, and are printed unchanged. */
   result(document: unknown, lines: string[], form: "words" | "file" = "words"): void {
-    if (this.mode.form === "json") write(Deno.stdout, JSON.stringify(document, null, 2) + "\n");
-    else if (this.mode.volume !== "quiet") {
+    if (this.mode.form === "json") {
+      write(Deno.stdout, JSON.stringify(this.#whole(document), null, 2) + "\n");
+    } else if (this.mode.volume !== "quiet") {
       for (const line of lines) write(Deno.stdout, (form === "file" ? line : this.clean(line)) + "\n");
     }
+  }
+
+  /** Tells of a node that was ended because its lease was over. */
+  leaseEnded(ended: LeaseEnd, line: string): void {
+    this.#leasesEnded.push(ended);
+    this.info(line);
+  }
+
+  #whole(document: unknown): unknown {
+    return this.#leasesEnded.length === 0 ? document : { ...document as object, ...this.more };
+  }
+
+  /** What every JSON document has besides: the nodes that were ended because their lease was over, if there are any. */
+  get more(): { leases_ended?: LeaseEnd[] } {
+    return this.#leasesEnded.length === 0 ? {} : { leases_ended: this.#leasesEnded };
   }
 
   /** A line for stdout without control characters. */
@@ -65,12 +88,24 @@ export class Output implements Reporter {
     return cleanLine(line, this.paint === PLAIN ? "drop" : "keep");
   }
 
-  /** A function that cleans pieces of server output for stdout, so that it controls neither a terminal nor a CI runner. */
+  /** Where the output of servers goes; with `--json`, stdout is for the document. */
+  get #logs(): typeof Deno.stdout | typeof Deno.stderr {
+    return this.mode.form === "json" ? Deno.stderr : Deno.stdout;
+  }
+
+  /** A function that cleans pieces of server output, so that it controls neither a terminal nor a CI runner. */
   cleaner(): (bytes: Uint8Array) => Uint8Array {
-    const isTerminal = Deno.stdout.isTerminal();
-    if (!isTerminal && (!isGithub() || system.self.isStdoutFile())) return (bytes) => bytes;
+    const isTerminal = this.#logs.isTerminal();
+    const isFile = this.#logs === Deno.stdout && system.self.isStdoutFile();
+    if (!isTerminal && (!isGithub() || isFile)) return (bytes) => bytes;
     const text = isTerminal ? new TerminalText() : new JobText();
     return (bytes) => text.clean(bytes);
+  }
+
+  /** Writes a piece of server output; returns whether it still has a reader. */
+  log(bytes: Uint8Array): "written" | "closed" {
+    this.#line?.wipe();
+    return write(this.#logs, bytes);
   }
 
   /** Writes a piece of a long result; returns whether stdout still has a reader. */
@@ -108,6 +143,7 @@ export class Output implements Reporter {
           ...(expected?.details ?? {}),
           ...(expected !== null && expected.logTail.length > 0 ? { log_tail: expected.logTail } : {}),
         },
+        ...this.more,
       };
       write(Deno.stdout, JSON.stringify(document, null, 2) + "\n");
     }
@@ -208,40 +244,4 @@ export class Output implements Reporter {
   #tail(title: string, lines: string[]): string[] {
     return lines.length === 0 ? [] : [title, ...lines.map((line) => this.#paint.quiet(`  | ${line}`))];
   }
-}
-
-const REASONS: Record<Recovered["reason"], string> = {
-  "interrupted-start": "an interrupted start",
-  "interrupted-run": "an interrupted run",
-  "died": "a server that died",
-  "rebooted": "a server from before the reboot",
-  "removed-state": "removed state",
-  "unreadable-state": "unreadable state",
-  "elsewhere": "state of another host or namespace",
-};
-
-const PROGRESS: Record<Recovered["progress"], string> = {
-  "before-spawn": "nothing spawned yet",
-  "spawned": "server spawned",
-  "committed": "committed",
-};
-
-/** As part of a message, that some processes had to be killed. */
-export function describeKilled(killed: number[]): string {
-  return killed.length === 0 ? "" : `, by SIGKILL: ${killed.join(", ")}`;
-}
-
-/** A recovery in one line. */
-export function describeRecovery(node: string, what: Recovered): string {
-  const about = [
-    what.attempt === null ? null : `attempt ${what.attempt}`,
-    what.starter === null ? null : `by pid ${what.starter}`,
-    what.begun_at === null ? null : `begun ${what.begun_at}`,
-    PROGRESS[what.progress],
-  ].filter((part) => part !== null).join(", ");
-  const killed = describeKilled(what.killed);
-  const nobody = what.reason === "elsewhere" ? "its processes were left alone" : "no process left";
-  const ended = what.pids.length === 0 ? nobody : `ended pid ${what.pids.join(", ")}${killed}`;
-  const removed = what.files.length === 0 ? "no file left" : `removed ${what.files.join(", ")}`;
-  return `recovered "${node}" from ${REASONS[what.reason]} (${about}): ${ended}; ${removed}`;
 }

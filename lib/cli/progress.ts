@@ -101,6 +101,7 @@ const LABELS: Record<Checkpoint, string> = {
   "swept": "sweep the files",
   "released": "release the ports",
   "tombstone-written": "classify the node, write the tombstone",
+  "lease-written": "write the lease",
   "recovered": "terminate and sweep the leftovers",
   "namespace-left": "leave the other namespace",
   "port-recorded": "choose the port",

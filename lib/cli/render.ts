@@ -6,7 +6,7 @@
 import { hostPort, LOOPBACK } from "../hosts.ts";
 import type { NodeReport } from "../engine/report.ts";
 import { variableText } from "../os/surroundings.ts";
-import { bold, cyan, dim, green, red, yellow } from "@std/fmt/colors";
+import { blue, bold, cyan, dim, green, magenta, red, yellow } from "@std/fmt/colors";
 
 /** Styles of text by their meaning. */
 export interface Paint {
@@ -22,14 +22,41 @@ export interface Paint {
   strong(text: string): string;
   /** Less important. */
   quiet(text: string): string;
+  /** What belongs to one of several nodes, by their number. */
+  node(at: number, text: string): string;
 }
 
 const same = (text: string) => text;
 
 /** No colours. */
-export const PLAIN: Paint = { good: same, bad: same, unsure: same, help: same, strong: same, quiet: same };
+export const PLAIN: Paint = {
+  good: same,
+  bad: same,
+  unsure: same,
+  help: same,
+  strong: same,
+  quiet: same,
+  node: (_at, text) => text,
+};
 
-const COLOURS: Paint = { good: green, bad: red, unsure: yellow, help: cyan, strong: bold, quiet: dim };
+/** Colours of nodes; red is for errors. */
+const OF_NODES = [cyan, yellow, green, magenta, blue];
+
+const COLOURS: Paint = {
+  good: green,
+  bad: red,
+  unsure: yellow,
+  help: cyan,
+  strong: bold,
+  quiet: dim,
+  node: (at, text) => OF_NODES[at % OF_NODES.length]!(text),
+};
+
+/** What stands before each line of the logs of several nodes, for each of them. */
+export function logPrefixes(nodes: string[], paint: Paint): string[] {
+  const width = Math.max(...nodes.map((node) => node.length));
+  return nodes.map((node, at) => `${paint.node(at, `${node.padEnd(width)} |`)} `);
+}
 
 /** Colours for a stream: on a terminal that has them, unless `NO_COLOR` (no-color.org) is set to anything. */
 export function paintFor(stream: { isTerminal(): boolean }): Paint {

@@ -68,9 +68,9 @@ export async function membersOfServers(
   const workspace = await call.workspace();
   const running = call.flags.has("replace") ? "replace" : "keep";
   return (run) =>
-    placed.map(({ dir, settings, env }, at) => {
+    placed.map(({ dir, settings, env, whileProcess }, at) => {
       const after = placed.slice(0, at).map(({ node }) => node);
-      const same = { workspace, running, run, different: "refuse" } as const;
+      const same = { workspace, running, run, whileProcess, different: "refuse" } as const;
       return {
         dir,
         after,

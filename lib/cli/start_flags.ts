@@ -60,6 +60,12 @@ export const FORCE: Flag = {
   name: "force",
   summary: "act even if the state was written on another host or in another pid namespace",
 };
+/** Nodes by their session. */
+export const SESSION: Flag = {
+  name: "session",
+  value: "ID",
+  summary: "the nodes of this session, in every workspace",
+};
 /** Variables for the server. */
 export const ENV: Flag = SETTING_FLAGS.find(({ name }) => name === "env")!;
 

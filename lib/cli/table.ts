@@ -4,7 +4,7 @@
  * @module
  */
 import { DEFAULTS } from "../spec/settings.ts";
-import { ENV, type Flag, FORCE, LOCK_TIMEOUT, START_FLAGS } from "./start_flags.ts";
+import { ENV, type Flag, FORCE, LOCK_TIMEOUT, SESSION, START_FLAGS } from "./start_flags.ts";
 
 /** One command. */
 export interface Command {
@@ -22,6 +22,11 @@ export interface Command {
   then?: "many";
   /** Whether a server's command follows after `--`. */
   takesCommand: boolean;
+  /**
+   * When it ends the nodes whose lease is over, of any workspace: before its own work; after it, if it may end one of
+   * them itself; or around it, with those of its own workspace after. Default: never (`"kept"`).
+   */
+  leases?: "ended before" | "ended after" | "ended around" | "kept";
   /** Its own flags. */
   flags: Flag[];
 }
@@ -44,15 +49,26 @@ export const COMMANDS: Command[] = [
     summary: "start a server in the background and wait until it is ready; without a command, start it again",
     nodes: "many",
     takesCommand: true,
+    leases: "ended around",
+    flags: START_FLAGS,
+  },
+  {
+    name: "up",
+    synopsis: "[NODE...] [options] | [NODE] [options] -- COMMAND [ARG...]",
+    summary: "start or join servers in the foreground, follow their logs, and at the end stop those it started",
+    nodes: "many",
+    takesCommand: true,
+    leases: "ended around",
     flags: START_FLAGS,
   },
   {
     name: "stop",
-    synopsis: "[NODE...] [--all] [options]",
+    synopsis: "[NODE...] [--all] [--session ID] [options]",
     summary: "stop nodes and sweep their files; a node that does not run is not an error",
     nodes: "many",
     takesCommand: false,
-    flags: [{ name: "all", summary: "every node of this workspace" }, LOCK_TIMEOUT, FORCE],
+    leases: "ended after",
+    flags: [{ name: "all", summary: "every node of this workspace" }, SESSION, LOCK_TIMEOUT, FORCE],
   },
   {
     name: "restart",
@@ -60,6 +76,7 @@ export const COMMANDS: Command[] = [
     summary: "stop nodes, then start them again",
     nodes: "many",
     takesCommand: false,
+    leases: "ended around",
     flags: [
       ENV,
       { name: "timeout", value: "TIME", summary: "how long to wait until it is ready (as recorded)" },
@@ -74,6 +91,7 @@ export const COMMANDS: Command[] = [
     summary: "show the nodes of this workspace and their states",
     nodes: "many",
     takesCommand: false,
+    leases: "ended before",
     flags: [{ name: "all", summary: "every node of every workspace" }],
   },
   {
@@ -83,7 +101,8 @@ export const COMMANDS: Command[] = [
     summary: "list every node of every workspace",
     nodes: "none",
     takesCommand: false,
-    flags: [],
+    leases: "ended before",
+    flags: [SESSION],
   },
   {
     name: "logs",
@@ -91,6 +110,7 @@ export const COMMANDS: Command[] = [
     summary: "show the last 200 lines of a server's output; of several nodes, each line with its node's name",
     nodes: "many",
     takesCommand: false,
+    leases: "ended before",
     flags: [
       { name: "follow", short: "f", summary: "print new lines as the server writes them, until Ctrl-C" },
       { name: "lines", short: "n", value: "N", summary: "the last N lines of each node, or all (200)" },
@@ -106,6 +126,7 @@ export const COMMANDS: Command[] = [
     summary: "wait until nodes, ports, URLs, sockets or files are ready, or gone",
     nodes: "many",
     takesCommand: false,
+    leases: "ended before",
     flags: [
       {
         name: "port",
@@ -128,6 +149,7 @@ export const COMMANDS: Command[] = [
     summary: "start servers (--serve, tombstone.json or package.json), run a test command, stop these servers",
     nodes: "many",
     takesCommand: true,
+    leases: "ended around",
     flags: [
       { name: "serve", value: "CMD", repeat: true, summary: "a server: a script's name, or a shell command" },
       {
@@ -145,6 +167,7 @@ export const COMMANDS: Command[] = [
     summary: "end processes and remove files that interrupted starts left",
     nodes: "many",
     takesCommand: false,
+    leases: "ended around",
     flags: [
       { name: "all", summary: "every node of every workspace; busy ones are skipped" },
       { name: "dry-run", summary: "only show what would be terminated and removed" },
@@ -158,6 +181,7 @@ export const COMMANDS: Command[] = [
     summary: "print port and URL of nodes as variables for other tools, even before a start",
     nodes: "many",
     takesCommand: false,
+    leases: "ended before",
     flags: [
       { name: "format", value: "FORMAT", summary: "shell, dotenv or json (shell)" },
       LOCK_TIMEOUT,
@@ -170,6 +194,7 @@ export const COMMANDS: Command[] = [
     summary: "remove records, logs and claimed ports of nodes that do not run",
     nodes: "many",
     takesCommand: false,
+    leases: "ended around",
     flags: [
       { name: "all", summary: "every node of every workspace; busy ones are skipped" },
       LOCK_TIMEOUT,

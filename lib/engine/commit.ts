@@ -59,6 +59,7 @@ export function commitRecord({ request, tombstone, leader, main, port, ready, re
     stop_began_at: null,
     tree: [],
     run: request.run,
+    while_process: request.whileProcess,
     ...here(),
     ...request.settings,
   };

@@ -10,7 +10,7 @@ import { cutShort, expiry, Latch } from "../async.ts";
 import { Proven, type Roots, scanForTree } from "../process/tree.ts";
 import { NOBODY, type Terminated, terminateTree } from "../process/terminate_tree.ts";
 import type { ExitStatus } from "../process/launcher.ts";
-import { endedBy, type Signals } from "./signals.ts";
+import { Echoes, endedBy, type Signals } from "./signals.ts";
 
 /** What to run, and what may terminate it early. */
 export interface Foreground {
@@ -40,12 +40,6 @@ export interface ForegroundEnd {
   leftovers: Terminated;
 }
 
-/**
- * Within this time, a repeated signal is ignored, in milliseconds: npm passes a Ctrl-C on to its script, which has
- * already got it from the terminal.
- */
-const ECHO_MS = 500;
-
 /** Runs a command to its end. */
 export async function runForeground(node: string, request: Foreground): Promise<ForegroundEnd> {
   const begun = performance.now();
@@ -54,7 +48,7 @@ export async function runForeground(node: string, request: Foreground): Promise<
   const roots: Roots = { ...request.roots, processes: [self], proven: new Proven() };
   const hurry = new AbortController();
   let cause: ForegroundEnd["cause"] = null;
-  let asked: { name: Deno.Signal; at: number } | null = null;
+  const echoes = new Echoes();
   let ended: ExitStatus | null = null;
   let ending: Promise<Terminated> | null = null;
   const end = child.status.then((status) => {
@@ -73,9 +67,8 @@ export async function runForeground(node: string, request: Foreground): Promise<
   // No signal was lost: since the spawn, this function has not given way to the event loop.
   request.signals.answer = (name) => {
     // A second signal means: kill at once.
-    const isEcho = asked !== null && asked.name === name && performance.now() - asked.at < ECHO_MS;
+    const isEcho = echoes.isEcho(name);
     if (cause !== null && !isEcho) hurry.abort();
-    asked ??= { name, at: performance.now() };
     cause ??= endedBy(name, "run", node);
     if (over.isOpen) return hurry.abort(); // what it left is being terminated already
     // The terminal has sent Ctrl-C to the whole foreground group, the command included; a second one would mean more to it.

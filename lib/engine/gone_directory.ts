@@ -9,9 +9,11 @@ import { dirname } from "../paths.ts";
 import { TombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import { type NodeDir, projectOf, viewOf } from "../state/node_dir.ts";
+import { type LeaseEntry, type LeaseFacts, readLease } from "../state/leases.ts";
 import { readNodeInfo } from "../state/node_info.ts";
 import { findStateDir, stateDirPath } from "../state/state_dir.ts";
 import { isComputedId } from "../state/workspace.ts";
+import type { StartRequest } from "./request.ts";
 
 /** What is known of a node's server. */
 export interface Resident {
@@ -19,21 +21,46 @@ export interface Resident {
   pid: number | null;
   /** Directory that it was started in. */
   cwd: string | null;
+  /** The attempt that started it. */
+  attempt: string | null;
 }
 
 /** Nothing is known of one. */
-export const NO_SERVER: Resident = { pid: null, cwd: null };
+export const NO_SERVER: Resident = { pid: null, cwd: null, attempt: null };
+
+/** The directory of a node, if it has certainly been deleted; else `null`. */
+export function goneDirectoryOf(dir: NodeDir, { pid, cwd, attempt }: Resident): string | null {
+  const lease = attempt === null ? null : readLease(dirname(dirname(dir.path)), attempt);
+  if (lease !== null) return isGone(lease, pid) ? lease.directory : null;
+  const directory = directoryOf(dir.workspace, { project: projectOf(dir), cwd });
+  const witness = { pid, view: viewOf(dir), landmarks: null };
+  return directory !== null && system.files.isGone(directory, witness) ? directory : null;
+}
+
+/** Whether the directory that a node was started for has certainly been deleted. */
+export function isGone({ directory, landmarks, view }: LeaseEntry, pid: number | null): boolean {
+  return directory !== null && system.files.isGone(directory, { pid, view, landmarks });
+}
 
 /**
- * The directory of a node, if it has certainly been deleted; else `null`.
+ * The directory that a node is started for.
  *
  * This is the project's directory. In a named workspace, which may span several projects, it is the directory of the
  * server.
  */
-export function goneDirectoryOf(dir: NodeDir, { pid, cwd }: Resident): string | null {
-  const project = projectOf(dir);
-  const directory = project !== null && isComputedId(dir.workspace, project) ? project : cwd ?? project;
-  return directory !== null && system.files.isGone(directory, { pid, view: viewOf(dir) }) ? directory : null;
+function directoryOf(
+  workspace: string,
+  { project, cwd }: { project: string | null; cwd: string | null },
+): string | null {
+  return project !== null && isComputedId(workspace, project) ? project : cwd ?? project;
+}
+
+/** What the entry of a start in the index of leases says. */
+export function leaseFactsOf({ workspace, settings, run, whileProcess }: StartRequest): LeaseFacts {
+  return {
+    directory: directoryOf(workspace.id, { project: workspace.project, cwd: settings.cwd }),
+    hasMore: run !== null || whileProcess !== null || settings.max_age_ms !== null,
+  };
 }
 
 /** The same, by the commit record of a running node. */

@@ -36,8 +36,7 @@ export async function inspect(dir: NodeDir, readiness = new Readiness(), scan: S
       return { ...reportOfInfo(dir, info, "running", reason), ready: obstacles.length === 0 };
     }
     case "abandoned": {
-      const reason = `the run that started it (pid ${nodeState.run.pid}) is gone`;
-      return reportOfInfo(dir, nodeState.info, "interrupted", reason);
+      return reportOfInfo(dir, nodeState.info, "interrupted", nodeState.over.reason);
     }
     case "died": {
       const reason = nodeState.rebooted

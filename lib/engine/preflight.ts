@@ -4,6 +4,8 @@
  * @module
  */
 import { describeErrno, stateError } from "../os/errno.ts";
+import type { Identity } from "../os/rows.ts";
+import { variable } from "../os/surroundings.ts";
 import { lstatOrNull, statOrNull } from "../os/stat.ts";
 import { usageError } from "../errors.ts";
 import { system } from "../os/system.ts";
@@ -11,16 +13,26 @@ import { variablesFromFiles } from "./env_file.ts";
 import type { DeclaredFile, DeclaredKind } from "../spec/declared.ts";
 import type { Path } from "../spec/fields.ts";
 import { type Settings, settingsFrom, type Source, valueOf } from "../spec/settings.ts";
-import { parseSocketPath } from "../spec/values.ts";
+import { parseLabel, parseSocketPath } from "../spec/values.ts";
 import { lookAtDeclared } from "../state/declared.ts";
+
+/** A start, checked. */
+export interface Prepared {
+  /** What to run. */
+  settings: Settings;
+  /** Variables for the server. */
+  env: Record<string, string>;
+  /** The process that the node is to end with; `null`: none. */
+  whileProcess: Identity | null;
+}
 
 /**
  * The requested settings and variables of a start, after checks of the directory and the files that they name.
  *
  * @throws {TombstoneError} a value is invalid, or names something that cannot be used here
  */
-export function prepare(source: Source): { settings: Settings; env: Record<string, string> } {
-  const settings = settingsFrom(source, system.shell.words);
+export function prepare(source: Source): Prepared {
+  const settings = { ...settingsFrom(source, system.shell.words), session: sessionOf(source) };
   const look = (path: Path, kind: DeclaredKind) => (file: string) =>
     requireSweepable(source.place(path), { path: file, kind });
   requireDirectory(source.place("cwd"), settings.cwd);
@@ -33,7 +45,33 @@ export function prepare(source: Source): { settings: Settings; env: Record<strin
     if (probe.type === "discover" && system.sockets === null) throw nothingToDiscover(source);
   }
   variablesFromFiles(settings, source.place("env_file")); // a mistake there costs no state, either
-  return { settings, env: valueOf(source, "env") };
+  return { settings, env: valueOf(source, "env"), whileProcess: whileProcessOf(source) };
+}
+
+/** The given session, else that of the environment; `null`: none. */
+export function sessionOf(source: Source): string | null {
+  const own = variable("TOMBSTONE_SESSION");
+  return valueOf(source, "session") ?? (own ? parseLabel("TOMBSTONE_SESSION", own) : null);
+}
+
+/**
+ * The process that the node is to end with; `null`: none.
+ *
+ * @throws {TombstoneError} there is no such process, or it cannot be seen
+ */
+export function whileProcessOf(source: Source): Identity | null {
+  const pid = valueOf(source, "while_pid");
+  if (pid === null) return null;
+  const row = system.processes.read(pid);
+  if (row !== null && row.isAlive) return { pid, startTime: row.startTime };
+  const state = row === null && !system.processes.maySignal(pid)
+    ? "it cannot be seen from here"
+    : "there is no such process";
+  const place = source.place("while_pid");
+  throw usageError(
+    `Cannot use "${pid}" for ${place}: ${state}`,
+    hintFor(place, "PID of a process that runs, such as $$"),
+  );
 }
 
 function nothingToDiscover({ node, place }: Source) {

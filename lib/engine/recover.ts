@@ -14,19 +14,20 @@ import { type Roots, scanForTree } from "../process/tree.ts";
 import { type DeclaredFile, distinct } from "../spec/declared.ts";
 import { lookAtDeclared } from "../state/declared.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
-import type { Lock } from "../state/lock.ts";
+import { dirname } from "../paths.ts";
+import { dropLeases } from "../state/leases.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type Elsewhere, here } from "../state/origin.ts";
 import { type Tombstone, writeTombstone } from "../state/tombstone.ts";
 import { declaredFiles, DEFAULTS, type Settings } from "../spec/settings.ts";
-import { endStopCommands, rememberTree, terminateGracefully } from "./terminate.ts";
+import { type Ending, endStopCommands, rememberTree, terminateGracefully } from "./terminate.ts";
 import { elsewhereOf, requireGone } from "./liveness.ts";
 import { keepBeyondStop } from "./commit.ts";
 import { type NodeFiles, type NodeState, progressOf, recordsOf, whyForeign } from "./state.ts";
 import { untilLateDaemon } from "./main_process.ts";
 import { inWords, requireTerminated, tellWriters } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
-import { reached, type Recovered, type Reporter } from "./reporter.ts";
+import { reached, type Recovered } from "./reporter.ts";
 import { runtimeEntries, sweepFiles } from "./sweep_files.ts";
 
 /** Result of {@linkcode recover}. */
@@ -38,7 +39,9 @@ export interface Undone {
 }
 
 /** Settings for a tombstone, with what it must remember of attempts that were not recovered yet. */
-export type Declarations = Settings & Pick<Tombstone, "older_pid_files" | "older_files" | "elsewhere" | "tree">;
+export type Declarations =
+  & Settings
+  & Pick<Tombstone, "older_pid_files" | "older_files" | "elsewhere" | "while_process" | "tree">;
 
 /** A tombstone of this process. */
 export function newTombstone(attempt: string, settings: Declarations): Tombstone {
@@ -66,6 +69,7 @@ export function withOlderDeclarations(settings: Settings, nodeFiles: NodeFiles):
     older_pid_files: [...new Set(pidFiles)],
     older_files: declaredBy(nodeFiles),
     elsewhere: elsewhereIn(nodeFiles),
+    while_process: older[0]?.while_process ?? null,
     tree: rootsOf(nodeFiles.dir, nodeFiles).proven?.byOthers() ?? [],
   };
 }
@@ -108,14 +112,15 @@ export async function recover(
   dir: NodeDir,
   nodeFiles: NodeFiles,
   nodeState: NodeState,
-  { lock, reporter, scan = live }: { lock: Lock; reporter: Reporter; scan?: Scan | undefined },
+  { lock, reporter, scan = live, patience = "whole" }: Omit<Ending, "marking">,
 ): Promise<Undone> {
   // Checked after the take-over: before it, a launcher could still have passed its check of the tombstone unseen.
   const isHere = nodeState.kind !== "foreign";
   if (isHere && elsewhereIn(nodeFiles) !== null) await requireGone(dir, () => whyForeign(nodeFiles));
   const progress = progressOf(dir, nodeFiles);
   const isAlive = nodeState.kind === "running" || nodeState.kind === "abandoned";
-  const how = { lock, reporter, scan, marking: "if needed" } as const;
+  // Whoever goes on with a stop must know when that began.
+  const how = { lock, reporter, scan, patience, marking: patience === "rest" ? "always" : "if needed" } as const;
   const asked = isAlive ? await terminateGracefully(dir, nodeFiles, nodeState.info, how) : NOBODY;
   const info = recordOf(nodeFiles.info);
   if (info !== null && isHere && !isAlive) await endStopCommands(dir, info, { reporter, scan });
@@ -134,6 +139,7 @@ export async function recover(
   const onKept = (message: string) => reporter.warn(message);
   const files = await sweepFiles(dir, declaredBy(nodeFiles), { onKept, insist: lock.insist });
   if (nodeFiles.tombstone.kind !== "missing") files.push("starting");
+  dropLeases(dirname(dirname(dir.path)), recordsOf(nodeFiles).map(({ attempt }) => attempt));
   const isClean = nodeState.kind === "unfinished" && nodeState.phase === "failed" && pids.length === 0;
   const reason = isClean ? null : reasonOf(nodeState);
   if (reason === null) return { recovered: null, killed };
@@ -170,11 +176,17 @@ function currentRoots(dir: NodeDir, nodeFiles: NodeFiles, scan: Scan): Roots {
   return rootsOf(dir, { ...nodeFiles, launches: readLaunchRecords(dir) }, scan);
 }
 
+/**
+ * How long what has no main process any more may take to exit, in milliseconds, where a stop is continued by one short
+ * command after the other: nothing records when that was asked first.
+ */
+const REST_MS = 1500;
+
 async function endTree(
   dir: NodeDir,
   roots: Roots,
   settings: Settings,
-  { lock, reporter }: { lock: Lock; reporter: Reporter },
+  { lock, reporter, patience }: Ending,
 ): Promise<Terminated> {
   const isKnown = roots.proven !== undefined && roots.proven.byOthers().length > 0;
   if (roots.attempts.length === 0 && roots.processes.length === 0 && !isKnown) return NOBODY;
@@ -182,7 +194,7 @@ async function endTree(
   const terminated = await terminateTree(roots, {
     main: null,
     signal: EXIT_SIGNAL,
-    graceMs: settings.stop.timeout_ms,
+    graceMs: patience === "rest" ? Math.min(settings.stop.timeout_ms, REST_MS) : settings.stop.timeout_ms,
     onScan: (rows) => waiting.update(inWords(rows)),
     remember: (tree) => rememberTree(dir, tree, () => lock.isLinked()),
     onAsked: () => reached("asked", reporter),
@@ -196,7 +208,7 @@ function reasonOf(nodeState: NodeState): Recovered["reason"] | null {
     case "unfinished":
       return "interrupted-start";
     case "abandoned":
-      return "interrupted-run";
+      return nodeState.over.lease === "run" ? "interrupted-run" : "lease-over";
     case "died":
       return nodeState.rebooted ? "rebooted" : "died";
     case "unrecorded":

@@ -66,6 +66,12 @@ export interface NodeReport {
   command: string[] | null;
   /** Directory that it runs in. */
   cwd: string | null;
+  /** The process that it ends with. */
+  while_pid: number | null;
+  /** How long after it was ready it ends, in milliseconds. */
+  max_age_ms: number | null;
+  /** Its label. */
+  session: string | null;
   /** Whether its project has been deleted; in a named workspace, the directory that it runs in. */
   directory_gone: boolean;
   /** Path of the log. */
@@ -129,6 +135,7 @@ export function emptyReport(
     ready_ms: null,
     command: null,
     cwd: null,
+    ...leasesIn(null),
     directory_gone: gone !== null,
     log: dir.log,
     log_size: statOrNull(dir.log, { unseen: "missing" })?.size ?? null,
@@ -144,10 +151,16 @@ export function emptyReport(
 /** The report of a node whose state could not be read at all. */
 export const unreadable = (dir: NodeDir, reason: string): NodeReport => emptyReport(dir, "unknown", reason);
 
+/** What a node ends with, as far as it was said at its start; and its session. */
+function leasesIn(record: NodeInfo | Tombstone | null): Pick<NodeReport, "while_pid" | "max_age_ms" | "session"> {
+  const { while_process = null, max_age_ms = null, session = null } = record ?? {};
+  return { while_pid: while_process?.pid ?? null, max_age_ms, session };
+}
+
 /** The report of a node with a commit record. */
 export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason: string | null = null): NodeReport {
   return {
-    ...emptyReport(dir, state, reason, { pid: state === "died" ? null : info.pid, cwd: info.cwd }),
+    ...emptyReport(dir, state, reason, { ...info, pid: state === "died" ? null : info.pid }),
     pid: isStep(info) ? null : info.pid,
     ready: isStep(info), // a step has a record only once it is done
     once: isStep(info),
@@ -159,18 +172,20 @@ export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason:
     ready_ms: info.ready_ms,
     command: info.command.length === 0 ? null : info.command,
     cwd: info.cwd,
+    ...leasesIn(info),
   };
 }
 
 /** The report of a start that has not committed. */
 export function reportOfTombstone(dir: NodeDir, tombstone: Tombstone, state: State, reason: string | null): NodeReport {
   return {
-    ...emptyReport(dir, state, reason, { pid: null, cwd: tombstone.cwd }),
+    ...emptyReport(dir, state, reason, { ...tombstone, pid: null }),
     once: isStep(tombstone),
     attempt: tombstone.attempt,
     started_at: tombstone.begun_at || null,
     command: tombstone.command.length === 0 ? null : tombstone.command,
     cwd: tombstone.cwd,
+    ...leasesIn(tombstone),
   };
 }
 

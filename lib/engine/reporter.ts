@@ -17,6 +17,7 @@ export type Checkpoint =
   | "swept"
   | "released"
   | "tombstone-written"
+  | "lease-written"
   | "recovered"
   | "namespace-left"
   | "port-recorded"
@@ -38,6 +39,7 @@ export interface Recovered {
   reason:
     | "interrupted-start"
     | "interrupted-run"
+    | "lease-over"
     | "died"
     | "rebooted"
     | "removed-state"

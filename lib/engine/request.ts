@@ -3,12 +3,14 @@
  *
  * @module
  */
+import type { Identity } from "../os/rows.ts";
 import type { Scan } from "../os/types.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo, RunOwner } from "../state/node_info.ts";
 import type { Settings } from "../spec/settings.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Recovered, Reporter } from "./reporter.ts";
+import type { Seen } from "./state.ts";
 
 /** How long to wait for the lock by default, in milliseconds. */
 export const LOCK_TIMEOUT_MS = 30_000;
@@ -48,6 +50,8 @@ export interface StartRequest extends NodeOptions {
   abort: AbortSignal;
   /** The `tombstone run` that owns the node and stops it at its end; `null`: the node stays. */
   run: RunOwner | null;
+  /** The process that the node is to end with; `null`: none. */
+  whileProcess: Identity | null;
   /** Called at the commit of a node that was started here; only clean-up follows. */
   onCommit?: (started: Started) => void;
 }
@@ -66,12 +70,24 @@ export interface Started {
   killed: number[];
 }
 
+/**
+ * How long processes may take after they were asked to exit: `"whole"`, as long as the node's stop timeout says; `"rest"`,
+ * the same since the stop began, by whatever command, so that several short commands make one long one.
+ */
+export type Patience = "whole" | "rest";
+
 /** Options of a stop and of a sweep. */
 export interface StopOptions extends NodeOptions {
   /** The scan to use, which many that are stopped at the same time share; default: each scans by itself. */
   scan?: Scan;
+  /** Aborting it ends the wait for a process that has been asked to exit: what is left is killed. */
+  hurry?: AbortSignal;
   /** Stops a running node only if it belongs to the run of this id; default: any. */
   ofRun?: string;
   /** Stops a running node only if it still is this attempt; default: any. */
   ofAttempt?: string | null;
+  /** Does anything only if this holds once the node is locked; default: always. */
+  when?: (seen: Seen) => boolean;
+  /** How long processes may take after they were asked; default: `"whole"`. */
+  patience?: Patience;
 }

@@ -51,7 +51,7 @@ export async function reuseRunning(request: StartRequest, info: NodeInfo): Promi
     }
   }
   trimLog(dir.log, info.log.max_bytes);
-  if (info.run !== null) reporter.warn(`"${dir.node}" ends with the run, pid ${info.run.pid}, that started it`);
+  if (info.run !== null) reporter.warn(`"${dir.node}" ends with pid ${info.run.pid} (run or up), which started it`);
   if (differences.length > 0) {
     const found = differences.map(({ text }) => text).join(" and ");
     reporter.warn(

@@ -59,6 +59,24 @@ export class Signals implements Disposable {
   }
 }
 
+/**
+ * Within this time, a repeated signal is ignored, in milliseconds: npm passes a Ctrl-C on to its script, which has
+ * already got it from the terminal.
+ */
+const ECHO_MS = 500;
+
+/** Tells a second signal, which means "at once", from an echo of the first. */
+export class Echoes {
+  #first: { name: EndSignal; at: number } | null = null;
+
+  /** Whether a signal that has just come repeats the first. */
+  isEcho(name: EndSignal): boolean {
+    const first = this.#first;
+    this.#first ??= { name, at: performance.now() };
+    return first !== null && first.name === name && performance.now() - first.at < ECHO_MS;
+  }
+}
+
 /** The error of a command that a signal has ended. */
 export function endedBy(name: EndSignal, action: string, node: string): TombstoneError {
   return tombstoneError(`Cannot ${action} "${node}": ended by ${name}`, {

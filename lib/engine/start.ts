@@ -19,6 +19,7 @@ import { launch } from "../process/launcher.ts";
 import { fillPort } from "../spec/placeholders.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock, stateRemoved } from "../state/lock.ts";
+import { writeLease } from "../state/leases.ts";
 import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
@@ -30,6 +31,7 @@ import { choosePort, PORT_FREE_AFTER_MS } from "./chosen_port.ts";
 import { requireNotOfTool, requireUnclaimed } from "./claims.ts";
 import { variablesFromFiles } from "./env_file.ts";
 import { placeTaken } from "./failure.ts";
+import { leaseFactsOf } from "./gone_directory.ts";
 import { reuseRunning } from "./reuse.ts";
 import { classify, readNodeFiles } from "./state.ts";
 import { tellKilled } from "./leftovers.ts";
@@ -111,13 +113,16 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
     older_pid_files: [],
     older_files: [],
     elsewhere: null,
+    while_process: request.whileProcess,
     tree: [],
   });
-  const declared = withOlderDeclarations(request.settings, nodeFiles);
+  const declared = { ...withOlderDeclarations(request.settings, nodeFiles), while_process: request.whileProcess };
   await writeTombstone(dir, { ...tombstone, ...declared });
   reached("tombstone-written", reporter, attempt);
 
   const hold = new Hold(dir, lock, attempt);
+  await beforeSpawn(request, hold, () => writeLease(dir, attempt, leaseFactsOf(request)));
+  reached("lease-written", reporter);
 
   const { recovered, killed } = await recover(dir, nodeFiles, nodeState, { lock, reporter });
   if (recovered !== null) reporter.recovered(dir.node, recovered);

@@ -17,18 +17,11 @@ import { launchesAmong, type LaunchRecord, readLaunchRecord } from "../state/lau
 import { isTemporaryName } from "../state/durable.ts";
 import { isLocked } from "../state/lock.ts";
 import { entriesOf, existsDir, type NodeDir } from "../state/node_dir.ts";
-import { type NodeInfo, readNodeInfo, type RunOwner } from "../state/node_info.ts";
+import { type NodeInfo, readNodeInfo } from "../state/node_info.ts";
 import { readTombstone, type Tombstone } from "../state/tombstone.ts";
 import type { RecordResult } from "../state/record.ts";
-import {
-  findMain,
-  isAtWork,
-  isRunLive,
-  OTHER_NAMESPACE,
-  whyNotGoneHere,
-  whyNotInterrupted,
-  whyNotRecovered,
-} from "./liveness.ts";
+import { findMain, isAtWork, OTHER_NAMESPACE, whyNotGoneHere, whyNotInterrupted, whyNotRecovered } from "./liveness.ts";
+import { type Over, overByInfo } from "./lease.ts";
 import { hasOtherClock, isDated, relate } from "../state/origin.ts";
 
 /** The files of a node, as they were found. */
@@ -53,8 +46,8 @@ export type NodeState =
   | { kind: "stopped" }
   /** The process of `node.info` is alive. A tombstone of the same attempt only was not removed in time. */
   | { kind: "running"; info: NodeInfo }
-  /** The process of `node.info` is alive, but belongs to a run that is gone. */
-  | { kind: "abandoned"; info: NodeInfo; run: RunOwner }
+  /** The process of `node.info` is alive, but what it was to end with is over. */
+  | { kind: "abandoned"; info: NodeInfo; over: Over }
   /** The process of `node.info` is gone; also because of a reboot, or because its pid namespace is gone. */
   | { kind: "died"; info: NodeInfo; rebooted: boolean; namespace: "this" | "ended" }
   /** A start that has not finished: it is in progress (`live`), was interrupted, or failed and was cleaned up. */
@@ -123,9 +116,8 @@ export function classify(nodeFiles: NodeFiles, scan: Scan = live): NodeState {
   if (!isCommitted) return { kind: "unfinished", phase: phaseOf(dir, tombstone, scan) };
   if (commit !== null) {
     if (findMain(dir, commit, scan) !== null) {
-      return commit.run === null || isRunLive(commit.run, commit, scan)
-        ? { kind: "running", info: commit }
-        : { kind: "abandoned", info: commit, run: commit.run };
+      const over = overByInfo(commit, scan);
+      return over === null ? { kind: "running", info: commit } : { kind: "abandoned", info: commit, over };
     }
     const relation = relate(commit);
     const namespace = relation === "other-namespace" ? "ended" : "this";

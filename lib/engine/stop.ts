@@ -7,9 +7,11 @@ import { system } from "../os/system.ts";
 import { lockNode, refuseForeign, undo } from "./sweep.ts";
 import type { StopOptions } from "./request.ts";
 import { tombstoneError } from "../errors.ts";
+import { dirname } from "../paths.ts";
 import { sleep } from "../async.ts";
 import { describeOwner, findOccupant, type Owner } from "../process/listeners.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
+import { dropLeases } from "../state/leases.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import { declaredFiles } from "../spec/settings.ts";
@@ -45,6 +47,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   const nodeFiles = readNodeFiles(dir);
   const nodeState = classify(nodeFiles);
   refuseForeign(dir, nodeState, "stop", options.foreign);
+  if (options.when !== undefined && !options.when({ nodeFiles, nodeState })) return nothing;
   if (nodeState.kind !== "running") {
     return { ...nothing, recovered: await undo(dir, nodeFiles, nodeState, { lock, ...options }) };
   }
@@ -53,7 +56,8 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   if (isAnother || (ofRun !== undefined && ofRun !== nodeState.info.run?.id)) {
     return nothing;
   }
-  const how = { lock, reporter: options.reporter, scan: options.scan, marking: "always" } as const;
+  const { reporter, scan, patience, hurry } = options;
+  const how = { lock, reporter, scan, patience, hurry, marking: "always" } as const;
   const { pids, killed } = await terminateGracefully(dir, nodeFiles, nodeState.info, how);
   reached("ended", options.reporter);
   lock.insist();
@@ -68,6 +72,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   lock.insist();
   removeEntry(dir.starting);
   await syncDir(dir.path);
+  dropLeases(dirname(dirname(dir.path)), [nodeState.info.attempt]);
   await requireFreePort(dir, nodeState.info);
   return { stopped: true, pids, killed, recovered: null };
 }

@@ -14,6 +14,7 @@ import { isReaderName } from "../state/log_unread.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
 import { foreignError } from "./liveness.ts";
+import type { Ending } from "./terminate.ts";
 import { classify, isKnown, lookAt, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
 import { previewRecovery, recover, takeOver } from "./recover.ts";
 import { reached, type Recovered } from "./reporter.ts";
@@ -109,13 +110,13 @@ export async function undo(
   dir: NodeDir,
   nodeFiles: NodeFiles,
   nodeState: NodeState,
-  { lock, reporter, scan }: { lock: Lock } & Pick<StopOptions, "reporter" | "scan">,
+  { lock, reporter, scan, patience }: Omit<Ending, "marking">,
 ): Promise<Recovered | null> {
   if (nodeState.kind === "unfinished") {
     await takeOver(dir, nodeFiles);
     reached("tombstone-written", reporter);
   }
-  const { recovered } = await recover(dir, nodeFiles, nodeState, { lock, reporter, scan });
+  const { recovered } = await recover(dir, nodeFiles, nodeState, { lock, reporter, scan, patience });
   reached("recovered", reporter);
   lock.insist();
   removeEntry(dir.starting);

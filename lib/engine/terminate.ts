@@ -23,6 +23,7 @@ import type { NodeFiles } from "./state.ts";
 import { inWords, requireTerminated, tellKilled } from "./leftovers.ts";
 import { rootsOf } from "./roots.ts";
 import { reached, type Reporter } from "./reporter.ts";
+import type { Patience } from "./request.ts";
 import { expiry } from "../async.ts";
 
 /** How a node is terminated. */
@@ -33,8 +34,22 @@ export interface Ending {
   reporter: Reporter;
   /** The scan to use; default {@linkcode live}. */
   scan?: Scan | undefined;
+  /** Aborting it ends the grace early. */
+  hurry?: AbortSignal | undefined;
   /** When the commit record must say that the node is being stopped: always, or only if the next command needs it. */
   marking: "always" | "if needed";
+  /** How long processes may take; default: `"whole"`. */
+  patience?: Patience | undefined;
+}
+
+/** The least time that a process gets after it was asked once more, in milliseconds. */
+const LEAST_GRACE_MS = 1000;
+
+/** How long processes may take to exit, of which a stop that began earlier may have asked for it already. */
+function graceOf({ stop, stop_began_at }: NodeInfo, patience: Patience | undefined): number {
+  if (patience !== "rest" || stop_began_at === null) return stop.timeout_ms;
+  const rest = stop.timeout_ms - Math.max(0, Date.now() - Date.parse(stop_began_at));
+  return Math.min(stop.timeout_ms, Math.max(rest, LEAST_GRACE_MS));
 }
 
 /**
@@ -51,7 +66,7 @@ export async function terminateGracefully(
   dir: NodeDir,
   nodeFiles: NodeFiles,
   info: NodeInfo,
-  { lock, reporter, scan = live, marking }: Ending,
+  { lock, reporter, scan = live, hurry, marking, patience }: Ending,
 ): Promise<Pick<Terminated, "pids" | "killed">> {
   await endStopCommands(dir, info, { reporter, scan });
   const main = findMain(dir, info);
@@ -60,7 +75,8 @@ export async function terminateGracefully(
   const { pids, killed, left } = await terminateTree(rootsOf(dir, nodeFiles, scan), {
     main,
     signal: info.stop.signal,
-    graceMs: info.stop.timeout_ms,
+    graceMs: graceOf(info, patience),
+    ...(hurry === undefined ? {} : { hurry }),
     onScan: (rows) => waiting.update(inWords(rows)),
     async remember(lean) {
       if (marking === "if needed" && lean.length === 0 && command === null) return;
@@ -84,7 +100,7 @@ export async function terminateGracefully(
 
 async function markStopping(dir: NodeDir, info: NodeInfo, tree: Identity[]): Promise<void> {
   try {
-    await writeNodeInfo(dir, { ...info, stop_began_at: new Date().toISOString(), tree });
+    await writeNodeInfo(dir, { ...info, stop_began_at: info.stop_began_at ?? new Date().toISOString(), tree });
   } catch (error) {
     if (!(error instanceof TombstoneError)) throw error; // a full disk must not keep a server from being stopped
   }

@@ -15,6 +15,8 @@ export interface Files {
   lockHolder(path: string): number | null;
   /** Whether a directory has certainly been deleted, and not created again. */
   isGone(path: string, witness: Witness): boolean;
+  /** Marks of a directory that exists, for a {@linkcode Witness} later; empty if it cannot be looked at. */
+  landmarksOf(path: string): string[];
   /** Options to create a file that only this user can read. */
   readonly privateFile: { mode?: number };
   /** The same for a directory. */
@@ -39,6 +41,8 @@ export interface Witness {
   pid: number | null;
   /** Whether the directory was seen in the mount namespace of this process. */
   view: "own" | "other";
+  /** What {@linkcode Files.landmarksOf} said of it when it existed; `null`: nothing was recorded. */
+  landmarks: string[] | null;
 }
 
 /** Commands of this system for the hints of errors. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { type TombstoneError, usageError } from "../errors.ts";
-import { optionOf } from "./field.ts";
+import { isGivenIn, optionOf } from "./field.ts";
 import { FIELDS, type Path } from "./fields.ts";
 import { isFields } from "./json.ts";
 import { nearest } from "./names.ts";
@@ -74,9 +74,7 @@ async function collect(
   given: Map<Path, unknown>,
   origin: DescriptionOrigin,
 ): Promise<void> {
-  const known = FIELDS.filter((field) =>
-    field.path.startsWith(prefix) && (origin.kind === "file" || !("only" in field))
-  )
+  const known = FIELDS.filter((field) => field.path.startsWith(prefix) && isGivenIn(field, origin.kind))
     .map(({ path }) => path);
   const names = new Map(known.map((path) => {
     const [name] = path.slice(prefix.length).split(".") as [string];

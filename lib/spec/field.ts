@@ -17,8 +17,11 @@ export interface Field {
   flag?: string;
   /** Placeholder of the flag's value; default: that of the type. */
   word?: string;
-  /** `"file"`: it can be given in `tombstone.json` alone; default: everywhere. */
-  only?: "file";
+  /**
+   * `"file"`: it can be given in `tombstone.json` alone; `"call"`: it belongs to one start, so only a flag or an option of
+   * the library gives it; default: everywhere.
+   */
+  only?: "file" | "call";
   /** A value in JSON, for hints and pages; default: that of the type. */
   example?: string;
   /** One line for the help, the schema and the library. */
@@ -29,6 +32,11 @@ export interface Field {
   otherwise?: string;
   /** Its path in records, with dots; without one, it is recorded as part of something else, or not at all. */
   recorded?: string;
+}
+
+/** Whether a setting can be given in `tombstone.json`, or as an option of the library. */
+export function isGivenIn({ only }: Field, kind: "file" | "program"): boolean {
+  return only === undefined || only === (kind === "file" ? "file" : "call");
 }
 
 /** `probes.http_status` as an option of the library: `probes.httpStatus`. */
@@ -82,6 +90,10 @@ export interface Types {
   "target[]": Type<string[], string[]>;
   /** Ranges of HTTP statuses, first to last. */
   statuses: Type<[number, number][]>;
+  /** A pid. */
+  pid: Type<number>;
+  /** A label. */
+  label: Type<string>;
   /** A signal that can stop a server. */
   signal: Type<Deno.Signal>;
 }

@@ -96,6 +96,26 @@ export function parseCount(flag: string, value: string | number, most = 999_999_
   throw refuse(flag, value, `a whole number up to ${most}`, String(Math.min(most, 20)));
 }
 
+/** Largest id of a process: `PID_MAX_LIMIT` of the Linux kernel. */
+export const PID_MAX = 2 ** 22;
+
+/** The pid that a value gives. */
+export function parsePid(flag: string, value: string | number): number {
+  const pid = wholeNumber(value, 7);
+  if (pid >= 1 && pid <= PID_MAX) return pid;
+  throw refuse(flag, value, "the id of a process", "$$");
+}
+
+/** Text of a label: no spaces and nothing that moves a cursor. */
+// deno-lint-ignore no-control-regex
+export const LABEL = /^[^\s\x00-\x20\x7f-\x9f]{1,200}$/;
+
+/** A label. */
+export function parseLabel(flag: string, value: string): string {
+  if (LABEL.test(value)) return value;
+  throw refuse(flag, printed(value), "a label of up to 200 characters without spaces", "agent-7");
+}
+
 const BYTES: Record<string, number> = { k: 1e3, m: 1e6, g: 1e9, ki: 1024, mi: 1024 ** 2, gi: 1024 ** 3 };
 
 /** Text of a size: number and unit. */

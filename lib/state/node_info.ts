@@ -3,7 +3,16 @@
  *
  * @module
  */
-import { readPorts, readRecord, readTree, type RecordResult, SCHEMA, treeFields } from "./record.ts";
+import {
+  identityFields,
+  readIdentity,
+  readPorts,
+  readRecord,
+  readTree,
+  type RecordResult,
+  SCHEMA,
+  treeFields,
+} from "./record.ts";
 import type { Identity } from "../os/rows.ts";
 import { replaceFile, syncDir } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
@@ -62,6 +71,8 @@ export interface NodeInfo extends Origin, Settings {
   tree: Identity[];
   /** The run that it belongs to; `null` for a node that stays. */
   run: RunOwner | null;
+  /** The process that it was to end with; `null`: none. */
+  while_process: Identity | null;
 }
 
 function readRun(value: unknown): RunOwner | null {
@@ -94,6 +105,7 @@ export function readNodeInfo(dir: NodeDir): RecordResult<NodeInfo> {
       stop_began_at: asString(fields.stop_began_at),
       tree: readTree(fields.tree),
       run: readRun(fields.run),
+      while_process: readIdentity(fields.while_process),
       ...readOrigin(fields),
       ...readSettings(fields),
     };
@@ -102,13 +114,14 @@ export function readNodeInfo(dir: NodeDir): RecordResult<NodeInfo> {
 
 /** Commits: from the rename on, the attempt has succeeded. */
 export async function writeNodeInfo(dir: NodeDir, info: NodeInfo): Promise<void> {
-  const { nonce, bind_addr, stop_began_at, tree, run, ...rest } = info;
+  const { nonce, bind_addr, stop_began_at, tree, run, while_process, ...rest } = info;
   const optional = {
     ...(nonce === null ? {} : { nonce }),
     ...(bind_addr === null ? {} : { bind_addr }),
     ...(stop_began_at === null ? {} : { stop_began_at }),
     ...treeFields(tree),
     ...(run === null ? {} : { run }),
+    ...identityFields("while_process", while_process),
   };
   await replaceFile(dir.info, JSON.stringify({ schema: SCHEMA, ...rest, ...optional }, null, 2) + "\n");
   await syncDir(dir.path);

@@ -45,14 +45,25 @@ export function readPorts(value: unknown): number[] {
 /** The field `tree`: processes that were proven to be the node's by descent alone, and are being terminated. */
 export function readTree(value: unknown): Identity[] {
   return (Array.isArray(value) ? value : []).flatMap((item) => {
-    const fields = isFields(item) ? item : {};
-    const pid = asNumber(fields.pid, 2, 2 ** 22);
-    const startTime = asNumber(fields.start_time, 0, Number.MAX_SAFE_INTEGER);
-    return pid === null || startTime === null ? [] : [{ pid, startTime }];
+    const identity = readIdentity(item);
+    return identity === null || identity.pid === 1 ? [] : [identity];
   });
 }
 
-/** The same for writing; an empty list is left out. */
+/** A process in a record; `null` for anything else. */
+export function readIdentity(value: unknown): Identity | null {
+  const fields = isFields(value) ? value : {};
+  const pid = asNumber(fields.pid, 1, 2 ** 22);
+  const startTime = asNumber(fields.start_time, 0, Number.MAX_SAFE_INTEGER);
+  return pid === null || startTime === null ? null : { pid, startTime };
+}
+
+/** The same for writing; `null` is left out. */
+export function identityFields(name: string, identity: Identity | null): Fields {
+  return identity === null ? {} : { [name]: { pid: identity.pid, start_time: identity.startTime } };
+}
+
+/** The same as {@linkcode readTree} for writing; an empty list is left out. */
 export function treeFields(tree: Identity[]): Fields {
   return tree.length === 0 ? {} : { tree: tree.map(({ pid, startTime }) => ({ pid, start_time: startTime })) };
 }

@@ -6,7 +6,7 @@
  * @module
  */
 import { UNKNOWN_START } from "../os/system.ts";
-import { readRecord, readTree, type RecordResult, SCHEMA, treeFields } from "./record.ts";
+import { identityFields, readIdentity, readRecord, readTree, type RecordResult, SCHEMA, treeFields } from "./record.ts";
 import type { Identity } from "../os/rows.ts";
 import { type DeclaredFile, readDeclared } from "../spec/declared.ts";
 import { replaceFile, syncDir } from "./durable.ts";
@@ -36,6 +36,8 @@ export interface Tombstone extends Origin, Settings {
   older_files: DeclaredFile[];
   /** Pid namespace of an older attempt that has not been recovered yet, if that is another one; else `null`. */
   elsewhere: Elsewhere | null;
+  /** The process that it was to end with; `null`: none. */
+  while_process: Identity | null;
   /** Processes that were proven to be the node's by descent alone, while they are being terminated. */
   tree: Identity[];
 }
@@ -55,6 +57,7 @@ export function readTombstone(dir: NodeDir): RecordResult<Tombstone> {
       older_pid_files: asStrings(fields.older_pid_files),
       older_files: readDeclared(fields.older_files),
       elsewhere: readElsewhere(fields.elsewhere),
+      while_process: readIdentity(fields.while_process),
       tree: readTree(fields.tree),
       ...readOrigin(fields),
       ...readSettings(fields),
@@ -71,9 +74,10 @@ export function readTombstone(dir: NodeDir): RecordResult<Tombstone> {
 export async function writeTombstone(dir: NodeDir, tombstone: Tombstone): Promise<void> {
   // The launcher compares the first line (see process/launcher.ts). A shell reads a line byte by byte, so it is kept short;
   // the rest may be as long as a command line.
-  const { attempt, tree, ...rest } = tombstone;
+  const { attempt, tree, while_process, ...rest } = tombstone;
   const begins = JSON.stringify({ schema: SCHEMA, attempt }).slice(0, -1);
-  await replaceFile(dir.starting, `${begins},\n${JSON.stringify({ ...rest, ...treeFields(tree) }).slice(1)}\n`);
+  const more = { ...identityFields("while_process", while_process), ...treeFields(tree) };
+  await replaceFile(dir.starting, `${begins},\n${JSON.stringify({ ...rest, ...more }).slice(1)}\n`);
   await syncDir(dir.path);
 }
 

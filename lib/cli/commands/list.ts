@@ -6,14 +6,17 @@
 import type { Call, Result } from "../call.ts";
 import { EXIT } from "../../errors.ts";
 import { allNodes } from "../../state/node_dir.ts";
+import { nodesOfSession, noNodesOf, sessionAsked } from "../nodes.ts";
 import { tellNodes } from "./status.ts";
 
 /** Runs the command. */
 export async function run(call: Call): Promise<Result> {
+  const session = sessionAsked(call);
   const state = call.findState();
-  await tellNodes(call, state === null ? [] : allNodes(state), {
+  const all = () => state === null ? [] : allNodes(state);
+  await tellNodes(call, session === null ? all() : nodesOfSession(call, session).map(({ dir }) => dir), {
     columns: "workspace and node",
-    none: "no nodes",
+    none: session === null ? "no nodes" : noNodesOf(session),
     described: [],
     tail: 0,
   });

@@ -16,6 +16,7 @@ import { Unread } from "../../state/log_unread.ts";
 import { sleep } from "../../async.ts";
 import { type LogRequest, logRequestOf, NodeLog } from "../log_request.ts";
 import { statOrNull } from "../../os/stat.ts";
+import { logPrefixes } from "../render.ts";
 import { hintToStart, nodesOf, warnUnknown } from "../nodes.ts";
 
 /** Time between two reads of a log that is followed, in milliseconds. */
@@ -85,8 +86,9 @@ function mayGoOn(dir: NodeDir): boolean {
 async function tellAsText(call: Call, logs: NodeLog[], request: LogRequest, nodes: number): Promise<void> {
   const { output } = call;
   const width = Math.max(...logs.map(({ dir }) => dir.node.length));
-  const emits = logs.map(({ dir }): Emit => {
-    const prefix = nodes === 1 ? "" : `${output.paint.quiet(`${dir.node.padEnd(width)} |`)} `;
+  const prefixes = logPrefixes(logs.map(({ dir }) => dir.node), output.paint);
+  const emits = prefixes.map((named): Emit => {
+    const prefix = nodes === 1 ? "" : named;
     const clean = output.cleaner();
     return (lines) => {
       const text = lines.map((line) => `${prefix}${line}\n`).join("");

@@ -12,7 +12,7 @@ import { tellKilled } from "../../engine/leftovers.ts";
 import { lookAt } from "../../engine/state.ts";
 import { parseVariables } from "../../spec/values.ts";
 import type { NodeDir } from "../../state/node_dir.ts";
-import type { RunOwner } from "../../state/node_info.ts";
+import type { NodeInfo } from "../../state/node_info.ts";
 
 /**
  * Runs the command: with nodes as the project describes them, else as they were last started. One node is replaced by a
@@ -32,7 +32,8 @@ export async function run(call: Call): Promise<Result> {
   const members = known.members({
     running: (node) => wanted.length === 1 && wanted[0] === node ? "replace" : "keep",
     different: "tell",
-    run: runOf,
+    run: (dir) => runningInfo(dir)?.run ?? null,
+    whileProcess: (dir) => runningInfo(dir)?.while_process ?? null,
     env: parseVariables("--env", call.flags.texts("env")),
   });
   const killed = new Map<string, number[]>();
@@ -50,8 +51,8 @@ export async function run(call: Call): Promise<Result> {
   return await startMembers(call, members, killed);
 }
 
-/** The run that a node belongs to; it still belongs to it after the restart. */
-function runOf(dir: NodeDir): RunOwner | null {
+/** The record of a node that runs; after the restart it still belongs to the run or process that is named there. */
+function runningInfo(dir: NodeDir): NodeInfo | null {
   const { nodeState } = lookAt(dir);
-  return nodeState.kind === "running" ? nodeState.info.run : null;
+  return nodeState.kind === "running" ? nodeState.info : null;
 }

@@ -12,7 +12,7 @@ import { addressOf, lastLinesOfItsOwn } from "../../readiness/http.ts";
 import { reportOfInfo } from "../../engine/report.ts";
 import type { Started } from "../../engine/request.ts";
 import { run as runTest, type RunResult } from "../../engine/run.ts";
-import { describeKilled } from "../output.ts";
+import { describeKilled } from "../describe.ts";
 import type { RunOwner } from "../../state/node_info.ts";
 import { FLAGS_OF_KNOWN, membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "../members.ts";
 import { membersOfServers, serversOf, testOf } from "../serve.ts";

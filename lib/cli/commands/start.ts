@@ -15,13 +15,14 @@ export async function run(call: Call): Promise<Result> {
   if (call.serverCommand === null) return await startKnown(call);
   if (call.serverCommand.length === 0) throw await noCommand(call);
   requireOneNode(call);
-  const { settings, env } = prepare(call.sourceOf(call.serverCommand));
+  const { settings, env, whileProcess } = prepare(call.sourceOf(call.serverCommand));
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
   const running = call.flags.has("replace") ? "replace" : "keep";
   const { options } = call;
   // The command line is completely checked now; from here on, state is touched.
   const dir = await call.nodeDir(call.node, "ensure");
-  return await startAndTell(call, { ...options, dir, settings, env, running, different: "refuse", run: null });
+  const how = { running, different: "refuse", run: null, whileProcess } as const;
+  return await startAndTell(call, { ...options, ...how, dir, settings, env });
 }
 
 async function noCommand(call: Call): Promise<TombstoneError> {

@@ -9,7 +9,7 @@ import { describeGone, goneDirectoryOfRunning } from "../../engine/gone_director
 import { hasWork, previewSweep, sweep, type Swept } from "../../engine/sweep.ts";
 import { live, scanOnce, scanTogether } from "../../os/scan.ts";
 import type { Scan } from "../../os/types.ts";
-import { describeRecovery } from "../output.ts";
+import { describeRecovery } from "../describe.ts";
 import { ATTEMPT_VARIABLE } from "../../process/tree.ts";
 import type { NodeDir } from "../../state/node_dir.ts";
 import { AT_ONCE, inBatches } from "../../async.ts";

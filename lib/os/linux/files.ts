@@ -5,10 +5,11 @@
  * @module
  */
 import { dirname } from "../../paths.ts";
-import { holdsSomething, isGoneByParent, presenceOf } from "../posix/files.ts";
+import { arePlain, isGoneByParents, landmarksOf, markOf, presenceOf } from "../posix/files.ts";
 import type { Witness } from "../files.ts";
 import { errnoOf } from "../errno.ts";
 import { CLOSE, openLibC, SOCK_CLOEXEC } from "./libc.ts";
+import { readProc } from "./proc.ts";
 
 // <fcntl.h>, the same on x86-64 and AArch64; `O_CLOEXEC` has the value of `SOCK_CLOEXEC`. Without `O_NONBLOCK`, a FIFO
 // would block.
@@ -56,18 +57,41 @@ export function hasWriter(path: string): boolean | null {
 /**
  * Whether a directory has certainly been deleted, and not created again.
  *
- * The kernel marks the working directory of a process in it as deleted; else {@linkcode isGoneByParent} decides.
+ * The kernel marks the working directory of a process in it as deleted; else {@linkcode isGoneByParents} decides. A
+ * directory that a process works in and that was only moved is not gone.
  */
-export function isGone(path: string, { pid, view }: Witness): boolean {
+export function isGone(path: string, { pid, view, landmarks }: Witness): boolean {
   if (presenceOf(path) !== "missing") return false;
   if (pid !== null) {
     const directory = linkOf(`/proc/${pid}/cwd`);
     if (directory?.endsWith(" (deleted)") && `${directory.slice(0, -10)}/`.startsWith(`${path}/`)) return true;
+    if (directory !== null && landmarks !== null && isWithin(`/proc/${pid}/root${directory}`, landmarks[0])) {
+      return false;
+    }
     const seenByIt = linkOf(`/proc/${pid}/root`) === null ? "unknown" : presenceOf(`/proc/${pid}/root${path}`);
     if (seenByIt === "there") return false;
-    if (seenByIt === "missing") return holdsSomething(dirname(path));
+    if (seenByIt === "missing") return arePlain(path, landmarks);
   }
-  return isGoneByParent(path, { view });
+  return isGoneByParents(path, { view, landmarks });
+}
+
+/** Whether a directory, or one above it, has this mark. */
+function isWithin(path: string, mark: string | undefined): boolean {
+  for (let at = path; at !== dirname(at); at = dirname(at)) if (mark !== undefined && markOf(at) === mark) return true;
+  return false;
+}
+
+/**
+ * {@linkcode landmarksOf} by the table of mounts, which shows bind mounts, too: they are of one device with what is around
+ * them. Of its fields (proc_pid_mountinfo(5)), the fifth is the directory.
+ */
+export function landmarksByMounts(path: string): string[] {
+  const table = readProc("/proc/self/mountinfo");
+  if (table === null) return landmarksOf(path);
+  const unescaped = (text: string) =>
+    text.replace(/\\([0-7]{3})/g, (_, code) => String.fromCharCode(parseInt(code, 8)));
+  const roots = new Set(table.split("\n").map((line) => unescaped(line.split(" ")[4] ?? "")));
+  return landmarksOf(path, (at) => roots.has(at));
 }
 
 function linkOf(path: string): string | null {

@@ -19,7 +19,7 @@ import { END_SIGNALS } from "../../errors.ts";
 import { stateError } from "../errno.ts";
 import type { Identity } from "../rows.ts";
 import type { Host, Processes, Self, System } from "../types.ts";
-import { hasWriter, isGone } from "./files.ts";
+import { hasWriter, isGone, landmarksByMounts } from "./files.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "../posix/members.ts";
@@ -193,6 +193,7 @@ const self: Self = {
 const files = filesWith({
   hasWriter,
   isGone,
+  landmarksOf: landmarksByMounts,
   lockHolder(path) {
     try {
       // proc_locks(5): "1: FLOCK  ADVISORY  WRITE 4312 fe:00:129 0 EOF"; the device is left to the inode.

@@ -8,7 +8,7 @@ import { errnoOf } from "../errno.ts";
 import type { Files, Hints, Witness } from "../files.ts";
 
 /** The parts of `Files` that all POSIX systems share, completed by the parts of one system. */
-export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone">): Files {
+export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone" | "landmarksOf">): Files {
   return {
     ...rest,
     privateFile: { mode: 0o600 },
@@ -44,11 +44,58 @@ export const hints: Hints = {
 
 /**
  * Whether a directory has been deleted, by the files alone. A missing path is not enough: it may exist in another mount
- * namespace (sandbox, container). And its parent must exist and not be empty, since an empty or missing one may be the mount
- * point of a file system that is not mounted. (Test: "what is not mounted, or cannot be looked at, is not called gone".)
+ * namespace (sandbox, container), or its file system may not be mounted.
  */
-export function isGoneByParent(path: string, { view }: Pick<Witness, "view">): boolean {
-  return presenceOf(path) === "missing" && view === "own" && holdsSomething(dirname(path));
+export function isGoneByParents(path: string, { view, landmarks }: Omit<Witness, "pid">): boolean {
+  return presenceOf(path) === "missing" && view === "own" && arePlain(path, landmarks);
+}
+
+/**
+ * Whether the directories above a missing one say that it was deleted. The nearest that exists must be the one that was
+ * there before, in the same file system. Where that is not recorded, the parent must exist and not be empty, since an
+ * empty or missing one may be the mount point of a file system that is not mounted. (Test: "what is not mounted, or
+ * cannot be looked at, is not called gone".)
+ */
+export function arePlain(path: string, landmarks: string[] | null): boolean {
+  if (landmarks === null) return holdsSomething(dirname(path)) === true;
+  let at = dirname(path);
+  for (const landmark of landmarks.slice(1)) {
+    const found = presenceOf(at);
+    if (found !== "missing") return found === "there" && markOf(at) === landmark && holdsSomething(at) !== null;
+    at = dirname(at);
+  }
+  return false; // its whole file system is gone
+}
+
+/**
+ * Marks of a directory and of those above it, up to the root of its file system.
+ *
+ * @param isRoot whether something is mounted on a directory
+ */
+export function landmarksOf(path: string, isRoot: (path: string) => boolean = isOtherThanParent): string[] {
+  const marks: string[] = [];
+  for (let at = path;; at = dirname(at)) {
+    const mark = markOf(at);
+    if (mark === null) return marks;
+    marks.push(mark);
+    if (at === dirname(at) || isRoot(at)) return marks;
+  }
+}
+
+/** Whether a directory is in another file system than its parent. */
+function isOtherThanParent(path: string): boolean {
+  return markOf(path)?.split(":")[0] !== markOf(dirname(path))?.split(":")[0];
+}
+
+/** Device and inode of a directory; `null` if it is none, or cannot be looked at. */
+export function markOf(path: string): string | null {
+  try {
+    const { dev, ino, isDirectory } = Deno.lstatSync(path);
+    return isDirectory ? `${dev}:${ino}` : null;
+  } catch (error) {
+    if (errnoOf(error) === null && !(error instanceof Deno.errors.NotADirectory)) throw error;
+    return null;
+  }
 }
 
 /** Whether anything is at a path. */
@@ -63,13 +110,13 @@ export function presenceOf(path: string): "there" | "missing" | "unknown" {
   }
 }
 
-/** Whether a directory has any entry. */
-export function holdsSomething(path: string): boolean {
+/** Whether a directory has any entry; `null` if it cannot be listed. */
+export function holdsSomething(path: string): boolean | null {
   try {
     for (const _ of Deno.readDirSync(path)) return true;
     return false;
   } catch (error) {
     if (errnoOf(error) === null) throw error;
-    return false;
+    return null;
   }
 }

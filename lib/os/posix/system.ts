@@ -12,7 +12,7 @@ import { dropResult, hasWriter, holderOf, isInstalled, programOf, sockets, write
 import { columnOf, commandLine, environment, list, listAsync, read } from "./ps.ts";
 import { parseStart } from "./ps_output.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "./members.ts";
-import { filesWith, hints, isGoneByParent } from "./files.ts";
+import { filesWith, hints, isGoneByParents, landmarksOf } from "./files.ts";
 import { launcherWith } from "./launcher.ts";
 import { run } from "./run.ts";
 import { shell } from "./shell.ts";
@@ -119,7 +119,7 @@ export const posix: System = {
     },
   }),
   shell,
-  files: filesWith({ hasWriter, lockHolder: holderOf, isGone: isGoneByParent }),
+  files: filesWith({ hasWriter, lockHolder: holderOf, isGone: isGoneByParents, landmarksOf }),
   hints,
   get sockets() {
     return isInstalled() ? sockets : null;
