@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { parseEnv } from "node:util";
 import { usageError } from "../errors.ts";
+import { builtin } from "../os/builtin.ts";
 import { isInherited } from "../process/launcher.ts";
 import type { Settings } from "../spec/settings.ts";
 import { readSmallFile } from "../state/durable.ts";
@@ -38,7 +38,7 @@ function read(file: string, place: string): Record<string, string> {
     throw refused(path, place, "it does not exist", `create it, or write ${optional} if it may be missing`);
   }
   if (content.kind === "unreadable") throw refused(path, place, content.reason, `name another file for ${place}`);
-  const variables = parseEnv(content.text) as Record<string, string>;
+  const variables = builtin("node:util").parseEnv(content.text) as Record<string, string>;
   for (const [name, value] of Object.entries(variables)) {
     if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !value.includes("\0")) continue;
     throw refused(

@@ -5,12 +5,7 @@
  */
 import type * as Tls from "node:tls";
 import { isAddress } from "../hosts.ts";
-
-/** Loaded only for TLS: an import at the top would cost every command some 60 ms. */
-function tls(): typeof Tls {
-  const { process } = globalThis as unknown as { process: { getBuiltinModule(name: string): typeof Tls } };
-  return process.getBuiltinModule("node:tls");
-}
+import { builtin } from "../os/builtin.ts";
 
 /** Where to connect to. */
 export interface SecureSpot {
@@ -27,7 +22,7 @@ export interface SecureSpot {
 /** Connects and accepts any certificate. Uses Node's TLS, because Deno's accepts only trusted ones. */
 export async function connectUnverified(spot: SecureSpot): Promise<Pick<Deno.Conn, "read" | "write"> & Disposable> {
   const { hostname: host, port, name, signal } = spot;
-  const socket = tls().connect({
+  const socket = builtin("node:tls").connect({
     host,
     port,
     rejectUnauthorized: false,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type * as ChildProcess from "node:child_process";
+import { builtin } from "../builtin.ts";
 import { errnoOf, stateError } from "../errno.ts";
 import { findProgram } from "./shell.ts";
 
@@ -59,7 +59,7 @@ export function run(program: string, args: string[]): Ran {
 export function runWithin(longestMs: number, program: string, args: string[]): Ran {
   const path = pathOf(program);
   if (path === null) return null;
-  const { status, stdout, error } = spawnSync(path, args, {
+  const { status, stdout, error } = builtin("node:child_process").spawnSync(path, args, {
     cwd: "/",
     env: environment(),
     stdio: ["ignore", "pipe", "ignore"],
@@ -110,10 +110,4 @@ function commandOf(path: string, args: string[]): Deno.Command {
     stdout: "piped",
     stderr: "null",
   });
-}
-
-/** Loaded only where it is needed: an import at the top costs every command some 50 ms. Deno's own has no time limit. */
-function spawnSync(...args: Parameters<typeof ChildProcess.spawnSync>): ReturnType<typeof ChildProcess.spawnSync> {
-  const { process } = globalThis as unknown as { process: { getBuiltinModule(name: string): typeof ChildProcess } };
-  return process.getBuiltinModule("node:child_process").spawnSync(...args);
 }
