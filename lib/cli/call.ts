@@ -25,7 +25,11 @@ export class Call extends NodeFinder {
     /** Where to report. */
     readonly output: Output,
   ) {
-    super({ workspace: flags.text("workspace"), stateDir: flags.text("state-dir") });
+    super({
+      workspace: flags.text("workspace"),
+      stateDir: flags.text("state-dir"),
+      tell: (text) => output.info(text),
+    });
   }
 
   /** Name of the single node of this call: the first one named, else the name of the current directory. */

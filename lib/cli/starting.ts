@@ -6,6 +6,7 @@
 import type { Call, Result } from "./call.ts";
 import { EXIT, usageError } from "../errors.ts";
 import { type Member, startGroup, type StartMember } from "../engine/group.ts";
+import { system } from "../os/system.ts";
 import { reportOfInfo } from "../engine/report.ts";
 import { listenToSignals } from "../engine/signals.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
@@ -54,6 +55,7 @@ export async function startMembers(
       if (stopped) output.info(`stopped "${node}" again`);
     },
   });
+  tellEnding(call, members.map(({ dir }) => dir.node).filter((node) => isLasting(started.get(node)!)));
   const documents = new Map(members.map(({ dir }) => {
     const begun = started.get(dir.node)!;
     const all = [...killed.get(dir.node) ?? [], ...begun.killed];
@@ -87,7 +89,21 @@ export async function startAndTell(
     },
   });
   if (printed === null) call.output.outputs(outputsOf(request.dir, started));
+  if (isLasting(started)) tellEnding(call, [request.dir.node]);
   return printed ?? resultOf(request.dir, started, call.output.paint);
+}
+
+/** Whether a server was started that is meant to go on. */
+const isLasting = ({ started, info }: Started) => started && !isStep(info);
+
+/** Warns that what was started ends with the command line of the caller: where that has a sandbox of its own. */
+function tellEnding({ output }: Call, nodes: string[]): void {
+  if (nodes.length === 0 || system.host.outlivesCommand() !== false) return;
+  const [ends, them] = nodes.length === 1 ? ["ends", "it"] : ["end", "them"];
+  output.warn(
+    `${nodes.map((node) => `"${node}"`).join(", ")} ${ends} with this command line, because its sandbox does (a pid ` +
+      `namespace); use ${them} in the same line, or give the test to tombstone run`,
+  );
 }
 
 /** Outputs of a node for later steps of a CI job. */
@@ -116,6 +132,7 @@ export function resultOf(
   const line = started
     ? `${paint.good("started")} "${dir.node}" (pid ${info.pid})${where} in ${info.ready_ms} ms${more}`
     : `"${dir.node}" is already running (pid ${info.pid})${where}`;
-  const document = { ...report, ready: true, started, recovered, differs, killed };
+  const survives = system.host.outlivesCommand();
+  const document = { ...report, ready: true, started, survives, recovered, differs, killed };
   return { exitCode: EXIT.ok, document, lines: [line] };
 }

@@ -11,7 +11,8 @@ import { system } from "../os/system.ts";
 import { type NodeDir, projectOf, viewOf } from "../state/node_dir.ts";
 import { type LeaseEntry, type LeaseFacts, readLease } from "../state/leases.ts";
 import { readNodeInfo } from "../state/node_info.ts";
-import { findStateDir, stateDirPath } from "../state/state_dir.ts";
+import { findStateDir } from "../state/state_dir.ts";
+import { statePlace } from "../state/state_place.ts";
 import { isComputedId } from "../state/workspace.ts";
 import type { StartRequest } from "./request.ts";
 
@@ -83,7 +84,7 @@ export function stopCommand(dir: NodeDir): string {
 
 function defaultState(): string | null {
   try {
-    return findStateDir(stateDirPath(undefined));
+    return findStateDir(statePlace(undefined, "find").path);
   } catch (error) {
     if (error instanceof TombstoneError) return null;
     throw error;

@@ -41,6 +41,11 @@ export interface NodeReport {
   once: boolean;
   /** Whether this call started it. */
   started: boolean;
+  /**
+   * Whether it outlives the command line that has started it: `false` in a sandbox that ends with that; only known to
+   * `start` and `restart`.
+   */
+  survives: boolean | null;
   /** Main process. */
   pid: number | null;
   /** Address that it was reached at. */
@@ -124,6 +129,7 @@ export function emptyReport(
     ready: false,
     once: false,
     started: false,
+    survives: null,
     pid: null,
     host: null,
     port: null,

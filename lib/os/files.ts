@@ -31,6 +31,8 @@ export interface Files {
   makeUsable(path: string, info: Deno.FileInfo): void;
   /** The home directory of this user; `null` if the environment does not name one. */
   home(variable: (name: string) => string | undefined): string | null;
+  /** A directory of this user for temporary files, by this name. */
+  temporary(variable: (name: string) => string | undefined, name: string): string;
   /** The directory for the state of programs; `null` if there is no home directory. */
   stateHome(variable: (name: string) => string | undefined): string | null;
 }

@@ -165,6 +165,11 @@ export interface Host {
   machine(): string;
   /** Id of a namespace of this process; `null` where there are none. */
   namespace(kind: "pid" | "net" | "time" | "mnt"): string | null;
+  /**
+   * Whether what is launched here outlives the command line that this process belongs to: `false` in a sandbox that ends
+   * with it; `null` if unknown.
+   */
+  outlivesCommand(): boolean | null;
   /** In words, why pids cannot be trusted here; `null` if they can. */
   blindness(): string | null;
   /**

@@ -5,27 +5,11 @@
  * @module
  */
 import { system } from "../os/system.ts";
-import { fromHere, variable } from "../os/surroundings.ts";
 import { stateError } from "../os/errno.ts";
 import { lstatOrNull } from "../os/stat.ts";
 import { type TombstoneError, tombstoneError } from "../errors.ts";
 import { dirname } from "../paths.ts";
 import type { NodeDir } from "./node_dir.ts";
-
-/** The state directory named by flag, environment or platform, absolute; it may not exist yet. */
-export function stateDirPath(flag: string | undefined): string {
-  if (flag !== undefined) return fromHere(flag);
-  const own = variable("TOMBSTONE_STATE_DIR");
-  if (own) return fromHere(own);
-  const home = system.files.stateHome(variable);
-  if (home === null) {
-    throw tombstoneError("Cannot find the state directory: the environment names no home directory", {
-      kind: "state",
-      hint: "name one with --state-dir or TOMBSTONE_STATE_DIR",
-    });
-  }
-  return fromHere(`${home}/tombstone`);
-}
 
 /**
  * Follows the path to the real directory and refuses one that others could have prepared. The result is the path that was

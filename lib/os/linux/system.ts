@@ -20,6 +20,7 @@ import { stateError } from "../errno.ts";
 import type { Identity } from "../rows.ts";
 import type { Host, Processes, Self, System } from "../types.ts";
 import { hasWriter, isGone, landmarksByMounts } from "./files.ts";
+import { outlivesCommand } from "./namespace.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "../posix/members.ts";
@@ -129,6 +130,7 @@ const host: Host = {
       throw stateError("read", `/proc/self/ns/${kind}`, error);
     }
   },
+  outlivesCommand: () => outlivesCommand(host.namespace("pid")),
   blindness() {
     try {
       // A pid namespace without its own /proc sees the /proc of another one: the same pids, but other processes.

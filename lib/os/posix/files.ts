@@ -20,6 +20,7 @@ export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone
       if (mode !== null && (mode & 0o600) !== 0o600) Deno.chmodSync(path, 0o600);
     },
     home: (variable) => variable("HOME") || null,
+    temporary: (variable, name) => `${variable("TMPDIR") || "/tmp"}/${name}-${Deno.uid()}`,
     stateHome(variable) {
       const below = Deno.build.os === "darwin" ? "Library/Application Support" : ".local/state";
       return variable("XDG_STATE_HOME") || (variable("HOME") ? `${variable("HOME")}/${below}` : null);

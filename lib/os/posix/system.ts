@@ -99,6 +99,7 @@ export const posix: System = {
       machine ??= /"IOPlatformUUID" = "([^"]+)"/.exec(textOf("ioreg", ["-rd1", "-c", "IOPlatformExpertDevice"]))?.[1] ??
         Deno.hostname(),
     namespace: () => null,
+    outlivesCommand: () => Deno.build.os === "darwin" ? true : null, // macOS has no pid namespaces
     blindness: () => null,
     claim: () => ({ [Symbol.dispose]() {} }),
   },
