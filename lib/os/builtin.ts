@@ -7,9 +7,13 @@ import type * as ChildProcess from "node:child_process";
 import type * as Tls from "node:tls";
 import type * as Util from "node:util";
 
-interface Builtins {
+/** The modules that are used. */
+export interface Builtins {
+  /** Starts and waits for programs. */
   "node:child_process": typeof ChildProcess;
+  /** Connects by TLS. */
   "node:tls": typeof Tls;
+  /** Reads env files. */
   "node:util": typeof Util;
 }
 

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type * as Tls from "node:tls";
 import { isAddress } from "../hosts.ts";
 import { builtin } from "../os/builtin.ts";
 
