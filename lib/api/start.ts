@@ -3,17 +3,20 @@
  *
  * @module
  */
+import { dirname } from "../paths.ts";
 import { requireExecutable, searchPath } from "../process/executable.ts";
 import { currentDirectory } from "../os/surroundings.ts";
 import { readDescription } from "../spec/description.ts";
 import { prepare } from "../engine/preflight.ts";
 import { tombstoneError } from "../errors.ts";
+import { dueLeases } from "../engine/due_leases.ts";
+import { endLeases } from "../engine/end_leases.ts";
 import { start as startNode } from "../engine/start.ts";
 import { breathe } from "../os/thread.ts";
 import { nodeNameOf } from "../state/workspace.ts";
 import { RunningNode } from "./node.ts";
 import type { NodeSettings } from "./options.ts";
-import { find, type Locator } from "./where.ts";
+import { find, type Locator, type ResolvedNode } from "./where.ts";
 
 /** What to start, and how. */
 export interface StartOptions extends Locator, NodeSettings {
@@ -57,6 +60,7 @@ export async function start(options: StartOptions): Promise<RunningNode> {
   requireExecutable(settings.command[0]!, { cwd: settings.cwd, path: searchPath(env) });
   await breathe();
   const found = await find(name, options, "ensure");
+  await endOver(found);
   using abort = abortOf(name, signal);
   await breathe();
   const started = await startNode({
@@ -72,6 +76,15 @@ export async function start(options: StartOptions): Promise<RunningNode> {
     abort: abort.signal,
   });
   return new RunningNode(found, started);
+}
+
+/** Like a command, ends the nodes whose lease is over; the one that is to be started is left to its start. */
+async function endOver({ dir, options: { reporter } }: ResolvedNode): Promise<void> {
+  await endLeases(await dueLeases(dirname(dirname(dir.path)), reporter), {
+    reporter,
+    isLeft: ({ path }) => path === dir.path,
+    onEnded: ({ reason }, name) => reporter.info(`ended ${name}: ${reason}`),
+  });
 }
 
 /** The caller's signal, with a {@linkcode TombstoneError} as its reason. */

@@ -1,75 +1,46 @@
 /**
- * Before a command works on nodes: those whose lease is over are ended, and that is told.
+ * Before a command works on nodes, it ends those whose lease is over, and says so.
  *
  * @module
  */
 import { TombstoneError } from "../errors.ts";
-import { describeOwnerNode } from "../engine/claims.ts";
-import { endLeases } from "../engine/end_leases.ts";
-import type { Over } from "../engine/lease.ts";
-import { type NodeDir, projectOf } from "../state/node_dir.ts";
-import { expiry } from "../async.ts";
+import { dueLeases } from "../engine/due_leases.ts";
+import type { EndedLease } from "../engine/end_leases.ts";
 import type { Call } from "./call.ts";
 import { describeKilled } from "./describe.ts";
 
 /**
- * The longest time that a command of the user's waits for that, in milliseconds. A server that takes longer to exit goes on
- * to be ended while the command works, and by the next one.
- */
-const LONGEST_MS = 2000;
-
-/**
- * Ends the nodes whose lease is over. Whatever happens, the command of the user's goes on.
+ * Ends the nodes whose lease is over. The user's command goes on in any case.
  *
- * @param own whether those of its own workspace are ended, too, or left to the command, which tells what it recovers
+ * @param own whether to end those of its own workspace, too, or to leave them to the command, which tells what it recovers
+ * @returns whether any were left to the command
  */
-export async function endOver(call: Call, own: "too" | "to the command"): Promise<void> {
+export async function endOver(call: Call, own: "too" | "to the command"): Promise<boolean> {
   const { output } = call;
-  const pending = new Map<string, string>();
-  const nameOf = (dir: NodeDir) => describeOwnerNode({ dir, project: projectOf(dir) });
-  const begin = (dir: NodeDir, { reason }: Over) =>
-    pending.set(dir.path, `${nameOf(dir)} is still being ended: ${reason}`);
-  const state = stateOf(call);
-  if (state === null) return;
-  const except = own === "too" ? null : await workspaceOf(call);
-  const work = endLeases(state, output, {
-    isLeft: (dir, { lease }) => dir.workspace === except && lease !== "directory",
-    onOver: begin,
-    onEnded(dir, ended) {
-      pending.delete(dir.path);
-      if (ended === null) return;
-      const { pids, killed, reason, lease } = ended;
-      const what = pids.length === 0
-        ? `swept ${nameOf(dir)}`
-        : `ended ${nameOf(dir)} (pid ${pids.join(", ")})${describeKilled(killed)}`;
-      output.leaseEnded(
-        { workspace: dir.workspace, node: dir.node, lease, reason, pids, killed },
-        `${what}: ${reason}`,
-      );
+  const state = await orNull(() => call.findState());
+  const due = state === null ? [] : await dueLeases(state, output);
+  if (due.length === 0) return false;
+  const left = own === "too" ? null : (await orNull(() => call.workspace()))?.id;
+  const { endLeases } = await import("../engine/end_leases.ts");
+  return await endLeases(due, {
+    reporter: output,
+    isLeft: (dir, { lease }) => dir.workspace === left && lease !== "directory",
+    onEnded(ended, name) {
+      const { dir: { workspace, node }, lease, reason, pids, killed } = ended;
+      output.leaseEnded({ workspace, node, lease, reason, pids, killed }, lineOf(name, ended));
     },
-    onFailed(dir, { reason }, error) {
-      pending.delete(dir.path);
-      output.warn(`${nameOf(dir)} could not be ended, though ${reason}: ${error.message}`);
-    },
-  }).catch((error) => output.warn(`nodes whose lease is over could not be looked for: ${error.message}`));
-  await Promise.race([work, expiry(LONGEST_MS)]);
-  for (const text of pending.values()) output.info(text);
+  });
 }
 
-/** Id of the workspace; `null` if there is none, which the command itself tells. */
-async function workspaceOf(call: Call): Promise<string | null> {
-  try {
-    return (await call.workspace()).id;
-  } catch (error) {
-    if (error instanceof TombstoneError) return null;
-    throw error;
-  }
+function lineOf(name: string, { pids, killed, reason }: EndedLease): string {
+  if (pids.length === 0) return `swept ${name}: ${reason}`;
+  return `ended ${name} (pid ${pids.join(", ")})${describeKilled(killed)}: ${reason}`;
 }
 
-/** The state directory; `null` if there is none, or it cannot be used, which the command itself tells. */
-function stateOf(call: Call): string | null {
+/** The result; `null` if it cannot be had, which the command itself tells. */
+async function orNull<T>(look: () => T | Promise<T>): Promise<T | null> {
   try {
-    return call.findState();
+    return await look();
   } catch (error) {
     if (error instanceof TombstoneError) return null;
     throw error;

@@ -79,15 +79,15 @@ async function run(argv: string[], output: Output): Promise<Result> {
   const { run } = await LOADERS[command.name]!();
   const call = new Call(parsed.nodes, parsed.flags, parsed.serverCommand, output);
   const leases = call.flags.has("dry-run") ? "kept" : command.leases;
-  if (leases === "ended before" || leases === "ended around") {
-    await endLeases(call, leases === "ended around" ? "to the command" : "too");
-  }
+  let isLeft = leases === "ended after";
+  if (leases === "ended before") await endLeases(call, "too");
+  if (leases === "ended around") isLeft = await endLeases(call, "to the command");
   const result = await run(call);
-  if (leases === "ended after" || leases === "ended around") await endLeases(call, "too");
+  if (isLeft) await endLeases(call, "too");
   return result;
 }
 
 /** Loaded only by the commands that do so. */
-async function endLeases(call: Call, own: "too" | "to the command"): Promise<void> {
-  await (await import("./leases.ts")).endOver(call, own);
+async function endLeases(call: Call, own: "too" | "to the command"): Promise<boolean> {
+  return await (await import("./leases.ts")).endOver(call, own);
 }

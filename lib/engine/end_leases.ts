@@ -1,22 +1,20 @@
 /**
- * Ends the nodes whose lease is over, whichever workspace they belong to. Every command that works on nodes does this
- * first, so nothing has to stay resident.
+ * Ends the nodes whose lease is over, whichever workspace they belong to. Nearly every command does this first, so no
+ * process has to stay resident.
  *
- * The look costs a small file and a look at a directory for each node that runs. A node is ended by an ordinary stop, under
- * its lock and after a second look, so a command that is killed meanwhile leaves what a killed stop leaves, and the next
- * command goes on. A node that somebody works on is passed over.
+ * A node is ended by an ordinary stop, under its lock and after a second look. So a command that is killed meanwhile leaves
+ * what a killed stop leaves, and the next command goes on. A node that another command works on is skipped.
  *
  * @module
  */
-import { AT_ONCE, Gate } from "../async.ts";
+import { AT_ONCE, expiry, Gate } from "../async.ts";
 import { TombstoneError } from "../errors.ts";
 import { systemError } from "../os/errno.ts";
-import { lstatOrNull } from "../os/stat.ts";
-import { dropLeases, type LeaseEntry, listLeases } from "../state/leases.ts";
+import { dropLeases, type LeaseEntry } from "../state/leases.ts";
 import { isLocked } from "../state/lock.ts";
-import type { NodeDir } from "../state/node_dir.ts";
+import { type NodeDir, projectOf } from "../state/node_dir.ts";
 import { recordOf } from "../state/record.ts";
-import { expiry } from "../async.ts";
+import { describeOwnerNode } from "./claims.ts";
 import { isGone } from "./gone_directory.ts";
 import { findMain } from "./liveness.ts";
 import { type Over, overByInfo, overByTombstone } from "./lease.ts";
@@ -34,75 +32,78 @@ export interface EndedLease extends Over {
   killed: number[];
 }
 
-/** Who is told what. */
-export interface LeaseListener {
-  /** Whether a node is left to somebody else. */
-  isLeft(dir: NodeDir, over: Over): boolean;
-  /** A node is about to be ended. */
-  onOver(dir: NodeDir, over: Over): void;
-  /** It has been ended; `null`: somebody else works on it, or it was no longer over. */
-  onEnded(dir: NodeDir, ended: EndedLease | null): void;
-  /** It could not be ended. */
-  onFailed(dir: NodeDir, over: Over, error: TombstoneError): void;
+/** How leases are ended. */
+export interface EndLeasesOptions {
+  /** Where to report what could not be ended, or not in time. */
+  reporter: Reporter;
+  /** Whether a node is left alone, since the caller works on it itself. */
+  isLeft: (dir: NodeDir, over: Over) => boolean;
+  /** Called for each node that was ended, with its name in messages. */
+  onEnded: (ended: EndedLease, name: string) => void;
 }
 
-/** How long a file system may take to tell whether a directory is there; one that does not answer tells nothing. */
-const ANSWER_MS = 500;
+/**
+ * How long the caller waits for servers to exit, in milliseconds. Those that take longer go on to be terminated while it
+ * works, and by the next command.
+ */
+const LONGEST_MS = 2000;
 
-/** Ends what is over. A node that cannot be read or ended does not keep the others from it. */
-export async function endLeases(stateDir: string, reporter: Reporter, listener: LeaseListener): Promise<void> {
-  const late = expiry(ANSWER_MS);
+/**
+ * Ends those of these nodes whose lease is over. No failure is the caller's: it is a warning.
+ *
+ * @param entries the entries of which something may be over
+ * @returns whether a node was left alone
+ */
+export async function endLeases(entries: LeaseEntry[], options: EndLeasesOptions): Promise<boolean> {
+  if (entries.length === 0) return false;
+  const { reporter } = options;
   const gate = new Gate(AT_ONCE.stop);
-  await Promise.all(
-    listLeases(stateDir).map(async (entry) => {
-      const over = await orNull(() => judge(stateDir, entry, late));
-      if (over === null || listener.isLeft(entry.dir, over)) return;
-      if (await orNull(() => isLocked(entry.dir)) !== false) return;
-      using _place = await gate.enter();
-      listener.onOver(entry.dir, over);
-      try {
-        listener.onEnded(entry.dir, await end(entry, over, reporter));
-      } catch (error) {
-        const expected = systemError(error);
-        if (!(expected instanceof TombstoneError)) throw error;
-        if (expected.kind === "lock-timeout") listener.onEnded(entry.dir, null);
-        else listener.onFailed(entry.dir, over, expected);
-      }
-    }),
+  const pending = new Set<string>();
+  let isAnyLeft = false;
+  const endOne = async (entry: LeaseEntry) => {
+    const { dir } = entry;
+    const over = judge(entry);
+    if (over === null) return;
+    if (options.isLeft(dir, over)) {
+      isAnyLeft = true;
+      return;
+    }
+    if (isLocked(dir)) return;
+    using _place = await gate.enter();
+    const name = describeOwnerNode({ dir, project: projectOf(dir) });
+    const text = `${name} is still being ended: ${over.reason}`;
+    pending.add(text);
+    try {
+      const ended = await end(entry, over, reporter);
+      if (ended !== null) options.onEnded(ended, name);
+    } catch (error) {
+      const expected = systemError(error);
+      if (!(expected instanceof TombstoneError)) throw error;
+      if (expected.kind === "lock-timeout") return;
+      reporter.warn(`${name} could not be ended, though ${over.reason}: ${expected.message}`);
+    } finally {
+      pending.delete(text);
+    }
+  };
+  const work = entries.map((entry) =>
+    endOne(entry).catch((error) => {
+      // Its state cannot be read: the commands on that node tell.
+      if (!(systemError(error) instanceof TombstoneError)) throw error;
+    })
   );
+  await Promise.race([Promise.all(work), expiry(LONGEST_MS)]);
+  for (const text of pending) reporter.info(text);
+  return isAnyLeft;
 }
 
-/** The result; `null` if the state cannot be read, which the commands on that node tell. */
-async function orNull<T>(look: () => T | Promise<T>): Promise<T | null> {
-  try {
-    return await look();
-  } catch (error) {
-    if (systemError(error) instanceof TombstoneError) return null;
-    throw error;
-  }
-}
-
-/** The first look, which costs little for a node of which nothing is over. */
-async function judge(stateDir: string, entry: LeaseEntry, late: Promise<unknown>): Promise<Over | null> {
-  const { dir, attempt, directory, hasMore } = entry;
-  const hasTombstone = lstatOrNull(dir.starting) !== null;
-  if (!hasTombstone && lstatOrNull(dir.info) === null) {
-    dropLeases(stateDir, [attempt]);
-    return null;
-  }
-  if (!hasMore && (directory === null || !await isMissing(directory, late))) return null;
-  const seen = lookAt(dir);
+/** The lease of a node that is over, without its lock. An entry of an older attempt is removed. */
+function judge(entry: LeaseEntry): Over | null {
+  const seen = lookAt(entry.dir);
   const info = recordOf(seen.nodeFiles.info);
-  if (seen.nodeFiles.tombstone.kind === "missing" && info !== null && info.attempt !== attempt) {
-    dropLeases(stateDir, [attempt]);
+  if (seen.nodeFiles.tombstone.kind === "missing" && info !== null && info.attempt !== entry.attempt) {
+    dropLeases(entry.dir, [entry.attempt]);
   }
   return overOf(entry, seen);
-}
-
-/** Whether nothing is at a path, if the file system says so in time: that of a server which is down may never. */
-async function isMissing(path: string, late: Promise<unknown>): Promise<boolean> {
-  const look = Deno.lstat(path).then(() => false, (error) => error instanceof Deno.errors.NotFound);
-  return await Promise.race([look, late]) === true;
 }
 
 /** The lease of a node that is over; `null`: none is, or there is nothing to end, or it cannot be judged. */
@@ -118,8 +119,10 @@ function overOf(entry: LeaseEntry, { nodeFiles, nodeState }: Seen): Over | null 
     }
     case "unfinished": {
       const tombstone = recordOf(nodeFiles.tombstone);
-      if (nodeState.phase !== "interrupted" || tombstone === null) return null;
-      return overByTombstone(tombstone) ?? overByDirectory(entry, null);
+      if (nodeState.phase === "live" || tombstone === null) return null;
+      // Nothing of a failed start runs, and its reason stays as long as somebody may ask for it.
+      const over = nodeState.phase === "failed" ? null : overByTombstone(tombstone);
+      return over ?? overByDirectory(entry, null);
     }
     case "stopped":
     case "unrecorded":
@@ -135,15 +138,16 @@ function overByDirectory(entry: LeaseEntry, pid: number | null): Over | null {
 
 async function end(entry: LeaseEntry, over: Over, reporter: Reporter): Promise<EndedLease | null> {
   const { dir } = entry;
-  const { stopped, pids, killed, recovered } = await stop(dir, {
+  let isOver = false;
+  const { pids, killed, recovered } = await stop(dir, {
     lockTimeoutMs: 0,
     foreign: "refuse",
     reporter: quietly(reporter),
     patience: "rest",
-    when: (seen) => overOf(entry, seen) !== null,
+    when: (seen) => isOver = overOf(entry, seen) !== null,
   });
-  if (!stopped && recovered === null) return null;
-  return { dir, ...over, pids: recovered?.pids ?? pids, killed: recovered?.killed ?? killed };
+  if (isOver) dropLeases(dir, [entry.attempt]);
+  return isOver ? { dir, ...over, pids: recovered?.pids ?? pids, killed: recovered?.killed ?? killed } : null;
 }
 
 /** What is said about a node that the user has not named is for `--verbose`. */

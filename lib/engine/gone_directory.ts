@@ -7,7 +7,7 @@
 import { recordOf } from "../state/record.ts";
 import { dirname } from "../paths.ts";
 import { TombstoneError } from "../errors.ts";
-import { system } from "../os/system.ts";
+import { system, UNKNOWN_START } from "../os/system.ts";
 import { type NodeDir, projectOf, viewOf } from "../state/node_dir.ts";
 import { type LeaseEntry, type LeaseFacts, readLease } from "../state/leases.ts";
 import { readNodeInfo } from "../state/node_info.ts";
@@ -60,7 +60,12 @@ function directoryOf(
 export function leaseFactsOf({ workspace, settings, run, whileProcess }: StartRequest): LeaseFacts {
   return {
     directory: directoryOf(workspace.id, { project: workspace.project, cwd: settings.cwd }),
-    hasMore: run !== null || whileProcess !== null || settings.max_age_ms !== null,
+    terms: run === null && whileProcess === null && settings.max_age_ms === null ? null : {
+      processes: [run === null ? null : { pid: run.pid, startTime: run.start_time }, whileProcess]
+        .filter((process) => process !== null),
+      max_age_ms: settings.max_age_ms,
+      starter_start_time: system.processes.read(Deno.pid)?.startTime ?? UNKNOWN_START,
+    },
   };
 }
 

@@ -14,8 +14,6 @@ import { type Roots, scanForTree } from "../process/tree.ts";
 import { type DeclaredFile, distinct } from "../spec/declared.ts";
 import { lookAtDeclared } from "../state/declared.ts";
 import { readLaunchRecords } from "../state/launch_record.ts";
-import { dirname } from "../paths.ts";
-import { dropLeases } from "../state/leases.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { type Elsewhere, here } from "../state/origin.ts";
 import { type Tombstone, writeTombstone } from "../state/tombstone.ts";
@@ -139,7 +137,6 @@ export async function recover(
   const onKept = (message: string) => reporter.warn(message);
   const files = await sweepFiles(dir, declaredBy(nodeFiles), { onKept, insist: lock.insist });
   if (nodeFiles.tombstone.kind !== "missing") files.push("starting");
-  dropLeases(dirname(dirname(dir.path)), recordsOf(nodeFiles).map(({ attempt }) => attempt));
   const isClean = nodeState.kind === "unfinished" && nodeState.phase === "failed" && pids.length === 0;
   const reason = isClean ? null : reasonOf(nodeState);
   if (reason === null) return { recovered: null, killed };

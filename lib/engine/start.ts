@@ -19,7 +19,7 @@ import { launch } from "../process/launcher.ts";
 import { fillPort } from "../spec/placeholders.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock, stateRemoved } from "../state/lock.ts";
-import { writeLease } from "../state/leases.ts";
+import { dropLeases, writeLease } from "../state/leases.ts";
 import { rotateLog } from "../state/log.ts";
 import { ensureNodeDir } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
@@ -33,7 +33,7 @@ import { variablesFromFiles } from "./env_file.ts";
 import { placeTaken } from "./failure.ts";
 import { leaseFactsOf } from "./gone_directory.ts";
 import { reuseRunning } from "./reuse.ts";
-import { classify, readNodeFiles } from "./state.ts";
+import { classify, readNodeFiles, recordsOf } from "./state.ts";
 import { tellKilled } from "./leftovers.ts";
 import { newTombstone, recover, withOlderDeclarations } from "./recover.ts";
 import { removeLeftovers, sweepFiles } from "./sweep_files.ts";
@@ -125,6 +125,7 @@ async function startUnder(lock: Lock, request: StartRequest, progress: Progress)
   reached("lease-written", reporter);
 
   const { recovered, killed } = await recover(dir, nodeFiles, nodeState, { lock, reporter });
+  dropLeases(dir, recordsOf(nodeFiles).map(({ attempt }) => attempt));
   if (recovered !== null) reporter.recovered(dir.node, recovered);
   else tellKilled(dir, killed, reporter);
   await beforeSpawn(request, hold, () => requireUnclaimed(dir, request.settings));

@@ -7,7 +7,6 @@ import { system } from "../os/system.ts";
 import { lockNode, refuseForeign, undo } from "./sweep.ts";
 import type { StopOptions } from "./request.ts";
 import { tombstoneError } from "../errors.ts";
-import { dirname } from "../paths.ts";
 import { sleep } from "../async.ts";
 import { describeOwner, findOccupant, type Owner } from "../process/listeners.ts";
 import { removeEntry, syncDir } from "../state/durable.ts";
@@ -72,7 +71,7 @@ export async function stop(dir: NodeDir, options: StopOptions): Promise<Stopped>
   lock.insist();
   removeEntry(dir.starting);
   await syncDir(dir.path);
-  dropLeases(dirname(dirname(dir.path)), [nodeState.info.attempt]);
+  dropLeases(dir, [nodeState.info.attempt]);
   await requireFreePort(dir, nodeState.info);
   return { stopped: true, pids, killed, recovered: null };
 }

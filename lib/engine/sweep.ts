@@ -11,11 +11,12 @@ import { removeEntry, syncDir } from "../state/durable.ts";
 import { acquireLock, type Lock } from "../state/lock.ts";
 import { trimLog } from "../state/log.ts";
 import { isReaderName } from "../state/log_unread.ts";
+import { dropLeases } from "../state/leases.ts";
 import { makeNodeDir, type NodeDir } from "../state/node_dir.ts";
 import { RECORDED } from "../state/recorded.ts";
 import { foreignError } from "./liveness.ts";
 import type { Ending } from "./terminate.ts";
-import { classify, isKnown, lookAt, type NodeFiles, type NodeState, readNodeFiles } from "./state.ts";
+import { classify, isKnown, lookAt, type NodeFiles, type NodeState, readNodeFiles, recordsOf } from "./state.ts";
 import { previewRecovery, recover, takeOver } from "./recover.ts";
 import { reached, type Recovered } from "./reporter.ts";
 import { removeLeftovers } from "./sweep_files.ts";
@@ -121,6 +122,8 @@ export async function undo(
   lock.insist();
   removeEntry(dir.starting);
   await syncDir(dir.path);
+  // Last, so that a command in another workspace finds what a sweep that is killed leaves.
+  dropLeases(dir, recordsOf(nodeFiles).map(({ attempt }) => attempt));
   reached("tombstone-removed", reporter);
   return recovered;
 }
