@@ -4,7 +4,7 @@
  * @module
  */
 import { findLive, isPlausiblePid, requireSight, system } from "./system.ts";
-import type { Identity, ListenerRow, ProcessWithVariable } from "./rows.ts";
+import type { Identity, ListenerRow, ProcessRow, ProcessWithVariable } from "./rows.ts";
 import type { Scan, System } from "./types.ts";
 
 /** A system as it is now: each question is answered by a new scan. */
@@ -26,31 +26,42 @@ export function scanLive(by: System): Scan {
 /** This system as it is now. */
 export const live: Scan = scanLive(system);
 
+/** So many single processes are read before all of them are listed. */
+const FEW = 20;
+
 /**
  * A snapshot of processes and listeners, for commands that report on many nodes: otherwise the system would be read once for
- * each node. A command that acts on the result, or reports that something is gone, must scan again.
+ * each node. It is taken piece by piece, as it is asked for. A command that acts on the result, or reports that something is
+ * gone, must scan again.
  *
  * @param variable the variable that will be requested
  */
 export function scanOnce(variable: string): Scan {
   requireSight();
   const { sameStart } = system.processes;
-  const takenAtMs = Date.now();
-  const rows = live.list(variable);
-  const byPid = new Map<number, ProcessWithVariable>(rows.map((row) => [row.pid, row]));
+  let all: Map<number, ProcessWithVariable> | null = null;
+  const list = () => all ??= new Map(live.list(variable).map((row) => [row.pid, row]));
+  const few = new Map<number, ProcessRow | null>();
+  const read = (pid: number) => {
+    if (all !== null || few.size >= FEW) return list().get(pid) ?? null;
+    const row = few.get(pid) ?? live.read(pid);
+    few.set(pid, row);
+    return row;
+  };
   let table: Promise<ListenerRow[] | null> | null = null;
   const inodes = new Map<number, Set<number> | null>();
   const { sockets } = live;
   return {
-    takenAtMs,
-    read: (pid) => byPid.get(pid) ?? null,
+    takenAtMs: Date.now(),
+    read,
     find({ pid, startTime }: Identity) {
-      const row = isPlausiblePid(pid) ? byPid.get(pid) : undefined;
-      return row !== undefined && row.isAlive && sameStart(row.startTime, startTime) ? row : null;
+      const row = isPlausiblePid(pid) ? read(pid) : null;
+      return row !== null && row.isAlive && sameStart(row.startTime, startTime) ? row : null;
     },
-    environment: (pid, name) => name === variable ? byPid.get(pid)?.value ?? null : live.environment(pid, name),
-    list: (name) => name === variable ? rows : live.list(name),
-    listAsync: (name) => name === variable ? Promise.resolve(rows) : live.listAsync(name),
+    environment: (pid, name) =>
+      name === variable && all !== null ? all.get(pid)?.value ?? null : live.environment(pid, name),
+    list: (name) => name === variable ? [...list().values()] : live.list(name),
+    listAsync: (name) => name === variable ? Promise.resolve([...list().values()]) : live.listAsync(name),
     sockets: sockets === null ? null : {
       ...sockets,
       list: () => table ??= sockets.list(),

@@ -175,7 +175,7 @@ export async function accepts(port: number, hostname = "127.0.0.1"): Promise<boo
     (await Deno.connect({ hostname, port })).close();
     return true;
   } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) return false;
+    if (error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.ConnectionReset) return false;
     throw error;
   }
 }
