@@ -15,9 +15,9 @@ const scripts = (names: Record<string, string>, more: Record<string, unknown> = 
 Deno.test("init knows the scripts of packages: Nest's, dev:NAME, and those that serve a page", () => {
   const nest = scripts({ build: "nest build", start: "nest start", "start:dev": "nest start --watch" });
   assertEquals(nodesFor({ "package.json": nest }), { web: { command: ["npm", "run", "start:dev"] } });
-  const vite = scripts({ dev: "vite" }, { devDependencies: { vite: "^8.0.0" } });
-  assertEquals(nodesFor({ "package.json": vite }), { web: { command: ["npm", "run", "dev"], probes: { http: "/" } } });
-  const several = scripts({ "dev:api": "node api.js", "dev:web": "vite", build: "x" });
+  const astro = scripts({ dev: "astro dev" }, { devDependencies: { astro: "^5.0.0" } });
+  assertEquals(nodesFor({ "package.json": astro }), { web: { command: ["npm", "run", "dev"], probes: { http: "/" } } });
+  const several = scripts({ "dev:api": "node api.js", "dev:web": "astro dev", build: "x" });
   assertEquals(nodesFor({ "package.json": several, "pnpm-lock.yaml": "" }), {
     api: { command: ["pnpm", "run", "dev:api"] },
     web: { command: ["pnpm", "run", "dev:web"] },
@@ -36,6 +36,33 @@ Deno.test("init knows the scripts of packages: Nest's, dev:NAME, and those that 
     const found = nodesFor({ "deno.json": task(main), "main.ts": server });
     assertEquals(found, { web: { command: ["deno", "task", "dev"] } });
   }
+});
+
+Deno.test("init asks for a port where it knows how the server can be told one, so that two worktrees have two", () => {
+  const npm = ["npm", "run", "dev"];
+  const vite = scripts({ dev: "vite" }, { devDependencies: { vite: "^8.0.0" } });
+  const passed = ["--port", "{port}", "--strictPort"];
+  const probes = { http: "/" };
+  assertEquals(nodesFor({ "package.json": vite }), {
+    web: { command: [...npm, "--", ...passed], port: "5173+", probes },
+  });
+  assertEquals(nodesFor({ "package.json": vite, "pnpm-lock.yaml": "" }), {
+    web: { command: ["pnpm", "run", "dev", ...passed], port: "5173+", probes },
+  });
+  const next = (line: string) => nodesFor({ "package.json": scripts({ dev: line }, { dependencies: { next: "16" } }) });
+  assertEquals(next("next dev --turbopack"), { web: { command: npm, port: "3000+", probes } });
+  // It has one already.
+  for (const line of ["next dev -p 4000", "next dev --port=4000", "PORT=4000 next dev", "vite --port 4000"]) {
+    assertEquals(next(line), { web: { command: npm, probes } }, line);
+  }
+  const program = (line: string, file: string, text: string) =>
+    nodesFor({ "package.json": scripts({ dev: line }), [file]: text }).web as { port?: string };
+  const listens = "await app.listen(process.env.PORT ?? 3000);";
+  assertEquals(program("nest start --watch", "src/main.ts", listens).port, "3000+");
+  assertEquals(program("node ./bin/www", "bin/www", "normalizePort(process.env.PORT || '8080')").port, "8080+");
+  assertEquals(program("nodemon server", "server.js", "const port = process.env['PORT'] || 4000").port, "4000+");
+  assertEquals(program("node --watch src/app.js", "src/app.js", "app.listen(3000)").port, undefined);
+  assertEquals(program("node a.js && node b.js", "a.js", listens).port, undefined);
 });
 
 Deno.test("init knows Django, Rails, Phoenix, rebar3 and Procfiles", () => {

@@ -5,6 +5,7 @@
  */
 import { isFields, parseObject } from "./json.ts";
 import { NAME } from "./names.ts";
+import { portOfScript } from "./script_port.ts";
 import { type Files, findScripts, type Script } from "./scripts.ts";
 
 /** A node as in `tombstone.json`. */
@@ -94,8 +95,12 @@ function readScripts(files: Files): ProposedNode[] {
   });
   const servesPage = packages.some((name) => PAGES.includes(name));
   const propose = (name: string, script: string): ProposedNode => {
-    const { command, file } = scripts.get(script)!;
-    const node = { command, ...(servesPage && file === "package.json" ? { probes: { http: "/" } } : {}) };
+    const { command, file, line } = scripts.get(script)!;
+    const node = {
+      command,
+      ...portOfScript({ command, file, line }, files.read),
+      ...(servesPage && file === "package.json" ? { probes: { http: "/" } } : {}),
+    };
     return { name, what: `the ${file === "package.json" ? "script" : "task"} "${script}" of ${file}`, node };
   };
   const main = SCRIPTS.find((script) => scripts.has(script) && mayServe(scripts.get(script)!, files));
