@@ -420,3 +420,32 @@ Deno.test("status of a node that is not ready says why, and exits with 0; wait t
   );
   assertEquals((await sandbox.run(["wait", "web", "--timeout", "0"])).code, 124);
 });
+
+Deno.test("a node with only a unix socket has its path as address", async () => {
+  await using sandbox = await Sandbox.create();
+  const path = `${sandbox.project}/web.sock`;
+  const listen = "require('net').createServer().listen(process.argv[1])";
+  const started = await sandbox.run(["start", "web", "--unix", path, "--", "node", "-e", listen, path]);
+  assertMatch(started.stdout, / on unix:\S+\/project\/web\.sock in /);
+  const { url, host, port } = await sandbox.json(["status", "web"]);
+  assertEquals([url, host, port], [`unix:${path}`, null, null]);
+  assertStringIncludes((await sandbox.run(["status"])).stdout, `unix:${path}`);
+  await sandbox.run(["stop", "web"]);
+});
+
+Deno.test("list and status --all name the project, below the home directory by ~", async () => {
+  await using sandbox = await Sandbox.create();
+  const env = { HOME: sandbox.root };
+  await sandbox.run(["start", "web", "--no-probe", "--", "sleep", "60"], { env });
+  for (const command of [["list"], ["status", "--all"]]) {
+    const { stdout } = await sandbox.run(command, { env });
+    const [head, row] = stdout.split("\n");
+    assertMatch(head!, /^WORKSPACE .* LOG +PROJECT$/);
+    assertMatch(row!, / ~\/project$/);
+  }
+  assertEquals((await sandbox.json(["list"])).nodes[0].project, sandbox.project);
+  assertEquals((await sandbox.run(["status"], { env })).stdout.includes("PROJECT"), false);
+  // The first column is what --workspace takes, from anywhere.
+  const [workspace] = (await sandbox.run(["list"], { env })).stdout.split("\n")[1]!.split(" ");
+  assertEquals((await sandbox.run(["stop", "--workspace", workspace!], { cwd: "/" })).code, 0);
+});

@@ -5,7 +5,7 @@
  */
 import { hostPort, LOOPBACK } from "../hosts.ts";
 import type { NodeReport } from "../engine/report.ts";
-import { variableText } from "../os/surroundings.ts";
+import { atHome, variableText } from "../os/surroundings.ts";
 import { blue, bold, cyan, dim, green, magenta, red, yellow } from "@std/fmt/colors";
 
 /** Styles of text by their meaning. */
@@ -63,9 +63,10 @@ export function paintFor(stream: { isTerminal(): boolean }): Paint {
   return stream.isTerminal() && !Deno.noColor && variableText("TERM") !== "dumb" ? COLOURS : PLAIN;
 }
 
-/** `host:port`, or `null` without a port. */
-export function address(report: Pick<NodeReport, "host" | "port">): string | null {
-  return report.port === null ? null : hostPort(report.host ?? LOOPBACK[0]!, report.port);
+/** `host:port`, or `unix:` and the path of a socket; `null` without either. */
+export function address({ host, port, url }: Pick<NodeReport, "host" | "port" | "url">): string | null {
+  if (port !== null) return hostPort(host ?? LOOPBACK[0]!, port);
+  return url?.startsWith("unix:") ? `unix:${atHome(url.slice("unix:".length))}` : null;
 }
 
 /** A duration in its two largest units. */
@@ -132,8 +133,11 @@ export function statusLine(report: NodeReport, paint: Paint): string {
   return parts.join(", ");
 }
 
-/** Columns of the table; the state is the third. */
-const HEAD = ["WORKSPACE", "NODE", "STATE", "PID", "ADDRESS", "UPTIME", "LOG", ""];
+/** Columns of the table. */
+const HEAD = ["WORKSPACE", "NODE", "STATE", "PID", "ADDRESS", "UPTIME", "LOG", "PROJECT", ""];
+
+/** Those of them that name the workspace; a table of one workspace has neither. */
+const OF_WORKSPACE = ["WORKSPACE", "PROJECT"];
 
 /** Cells of a node's row. */
 function cellsOf(report: NodeReport): string[] {
@@ -145,6 +149,7 @@ function cellsOf(report: NodeReport): string[] {
     (report.state === "running" ? address(report) : null) ?? "-",
     uptime(report) ?? "-",
     report.log_size === null ? "-" : size(report.log_size),
+    report.project === null ? "-" : atHome(report.project),
     report.reason ?? "",
   ];
 }
@@ -178,8 +183,8 @@ export class StatusTable {
   #line(cells: string[], report?: NodeReport): string {
     return cells.map((cell, at) => {
       const padded = cell.padEnd(this.#widths[at]!);
-      if (at !== 2 || report === undefined) return padded;
+      if (HEAD[at] !== "STATE" || report === undefined) return padded;
       return paintState(report, cell, this.#paint) + padded.slice(cell.length);
-    }).slice(this.#columns === "node" ? 1 : 0).join("  ").trimEnd();
+    }).filter((_, at) => this.#columns !== "node" || !OF_WORKSPACE.includes(HEAD[at]!)).join("  ").trimEnd();
   }
 }

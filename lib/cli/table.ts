@@ -98,7 +98,7 @@ export const COMMANDS: Command[] = [
     name: "list",
     alias: "ls",
     synopsis: "[options]",
-    summary: "list every node of every workspace",
+    summary: "list every node of every workspace, with the name that --workspace takes",
     nodes: "none",
     takesCommand: false,
     leases: "ended before",

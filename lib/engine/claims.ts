@@ -7,7 +7,7 @@
 import { recordOf } from "../state/record.ts";
 import { basename, dirname, isWithin, resolve } from "../paths.ts";
 import { TombstoneError, tombstoneError, usageError } from "../errors.ts";
-import { variable } from "../os/surroundings.ts";
+import { atHome } from "../os/surroundings.ts";
 import { system } from "../os/system.ts";
 import { describeOwner } from "../process/listeners.ts";
 import type { DeclaredFile } from "../spec/declared.ts";
@@ -200,9 +200,7 @@ function searchOwnerNode(pid: number, state: string, except?: NodeDir): OwnerNod
 
 /** As part of a message: `"web" of ~/src/shop`. */
 export function describeOwnerNode({ dir, project }: OwnerNode): string {
-  const home = system.files.home(variable);
-  const isAtHome = project !== null && home !== null && project !== home && isWithin(project, home);
-  return `"${dir.node}" of ${isAtHome ? `~${project.slice(home.length)}` : project ?? `workspace ${dir.workspace}`}`;
+  return `"${dir.node}" of ${project === null ? `workspace ${dir.workspace}` : atHome(project)}`;
 }
 
 /** The command that stops it, from any directory. */

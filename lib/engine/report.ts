@@ -5,7 +5,7 @@
  */
 import { statOrNull } from "../os/stat.ts";
 import { lastLines } from "../state/log_reader.ts";
-import type { NodeDir } from "../state/node_dir.ts";
+import { type NodeDir, projectOf } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import type { Tombstone } from "../state/tombstone.ts";
 import { isStep } from "../spec/probes.ts";
@@ -31,6 +31,8 @@ export interface NodeReport {
   workspace: string;
   /** Node name. */
   node: string;
+  /** Its project's directory; `null` if it was never started. */
+  project: string | null;
   /** Its state. */
   state: State;
   /** Why, where that needs words. */
@@ -54,7 +56,7 @@ export interface NodeReport {
   port: number | null;
   /**
    * Both as an `http` or `https` URL, if an HTTP probe asks for that or the server answered HTTP during its start. Else
-   * `host:port`; curl accepts either.
+   * `host:port`; curl accepts either. `unix:` and the path, of a node with nothing but a unix socket.
    */
   url: string | null;
   /** Other ports that it listens on, if its own was discovered. */
@@ -120,10 +122,12 @@ export function emptyReport(
   reason: string | null,
   resident: Resident = NO_SERVER,
 ): NodeReport {
+  const project = projectOf(dir);
   const gone = goneDirectoryOf(dir, resident);
   return {
     workspace: dir.workspace,
     node: dir.node,
+    project,
     state,
     reason: gone === null || state === "stopped" ? reason : describeGone(dir, gone, reason),
     ready: false,
@@ -163,6 +167,12 @@ function leasesIn(record: NodeInfo | Tombstone | null): Pick<NodeReport, "while_
   return { while_pid: while_process?.pid ?? null, max_age_ms, session };
 }
 
+/** The unix socket that it was asked for, as a URL. */
+function socketOf({ probes }: NodeInfo): string | null {
+  const probe = probes.find((probe) => probe.type === "unix");
+  return probe === undefined ? null : `unix:${probe.path}`;
+}
+
 /** The report of a node with a commit record. */
 export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason: string | null = null): NodeReport {
   return {
@@ -170,7 +180,7 @@ export function reportOfInfo(dir: NodeDir, info: NodeInfo, state: State, reason:
     pid: isStep(info) ? null : info.pid,
     ready: isStep(info), // a step has a record only once it is done
     once: isStep(info),
-    ...(addressOf(info) ?? { host: info.bind_addr }),
+    ...(addressOf(info) ?? { host: info.bind_addr, url: socketOf(info) }),
     also_listens: info.also_listens,
     attempt: info.attempt,
     started_at: info.started_at,

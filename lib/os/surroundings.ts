@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isAbsolute, resolve } from "../paths.ts";
+import { isAbsolute, isWithin, resolve } from "../paths.ts";
 import { TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "./system.ts";
 
@@ -64,6 +64,12 @@ export function variable(name: string): string | undefined {
       cause: error,
     });
   }
+}
+
+/** A path for messages: one in the home directory begins with `~`. */
+export function atHome(path: string): string {
+  const home = system.files.home(variable);
+  return home !== null && path !== home && isWithin(path, home) ? `~${path.slice(home.length)}` : path;
 }
 
 /** A variable for other uses: invalid UTF-8 is replaced by U+FFFD. */
