@@ -151,7 +151,7 @@ Deno.test({
   },
 });
 
-Deno.test("the lines shown at a failure are not about the requests of the start itself", async () => {
+costly("the lines shown at a failure are not about the requests of the start itself", async () => {
   await using sandbox = await Sandbox.create();
   const script = `console.log("Error: no database");
     require("http").createServer((q, r) => {
@@ -224,7 +224,7 @@ Deno.test("with --http, the port is found that answers as wanted", async () => {
   assertEquals(started.also_listens, [ports[0]!, ports[1]!].sort((a, b) => a - b));
 });
 
-Deno.test("a debugger's port is not a node's, a server's on the same number is", async () => {
+costly("a debugger's port is not a node's, a server's on the same number is", async () => {
   await using sandbox = await Sandbox.create();
   const [port, debug] = [freePort(), freePort()];
   const file = scriptFile(sandbox, "late.js", ["", "", `setTimeout(() => {${listening([port])[2]}}, 400)`]);
@@ -265,7 +265,7 @@ Deno.test("what a command line says of a port", () => {
   ]);
 });
 
-Deno.test("a port other than the one asked for is told while the start waits, with what to type", async () => {
+costly("a port other than the one asked for is told while the start waits, with what to type", async () => {
   await using sandbox = await Sandbox.create();
   const [asked, other] = [freePort(), freePort()];
   const file = scriptFile(sandbox, "it's.js", listening([other]));
@@ -320,7 +320,7 @@ function noting(file: string, { answer = "", greeting = "", delay = 0 }): string
   return ["node", "-e", script];
 }
 
-Deno.test("a start asks once what the server speaks; nobody else connects to it", async () => {
+costly("a start asks once what the server speaks; nobody else connects to it", async () => {
   await using sandbox = await Sandbox.create();
   const notes = `${sandbox.project}/notes`;
   const start = async (options: Parameters<typeof noting>[1]) => {

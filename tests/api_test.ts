@@ -1,7 +1,7 @@
 /** The library: the same engine for programs. Each program runs in a process of its own, with a sandbox's state. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { allPids, type Document, exists, fixture, freePort, ROOT, Sandbox, until } from "./support/sandbox.ts";
-import { TIER } from "./support/tier.ts";
+import { costly, TIER } from "./support/tier.ts";
 
 /** Where the modules come from here, as the tests themselves found them. */
 const IMPORTS = [
@@ -29,7 +29,7 @@ async function program(
   return { code, said: text === "" ? null : JSON.parse(text), stderr: new TextDecoder().decode(stderr) };
 }
 
-Deno.test("await using: the node serves, is seen by the command line, and is gone afterwards", async () => {
+costly("await using: the node serves, is seen by the command line, and is gone afterwards", async () => {
   await using sandbox = await Sandbox.create();
   const { code, said, stderr } = await program(
     sandbox,
@@ -68,7 +68,7 @@ Deno.test("a node that runs already is joined, and left as it was", async () => 
   assertEquals(stopped.said, [true, false]);
 });
 
-Deno.test("errors are classes with the exit code of the command line", async (test) => {
+costly("errors are classes with the exit code of the command line", async (test) => {
   const port = freePort();
   const cases: [string, string, number, string][] = [
     ["ServerExitedError", `{ command: "echo no database; exit 3" }`, 1, "exited with code 3"],
@@ -176,17 +176,19 @@ Deno.test("a test with the library leaks nothing", async () => {
   assert(text.decode(stdout).includes("1 passed"));
 });
 
-Deno.test("a program goes on while it starts and stops a node: its thread is never blocked, and a look at many processes is in pieces", async () => {
-  await using sandbox = await Sandbox.create();
-  // Where the directory of a node is empty, a look in one piece asks whether a server is left of a deleted state.
-  await sandbox.json(["start", "web", "--port", "0", "--", ...fixture()]);
-  await sandbox.json(["stop", "web"]);
-  // One process with 400 children, each of them three files to read.
-  sandbox.bystander(["sh", "-c", "for n in $(seq 400); do sleep 600 & done; wait"]);
-  await until("they run", () => allPids().length > 400);
-  const { said, stderr } = await program(
-    sandbox,
-    `let blocked = 0, reads = 0, most = 0, isOver = false;
+costly(
+  "a program goes on while it starts and stops a node: its thread is never blocked, and a look at many processes is in pieces",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    // Where the directory of a node is empty, a look in one piece asks whether a server is left of a deleted state.
+    await sandbox.json(["start", "web", "--port", "0", "--", ...fixture()]);
+    await sandbox.json(["stop", "web"]);
+    // One process with 400 children, each of them three files to read.
+    sandbox.bystander(["sh", "-c", "for n in $(seq 400); do sleep 600 & done; wait"]);
+    await until("they run", () => allPids().length > 400);
+    const { said, stderr } = await program(
+      sandbox,
+      `let blocked = 0, reads = 0, most = 0, isOver = false;
     const counted = <T extends unknown[], R>(call: (...args: T) => R) => (...args: T) => (reads++, call(...args));
     Deno.readTextFileSync = counted(Deno.readTextFileSync);
     Atomics.wait = (() => (blocked++, "timed-out")) as typeof Atomics.wait;
@@ -206,11 +208,12 @@ Deno.test("a program goes on while it starts and stops a node: its thread is nev
     isOver = true;
     await turning;
     console.log(JSON.stringify({ blocked, most, started: node.started }));`,
-  );
-  assertEquals(stderr, "");
-  assertEquals([said.blocked, said.started], [0, true]);
-  assert(said.most < 600, `${said.most} files were read in one turn`);
-});
+    );
+    assertEquals(stderr, "");
+    assertEquals([said.blocked, said.started], [0, true]);
+    assert(said.most < 600, `${said.most} files were read in one turn`);
+  },
+);
 
 Deno.test("a start lets go of the signal that could have aborted it", async () => {
   await using sandbox = await Sandbox.create();
@@ -260,7 +263,7 @@ Deno.test({
   },
 });
 
-Deno.test("simultaneous starts in one program start each node once", async () => {
+costly("simultaneous starts in one program start each node once", async () => {
   await using sandbox = await Sandbox.create();
   const { said, stderr } = await program(
     sandbox,

@@ -4,30 +4,33 @@ import { allPids, exists, fixture, freePort, isRunning, kill, Sandbox, until } f
 import { isInstalled } from "./support/servers.ts";
 import { costly, TIER } from "./support/tier.ts";
 
-Deno.test("a server whose first process exits with 0 is the process that it leaves behind, and stop ends all of it", async () => {
-  await using sandbox = await Sandbox.create();
-  sandbox.bystander();
-  const pidFile = `${sandbox.project}/own.pid`;
-  const touched = `${sandbox.project}/touched`;
-  const server = fixture(`daemon=${pidFile}`, `touch=${touched}`, "child");
-  // With a port it is the one that listens, also where an older process was left behind; else the oldest.
-  const withHelper = ["sh", "-c", `sleep 600 & exec ${server.map(sandbox.quote).join(" ")}`];
-  for (const flags of [["--port", "0", "--", ...server], ["--", ...server], ["--port", "0", "--", ...withHelper]]) {
-    const started = await sandbox.json(["start", "web", ...flags]);
+costly(
+  "a server whose first process exits with 0 is the process that it leaves behind, and stop ends all of it",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    sandbox.bystander();
+    const pidFile = `${sandbox.project}/own.pid`;
+    const touched = `${sandbox.project}/touched`;
+    const server = fixture(`daemon=${pidFile}`, `touch=${touched}`, "child");
+    // With a port it is the one that listens, also where an older process was left behind; else the oldest.
+    const withHelper = ["sh", "-c", `sleep 600 & exec ${server.map(sandbox.quote).join(" ")}`];
+    for (const flags of [["--port", "0", "--", ...server], ["--", ...server], ["--port", "0", "--", ...withHelper]]) {
+      const started = await sandbox.json(["start", "web", ...flags]);
+      assertEquals(started.pid, Number(Deno.readTextFileSync(pidFile)));
+      await until("the child runs", () => sandbox.serversOf("web").length >= 2);
+      await sandbox.assertOneServer("web");
+      const again = await sandbox.json(["start", "web", ...flags]);
+      assertEquals([again.started, again.pid], [false, started.pid]);
+      await sandbox.json(["stop", "web"]);
+      assertEquals(sandbox.processes(), []);
+    }
+    const started = await sandbox.json(["start", "web", "--file", touched, "--", ...server]);
     assertEquals(started.pid, Number(Deno.readTextFileSync(pidFile)));
-    await until("the child runs", () => sandbox.serversOf("web").length >= 2);
-    await sandbox.assertOneServer("web");
-    const again = await sandbox.json(["start", "web", ...flags]);
-    assertEquals([again.started, again.pid], [false, started.pid]);
     await sandbox.json(["stop", "web"]);
     assertEquals(sandbox.processes(), []);
-  }
-  const started = await sandbox.json(["start", "web", "--file", touched, "--", ...server]);
-  assertEquals(started.pid, Number(Deno.readTextFileSync(pidFile)));
-  await sandbox.json(["stop", "web"]);
-  assertEquals(sandbox.processes(), []);
-  sandbox.assertBystanders();
-});
+    sandbox.assertBystanders();
+  },
+);
 
 /** Steps of a start from the spawn on, at which it can be killed. */
 const STEPS = ["spawned", "waiting", "port-written", "committed", "recorded", "launch-removed"];

@@ -143,7 +143,7 @@ Deno.test("Ctrl-C for the whole foreground group during the wait: exit 130, and 
   assertEquals(sandbox.processes(), []);
 });
 
-Deno.test("timeout -s KILL on the whole group: the next start makes it good", async () => {
+costly("timeout -s KILL on the whole group: the next start makes it good", async () => {
   await using sandbox = await Sandbox.create();
   sandbox.bystander();
   const start = `start web --port ${freePort()}`;
@@ -163,7 +163,7 @@ function starterOf(sandbox: Sandbox): number {
   return JSON.parse(Deno.readTextFileSync(`${sandbox.nodeDir("web")}/starting`)).starter_pid;
 }
 
-Deno.test("a starter that is stopped for longer than everybody's patience is waited for, then goes on", async () => {
+costly("a starter that is stopped for longer than everybody's patience is waited for, then goes on", async () => {
   await using sandbox = await Sandbox.create();
   const gate = `${sandbox.project}/go`;
   const port = freePort();

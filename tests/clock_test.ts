@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describeRecovery } from "../lib/cli/describe.ts";
 import { exists, fixture, forgeNode, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
+import { TIER } from "./support/tier.ts";
 import { canUnshare, PidNamespace } from "./support/namespace.ts";
 import { installed } from "./support/servers.ts";
 
@@ -37,7 +38,7 @@ const YEAR = ["-365d", "+365d"];
 
 Deno.test({
   name: "the clock set a year back or forth during the wait: the start goes on, and what it recorded holds",
-  ignore: !hasFaketime,
+  ignore: TIER === "fast" || !hasFaketime,
   async fn() {
     for (const offset of YEAR) {
       await using sandbox = await Sandbox.create();

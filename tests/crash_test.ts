@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { CrashSite, type Point, type Scenario, SCENARIOS, spread, stepsOf } from "./support/crash_points.ts";
 import { chooseServer, installed } from "./support/servers.ts";
 import { soak } from "./support/soak.ts";
-import { byTier, inTurn, TIER } from "./support/tier.ts";
+import { byTier, costly, inTurn, TIER } from "./support/tier.ts";
 
 /** System calls of each scenario that are tried here; all of them together are more than 60. */
 const POINTS = 8;
@@ -26,7 +26,7 @@ async function killAtAll(site: CrashSite, scenario: Scenario, points: Point[]): 
 for (const [number, scenario] of SCENARIOS.entries()) {
   Deno.test(`${scenario.name}, killed at its named steps: the next start makes it good`, async () => {
     await using site = await CrashSite.create(server);
-    const steps = inTurn(stepsOf(scenario), 4, number); // other steps for each scenario, so that all of them are tried
+    const steps = inTurn(stepsOf(scenario), 6, number); // other steps for each scenario, so that all of them are tried
     assertEquals(await killAtAll(site, scenario, steps), steps.length);
   });
 
@@ -43,7 +43,7 @@ for (const [number, scenario] of SCENARIOS.entries()) {
   });
 }
 
-Deno.test("random kills of starters, sweepers and servers: the next start makes it good", async () => {
+costly("random kills of starters, sweepers and servers: the next start makes it good", async () => {
   const seed = Math.floor(Math.random() * 1e9);
   const wanted = byTier({ fast: 3, full: 15 });
   const { rounds, failures } = await soak(server, { seed, rounds: wanted });

@@ -1,7 +1,7 @@
 /** Declared files: what is swept, what is refused, and that no path can lock a node for ever. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exists, fixture, isRunning, kill, ROOT, Sandbox, until } from "./support/sandbox.ts";
-import { inTurn } from "./support/tier.ts";
+import { costly, inTurn } from "./support/tier.ts";
 
 const SERVER = ["--no-probe", "--alive-for", "0", "--", "sleep", "600"];
 const isRoot = Deno.uid() === 0;
@@ -185,7 +185,7 @@ Deno.test("a mistyped path is refused before there is state, in a flag, in tombs
   assertEquals(exists(sandbox.state), false);
 });
 
-Deno.test("a declared place that goes wrong later keeps nobody from starting, stopping or sweeping the node", async () => {
+costly("a declared place that goes wrong later keeps nobody from starting, stopping or sweeping the node", async () => {
   await using sandbox = await Sandbox.create();
   const spoil: [string, (dir: string) => void | Promise<void>][] = [
     ["its directory has become a file", (dir) => {
@@ -269,26 +269,29 @@ Deno.test("a stranger's socket in another network namespace is in use, and stays
   sandbox.assertBystanders();
 });
 
-Deno.test("a stranger's datagram socket is in use, and stays: start, stop, sweep, as a leftover and as a unix socket", async () => {
-  for (const flag of ["--sweep-file", "--unix"]) {
-    await using sandbox = await Sandbox.create();
-    const path = `${sandbox.project}/sock`;
-    const bind = "socket(S, AF_UNIX, SOCK_DGRAM, 0) && bind(S, pack_sockaddr_un($ARGV[0])) or die; sleep 600";
-    sandbox.bystander(["perl", "-MSocket", "-e", bind, path]);
-    await until("the stranger has its socket", () => exists(path));
-    const waits = flag === "--unix";
-    const probe = waits ? ["--timeout", "300ms"] : ["--no-probe"];
-    await sandbox.json(["start", "web", flag, "sock", ...probe, "--", "sleep", "600"], { code: waits ? 124 : 0 });
-    assert(exists(path), "start");
-    await sandbox.json(["stop", "web"]);
-    assert(exists(path), "stop");
-    const killed = { env: { TOMBSTONE_FAILPOINT: "spawned" } };
-    await sandbox.spawn(["start", "web", flag, "sock", ...probe, "--", "sleep", "600"], killed).output();
-    await sandbox.json(["sweep", "web"]);
-    assert(exists(path), "sweep");
-    sandbox.assertBystanders();
-  }
-});
+costly(
+  "a stranger's datagram socket is in use, and stays: start, stop, sweep, as a leftover and as a unix socket",
+  async () => {
+    for (const flag of ["--sweep-file", "--unix"]) {
+      await using sandbox = await Sandbox.create();
+      const path = `${sandbox.project}/sock`;
+      const bind = "socket(S, AF_UNIX, SOCK_DGRAM, 0) && bind(S, pack_sockaddr_un($ARGV[0])) or die; sleep 600";
+      sandbox.bystander(["perl", "-MSocket", "-e", bind, path]);
+      await until("the stranger has its socket", () => exists(path));
+      const waits = flag === "--unix";
+      const probe = waits ? ["--timeout", "300ms"] : ["--no-probe"];
+      await sandbox.json(["start", "web", flag, "sock", ...probe, "--", "sleep", "600"], { code: waits ? 124 : 0 });
+      assert(exists(path), "start");
+      await sandbox.json(["stop", "web"]);
+      assert(exists(path), "stop");
+      const killed = { env: { TOMBSTONE_FAILPOINT: "spawned" } };
+      await sandbox.spawn(["start", "web", flag, "sock", ...probe, "--", "sleep", "600"], killed).output();
+      await sandbox.json(["sweep", "web"]);
+      assert(exists(path), "sweep");
+      sandbox.assertBystanders();
+    }
+  },
+);
 
 /** A daemon that clears its environment, as nginx and redis do, and writes its pid to a file. */
 const daemon = (pidFile: string) => [
@@ -301,44 +304,47 @@ const daemon = (pidFile: string) => [
   `open(F, ">", $ARGV[0]); print F "$$\\n"; close F; sleep 600`,
 ];
 
-Deno.test("two nodes with one pid file: the second is refused while the first runs, starts or is not recovered, and takes nothing of it", async () => {
-  await using sandbox = await Sandbox.create();
-  const path = `${sandbox.project}/shared.pid`;
-  const start = (
-    node: string,
-    ...options: string[]
-  ) => ["start", node, "--pid-file", path, "--no-probe", ...options, "--", ...daemon(path)];
-  const refused = async (state: string, hint: string) => {
-    const { error } = await sandbox.json(start("two"), { code: 5 });
-    assertStringIncludes(error.message, state);
-    assertEquals(error.owner_node, "one");
-    assertStringIncludes(error.hint, hint);
-    assertEquals((await sandbox.json(["status", "two"], { code: 3 })).state, "stopped");
-  };
-  const { pid } = await sandbox.json(start("one"));
-  assertEquals(Deno.readTextFileSync(path).trim(), String(pid));
-  await refused(`"${path}" belongs to "one", which runs`, "tombstone stop one");
-  assertEquals(Deno.readTextFileSync(path).trim(), String(pid));
-  assert(isRunning(pid));
-  await sandbox.json(["stop", "one"]);
-  assertEquals(isRunning(pid), false);
+costly(
+  "two nodes with one pid file: the second is refused while the first runs, starts or is not recovered, and takes nothing of it",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const path = `${sandbox.project}/shared.pid`;
+    const start = (
+      node: string,
+      ...options: string[]
+    ) => ["start", node, "--pid-file", path, "--no-probe", ...options, "--", ...daemon(path)];
+    const refused = async (state: string, hint: string) => {
+      const { error } = await sandbox.json(start("two"), { code: 5 });
+      assertStringIncludes(error.message, state);
+      assertEquals(error.owner_node, "one");
+      assertStringIncludes(error.hint, hint);
+      assertEquals((await sandbox.json(["status", "two"], { code: 3 })).state, "stopped");
+    };
+    const { pid } = await sandbox.json(start("one"));
+    assertEquals(Deno.readTextFileSync(path).trim(), String(pid));
+    await refused(`"${path}" belongs to "one", which runs`, "tombstone stop one");
+    assertEquals(Deno.readTextFileSync(path).trim(), String(pid));
+    assert(isRunning(pid));
+    await sandbox.json(["stop", "one"]);
+    assertEquals(isRunning(pid), false);
 
-  await sandbox.spawn(start("one"), { env: { TOMBSTONE_FAILPOINT: "spawned" } }).output();
-  await refused(`belongs to "one", whose start was interrupted`, "tombstone sweep one");
-  await sandbox.json(["sweep", "one"]);
-  const two = await sandbox.json(start("two"));
-  await sandbox.json(["stop", "two"]);
-  assertEquals(isRunning(two.pid), false);
+    await sandbox.spawn(start("one"), { env: { TOMBSTONE_FAILPOINT: "spawned" } }).output();
+    await refused(`belongs to "one", whose start was interrupted`, "tombstone sweep one");
+    await sandbox.json(["sweep", "one"]);
+    const two = await sandbox.json(start("two"));
+    await sandbox.json(["stop", "two"]);
+    assertEquals(isRunning(two.pid), false);
 
-  const slow = sandbox.spawn(["start", "one", "--pid-file", path, "--no-probe", "--", "sleep", "600"]);
-  await until(
-    "it is being started",
-    async () => (await sandbox.json(["status", "one"], { code: 3 })).state === "starting",
-  );
-  await refused(`belongs to "one", which is being started`, "");
-  kill(slow, "SIGTERM");
-  await slow.output();
-});
+    const slow = sandbox.spawn(["start", "one", "--pid-file", path, "--no-probe", "--", "sleep", "600"]);
+    await until(
+      "it is being started",
+      async () => (await sandbox.json(["status", "one"], { code: 3 })).state === "starting",
+    );
+    await refused(`belongs to "one", which is being started`, "");
+    kill(slow, "SIGTERM");
+    await slow.output();
+  },
+);
 
 Deno.test("the pid file of a living server that somebody else started is refused, and stays", async () => {
   await using sandbox = await Sandbox.create();
@@ -360,7 +366,7 @@ Deno.test("the pid file of a living server that somebody else started is refused
   sandbox.assertBystanders();
 });
 
-Deno.test("the tool's own files are never swept: refused for a start, left alone where a record names them", async () => {
+costly("the tool's own files are never swept: refused for a start, left alone where a record names them", async () => {
   await using sandbox = await Sandbox.create();
   await sandbox.json(["start", "other", ...SERVER]);
   const { dir } = await sandbox.json(["start", "web", "--sweep-file", "x", ...SERVER]);

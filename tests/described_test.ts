@@ -159,7 +159,7 @@ Deno.test("one that cannot be stopped keeps the others from nothing", async () =
   assertEquals((await sandbox.json(["status", "db"], { code: 3 })).state, "stopped");
 });
 
-Deno.test("restart follows the file: one node is replaced, all are stopped and started in order", async () => {
+costly("restart follows the file: one node is replaced, all are stopped and started in order", async () => {
   await using sandbox = await Sandbox.create();
   const nodes = { db: { command: noting("db"), port: 0 }, web: { command: noting("web"), port: 0, after: ["db"] } };
   describe(sandbox, nodes);
@@ -365,43 +365,46 @@ Deno.test("tombstone.json may have comments and trailing commas", async () => {
   assertEquals((await sandbox.json(["logs", "url"])).lines, ["http://x/*"]);
 });
 
-Deno.test("what is wrong in tombstone.json is told with file, node, field and the near name, and costs nothing", async (test) => {
-  await using sandbox = await Sandbox.create();
-  for (const [name, content, message, hint] of MISTAKES) {
-    await test.step(name, async () => {
-      const text = typeof content === "string" ? content : JSON.stringify(content);
-      Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, text);
-      const ran = await sandbox.run(["start", "--json"]);
-      const { error } = JSON.parse(ran.stdout);
-      assertEquals(ran.code, name === "a program" ? 127 : 2, ran.stdout);
-      assertStringIncludes(error.message, message);
-      assertStringIncludes(error.hint, hint);
-      assert(!error.message.includes("\n"));
-      assert(!exists(sandbox.state), "there is state");
+costly(
+  "what is wrong in tombstone.json is told with file, node, field and the near name, and costs nothing",
+  async (test) => {
+    await using sandbox = await Sandbox.create();
+    for (const [name, content, message, hint] of MISTAKES) {
+      await test.step(name, async () => {
+        const text = typeof content === "string" ? content : JSON.stringify(content);
+        Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, text);
+        const ran = await sandbox.run(["start", "--json"]);
+        const { error } = JSON.parse(ran.stdout);
+        assertEquals(ran.code, name === "a program" ? 127 : 2, ran.stdout);
+        assertStringIncludes(error.message, message);
+        assertStringIncludes(error.hint, hint);
+        assert(!error.message.includes("\n"));
+        assert(!exists(sandbox.state), "there is state");
+      });
+    }
+    await test.step("commands that can do without say so and go on", async () => {
+      Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, "{ nodes");
+      const ran = await sandbox.run(["status"]);
+      assertEquals([ran.code, ran.stdout], [3, "no nodes in this workspace\n"]);
+      assertStringIncludes(ran.stderr, "warning: ");
+      assertEquals((await sandbox.run(["start", "web", "--port", "0", "--", ...fixture()])).code, 0);
+      const restarted = await sandbox.run(["restart", "web"]);
+      assertEquals(restarted.code, 0, restarted.stderr);
+      assertStringIncludes(restarted.stderr, "warning: ");
+      const two = await sandbox.run(["restart", "web", "other"]);
+      assertEquals(two.code, 3);
+      assertStringIncludes(two.stderr, 'Cannot restart "other": no command is recorded for it');
+      assertEquals((await sandbox.run(["stop", "web"])).code, 0);
+      assertEquals((await sandbox.run(["stop", "--all"])).code, 0);
     });
-  }
-  await test.step("commands that can do without say so and go on", async () => {
-    Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, "{ nodes");
-    const ran = await sandbox.run(["status"]);
-    assertEquals([ran.code, ran.stdout], [3, "no nodes in this workspace\n"]);
-    assertStringIncludes(ran.stderr, "warning: ");
-    assertEquals((await sandbox.run(["start", "web", "--port", "0", "--", ...fixture()])).code, 0);
-    const restarted = await sandbox.run(["restart", "web"]);
-    assertEquals(restarted.code, 0, restarted.stderr);
-    assertStringIncludes(restarted.stderr, "warning: ");
-    const two = await sandbox.run(["restart", "web", "other"]);
-    assertEquals(two.code, 3);
-    assertStringIncludes(two.stderr, 'Cannot restart "other": no command is recorded for it');
-    assertEquals((await sandbox.run(["stop", "web"])).code, 0);
-    assertEquals((await sandbox.run(["stop", "--all"])).code, 0);
-  });
-  await test.step("an empty file is a mark for the project, and describes nothing", async () => {
-    Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, "");
-    const { error } = await sandbox.json(["start", "other"], { code: 2 });
-    assertStringIncludes(error.hint, "tombstone init");
-    assertEquals((await sandbox.run(["stop"])).code, 0);
-  });
-});
+    await test.step("an empty file is a mark for the project, and describes nothing", async () => {
+      Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, "");
+      const { error } = await sandbox.json(["start", "other"], { code: 2 });
+      assertStringIncludes(error.hint, "tombstone init");
+      assertEquals((await sandbox.run(["stop"])).code, 0);
+    });
+  },
+);
 
 const postgres = findPostgres();
 
@@ -482,7 +485,7 @@ Deno.test("PostgreSQL, redis and a web server that needs both: killed at every s
   }
 });
 
-Deno.test("init writes what it finds, and start starts it", async (test) => {
+costly("init writes what it finds, and start starts it", async (test) => {
   await test.step("package.json", async () => {
     await using sandbox = await Sandbox.create();
     const serve = fixture(`port=${freePort()}`).join(" ");

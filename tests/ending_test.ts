@@ -84,23 +84,28 @@ Deno.test("a start that fails ends a child that has cleared its environment and 
   assertEquals(pidsOf(`sleep ${seconds}`), []);
 });
 
-Deno.test("a tree that forks while it is killed leaves nobody, also of those who clear their environment and leave the session", async () => {
-  await using sandbox = await Sandbox.create();
-  const seconds = unique();
-  const child = `env -i setsid sh -c 'sleep ${seconds}; :'`;
-  const server = `trap "" TERM; while :; do ${child} & sleep 0.01; done`;
-  for (let round = 0; round < 3; round++) {
-    await sandbox.json(["start", "web", "--no-probe", "--stop-timeout", "300ms", "--", "sh", "-c", server]);
-    const { killed } = (await sandbox.json(["stop", "web"])).nodes[0];
-    assert(killed.length > 0);
-    assertEquals(pidsOf(`sleep ${seconds}`), []);
-    assertEquals(pidsOf(`sh -c sleep ${seconds}; :`), []);
-  }
-});
+costly(
+  "a tree that forks while it is killed leaves nobody, also of those who clear their environment and leave the session",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const seconds = unique();
+    const child = `env -i setsid sh -c 'sleep ${seconds}; :'`;
+    const server = `trap "" TERM; while :; do ${child} & sleep 0.01; done`;
+    for (let round = 0; round < 3; round++) {
+      await sandbox.json(["start", "web", "--no-probe", "--stop-timeout", "300ms", "--", "sh", "-c", server]);
+      const { killed } = (await sandbox.json(["stop", "web"])).nodes[0];
+      assert(killed.length > 0);
+      assertEquals(pidsOf(`sleep ${seconds}`), []);
+      assertEquals(pidsOf(`sh -c sleep ${seconds}; :`), []);
+    }
+  },
+);
 
-Deno.test("a stop after one that was killed asks by the stop command again, and takes no server for what that had left", async () => {
-  await using sandbox = await Sandbox.create();
-  const server = `
+costly(
+  "a stop after one that was killed asks by the stop command again, and takes no server for what that had left",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const server = `
     process.on("SIGTERM", () => console.log("asked by a signal"));
     process.on("SIGUSR2", () => {
       console.log("saving");
@@ -108,59 +113,69 @@ Deno.test("a stop after one that was killed asks by the stop command again, and 
     });
     setInterval(() => {}, 1000);
     console.log("up");`;
-  const ask = ["--stop-command", "sleep 0.3; kill -USR2 $TOMBSTONE_PID", "--stop-timeout", "60s"];
-  await sandbox.json(["start", "web", "--log", "^up$", ...ask, "--", "node", "-e", server]);
-  assertEquals((await sandbox.run(["stop", "web"], { env: { TOMBSTONE_FAILPOINT: "asked" } })).code, 137);
-  await sandbox.json(["stop", "web"]);
-  const lines = await logOf(sandbox);
-  assertEquals(lines.filter((line: string) => line !== "saving"), ["up", "saved"]);
-});
+    const ask = ["--stop-command", "sleep 0.3; kill -USR2 $TOMBSTONE_PID", "--stop-timeout", "60s"];
+    await sandbox.json(["start", "web", "--log", "^up$", ...ask, "--", "node", "-e", server]);
+    assertEquals((await sandbox.run(["stop", "web"], { env: { TOMBSTONE_FAILPOINT: "asked" } })).code, 137);
+    await sandbox.json(["stop", "web"]);
+    const lines = await logOf(sandbox);
+    assertEquals(lines.filter((line: string) => line !== "saving"), ["up", "saved"]);
+  },
+);
 
-Deno.test("who goes on with the log of a node that has ended is told, and not signalled: stop, and a recovery", async () => {
-  await using sandbox = await Sandbox.create();
-  const [seconds, other] = [unique(), unique()];
-  // Between two commands: no look sees it while its parent lives.
-  const escape =
-    `while [ ! -e go ]; do sleep 0.02; done; env -i setsid sh -c 'exec 9>&-; sleep ${seconds} & exit' & wait`;
-  const escaped = async () => {
-    const { pid } = await sandbox.json([
-      "start",
-      "web",
-      "--no-probe",
-      "--",
-      "sh",
-      "-c",
-      `${escape}; exec sleep ${other}`,
-    ]);
-    Deno.writeTextFileSync(`${sandbox.project}/go`, "");
-    await until(
-      "it has got away",
-      () => pidsOf(`sleep ${seconds}`).length === 1 && pidsOf(`sleep ${other}`).length === 1,
-    );
-    Deno.removeSync(`${sandbox.project}/go`);
-    return { main: pid, child: pidsOf(`sleep ${seconds}`)[0]! };
-  };
-  for (const verb of ["stop", "sweep"]) {
-    const { main, child } = await escaped();
-    if (verb === "sweep") killPid(main);
-    await until("the main process has ended", () => verb === "stop" || !isRunning(main));
-    const { stderr } = await sandbox.run([verb, "web"]);
-    assertMatch(stderr, new RegExp(`warning: pid ${child} \\(.*sleep .*\\) still runs and has the log of "web" open`));
-    assert(isRunning(child));
-    killPid(child);
-  }
-  await sandbox.json(["start", "web", "--no-probe", "--", "sleep", other]);
-  assertEquals((await sandbox.run(["stop", "web"])).stderr, "");
-});
+costly(
+  "who goes on with the log of a node that has ended is told, and not signalled: stop, and a recovery",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const [seconds, other] = [unique(), unique()];
+    // Between two commands: no look sees it while its parent lives.
+    const escape =
+      `while [ ! -e go ]; do sleep 0.02; done; env -i setsid sh -c 'exec 9>&-; sleep ${seconds} & exit' & wait`;
+    const escaped = async () => {
+      const { pid } = await sandbox.json([
+        "start",
+        "web",
+        "--no-probe",
+        "--",
+        "sh",
+        "-c",
+        `${escape}; exec sleep ${other}`,
+      ]);
+      Deno.writeTextFileSync(`${sandbox.project}/go`, "");
+      await until(
+        "it has got away",
+        () => pidsOf(`sleep ${seconds}`).length === 1 && pidsOf(`sleep ${other}`).length === 1,
+      );
+      Deno.removeSync(`${sandbox.project}/go`);
+      return { main: pid, child: pidsOf(`sleep ${seconds}`)[0]! };
+    };
+    for (const verb of ["stop", "sweep"]) {
+      const { main, child } = await escaped();
+      if (verb === "sweep") killPid(main);
+      await until("the main process has ended", () => verb === "stop" || !isRunning(main));
+      const { stderr } = await sandbox.run([verb, "web"]);
+      assertMatch(
+        stderr,
+        new RegExp(`warning: pid ${child} \\(.*sleep .*\\) still runs and has the log of "web" open`),
+      );
+      assert(isRunning(child));
+      killPid(child);
+    }
+    await sandbox.json(["start", "web", "--no-probe", "--", "sleep", other]);
+    assertEquals((await sandbox.run(["stop", "web"])).stderr, "");
+  },
+);
 
-Deno.test("a main process that catches the signal and does not pass it on: the others are asked before they are killed", async () => {
-  await using sandbox = await Sandbox.create();
-  const args = ["start", "web", "--port", "0", "--stop-timeout", "6s", "--"];
-  await sandbox.json([...args, "node", "-e", parent(50, "console.log('not passed on')")]);
-  const { nodes: [stopped] } = await sandbox.json(["stop", "web"]);
-  assertEquals([stopped.killed, stopped.pids.length], [[], 2]);
-  assertEquals(await logOf(sandbox), ["not passed on", "draining", "drained"]);
-});
+costly(
+  "a main process that catches the signal and does not pass it on: the others are asked before they are killed",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const args = ["start", "web", "--port", "0", "--stop-timeout", "6s", "--"];
+    await sandbox.json([...args, "node", "-e", parent(50, "console.log('not passed on')")]);
+    const { nodes: [stopped] } = await sandbox.json(["stop", "web"]);
+    assertEquals([stopped.killed, stopped.pids.length], [[], 2]);
+    assertEquals(await logOf(sandbox), ["not passed on", "draining", "drained"]);
+  },
+);
 
 for (
   const [how, program, command] of [
@@ -270,7 +285,7 @@ costly(
   },
 );
 
-Deno.test("a recovery that takes long says what it waits for", async () => {
+costly("a recovery that takes long says what it waits for", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["start", "web", "--port", "0", "--stop-timeout", "4s", "--", ...fixture("ignore-term")];
   await sandbox.run(start, { env: { TOMBSTONE_FAILPOINT: "port-written" } });

@@ -1,6 +1,7 @@
 /** The variables of `tombstone env`, before and after a start. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Document, exists, fixture, freePort, Sandbox } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 const HTTP = fixture("http");
 
@@ -8,7 +9,7 @@ function describe(sandbox: Sandbox, nodes: Record<string, unknown>, dir = sandbo
   Deno.writeTextFileSync(`${dir}/tombstone.json`, JSON.stringify({ nodes }));
 }
 
-Deno.test("env shows the port of the next start, and the port of the running node", async () => {
+costly("env shows the port of the next start, and the port of the running node", async () => {
   await using sandbox = await Sandbox.create();
   const from = freePort();
   const trees = ["main", "tree"].map((name) => `${sandbox.root}/${name}`);

@@ -10,7 +10,7 @@ import { randomFrom } from "./support/soak.ts";
 import { byTier, TIER } from "./support/tier.ts";
 
 /** How many random mutations of each file are read. */
-const MUTATIONS = byTier({ fast: 200, full: 2000 });
+const MUTATIONS = byTier({ fast: 50, full: 2000 });
 
 /** One of this many lengths is tried. */
 const LENGTHS = byTier({ fast: 7, full: 1 });

@@ -30,7 +30,7 @@ Deno.test("forget removes records, logs and claims of nodes that do not run, and
   assertEquals((await sandbox.json(["start", "other", ...web.slice(2)])).port, port);
 });
 
-Deno.test("forget --all covers every workspace; for an unknown name it suggests the nearest", async () => {
+costly("forget --all covers every workspace; for an unknown name it suggests the nearest", async () => {
   await using sandbox = await Sandbox.create();
   const elsewhere = ["--workspace", "elsewhere"];
   for (const node of ["one", "two"]) {
@@ -55,7 +55,7 @@ Deno.test("forget --all covers every workspace; for an unknown name it suggests 
   }
 });
 
-Deno.test("forget first ends the processes of an interrupted start", async () => {
+costly("forget first ends the processes of an interrupted start", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["start", "web", "--port", "0", "--", ...fixture()];
   for (const step of ["tombstone-written", "spawned", "waiting", "committed"]) {

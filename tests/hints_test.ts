@@ -1,6 +1,7 @@
 /** The commands in messages help when typed in the situation that printed them. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { COMMAND, fixture, freePort, killPid, type Ran, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 /** The first command in a text. */
 function commandIn(text: string): string {
@@ -15,7 +16,7 @@ async function type(sandbox: Sandbox, text: string, env: Record<string, string> 
   return await sandbox.shell(command, { env });
 }
 
-Deno.test("commands in messages have the workspace and the state directory of the call", async () => {
+costly("commands in messages have the workspace and the state directory of the call", async () => {
   await using sandbox = await Sandbox.create();
   const state = `${sandbox.root}/another place`;
   const at = ["--workspace", "shop.v1", "--state-dir", state];
@@ -63,7 +64,7 @@ Deno.test("for an unknown name, the hint has the nearest node and the command fo
   }
 });
 
-Deno.test("a node that was started before, or is described, needs only its name: the hint has no COMMAND", async () => {
+costly("a node that was started before, or is described, needs only its name: the hint has no COMMAND", async () => {
   await using sandbox = await Sandbox.create();
   await sandbox.json(["start", "db", "--no-probe", "--", "sleep", "600"]);
   await sandbox.json(["stop", "db"]);

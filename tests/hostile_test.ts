@@ -211,7 +211,7 @@ Deno.test("--log: a log that the server itself cuts or replaces is read from its
   }
 });
 
-Deno.test("--fail-log ends a start as soon as a line matches, whatever its probes wait for", async () => {
+costly("--fail-log ends a start as soon as a line matches, whatever its probes wait for", async () => {
   await using sandbox = await Sandbox.create();
   const script = "echo loading; sleep 0.3; echo 'ImportError: no app'; exec sleep 600";
   const flags = ["--exec", "sleep 500", "--fail-log", "^never$", "--fail-log", "^\\w*Error: ", "--timeout", "55s"];

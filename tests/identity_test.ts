@@ -3,9 +3,9 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { COMMAND, fixture, forgeNode, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 import { canUnshare, PidNamespace } from "./support/namespace.ts";
-import { TIER } from "./support/tier.ts";
+import { costly, TIER } from "./support/tier.ts";
 
-Deno.test("a recycled pid is never signalled", async (test) => {
+costly("a recycled pid is never signalled", async (test) => {
   await test.step("node.info and pid name a living stranger with another start time", async () => {
     await using sandbox = await Sandbox.create();
     const stranger = sandbox.bystander();

@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ErrorKind } from "../lib/errors.ts";
 import { type Document, fixture, freePort, isRunning, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 const SECTIONS = new Map(
   Deno.readTextFileSync(`${ROOT}/docs/json.md`).split(/^## /m).map((text) => [text.split("\n")[0]!, text]),
@@ -48,7 +49,7 @@ function assertDocumented(document: Document, ...headings: string[]): void {
   }
 }
 
-Deno.test("documents of every command have the fields that docs/json.md tells, and no others", async () => {
+costly("documents of every command have the fields that docs/json.md tells, and no others", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["start", "web", "--port", "0", "--", ...fixture("say=hello")];
   const started = await sandbox.json(start);

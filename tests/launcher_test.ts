@@ -1,6 +1,7 @@
 /** What the launcher hands to the server: an input that stays open where that is asked for, and the whole environment. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exists, fixture, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 import { isInstalled } from "./support/servers.ts";
 
 /** A server that ends when its input does, as `esbuild --serve` and others do, which take that for the end of their parent. */
@@ -11,24 +12,27 @@ const ENDS_WITH_INPUT = [
    setTimeout(() => require("net").createServer().listen(process.env.PORT, "127.0.0.1"), 300);`,
 ];
 
-Deno.test("a server that ends at the end of its input runs with --stdin-open, and without it is told of the flag", async () => {
-  await using sandbox = await Sandbox.create();
-  const start = ["start", "web", "--port", "0"];
-  const { error } = await sandbox.json([...start, "--", ...ENDS_WITH_INPUT], { code: 1 });
-  assertStringIncludes(error.message, "the server exited with code 0");
-  assertStringIncludes(error.hint, "--stdin-open");
+costly(
+  "a server that ends at the end of its input runs with --stdin-open, and without it is told of the flag",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const start = ["start", "web", "--port", "0"];
+    const { error } = await sandbox.json([...start, "--", ...ENDS_WITH_INPUT], { code: 1 });
+    assertStringIncludes(error.message, "the server exited with code 0");
+    assertStringIncludes(error.hint, "--stdin-open");
 
-  const started = await sandbox.json([...start, "--stdin-open", "--", ...ENDS_WITH_INPUT]);
-  assertEquals(JSON.parse(Deno.readTextFileSync(`${started.dir}/node.info`)).stdin_open, true);
-  assert(Deno.statSync(`/proc/${started.pid}/fd/0`).isFifo);
-  await sandbox.assertOneServer("web"); // no file of it is left
-  // What was recorded holds for a restart.
-  const { nodes, ...again } = await sandbox.json(["restart", "web"]);
-  assert(Deno.statSync(`/proc/${nodes?.[0].pid ?? again.pid}/fd/0`).isFifo);
-  await sandbox.assertOneServer("web");
-  await sandbox.json(["stop", "web"]);
-  assertEquals(sandbox.processes(), []);
-});
+    const started = await sandbox.json([...start, "--stdin-open", "--", ...ENDS_WITH_INPUT]);
+    assertEquals(JSON.parse(Deno.readTextFileSync(`${started.dir}/node.info`)).stdin_open, true);
+    assert(Deno.statSync(`/proc/${started.pid}/fd/0`).isFifo);
+    await sandbox.assertOneServer("web"); // no file of it is left
+    // What was recorded holds for a restart.
+    const { nodes, ...again } = await sandbox.json(["restart", "web"]);
+    assert(Deno.statSync(`/proc/${nodes?.[0].pid ?? again.pid}/fd/0`).isFifo);
+    await sandbox.assertOneServer("web");
+    await sandbox.json(["stop", "web"]);
+    assertEquals(sandbox.processes(), []);
+  },
+);
 
 Deno.test("an input whose launcher was killed before its name was gone is swept, and blocks nobody", async () => {
   await using sandbox = await Sandbox.create();

@@ -230,67 +230,74 @@ Deno.test("logs --max-bytes gives whole lines from the end, for all nodes togeth
   assertEquals((await sandbox.json(["logs", "web", "--max-bytes", "5"])).lines, [], "not half of a line");
 });
 
-Deno.test("logs --since-last shows each line once to each reader, across starts, cuts and damaged position files", async () => {
-  await using sandbox = await Sandbox.create();
-  const { log } = await nodeWithLog(sandbox, "web", numbered(1, 300));
-  const write = (text: string) => Deno.writeTextFileSync(log, text, { append: true });
-  const since = async (session = "") =>
-    (await sandbox.json(["logs", "web", "--since-last"], { env: { TOMBSTONE_SESSION: session } })).lines;
-  assertEquals((await since()).length, 200, "the first time, the last lines");
-  const again = await sandbox.run(["logs", "web", "--since-last"]);
-  assertEquals([again.code, again.stdout, again.stderr], [0, "", '"web": nothing new\n']);
-  write("one\ntwo\nthr");
-  assertEquals(await since(), ["one", "two"], "a line that goes on is not shown yet");
-  write("ee\n");
-  assertEquals(await since(), ["three"]);
-  assertEquals((await since("../an agent's")).at(-1), "three", "another reader has a place of its own");
-  write("four\n");
-  assertEquals([await since("../an agent's"), await since("../an agent's"), await since()], [["four"], [], ["four"]]);
+costly(
+  "logs --since-last shows each line once to each reader, across starts, cuts and damaged position files",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const { log } = await nodeWithLog(sandbox, "web", numbered(1, 300));
+    const write = (text: string) => Deno.writeTextFileSync(log, text, { append: true });
+    const since = async (session = "") =>
+      (await sandbox.json(["logs", "web", "--since-last"], { env: { TOMBSTONE_SESSION: session } })).lines;
+    assertEquals((await since()).length, 200, "the first time, the last lines");
+    const again = await sandbox.run(["logs", "web", "--since-last"]);
+    assertEquals([again.code, again.stdout, again.stderr], [0, "", '"web": nothing new\n']);
+    write("one\ntwo\nthr");
+    assertEquals(await since(), ["one", "two"], "a line that goes on is not shown yet");
+    write("ee\n");
+    assertEquals(await since(), ["three"]);
+    assertEquals((await since("../an agent's")).at(-1), "three", "another reader has a place of its own");
+    write("four\n");
+    assertEquals([await since("../an agent's"), await since("../an agent's"), await since()], [["four"], [], ["four"]]);
 
-  write("last words");
-  await sandbox.json(["restart", "web"]);
-  const env = { TOMBSTONE_SESSION: "" };
-  const { lines } = await sandbox.json(["logs", "web", "--since-last", "-n", "all"], { env });
-  assertEquals(
-    [lines.slice(0, 2), lines.length],
-    [["last words", "line 1"], 303],
-    "the rest of the log before, and the new one",
-  );
-  assertEquals(await since(), []);
-
-  write(numbered(1, 3000, "more").map((line) => `${line}\n`).join(""));
-  await since();
-  write("after\n");
-  const info = JSON.parse(Deno.readTextFileSync(`${sandbox.nodeDir("web")}/node.info`));
-  Deno.writeTextFileSync(
-    `${sandbox.nodeDir("web")}/node.info`,
-    JSON.stringify({ ...info, log: { keep: 3, max_bytes: 4000 } }),
-  );
-  assertEquals(await since(), ["after"], "the log was cut in place, and the place is found again");
-  assert(Deno.statSync(log).size < 4000);
-  write(numbered(1, 900, "lots").map((line) => `${line}\n`).join(""));
-  const lots = await since();
-  assertEquals([lots.length, lots.at(-1)], [200, "lots 900"], "the place itself was cut away: all that is left is new");
-
-  const path = `${sandbox.nodeDir("web")}/reader.default.json`;
-  for (const text of ["", "{}", "\0\xff", '{"schema":1,"inode":1,"at":-1,"mark":"?"}', '{"schema":2}']) {
-    Deno.writeTextFileSync(path, text);
-    assertEquals((await since()).at(-1), "lots 900", text);
+    write("last words");
+    await sandbox.json(["restart", "web"]);
+    const env = { TOMBSTONE_SESSION: "" };
+    const { lines } = await sandbox.json(["logs", "web", "--since-last", "-n", "all"], { env });
+    assertEquals(
+      [lines.slice(0, 2), lines.length],
+      [["last words", "line 1"], 303],
+      "the rest of the log before, and the new one",
+    );
     assertEquals(await since(), []);
-  }
-  Deno.removeSync(path);
-  Deno.mkdirSync(`${path}/in the way`, { recursive: true });
-  assertEquals((await since()).at(-1), "lots 900");
-  assertEquals(await since(), []);
-  await sandbox.json(["stop", "web"]);
-  assertEquals(
-    sandbox.runtimeFiles("web").filter((name) => !name.startsWith("reader.")),
-    [],
-    "places stay, as logs do",
-  );
-  await sandbox.json(["forget", "web"]);
-  assert(!exists(path), "and are forgotten with them");
-});
+
+    write(numbered(1, 3000, "more").map((line) => `${line}\n`).join(""));
+    await since();
+    write("after\n");
+    const info = JSON.parse(Deno.readTextFileSync(`${sandbox.nodeDir("web")}/node.info`));
+    Deno.writeTextFileSync(
+      `${sandbox.nodeDir("web")}/node.info`,
+      JSON.stringify({ ...info, log: { keep: 3, max_bytes: 4000 } }),
+    );
+    assertEquals(await since(), ["after"], "the log was cut in place, and the place is found again");
+    assert(Deno.statSync(log).size < 4000);
+    write(numbered(1, 900, "lots").map((line) => `${line}\n`).join(""));
+    const lots = await since();
+    assertEquals(
+      [lots.length, lots.at(-1)],
+      [200, "lots 900"],
+      "the place itself was cut away: all that is left is new",
+    );
+
+    const path = `${sandbox.nodeDir("web")}/reader.default.json`;
+    for (const text of ["", "{}", "\0\xff", '{"schema":1,"inode":1,"at":-1,"mark":"?"}', '{"schema":2}']) {
+      Deno.writeTextFileSync(path, text);
+      assertEquals((await since()).at(-1), "lots 900", text);
+      assertEquals(await since(), []);
+    }
+    Deno.removeSync(path);
+    Deno.mkdirSync(`${path}/in the way`, { recursive: true });
+    assertEquals((await since()).at(-1), "lots 900");
+    assertEquals(await since(), []);
+    await sandbox.json(["stop", "web"]);
+    assertEquals(
+      sandbox.runtimeFiles("web").filter((name) => !name.startsWith("reader.")),
+      [],
+      "places stay, as logs do",
+    );
+    await sandbox.json(["forget", "web"]);
+    assert(!exists(path), "and are forgotten with them");
+  },
+);
 
 Deno.test("invalid calls of logs fail with a hint that helps", async () => {
   await using sandbox = await Sandbox.create();

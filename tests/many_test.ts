@@ -39,7 +39,7 @@ async function withMany(sandbox: Sandbox, count = COUNT): Promise<Many> {
 
 const key = ({ workspace, node }: { workspace: string; node: string }) => `${workspace}/${node}`;
 
-Deno.test("list and status --all tell every one of many nodes rightly and in order, as a table and as JSON", async () => {
+costly("list and status --all tell every one of many nodes rightly and in order, as a table and as JSON", async () => {
   await using sandbox = await Sandbox.create();
   using many = await withMany(sandbox);
   const { nodes } = await sandbox.json(["list"]);

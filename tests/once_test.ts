@@ -1,6 +1,7 @@
 /** Steps of tombstone.json: `"once": true`. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Document, exists, fixture, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 function describe(sandbox: Sandbox, nodes: Record<string, unknown>): void {
   Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes }));
@@ -8,36 +9,39 @@ function describe(sandbox: Sandbox, nodes: Record<string, unknown>): void {
 
 const web = { command: fixture(), port: 0, after: ["migrate"] };
 
-Deno.test("a step runs at each start, after its dependencies and before its dependents, and leaves no process", async () => {
-  await using sandbox = await Sandbox.create();
-  const command = 'echo "db at $TOMBSTONE_DB_PORT"; echo ran >>../order';
-  describe(sandbox, { web, migrate: { command, once: true, after: ["db"] }, db: { command: fixture(), port: 0 } });
-  const first = await sandbox.run(["start"]);
-  assertEquals(first.code, 0, first.stderr);
-  assertMatch(first.stdout, /^started "db" .*\nran "migrate" in \d+ ms\nstarted "web" .*\n$/);
-  const { nodes } = await sandbox.json(["start"]);
-  const migrate = nodes.find(({ node }: Document) => node === "migrate");
-  const { state, ready, once, started, pid } = migrate;
-  assertEquals({ state, ready, once, started, pid }, {
-    state: "stopped",
-    ready: true,
-    once: true,
-    started: true,
-    pid: null,
-  });
-  assertEquals(Deno.readTextFileSync(`${sandbox.project}/../order`), "ran\nran\n");
-  assertEquals(sandbox.runtimeFiles("migrate"), []);
-  assertMatch((await sandbox.json(["logs", "migrate"])).lines[0], /^db at \d+$/);
-  const status = await sandbox.run(["status"]);
-  assertEquals(status.code, 0, status.stdout); // a step that is done is as it should be
-  assertStringIncludes(status.stdout, "a step, done");
-  assertEquals((await sandbox.run(["wait"])).code, 0);
-  assertEquals((await sandbox.json(["start", "migrate"])).started, true);
-  assertEquals((await sandbox.run(["restart"])).code, 0);
-  assertEquals(Deno.readTextFileSync(`${sandbox.project}/../order`), "ran\nran\nran\nran\n");
-  assertEquals((await sandbox.run(["stop"])).code, 0);
-  assertEquals(sandbox.processes(), []);
-});
+costly(
+  "a step runs at each start, after its dependencies and before its dependents, and leaves no process",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const command = 'echo "db at $TOMBSTONE_DB_PORT"; echo ran >>../order';
+    describe(sandbox, { web, migrate: { command, once: true, after: ["db"] }, db: { command: fixture(), port: 0 } });
+    const first = await sandbox.run(["start"]);
+    assertEquals(first.code, 0, first.stderr);
+    assertMatch(first.stdout, /^started "db" .*\nran "migrate" in \d+ ms\nstarted "web" .*\n$/);
+    const { nodes } = await sandbox.json(["start"]);
+    const migrate = nodes.find(({ node }: Document) => node === "migrate");
+    const { state, ready, once, started, pid } = migrate;
+    assertEquals({ state, ready, once, started, pid }, {
+      state: "stopped",
+      ready: true,
+      once: true,
+      started: true,
+      pid: null,
+    });
+    assertEquals(Deno.readTextFileSync(`${sandbox.project}/../order`), "ran\nran\n");
+    assertEquals(sandbox.runtimeFiles("migrate"), []);
+    assertMatch((await sandbox.json(["logs", "migrate"])).lines[0], /^db at \d+$/);
+    const status = await sandbox.run(["status"]);
+    assertEquals(status.code, 0, status.stdout); // a step that is done is as it should be
+    assertStringIncludes(status.stdout, "a step, done");
+    assertEquals((await sandbox.run(["wait"])).code, 0);
+    assertEquals((await sandbox.json(["start", "migrate"])).started, true);
+    assertEquals((await sandbox.run(["restart"])).code, 0);
+    assertEquals(Deno.readTextFileSync(`${sandbox.project}/../order`), "ran\nran\nran\nran\n");
+    assertEquals((await sandbox.run(["stop"])).code, 0);
+    assertEquals(sandbox.processes(), []);
+  },
+);
 
 Deno.test("a failed step ends the start with its exit code and last lines, and the earlier nodes are stopped", async () => {
   await using sandbox = await Sandbox.create();
@@ -82,7 +86,7 @@ Deno.test("a start killed while a step runs: the next one ends what is left of i
   await sandbox.assertOneServer("web");
 });
 
-Deno.test("after a start was killed at any point around the end of a step, the next one succeeds", async () => {
+costly("after a start was killed at any point around the end of a step, the next one succeeds", async () => {
   await using sandbox = await Sandbox.create();
   describe(sandbox, { migrate: { command: "sleep 600 & sleep 0.1", once: true } });
   for (const point of ["spawned", "waiting", "ended", "swept", "recorded", "launch-removed"]) {
@@ -117,7 +121,7 @@ Deno.test("a start killed between the exit of a step and its record: what the st
   assertEquals(sandbox.processes(), []);
 });
 
-Deno.test("a step that was done once is not called so after a start of it that was killed or failed", async () => {
+costly("a step that was done once is not called so after a start of it that was killed or failed", async () => {
   await using sandbox = await Sandbox.create();
   describe(sandbox, { migrate: { command: "! [ -e broken ]", once: true } });
   const seen = async () => {

@@ -46,7 +46,7 @@ Deno.test("two worktrees get two ports from the same number on, and keep them", 
   assertEquals(await portOf(tree, ["start", "new", "--port", `${from}+`, "--", ...fixture()]), from + 1);
 });
 
-Deno.test("if a node's workspace or record is gone, other nodes get its port", async () => {
+costly("if a node's workspace or record is gone, other nodes get its port", async () => {
   await using sandbox = await Sandbox.create();
   const [main, tree] = projects(sandbox);
   const from = await base();
@@ -68,7 +68,7 @@ Deno.test("if a node's workspace or record is gone, other nodes get its port", a
   assertEquals((await sandbox.json(["start", "api", ...start.slice(2)], { cwd: main })).port, from);
 });
 
-Deno.test("eight nodes that choose at once get eight ports", async () => {
+costly("eight nodes that choose at once get eight ports", async () => {
   await using sandbox = await Sandbox.create();
   const from = await base();
   const names = Array.from({ length: 8 }, (_, at) => `n${at}`);
@@ -168,34 +168,37 @@ Deno.test("the error for a port in use names its owner, and for a node its proje
   assertStringIncludes(error.hint, `tombstone stop api --workspace ${api.workspace}`);
 });
 
-Deno.test("3000+ in tombstone.json and on the command line: forms that are refused, and a range that is full", async () => {
-  await using sandbox = await Sandbox.create();
-  const from = await base();
-  const describe = (port: unknown) =>
-    Deno.writeTextFileSync(
-      `${sandbox.project}/tombstone.json`,
-      JSON.stringify({ nodes: { web: { command: fixture(), port } } }),
-    );
-  describe(`${from}+`);
-  assertEquals((await sandbox.json(["start", "web"])).port, from);
-  assertEquals((await sandbox.json(["start", "web"])).differs, []);
-  describe(`${from + 100}+`);
-  assertEquals((await sandbox.json(["start", "web"])).differs, ["port"]);
-  await sandbox.json(["stop"]);
-  for (const port of ["+", "0+", "65536+", "3000 +", "x", "", 65536, 1.5, -1, [3000], "3000++"]) {
-    describe(port);
-    const { error } = await sandbox.json(["start"], { code: 2 });
-    assertStringIncludes(error.message, '"port" of node "web" in tombstone.json', JSON.stringify(port));
-    if (typeof port !== "string") continue;
-    const args = ["start", "api", `--port=${port}`, "--", ...fixture()];
-    assertStringIncludes((await sandbox.json(args, { code: 2 })).error.message, "--port", port);
-  }
-  describe(0);
-  const stranger = sandbox.bystander(fixture("port=65535"));
-  await until("the stranger listens", () => accepts(65535));
-  const { error } = await sandbox.json(["start", "full", "--port", "65535+", "--", ...fixture()], { code: 5 });
-  assertEquals([error.kind, error.hint], ["port-in-use", "name one with --port N"]);
-  assertStringIncludes(error.message, 'Cannot start "full": no port from 65535 on is free');
-  assert(isRunning(stranger));
-  assert(!exists(`${sandbox.nodeDir("full")}/starting`));
-});
+costly(
+  "3000+ in tombstone.json and on the command line: forms that are refused, and a range that is full",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const from = await base();
+    const describe = (port: unknown) =>
+      Deno.writeTextFileSync(
+        `${sandbox.project}/tombstone.json`,
+        JSON.stringify({ nodes: { web: { command: fixture(), port } } }),
+      );
+    describe(`${from}+`);
+    assertEquals((await sandbox.json(["start", "web"])).port, from);
+    assertEquals((await sandbox.json(["start", "web"])).differs, []);
+    describe(`${from + 100}+`);
+    assertEquals((await sandbox.json(["start", "web"])).differs, ["port"]);
+    await sandbox.json(["stop"]);
+    for (const port of ["+", "0+", "65536+", "3000 +", "x", "", 65536, 1.5, -1, [3000], "3000++"]) {
+      describe(port);
+      const { error } = await sandbox.json(["start"], { code: 2 });
+      assertStringIncludes(error.message, '"port" of node "web" in tombstone.json', JSON.stringify(port));
+      if (typeof port !== "string") continue;
+      const args = ["start", "api", `--port=${port}`, "--", ...fixture()];
+      assertStringIncludes((await sandbox.json(args, { code: 2 })).error.message, "--port", port);
+    }
+    describe(0);
+    const stranger = sandbox.bystander(fixture("port=65535"));
+    await until("the stranger listens", () => accepts(65535));
+    const { error } = await sandbox.json(["start", "full", "--port", "65535+", "--", ...fixture()], { code: 5 });
+    assertEquals([error.kind, error.hint], ["port-in-use", "name one with --port N"]);
+    assertStringIncludes(error.message, 'Cannot start "full": no port from 65535 on is free');
+    assert(isRunning(stranger));
+    assert(!exists(`${sandbox.nodeDir("full")}/starting`));
+  },
+);

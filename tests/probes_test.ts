@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { accepts, exists, fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
-import { costly } from "./support/tier.ts";
+import { costly, TIER } from "./support/tier.ts";
 
 const hasRedis = installed("redis-server", "redis-server");
 const hasPerl = installed("perl", "perl-base");
@@ -44,7 +44,7 @@ Deno.test("--http waits until a GET is answered as wanted, and the url is then o
   assertEquals((await sandbox.json(["restart", "web"])).ready, true);
 });
 
-Deno.test("--http-status decides which answers count; a chosen port is filled into a URL", async () => {
+costly("--http-status decides which answers count; a chosen port is filled into a URL", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["start", "web", "--port", "0", "--http", "http://localhost:{port}/"];
   const refused = await sandbox.json([...start, "--timeout", "3s", "--", ...fixture("http=401")], { code: 124 });
@@ -76,7 +76,7 @@ Deno.test("a path that begins with two slashes stays on the node", async () => {
 
 Deno.test({
   name: "--http over TLS: the node's own listener needs no trusted certificate, anybody else's does",
-  ignore: !installed("openssl", "openssl"),
+  ignore: TIER === "fast" || !installed("openssl", "openssl"),
   async fn() {
     await using sandbox = await Sandbox.create();
     const [key, cert] = [`${sandbox.project}/key.pem`, `${sandbox.project}/cert.pem`];
@@ -281,7 +281,7 @@ function notifier(...steps: string[]): string[] {
 
 Deno.test({
   name: "--notify: the server's own status is told, and it may ask for more time",
-  ignore: !hasPerl,
+  ignore: TIER === "fast" || !hasPerl,
   async fn() {
     await using sandbox = await Sandbox.create();
     const start = ["start", "web", "--notify", "--timeout", "2s", "--"];

@@ -6,6 +6,7 @@ import { removeFile } from "../lib/state/durable.ts";
 import { nodeDir } from "../lib/state/node_dir.ts";
 import { TombstoneError } from "../lib/errors.ts";
 import { accepts, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 Deno.test("sweep removes node.info, port, pid and starting", async () => {
   await using sandbox = await Sandbox.create();
@@ -106,7 +107,7 @@ const POINTS = [
   ["after the removal of starting", "tombstone-removed", "committed"],
 ] as const;
 
-Deno.test(
+costly(
   "start recovers when its starter is killed before, during and after the spawn, while waiting, and between node.info and the removal of starting",
   async (test) => {
     for (const [when, point, progress] of POINTS) {

@@ -84,7 +84,7 @@ costly("a starter killed anywhere around its commit leaves a node that starts ag
   }
 });
 
-Deno.test("values of variables are not kept: they come from the caller, and a missing one is named", async () => {
+costly("values of variables are not kept: they come from the caller, and a missing one is named", async () => {
   await using sandbox = await Sandbox.create();
   const start = ["start", "web", "--port", "0", "--env", "TOKEN=secret", "--env", "MODE=fast", "--", ...fixture()];
   const { dir } = await sandbox.json(start);
@@ -107,7 +107,7 @@ Deno.test("values of variables are not kept: they come from the caller, and a mi
   assertStringIncludes(two.message, 'Cannot start "nobody": no command is recorded for it');
 });
 
-Deno.test("described and recorded nodes can be named together; a deleted directory is an error", async () => {
+costly("described and recorded nodes can be named together; a deleted directory is an error", async () => {
   await using sandbox = await Sandbox.create();
   Deno.mkdirSync(`${sandbox.project}/gone`);
   await sandbox.json(["start", "old", "--no-probe", "--cwd", "gone", "--", "sleep", "600"]);
@@ -133,33 +133,36 @@ Deno.test("described and recorded nodes can be named together; a deleted directo
   assertStringIncludes(error.hint, 'did you mean "web"?');
 });
 
-Deno.test("status ignores stopped nodes without a description in its exit code, and later lists only their names", async () => {
-  await using sandbox = await Sandbox.create();
-  await sandbox.json(["start", "web", "--no-probe", "--", "sleep", "600"]);
-  for (const node of ["old", "older"]) {
-    await sandbox.json(["start", node, "--no-probe", "--", "sleep", "600"]);
-    await sandbox.json(["stop", node]);
-  }
-  const status = await sandbox.run(["status"]);
-  assertEquals(status.code, 0, status.stdout);
-  assertEquals(status.stdout.split("\n").length, 5);
-  const longAgo = new Date(Date.now() - 25 * 3600 * 1000);
-  for (const node of ["old", "older", "web"]) Deno.utimeSync(sandbox.nodeDir(node), longAgo, longAgo);
-  const later = await sandbox.run(["status"]);
-  assertEquals([later.code, later.stdout.trimEnd().split("\n").slice(2)], [0, [
-    "stopped more than a day ago: old, older",
-  ]]);
-  const list = (await sandbox.run(["list"])).stdout.trimEnd().split("\n");
-  assertEquals(list.length, 3);
-  assertStringIncludes(list[2]!, "/old, ");
-  assertEquals((await sandbox.json(["status"])).nodes.length, 3, "in JSON there are all");
-  // A described one counts, no matter when it was stopped.
-  const nodes = { old: { command: ["sleep", "600"], probes: { none: true } } };
-  Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes }));
-  const described = await sandbox.run(["status"]);
-  assertEquals(described.code, 3);
-  assertStringIncludes(described.stdout, "\nstopped more than a day ago: older\n");
-  await sandbox.json(["stop", "web"]);
-  Deno.removeSync(`${sandbox.project}/tombstone.json`);
-  assertEquals((await sandbox.run(["status"])).code, 3, "nothing runs");
-});
+costly(
+  "status ignores stopped nodes without a description in its exit code, and later lists only their names",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    await sandbox.json(["start", "web", "--no-probe", "--", "sleep", "600"]);
+    for (const node of ["old", "older"]) {
+      await sandbox.json(["start", node, "--no-probe", "--", "sleep", "600"]);
+      await sandbox.json(["stop", node]);
+    }
+    const status = await sandbox.run(["status"]);
+    assertEquals(status.code, 0, status.stdout);
+    assertEquals(status.stdout.split("\n").length, 5);
+    const longAgo = new Date(Date.now() - 25 * 3600 * 1000);
+    for (const node of ["old", "older", "web"]) Deno.utimeSync(sandbox.nodeDir(node), longAgo, longAgo);
+    const later = await sandbox.run(["status"]);
+    assertEquals([later.code, later.stdout.trimEnd().split("\n").slice(2)], [0, [
+      "stopped more than a day ago: old, older",
+    ]]);
+    const list = (await sandbox.run(["list"])).stdout.trimEnd().split("\n");
+    assertEquals(list.length, 3);
+    assertStringIncludes(list[2]!, "/old, ");
+    assertEquals((await sandbox.json(["status"])).nodes.length, 3, "in JSON there are all");
+    // A described one counts, no matter when it was stopped.
+    const nodes = { old: { command: ["sleep", "600"], probes: { none: true } } };
+    Deno.writeTextFileSync(`${sandbox.project}/tombstone.json`, JSON.stringify({ nodes }));
+    const described = await sandbox.run(["status"]);
+    assertEquals(described.code, 3);
+    assertStringIncludes(described.stdout, "\nstopped more than a day ago: older\n");
+    await sandbox.json(["stop", "web"]);
+    Deno.removeSync(`${sandbox.project}/tombstone.json`);
+    assertEquals((await sandbox.run(["status"])).code, 3, "nothing runs");
+  },
+);

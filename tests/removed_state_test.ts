@@ -89,27 +89,30 @@ costly("of twenty starters that wait while the state is deleted, none ends for t
   await sandbox.assertOneServer("web");
 });
 
-Deno.test("a server whose state was deleted is found by its environment: told by status, ended by start, stop and sweep", async () => {
-  await using sandbox = await Sandbox.create();
-  sandbox.bystander();
-  const args = ["start", "web", "--port", String(freePort()), "--", ...fixture("child")];
-  for (const command of [args, ["stop", "web"], ["sweep", "web"]]) {
-    const started = await sandbox.json(args);
-    await until("the child runs", () => sandbox.serversOf("web").length === 2);
-    const servers = sandbox.serversOf("web");
-    Deno.removeSync(sandbox.state, { recursive: true });
-    assertEquals((await sandbox.json(["status", "web"], { code: 1 })).state, "interrupted");
-    const document = await sandbox.json(command);
-    const { recovered } = document.nodes?.[0] ?? document;
-    assertEquals([recovered.reason, recovered.attempt], ["removed-state", started.attempt]);
-    assertEquals(recovered.pids.toSorted(), servers.toSorted());
-    assert(!isRunning(started.pid));
-    if (command === args) await sandbox.assertOneServer("web");
-    else assertEquals(sandbox.processes(), []);
-    await sandbox.json(["stop", "web"]);
-  }
-  sandbox.assertBystanders();
-});
+costly(
+  "a server whose state was deleted is found by its environment: told by status, ended by start, stop and sweep",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    sandbox.bystander();
+    const args = ["start", "web", "--port", String(freePort()), "--", ...fixture("child")];
+    for (const command of [args, ["stop", "web"], ["sweep", "web"]]) {
+      const started = await sandbox.json(args);
+      await until("the child runs", () => sandbox.serversOf("web").length === 2);
+      const servers = sandbox.serversOf("web");
+      Deno.removeSync(sandbox.state, { recursive: true });
+      assertEquals((await sandbox.json(["status", "web"], { code: 1 })).state, "interrupted");
+      const document = await sandbox.json(command);
+      const { recovered } = document.nodes?.[0] ?? document;
+      assertEquals([recovered.reason, recovered.attempt], ["removed-state", started.attempt]);
+      assertEquals(recovered.pids.toSorted(), servers.toSorted());
+      assert(!isRunning(started.pid));
+      if (command === args) await sandbox.assertOneServer("web");
+      else assertEquals(sandbox.processes(), []);
+      await sandbox.json(["stop", "web"]);
+    }
+    sandbox.assertBystanders();
+  },
+);
 
 Deno.test("a clean checkout for the next job, which takes the state with it, does not lead to exit 5 from its own orphan", async () => {
   await using sandbox = await Sandbox.create();
@@ -123,29 +126,32 @@ Deno.test("a clean checkout for the next job, which takes the state with it, doe
   await sandbox.json(["stop", "web"], { env });
 });
 
-Deno.test("who is looked for where nothing is recorded: no other node, no other state directory, nobody of another user", async () => {
-  await using sandbox = await Sandbox.create();
-  const start = (node: string, more: string[] = []) => ["start", node, "--port", "0", ...more, "--"];
-  // A node that is started from inside another one, and outlives it.
-  const inner = sandbox.commandLine([...start("inner"), ...fixture()]);
-  const outer = `${inner} >/dev/null; exec ${fixture().map(sandbox.quote).join(" ")}`;
-  await sandbox.json([...start("outer"), "sh", "-c", outer]);
-  const { pid: innerPid } = await sandbox.json(["status", "inner"]);
-  // A node of the same names in another state directory.
-  const env = { TOMBSTONE_STATE_DIR: `${sandbox.root}/other` };
-  const other = await sandbox.json([...start("outer"), ...fixture()], { env });
-  // What names directory and attempt, but is another user's.
-  const forged = `TOMBSTONE_NODE_DIR=${sandbox.nodeDir("outer")} TOMBSTONE_ATTEMPT=${crypto.randomUUID()}`;
-  const isRoot = Deno.uid() === 0 && isInstalled("setpriv");
-  if (isRoot) {
-    sandbox.bystander(["sh", "-c", `exec env ${forged} setpriv --reuid=65534 --clear-groups sleep 600`]);
-  }
-  Deno.removeSync(sandbox.nodeDir("outer"), { recursive: true });
-  const { nodes: [{ recovered }] } = await sandbox.json(["stop", "outer"]);
-  assertEquals(recovered.reason, "removed-state");
-  assert(isRunning(innerPid), "the inner node runs");
-  assertEquals((await sandbox.json(["status", "inner"])).pid, innerPid);
-  assert(isRunning(other.pid), "the other node runs");
-  sandbox.assertBystanders();
-  await sandbox.json(["stop", "outer"], { env });
-});
+costly(
+  "who is looked for where nothing is recorded: no other node, no other state directory, nobody of another user",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const start = (node: string, more: string[] = []) => ["start", node, "--port", "0", ...more, "--"];
+    // A node that is started from inside another one, and outlives it.
+    const inner = sandbox.commandLine([...start("inner"), ...fixture()]);
+    const outer = `${inner} >/dev/null; exec ${fixture().map(sandbox.quote).join(" ")}`;
+    await sandbox.json([...start("outer"), "sh", "-c", outer]);
+    const { pid: innerPid } = await sandbox.json(["status", "inner"]);
+    // A node of the same names in another state directory.
+    const env = { TOMBSTONE_STATE_DIR: `${sandbox.root}/other` };
+    const other = await sandbox.json([...start("outer"), ...fixture()], { env });
+    // What names directory and attempt, but is another user's.
+    const forged = `TOMBSTONE_NODE_DIR=${sandbox.nodeDir("outer")} TOMBSTONE_ATTEMPT=${crypto.randomUUID()}`;
+    const isRoot = Deno.uid() === 0 && isInstalled("setpriv");
+    if (isRoot) {
+      sandbox.bystander(["sh", "-c", `exec env ${forged} setpriv --reuid=65534 --clear-groups sleep 600`]);
+    }
+    Deno.removeSync(sandbox.nodeDir("outer"), { recursive: true });
+    const { nodes: [{ recovered }] } = await sandbox.json(["stop", "outer"]);
+    assertEquals(recovered.reason, "removed-state");
+    assert(isRunning(innerPid), "the inner node runs");
+    assertEquals((await sandbox.json(["status", "inner"])).pid, innerPid);
+    assert(isRunning(other.pid), "the other node runs");
+    sandbox.assertBystanders();
+    await sandbox.json(["stop", "outer"], { env });
+  },
+);

@@ -54,7 +54,7 @@ Deno.test("the default name is the directory's, cleaned", async () => {
   }
 });
 
-Deno.test("a node that runs with another command, directory, port or host is not joined, and no test runs", async () => {
+costly("a node that runs with another command, directory, port or host is not joined, and no test runs", async () => {
   await using sandbox = await Sandbox.create();
   Deno.mkdirSync(`${sandbox.project}/sub`);
   const port = freePort();
@@ -130,7 +130,7 @@ Deno.test("a description that has changed is told by start, and refused by run",
   assertEquals((await sandbox.run(["run", "--", "true"])).code, 0);
 });
 
-Deno.test("without a name, every command finds the nodes of the workspace", async () => {
+costly("without a name, every command finds the nodes of the workspace", async () => {
   await using sandbox = await Sandbox.create();
   for (const [command, code] of [["stop", 0], ["sweep", 0], ["restart", 3], ["logs", 3], ["status", 3]] as const) {
     const ran = await sandbox.run([command]);
@@ -156,7 +156,7 @@ Deno.test("without a name, every command finds the nodes of the workspace", asyn
   assertEquals(sandbox.processes(), []);
 });
 
-Deno.test("a port that a node of ours has is said to be its, with project and the command that stops it", async () => {
+costly("a port that a node of ours has is said to be its, with project and the command that stops it", async () => {
   await using sandbox = await Sandbox.create();
   const [port, other] = [freePort(), freePort()];
   const home = { env: { HOME: sandbox.root } };
@@ -224,7 +224,7 @@ costly(
   },
 );
 
-Deno.test("a node that runs with an old address of what it comes after is told, and not tested against", async () => {
+costly("a node that runs with an old address of what it comes after is told, and not tested against", async () => {
   await using sandbox = await Sandbox.create();
   describe(sandbox, {
     db: { command: fixture(), port: 0 },
@@ -305,7 +305,7 @@ Deno.test("a mistake in tombstone.json keeps nobody from the nodes that are reco
   }
 });
 
-Deno.test("a placeholder that is none is refused with the near name; braces of others are left alone", async () => {
+costly("a placeholder that is none is refused with the near name; braces of others are left alone", async () => {
   await using sandbox = await Sandbox.create();
   const db = { command: fixture(), port: 0 };
   const wrong: [string, string, string][] = [

@@ -104,28 +104,31 @@ function isTest(pid: number): boolean {
   }
 }
 
-Deno.test("a test that ignores the signal is killed with all it started, after the stop timeout or the second signal", async () => {
-  await using sandbox = await Sandbox.create();
-  const test = "trap 'touch asked' TERM; setsid sleep 600 & touch ready; while :; do sleep 0.02; done";
-  for (const [timeout, signals] of [["300ms", 1], ["60s", 2]] as const) {
-    const child = sandbox.spawn(run(test, "--stop-timeout", timeout));
-    const ready = `${sandbox.project}/ready`;
-    await until("the test runs", () => exists(ready));
-    Deno.removeSync(ready);
-    const asked = `${sandbox.project}/asked`;
-    if (exists(asked)) Deno.removeSync(asked);
-    const begun = performance.now();
-    child.kill("SIGTERM");
-    if (signals === 2) {
-      // One that comes within half a second would be ignored as an echo of the first.
-      await until("the first has come", () => exists(asked) && performance.now() - begun > 600);
+costly(
+  "a test that ignores the signal is killed with all it started, after the stop timeout or the second signal",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const test = "trap 'touch asked' TERM; setsid sleep 600 & touch ready; while :; do sleep 0.02; done";
+    for (const [timeout, signals] of [["300ms", 1], ["60s", 2]] as const) {
+      const child = sandbox.spawn(run(test, "--stop-timeout", timeout));
+      const ready = `${sandbox.project}/ready`;
+      await until("the test runs", () => exists(ready));
+      Deno.removeSync(ready);
+      const asked = `${sandbox.project}/asked`;
+      if (exists(asked)) Deno.removeSync(asked);
+      const begun = performance.now();
       child.kill("SIGTERM");
+      if (signals === 2) {
+        // One that comes within half a second would be ignored as an echo of the first.
+        await until("the first has come", () => exists(asked) && performance.now() - begun > 600);
+        child.kill("SIGTERM");
+      }
+      assertEquals((await child.output()).code, 143);
+      assert(performance.now() - begun < 30_000);
+      assertEquals(sandbox.processes(), []);
     }
-    assertEquals((await child.output()).code, 143);
-    assert(performance.now() - begun < 30_000);
-    assertEquals(sandbox.processes(), []);
-  }
-});
+  },
+);
 
 Deno.test("a signal repeated at once is ignored: npm passes on the Ctrl-C that both have got", async () => {
   await using sandbox = await Sandbox.create();
@@ -292,7 +295,7 @@ Deno.test("a run whose server cannot be started does not test", async () => {
   assertEquals(sandbox.processes(), []);
 });
 
-Deno.test("a node that the test restarts is still the run's; one that somebody starts anew is not", async () => {
+costly("a node that the test restarts is still the run's; one that somebody starts anew is not", async () => {
   await using sandbox = await Sandbox.create();
   // Neither a restart nor a stop by the test is a death of the server.
   for (const command of [["restart", "web"], ["stop", "web"]]) {

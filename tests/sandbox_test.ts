@@ -16,7 +16,7 @@ import {
   Sandbox,
   until,
 } from "./support/sandbox.ts";
-import { byTier, inTurn, TIER } from "./support/tier.ts";
+import { byTier, costly, inTurn, TIER } from "./support/tier.ts";
 
 /** Ways to run one command in a pid namespace that ends with it. */
 const WAYS: Record<string, string[]> = {
@@ -186,37 +186,51 @@ async function tryOne(
 }
 
 for (const [name, way] of ways) {
-  Deno.test(`each command in a sandbox of its own (${name}): what a first one started has ended with it, and no --force is needed`, async () => {
-    // Commands that change nothing can share a node.
-    for (
-      const commands of inTurn([["status", "logs", "wait", "start"], ["list"], ["stop"], ["sweep"], ["restart"]], 5)
-    ) {
-      await using sandbox = await Sandbox.create();
-      const start = startOf(freePort());
-      const first = await once(sandbox, way, start);
-      if (commands[0] !== "list") keepNumber(sandbox);
-      for (const command of commands) await tryOne(sandbox, way, command, start, first);
-    }
-  });
-
-  Deno.test(`a start that was killed with its sandbox (${name}) is recovered in the next one, wherever it was`, async () => {
-    const steps = ["spawned", "waiting", "committed", "tombstone-written", "recovered", "log-rotated", "port-written"];
-    for (const step of steps.slice(0, byTier({ fast: 2, full: 7 }))) {
-      await using sandbox = await Sandbox.create();
-      const start = startOf(freePort());
-      {
-        await using jail = new Jail(sandbox, way);
-        const ran = await jail.run(`TOMBSTONE_FAILPOINT=${step} ${sandbox.commandLine(start)}`);
-        assertEquals(ran.code, 137, step);
+  costly(
+    `each command in a sandbox of its own (${name}): what a first one started has ended with it, and no --force is needed`,
+    async () => {
+      // Commands that change nothing can share a node.
+      for (
+        const commands of inTurn([["status", "logs", "wait", "start"], ["list"], ["stop"], ["sweep"], ["restart"]], 5)
+      ) {
+        await using sandbox = await Sandbox.create();
+        const start = startOf(freePort());
+        const first = await once(sandbox, way, start);
+        if (commands[0] !== "list") keepNumber(sandbox);
+        for (const command of commands) await tryOne(sandbox, way, command, start, first);
       }
-      keepNumber(sandbox);
-      await using jail = new Jail(sandbox, way);
-      const again = await jail.json(start);
-      assertEquals([again.started, again.recovered.pids], [true, []], step);
-      assertEquals((await jail.json(["status", "web"])).pid, again.pid, step);
-      assertEquals(sandbox.serversOf("web").length, 1, step);
-    }
-  });
+    },
+  );
+
+  costly(
+    `a start that was killed with its sandbox (${name}) is recovered in the next one, wherever it was`,
+    async () => {
+      const steps = [
+        "spawned",
+        "waiting",
+        "committed",
+        "tombstone-written",
+        "recovered",
+        "log-rotated",
+        "port-written",
+      ];
+      for (const step of steps.slice(0, byTier({ fast: 2, full: 7 }))) {
+        await using sandbox = await Sandbox.create();
+        const start = startOf(freePort());
+        {
+          await using jail = new Jail(sandbox, way);
+          const ran = await jail.run(`TOMBSTONE_FAILPOINT=${step} ${sandbox.commandLine(start)}`);
+          assertEquals(ran.code, 137, step);
+        }
+        keepNumber(sandbox);
+        await using jail = new Jail(sandbox, way);
+        const again = await jail.json(start);
+        assertEquals([again.started, again.recovered.pids], [true, []], step);
+        assertEquals((await jail.json(["status", "web"])).pid, again.pid, step);
+        assertEquals(sandbox.serversOf("web").length, 1, step);
+      }
+    },
+  );
 }
 
 Deno.test({
@@ -457,7 +471,7 @@ if (!hasTimeNamespaces) console.log("skipped: a time namespace takes unshare(1) 
 
 Deno.test({
   name: "a server is known from another time namespace, whose clock gives it another start time",
-  ignore: !hasTimeNamespaces,
+  ignore: TIER === "fast" || !hasTimeNamespaces,
   async fn(test) {
     const shifted = ["unshare", "--time", "--boottime", "1000", "--fork"];
     const inside = async (sandbox: Sandbox, args: string[], code = 0): Promise<Document> => {

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { findScripts } from "../lib/spec/scripts.ts";
 import { type Document, exists, fixture, freePort, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 /** Writes a `package.json` with these scripts. */
 function writePackage(dir: string, scripts: Record<string, string>, more: Record<string, unknown> = {}): void {
@@ -19,7 +20,7 @@ function standIn(sandbox: Sandbox): { env: Record<string, string> } {
 
 const serve = (...options: string[]) => fixture(...options).join(" ");
 
-Deno.test("in a package with scripts, run serves start, else dev, and says so", async () => {
+costly("in a package with scripts, run serves start, else dev, and says so", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   writePackage(sandbox.project, { start: serve(`port=${port}`), dev: "exit 1", check: `test "$PORT" = ${port}` });
@@ -138,7 +139,7 @@ Deno.test("the error for a missing package manager names the script that needs i
   assertEquals([ran.code, ran.stdout], [0, "run start\n"], ran.stderr);
 });
 
-Deno.test("a test given as one word is a program, a script, or a line for the shell", async () => {
+costly("a test given as one word is a program, a script, or a line for the shell", async () => {
   await using sandbox = await Sandbox.create();
   writePackage(sandbox.project, { test: "echo the script; exit 4" });
   const npm = standIn(sandbox);
@@ -156,7 +157,7 @@ Deno.test("a test given as one word is a program, a script, or a line for the sh
   assertEquals((await run("./my test")).code, 6);
 });
 
-Deno.test("several --serve start in order, each with the addresses of the earlier ones, and stop in reverse", async () => {
+costly("several --serve start in order, each with the addresses of the earlier ones, and stop in reverse", async () => {
   await using sandbox = await Sandbox.create();
   const [first, second] = [freePort(), freePort()];
   const npm = standIn(sandbox);
@@ -230,32 +231,35 @@ Deno.test("flags that several servers cannot share are refused, and so are too f
   assert(!exists(sandbox.state));
 });
 
-Deno.test("when the test fails, run shows the end of the server's log; --show-log always and never change that", async () => {
-  await using sandbox = await Sandbox.create();
-  const run = (test: string, ...flags: string[]) => [
-    ...["run", "web", "--serve", `echo the cause; exec ${serve()}`, "--port", "0", ...flags],
-    ...["--", "sh", "-c", test],
-  ];
-  const shown = 'the last lines of the log of "web":\n  | the cause\n';
-  const cases: [string, string[], boolean][] = [
-    ["kill -9 $$", [], true],
-    ["exit 0", [], false],
-    ["exit 0", ["--show-log", "always"], true],
-    ["exit 3", ["--show-log", "never"], false],
-    ["exit 3", ["--quiet"], false],
-  ];
-  for (const [test, flags, isShown] of cases) {
-    const { stderr } = await sandbox.run(run(test, ...flags));
-    assertEquals(stderr.includes(shown), isShown, `${test} ${flags}: ${stderr}`);
-  }
-  // It is taken before the stop, so that it does not include the server's last messages.
-  const { stderr } = await sandbox.run(run("exit 3"));
-  assert(stderr.indexOf(shown) < stderr.indexOf('stopped "web"'));
-  assertEquals((await sandbox.json(run("exit 3"), { code: 3 })).log_tail, ["the cause"]);
-  assertEquals((await sandbox.json(run("exit 0"))).log_tail, []);
-  const wrong = await sandbox.json(run("exit 0", "--show-log", "yes"), { code: 2 });
-  assertEquals(
-    [wrong.error.message, wrong.error.hint],
-    ['Cannot use "yes" for --show-log: expected always, failure, never', "--show-log failure"],
-  );
-});
+costly(
+  "when the test fails, run shows the end of the server's log; --show-log always and never change that",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const run = (test: string, ...flags: string[]) => [
+      ...["run", "web", "--serve", `echo the cause; exec ${serve()}`, "--port", "0", ...flags],
+      ...["--", "sh", "-c", test],
+    ];
+    const shown = 'the last lines of the log of "web":\n  | the cause\n';
+    const cases: [string, string[], boolean][] = [
+      ["kill -9 $$", [], true],
+      ["exit 0", [], false],
+      ["exit 0", ["--show-log", "always"], true],
+      ["exit 3", ["--show-log", "never"], false],
+      ["exit 3", ["--quiet"], false],
+    ];
+    for (const [test, flags, isShown] of cases) {
+      const { stderr } = await sandbox.run(run(test, ...flags));
+      assertEquals(stderr.includes(shown), isShown, `${test} ${flags}: ${stderr}`);
+    }
+    // It is taken before the stop, so that it does not include the server's last messages.
+    const { stderr } = await sandbox.run(run("exit 3"));
+    assert(stderr.indexOf(shown) < stderr.indexOf('stopped "web"'));
+    assertEquals((await sandbox.json(run("exit 3"), { code: 3 })).log_tail, ["the cause"]);
+    assertEquals((await sandbox.json(run("exit 0"))).log_tail, []);
+    const wrong = await sandbox.json(run("exit 0", "--show-log", "yes"), { code: 2 });
+    assertEquals(
+      [wrong.error.message, wrong.error.hint],
+      ['Cannot use "yes" for --show-log: expected always, failure, never', "--show-log failure"],
+    );
+  },
+);

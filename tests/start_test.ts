@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { accepts, COMMAND, fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 Deno.test("start returns when the server is ready, and status names it", async () => {
   await using sandbox = await Sandbox.create();
@@ -101,7 +102,7 @@ Deno.test("without a probe, the port that the node's own tree listens on is disc
   assertEquals(readProcess(wrapped.pid)!.name, "sh");
 });
 
-Deno.test("--port-file gives port and nonce, and an old file does not make a start ready", async () => {
+costly("--port-file gives port and nonce, and an old file does not make a start ready", async () => {
   await using sandbox = await Sandbox.create();
   const file = `${sandbox.project}/server.port`;
   const stranger = Deno.listen({ hostname: "127.0.0.1", port: 0 });

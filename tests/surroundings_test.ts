@@ -1,6 +1,7 @@
 /** What a start is surrounded by: names that are no text, signals that the caller ignores, a /proc of somebody else. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
+import { costly, TIER } from "./support/tier.ts";
 import { isInstalled } from "./support/servers.ts";
 import { canUnshare } from "./support/namespace.ts";
 
@@ -13,25 +14,28 @@ function amongBadNames(sandbox: Sandbox, server: string[]): string {
   return `n=$(printf '${NAME}'); mkdir -p "$n" && cd "$n" && exec 5>"$n" 6<"$n" && export V="$n" && exec ${serve} "$n"`;
 }
 
-Deno.test("open files, a directory, arguments and variables whose names are not UTF-8 keep no command from a node", async () => {
-  await using sandbox = await Sandbox.create();
-  const args = ["start", "web", "--port", "0", "--", "sh", "-c", amongBadNames(sandbox, fixture("child"))];
-  const { pid } = await sandbox.json(args);
-  assert([...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) => name === "5"), "it has the file open");
-  assertEquals((await sandbox.json(["list"])).nodes.map((node: { state: string }) => node.state), ["running"]);
-  assertEquals((await sandbox.json(args)).pid, pid);
-  await sandbox.json(["wait", "web"]);
-  await sandbox.json(["doctor"]);
+costly(
+  "open files, a directory, arguments and variables whose names are not UTF-8 keep no command from a node",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const args = ["start", "web", "--port", "0", "--", "sh", "-c", amongBadNames(sandbox, fixture("child"))];
+    const { pid } = await sandbox.json(args);
+    assert([...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) => name === "5"), "it has the file open");
+    assertEquals((await sandbox.json(["list"])).nodes.map((node: { state: string }) => node.state), ["running"]);
+    assertEquals((await sandbox.json(args)).pid, pid);
+    await sandbox.json(["wait", "web"]);
+    await sandbox.json(["doctor"]);
 
-  // Its orphan has such a directory, too.
-  Deno.kill(pid, "SIGKILL");
-  await until("the server is gone", () => !isRunning(pid));
-  const again = await sandbox.json(args);
-  assertEquals(again.recovered.reason, "died");
-  await sandbox.assertOneServer("web");
-  await sandbox.json(["stop", "web"]);
-  assertEquals(sandbox.processes(), []);
-});
+    // Its orphan has such a directory, too.
+    Deno.kill(pid, "SIGKILL");
+    await until("the server is gone", () => !isRunning(pid));
+    const again = await sandbox.json(args);
+    assertEquals(again.recovered.reason, "died");
+    await sandbox.assertOneServer("web");
+    await sandbox.json(["stop", "web"]);
+    assertEquals(sandbox.processes(), []);
+  },
+);
 
 Deno.test("a bystander with an open file whose name is not UTF-8 is named as the owner of the port", async () => {
   await using sandbox = await Sandbox.create();
@@ -69,7 +73,7 @@ Deno.test("a current directory, a state directory or an argument that is not UTF
   await sandbox.assertOneServer("web");
 });
 
-Deno.test("signals that the caller ignores, by nohup or & in a script, do not end a start half-way", async () => {
+costly("signals that the caller ignores, by nohup or & in a script, do not end a start half-way", async () => {
   for (
     const [signal, line] of [
       ["SIGHUP", "nohup $TOOL"],
@@ -106,7 +110,7 @@ Deno.test("a signal that the caller does not ignore ends a start, beside one tha
 
 Deno.test({
   name: "in a pid namespace that sees the /proc of another one, every command says so and signals nobody",
-  ignore: !await canUnshare(),
+  ignore: TIER === "fast" || !await canUnshare(),
   async fn() {
     await using sandbox = await Sandbox.create();
     sandbox.bystander();
@@ -139,7 +143,7 @@ const WITHOUT_KILL = ["--bounding-set=-kill", "--inh-caps=-kill"];
 
 Deno.test({
   name: "a start that fails and cannot end what it started tells both, and which is the cause",
-  ignore: Deno.uid() !== 0 || !isInstalled("setpriv"),
+  ignore: TIER === "fast" || Deno.uid() !== 0 || !isInstalled("setpriv"),
   async fn() {
     await using sandbox = await Sandbox.create();
     const server = ["setpriv", "--reuid=65534", "--clear-groups", "sleep", "600"];
@@ -165,7 +169,7 @@ Deno.test({
 
 Deno.test({
   name: "a server with capabilities of its own, which hide its descriptors, is told so, and runs with --any-listener",
-  ignore: Deno.uid() !== 0 || !isInstalled("setpriv") || !isInstalled("setcap"),
+  ignore: TIER === "fast" || Deno.uid() !== 0 || !isInstalled("setpriv") || !isInstalled("setcap"),
   async fn() {
     await using sandbox = await Sandbox.create();
     const program = `${sandbox.root}/perl`;

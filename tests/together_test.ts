@@ -37,45 +37,48 @@ function holderOf(path: string): number | null {
   }
 }
 
-Deno.test("twenty starters at once, again and again, the lock's holder killed at a random moment: one server", async () => {
-  const seed = Math.floor(Math.random() * 1e9);
-  const random = randomFrom(seed);
-  await using sandbox = await Sandbox.create();
-  sandbox.bystander();
-  const port = freePort();
-  const args = ["start", "web", "--port", String(port), "--json", "--", ...server.command(sandbox, port)];
-  await sandbox.run(args);
-  const lock = `${sandbox.nodeDir("web")}/lock`;
-  let killed = 0;
-  const rounds = byTier({ fast: 4, full: 50 });
-  for (let round = 0; round < rounds; round++) {
-    await sandbox.run(["stop", "web"]);
-    const all = Array.from({ length: 20 }, () => told(sandbox.spawn(args)));
-    const chance = random();
-    const outcome = Promise.all(all);
-    let isOver = false;
-    const over = outcome.then(() => isOver = true);
-    // Each look kills whom it finds, by a chance of its own for each round, until one is hit or all have ended.
-    await until("a holder is killed, or all have ended", () => {
-      const holder = holderOf(lock);
-      const isHit = holder !== null && random() < 0.02 + chance / 2;
-      if (isHit) killPid(holder);
-      return isHit || isOver;
-    });
-    const ended = await outcome;
-    await over;
-    killed += ended.filter(({ signal }) => signal === "SIGKILL").length;
-    const survivors = ended.filter(({ signal }) => signal === null);
-    const { pid } = await sandbox.assertOneServer("web");
-    assertEquals(
-      new Set(survivors.map(({ code, document }) => `${code} ${document.pid}`)),
-      new Set([`0 ${pid}`]),
-      `seed ${seed}, round ${round}`,
-    );
-    assert(survivors.filter(({ document }) => document.started).length <= 1);
-  }
-  assert(killed > rounds / 10, `only ${killed} holders were killed`);
-});
+costly(
+  "twenty starters at once, again and again, the lock's holder killed at a random moment: one server",
+  async () => {
+    const seed = Math.floor(Math.random() * 1e9);
+    const random = randomFrom(seed);
+    await using sandbox = await Sandbox.create();
+    sandbox.bystander();
+    const port = freePort();
+    const args = ["start", "web", "--port", String(port), "--json", "--", ...server.command(sandbox, port)];
+    await sandbox.run(args);
+    const lock = `${sandbox.nodeDir("web")}/lock`;
+    let killed = 0;
+    const rounds = byTier({ fast: 4, full: 50 });
+    for (let round = 0; round < rounds; round++) {
+      await sandbox.run(["stop", "web"]);
+      const all = Array.from({ length: 20 }, () => told(sandbox.spawn(args)));
+      const chance = random();
+      const outcome = Promise.all(all);
+      let isOver = false;
+      const over = outcome.then(() => isOver = true);
+      // Each look kills whom it finds, by a chance of its own for each round, until one is hit or all have ended.
+      await until("a holder is killed, or all have ended", () => {
+        const holder = holderOf(lock);
+        const isHit = holder !== null && random() < 0.02 + chance / 2;
+        if (isHit) killPid(holder);
+        return isHit || isOver;
+      });
+      const ended = await outcome;
+      await over;
+      killed += ended.filter(({ signal }) => signal === "SIGKILL").length;
+      const survivors = ended.filter(({ signal }) => signal === null);
+      const { pid } = await sandbox.assertOneServer("web");
+      assertEquals(
+        new Set(survivors.map(({ code, document }) => `${code} ${document.pid}`)),
+        new Set([`0 ${pid}`]),
+        `seed ${seed}, round ${round}`,
+      );
+      assert(survivors.filter(({ document }) => document.started).length <= 1);
+    }
+    assert(killed > rounds / 10, `only ${killed} holders were killed`);
+  },
+);
 
 Deno.test("many starters at once: one server, and all report it", async () => {
   await using sandbox = await Sandbox.create();

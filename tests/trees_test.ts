@@ -27,7 +27,7 @@ const restless = (milliseconds: number, beats: string, setup = "") => `
 
 Deno.test({
   name: "a daemon by double fork, with cwd / and closed descriptors, is ended and gives the port back",
-  ignore,
+  ignore: TIER === "fast" || ignore,
   async fn() {
     await using sandbox = await Sandbox.create();
     const port = freePort();

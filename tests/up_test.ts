@@ -1,6 +1,7 @@
 /** `tombstone up`: servers in the foreground, for as long as it runs. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists, fixture, isRunning, kill, killPid, Sandbox, until } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 const SERVER = fixture();
 
@@ -107,7 +108,7 @@ Deno.test("a start that fails ends up with its own error, and undoes the others"
   assertEquals(sandbox.processes(), []);
 });
 
-Deno.test("a second signal ends a stop that takes long; one that a parent passes on at once does not", async () => {
+costly("a second signal ends a stop that takes long; one that a parent passes on at once does not", async () => {
   await using sandbox = await Sandbox.create();
   for (const isSecond of [false, true]) {
     const timeout = isSecond ? "10m" : "2s";
@@ -147,7 +148,7 @@ Deno.test("up ends when nobody reads its output any more", async () => {
   assertEquals(sandbox.processes(), []);
 });
 
-Deno.test("a node that another command restarts stays up's; when all are stopped, up ends with 0", async () => {
+costly("a node that another command restarts stays up's; when all are stopped, up ends with 0", async () => {
   await using sandbox = await Sandbox.create();
   const up = new Up(sandbox, WEB);
   await up.says('started "web"');

@@ -1,6 +1,7 @@
 /** `wait` for servers and files that tombstone did not start: ports, URLs, sockets and files, and until they are gone. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exists, fixture, freePort, isRunning, type Ran, Sandbox, until } from "./support/sandbox.ts";
+import { costly, TIER } from "./support/tier.ts";
 import { installed } from "./support/servers.ts";
 
 /** A server of this test's own, which answers each GET with a status that may change. */
@@ -27,7 +28,7 @@ Deno.test("wait --port returns when a server listens only on ::1, and needs no s
   assert(!exists(sandbox.state));
 });
 
-Deno.test("wait --http waits for a wanted status, follows no redirect, and reports the last answer", async () => {
+costly("wait --http waits for a wanted status, follows no redirect, and reports the last answer", async () => {
   await using sandbox = await Sandbox.create();
   const port = freePort();
   let status = 503;
@@ -61,7 +62,7 @@ Deno.test("one of the two addresses of localhost is enough", async () => {
   assertEquals([target.address, target.status], ["::1", 200]);
 });
 
-Deno.test("wait for several things returns when all of them are there at the same time", async () => {
+costly("wait for several things returns when all of them are there at the same time", async () => {
   await using sandbox = await Sandbox.create();
   const [first, second] = [freePort(), freePort()];
   let [countFirst, countSecond, isBack] = [0, 0, false];
@@ -129,7 +130,7 @@ Deno.test("a dangling link is neither there nor gone, and neither is a server th
 
 Deno.test({
   name: "an untrusted certificate counts as no answer without --insecure",
-  ignore: !installed("openssl", "openssl"),
+  ignore: TIER === "fast" || !installed("openssl", "openssl"),
   async fn() {
     await using sandbox = await Sandbox.create();
     const make = "req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -subj /CN=localhost".split(" ");
