@@ -1,6 +1,6 @@
 /** The library: the same engine for programs. Each program runs in a process of its own, with a sandbox's state. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { allPids, type Document, exists, fixture, freePort, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import { allPids, type Document, exists, fixture, freePort, isRunning, ROOT, Sandbox, until } from "./support/sandbox.ts";
 import { costly, TIER } from "./support/tier.ts";
 
 /** Where the modules come from here, as the tests themselves found them. */
@@ -152,6 +152,30 @@ Deno.test("a program that is killed: the next start of its node cleans up", asyn
   const started = await sandbox.json(["start", "web", "--port", "0", "--", ...fixture()]);
   assertEquals(started.recovered.reason, "interrupted-start");
   await sandbox.assertOneServer("web");
+});
+
+Deno.test("a start by a program ends the nodes whose lease is over, and says so; a program's nodes can end with it", async () => {
+  await using sandbox = await Sandbox.create();
+  const first = await program(
+    sandbox,
+    `const node = await lib.start({ name: "web", command: serve(), port: 0, whilePid: Deno.pid, session: "tests", maxAge: "4h" });
+     const { while_pid, max_age_ms, session } = await node.status();
+     console.log(JSON.stringify({ pid: node.pid, own: while_pid === Deno.pid, max_age_ms, session }));`,
+    "--check",
+  );
+  const { pid, ...leases } = first.said;
+  assertEquals(leases, { own: true, max_age_ms: 4 * 3600 * 1000, session: "tests" });
+  const second = await program(
+    sandbox,
+    `const told: string[] = [];
+     await using node = await lib.start({ name: "api", command: serve(), port: 0, tell: (text) => told.push(text) });
+     console.log(JSON.stringify({ told, started: node.started, before: (await lib.status("web")).state }));`,
+  );
+  assertEquals([second.said.started, second.said.before], [true, "stopped"], second.stderr);
+  assertEquals(second.said.told.length, 1);
+  assertMatch(second.said.told[0], /^ended "web" of \S+: it was to end with pid \d+, which is gone$/);
+  assert(!isRunning(pid));
+  assertEquals(sandbox.processes(), []);
 });
 
 Deno.test("a test with the library leaks nothing", async () => {

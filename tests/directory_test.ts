@@ -1,5 +1,6 @@
 /** Nodes whose directory is deleted, and commands in a directory that is. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { canUnshare } from "./support/namespace.ts";
 import { isInstalled } from "./support/servers.ts";
 import { COMMAND, type Document, fixture, isRunning, type Ran, ROOT, Sandbox, until } from "./support/sandbox.ts";
 
@@ -124,6 +125,94 @@ Deno.test("what may not be mounted, or cannot be looked at, is not called gone",
   const { leases_ended } = await sandbox.json(["list"]);
   assertEquals(leases_ended.map(({ lease, pids }: Document) => [lease, pids]), [["directory", []]]);
   await sandbox.json(["status", "web", "--workspace", workspace], { code: 3 });
+});
+
+Deno.test("a project that was moved while its server works in it is not over", async () => {
+  await using sandbox = await Sandbox.create();
+  const tree = `${sandbox.root}/tree`;
+  const { pid } = await startIn(sandbox, tree);
+  Deno.renameSync(tree, `${sandbox.root}/moved`);
+  assertEquals((await sandbox.json(["list"])).leases_ended, undefined);
+  assert(isRunning(pid));
+});
+
+const hasMounts = await canUnshare();
+
+/** Runs a script in a mount namespace of its own, whose mounts end with its processes. */
+async function inMountNamespace(sandbox: Sandbox, script: string): Promise<void> {
+  const { code, stderr } = await new Deno.Command("unshare", {
+    args: ["--mount", "sh", "-ec", script],
+    cwd: sandbox.project,
+    env: sandbox.env(),
+  }).output();
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
+}
+
+/** How a file system is made, and how it is mounted, also a second time. */
+const FILE_SYSTEMS = {
+  "a bind mount": ({ root }: Sandbox) => [`mkdir ${root}/disk`, `mount --bind ${root}/disk ${root}/mount`],
+  "a tmpfs": ({ root }: Sandbox) => [
+    `mkdir ${root}/kept; mount -t tmpfs tmpfs ${root}/kept; mkdir ${root}/kept/disk`,
+    `mount --bind ${root}/kept/disk ${root}/mount`,
+  ],
+};
+
+for (const [kind, how] of Object.entries(FILE_SYSTEMS)) {
+  Deno.test({
+    name: `a project on ${kind} that is unmounted is not over; one that is deleted there is`,
+    ignore: !hasMounts,
+    async fn() {
+      await using sandbox = await Sandbox.create();
+      const { root } = sandbox;
+      const [make, mount] = how(sandbox);
+      const list = (name: string) => `${sandbox.commandLine(["list", "--json"])} >${root}/${name}`;
+      const start = sandbox.commandLine(["start", "web", "--port", "0", "--", ...fixture()]);
+      await inMountNamespace(
+        sandbox,
+        `
+        mkdir -p ${root}/mount/in-its-place; ${make}; ${mount}
+        mkdir -p ${root}/mount/shop/.git ${root}/mount/other; cd ${root}/mount/shop; ${start}; cd ${root}/project
+        umount -l ${root}/mount; ${list("unmounted")}
+        mount -t tmpfs tmpfs ${root}/mount; ${list("another")}; umount ${root}/mount
+        ${mount}; rm -r ${root}/mount/shop; ${list("deleted")}`,
+      );
+      const read = (name: string) => JSON.parse(Deno.readTextFileSync(`${root}/${name}`));
+      for (const name of ["unmounted", "another"]) {
+        const { nodes: [{ state }], leases_ended } = read(name);
+        assertEquals([state, leases_ended], ["running", undefined], name);
+      }
+      assertEquals(read("deleted").leases_ended.map(({ lease }: Document) => lease), ["directory"]);
+      assertEquals(sandbox.processes(), []);
+    },
+  });
+}
+
+Deno.test({
+  name: "a project below a directory that cannot be read is not over, until it can be read and lacks it",
+  ignore: !hasMounts || !isInstalled("setpriv"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const parent = `${sandbox.root}/closed`;
+    const { pid } = await startIn(sandbox, `${parent}/shop`);
+    // Without these, root is refused, too.
+    const bound = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"].map(sandbox.quote).join(" ");
+    const list = async () => {
+      const { code, stdout, stderr } = await sandbox.shell(`${bound} ${sandbox.commandLine(["list", "--json"])}`);
+      assertEquals(code, 0, stderr);
+      return JSON.parse(stdout).leases_ended;
+    };
+    for (const mode of [0o000, 0o300, 0o600]) {
+      Deno.chmodSync(parent, mode);
+      assertEquals([await list(), isRunning(pid)], [undefined, true], mode.toString(8));
+    }
+    Deno.chmodSync(parent, 0o700);
+    Deno.removeSync(`${parent}/shop`, { recursive: true });
+    Deno.chmodSync(parent, 0o000);
+    assertEquals(await list(), undefined, "it is gone, but that cannot be seen");
+    Deno.chmodSync(parent, 0o700);
+    assertEquals((await list()).length, 1);
+    assert(!isRunning(pid));
+  },
 });
 
 Deno.test("a project that was only seen in another mount namespace is not called gone", async () => {

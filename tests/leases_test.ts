@@ -11,6 +11,7 @@ import {
   Sandbox,
   until,
 } from "./support/sandbox.ts";
+import { canUnshare, PidNamespace } from "./support/namespace.ts";
 import { installed } from "./support/servers.ts";
 import { inTurn } from "./support/tier.ts";
 
@@ -88,6 +89,29 @@ Deno.test("a pid that another process has got since is over; that process, or on
   change(infoOf(sandbox, "web"), ({ time_namespace: _, ...info }) => info);
   assertEquals((await endedElsewhere(sandbox)).map(({ pids }) => pids), [[pid]]);
   sandbox.assertBystanders();
+});
+
+Deno.test({
+  name: "the pid of the process that a node ends with is given to another one: the node ends, that one does not",
+  ignore: !await canUnshare(),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    await using namespace = await PidNamespace.create(sandbox, "reaps");
+    const { stdout } = await namespace.run(["sh", "-c", "setsid sleep 600 >/dev/null 2>&1 & echo $!"]);
+    const owner = Number(stdout);
+    const { pid } = await namespace.json(["start", "web", "--while-pid", String(owner), ...START]);
+    assertEquals((await namespace.json(["list"])).leases_ended, undefined);
+    await namespace.run(["kill", "-9", String(owner)]);
+    await until("it is reaped", async () => await namespace.stateOf(owner) === null);
+    await namespace.spawnAs(owner);
+    const stranger = await namespace.startOf(owner);
+    assert(stranger !== null);
+    // From here, nothing of that namespace is judged.
+    assertEquals(await endedElsewhere(sandbox), []);
+    const { leases_ended } = await namespace.json(["list"]);
+    assertEquals(leases_ended.map(({ pids }: Document) => pids), [[pid]]);
+    assertEquals(await namespace.startOf(owner), stranger);
+  },
 });
 
 Deno.test("a node of before a reboot ends nothing, whoever has its pid now", async () => {

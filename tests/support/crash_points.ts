@@ -5,7 +5,18 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { COMMAND, exists, fixture, freePort, isRunning, kill, readProcess, Sandbox, until } from "./sandbox.ts";
+import {
+  COMMAND,
+  exists,
+  fixture,
+  freePort,
+  insertBeforeCommand,
+  isRunning,
+  kill,
+  readProcess,
+  Sandbox,
+  until,
+} from "./sandbox.ts";
 import { isInstalled, type Server } from "./servers.ts";
 
 /**
@@ -49,8 +60,11 @@ export interface Point {
 /** A command to kill, and what must be there before it. */
 export interface Scenario {
   name: string;
-  /** The state that the command meets: nothing, a server, or the leftovers of a start or of a run that was killed. */
-  before: "stopped" | "running" | "interrupted" | "abandoned";
+  /**
+   * The state that the command meets: nothing, a server, or the leftovers of a start or of a run that was killed; or a
+   * server, or the leftovers of a start, whose lease is over.
+   */
+  before: "stopped" | "running" | "interrupted" | "abandoned" | "over" | "interrupted and over";
   /**
    * The command; `start` stands for the whole start of the server, `run` for one with a short test, `several` for a start
    * of the nodes of a `tombstone.json`: the server, after another one; `step` for the first start of a server with a port
@@ -94,6 +108,18 @@ export const SCENARIOS: Scenario[] = [
     before: "abandoned",
     command: ["sweep", "web"],
     steps: ["locked", "recovered", "tombstone-removed"],
+  },
+  {
+    name: "end of a lease",
+    before: "over",
+    command: ["list"],
+    steps: ["locked", "marked", "asked", "recovered", "tombstone-removed"],
+  },
+  {
+    name: "end of the lease of an interrupted start",
+    before: "interrupted and over",
+    command: ["list"],
+    steps: ["locked", "tombstone-written", "asked", "recovered", "tombstone-removed"],
   },
   { name: "start of several", before: "stopped", command: "several", steps: [...STARTING, ...COMMITTING] },
   {
@@ -263,8 +289,15 @@ export class CrashSite implements AsyncDisposable {
       );
       return assertEquals(ran.code, 137, "the run that was to be killed was not");
     }
-    const killed = await sandbox.spawn(this.#start, { env: { TOMBSTONE_FAILPOINT: "waiting" } }).output();
-    assert(killed.signal === "SIGKILL", "the start that was to be interrupted was not");
+    const owner = new Deno.Command("sleep", { args: ["600"], stdin: "null", stdout: "null", stderr: "null" }).spawn();
+    const start = before === "interrupted"
+      ? this.#start
+      : insertBeforeCommand(this.#start, "--while-pid", String(owner.pid));
+    const ran = await sandbox.spawn(start, before === "over" ? {} : { env: { TOMBSTONE_FAILPOINT: "waiting" } })
+      .output();
+    assert(before === "over" ? ran.success : ran.signal === "SIGKILL", "the start did not go as far as it was to");
+    kill(owner);
+    await owner.status;
   }
 
   #command({ command }: Scenario): string[] {
@@ -313,13 +346,25 @@ export class CrashSite implements AsyncDisposable {
   }
 
   /** What every scenario must end in. */
-  async #askOracle({ command }: Scenario): Promise<void> {
+  async #askOracle({ before, command }: Scenario): Promise<void> {
+    if (before === "over" || before === "interrupted and over") await this.#askOfLease();
     if (command === "step") await this.#askOfStep();
     else await this.#sandbox.json(command === "several" ? ["start"] : this.#start);
     await this.#sandbox.assertOneServer("web");
     if (command !== "several") return;
     const { pid, ready } = await this.#sandbox.json(["status", "other"]);
     assertEquals([this.#sandbox.serversOf("other"), ready], [[pid], true]);
+  }
+
+  /** Whichever command comes next ends what is over, and leaves nothing of it, except files that tell nothing. */
+  async #askOfLease(): Promise<void> {
+    const sandbox = this.#sandbox;
+    await until("it is ended", async () => {
+      await sandbox.json(["list"]);
+      return sandbox.serversOf("web").length === 0;
+    });
+    assertEquals((await sandbox.json(["status", "web"], { code: 3 })).state, "stopped");
+    assertEquals([...Deno.readDirSync(`${sandbox.state}/.leases`)], []);
   }
 
   /** A step is called done only if it is; it runs again before the server, and nothing of it or of a claim is left. */

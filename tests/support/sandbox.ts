@@ -421,9 +421,9 @@ export class Sandbox implements AsyncDisposable {
   }
 }
 
-function insertBeforeCommand(args: string[], flag: string): string[] {
+export function insertBeforeCommand(args: string[], ...flags: string[]): string[] {
   const at = args.indexOf("--");
-  return at < 0 ? [...args, flag] : [...args.slice(0, at), flag, ...args.slice(at)];
+  return at < 0 ? [...args, ...flags] : [...args.slice(0, at), ...flags, ...args.slice(at)];
 }
 
 /** Forges the files of a node that ran as `pid`, as if it had been started by the tool. */
