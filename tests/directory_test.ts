@@ -2,7 +2,17 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { canUnshare } from "./support/namespace.ts";
 import { isInstalled } from "./support/servers.ts";
-import { COMMAND, type Document, fixture, isRunning, type Ran, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import {
+  COMMAND,
+  type Document,
+  exists,
+  fixture,
+  isRunning,
+  type Ran,
+  ROOT,
+  Sandbox,
+  until,
+} from "./support/sandbox.ts";
 
 /** The command, where it is the sources: with the flags that they are run with. */
 const FLAGS = COMMAND.at(-1)!.endsWith("/main.ts") ? COMMAND.slice(0, -1) : null;
@@ -95,6 +105,30 @@ Deno.test("a directory that was deleted and made anew is not called gone", async
   Deno.mkdirSync(`${tree}/.git`, { recursive: true });
   const status = await sandbox.json(["status", "web"], { cwd: tree });
   assertEquals([status.pid, status.directory_gone, status.reason], [pid, false, null]);
+});
+
+Deno.test("a deleted directory of which the server has created a part again is gone; one that the user has made anew is not", async () => {
+  await using sandbox = await Sandbox.create();
+  const tree = `${sandbox.root}/tree`;
+  const cache = `${tree}/.next/cache`;
+  const pause = `${sandbox.root}/pause`;
+  const work = `while :; do [ -e ${pause} ] || mkdir -p ${cache}; sleep 0.05; done`;
+  Deno.mkdirSync(`${tree}/.git`, { recursive: true });
+  const start = ["start", "web", "--file", cache, "--", "sh", "-c", `trap 'exit 0' TERM; ${work}`];
+  const { pid } = await sandbox.json(start, { cwd: tree });
+  const ended = async () =>
+    (await sandbox.json(["list"])).leases_ended?.map(({ lease, pids }: Document) => [lease, pids[0]]);
+  Deno.removeSync(`${tree}/.git`, { recursive: true });
+  assertEquals(await ended(), undefined, "the directory itself was not deleted");
+  Deno.writeTextFileSync(pause, "");
+  await until("the server pauses", () => sandbox.shell(`rm -rf ${tree}; sleep 0.2`).then(() => !exists(tree)));
+  Deno.mkdirSync(`${tree}/.git`, { recursive: true });
+  assertEquals(await ended(), undefined, "the user has made it anew");
+  Deno.removeSync(tree, { recursive: true });
+  Deno.removeSync(pause);
+  await until("the server has created a part of it again", () => exists(cache));
+  assertEquals(await ended(), [["directory", pid]]);
+  assert(exists(cache), "no file is removed");
 });
 
 Deno.test("what may not be mounted, or cannot be looked at, is not called gone", async () => {

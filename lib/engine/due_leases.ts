@@ -8,7 +8,7 @@ import { expiry } from "../async.ts";
 import { TombstoneError } from "../errors.ts";
 import { live } from "../os/scan.ts";
 import { system } from "../os/system.ts";
-import { isMissing, lstatOrNull } from "../os/stat.ts";
+import { lstatOrNull } from "../os/stat.ts";
 import { dropLeases, type LeaseEntry, type LeaseTerms, listLeases } from "../state/leases.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { isDated, relate } from "../state/origin.ts";
@@ -64,7 +64,7 @@ class Directories {
   #late: Promise<boolean> | null = null;
   readonly #answers = new Map<string, Promise<boolean>>();
 
-  /** Whether nothing is at the path of an entry's directory. */
+  /** Whether an entry's directory is no longer at its path. */
   async lacks({ directory, landmarks }: LeaseEntry): Promise<boolean> {
     if (directory === null) return false;
     const mount = landmarks.at(-1) ?? directory;
@@ -74,15 +74,6 @@ class Directories {
       this.#late ??= expiry(ANSWER_MS).then(() => false);
       this.#answers.set(mount, answers = Promise.race([answer, this.#late]));
     }
-    return await answers && isAbsent(directory);
-  }
-}
-
-function isAbsent(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return false;
-  } catch (error) {
-    return isMissing(error);
+    return await answers && system.files.markOf(directory) !== (landmarks[0] ?? null);
   }
 }

@@ -13,7 +13,7 @@ import { type LeaseEntry, type LeaseFacts, readLease } from "../state/leases.ts"
 import { readNodeInfo } from "../state/node_info.ts";
 import { findStateDir } from "../state/state_dir.ts";
 import { statePlace } from "../state/state_place.ts";
-import { isComputedId } from "../state/workspace.ts";
+import { isComputedId, projectFilesIn } from "../state/workspace.ts";
 import type { StartRequest } from "./request.ts";
 
 /** What is known of a node's server. */
@@ -34,13 +34,13 @@ export function goneDirectoryOf(dir: NodeDir, { pid, cwd, attempt }: Resident): 
   const lease = attempt === null ? null : readLease(dirname(dirname(dir.path)), attempt);
   if (lease !== null) return isGone(lease, pid) ? lease.directory : null;
   const directory = directoryOf(dir.workspace, { project: projectOf(dir), cwd });
-  const witness = { pid, view: viewOf(dir), landmarks: null };
+  const witness = { pid, view: viewOf(dir), landmarks: null, held: [] };
   return directory !== null && system.files.isGone(directory, witness) ? directory : null;
 }
 
 /** Whether the directory that a node was started for has certainly been deleted. */
-export function isGone({ directory, landmarks, view }: LeaseEntry, pid: number | null): boolean {
-  return directory !== null && system.files.isGone(directory, { pid, view, landmarks });
+export function isGone({ directory, landmarks, held, view }: LeaseEntry, pid: number | null): boolean {
+  return directory !== null && system.files.isGone(directory, { pid, view, landmarks, held });
 }
 
 /**
@@ -58,8 +58,10 @@ function directoryOf(
 
 /** What the entry of a start in the index of leases says. */
 export function leaseFactsOf({ workspace, settings, run, whileProcess }: StartRequest): LeaseFacts {
+  const directory = directoryOf(workspace.id, { project: workspace.project, cwd: settings.cwd });
   return {
-    directory: directoryOf(workspace.id, { project: workspace.project, cwd: settings.cwd }),
+    directory,
+    held: directory === null ? [] : projectFilesIn(directory),
     terms: run === null && whileProcess === null && settings.max_age_ms === null ? null : {
       processes: [run === null ? null : { pid: run.pid, startTime: run.start_time }, whileProcess]
         .filter((process) => process !== null),

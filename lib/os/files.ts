@@ -13,10 +13,15 @@ export interface Files {
   hasWriter(path: string): boolean | null;
   /** The process that holds the lock on a file, for messages; `null` if none does or it is unknown. */
   lockHolder(path: string): number | null;
-  /** Whether a directory has certainly been deleted, and not created again. */
+  /**
+   * Whether a directory has certainly been deleted, and not created again. A server that writes into its deleted directory
+   * may create one of the same name, which lacks what the user had in it.
+   */
   isGone(path: string, witness: Witness): boolean;
   /** Marks of a directory that exists, for a {@linkcode Witness} later; empty if it cannot be looked at. */
   landmarksOf(path: string): string[];
+  /** The first of these marks, which no other directory has at the same time; `null` if there is no directory. */
+  markOf(path: string): string | null;
   /** Options to create a file that only this user can read. */
   readonly privateFile: { mode?: number };
   /** The same for a directory. */
@@ -45,6 +50,8 @@ export interface Witness {
   view: "own" | "other";
   /** What {@linkcode Files.landmarksOf} said of it when it existed; `null`: nothing was recorded. */
   landmarks: string[] | null;
+  /** Names of files that it had then, and by which a user would recognise it. */
+  held: string[];
 }
 
 /** Commands of this system for the hints of errors. */

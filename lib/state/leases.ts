@@ -34,6 +34,8 @@ export interface LeaseEntry {
   directory: string | null;
   /** What was recorded of that directory (see `Files.landmarksOf`). */
   landmarks: string[];
+  /** Which of the files that make it a project it had then. */
+  held: string[];
   /** Whether that was in the mount namespace of this process. */
   view: "own" | "other";
   /** What else it ends with, as a hint: the records of the node decide. `null`: nothing. */
@@ -54,6 +56,8 @@ export interface LeaseTerms extends Origin {
 export interface LeaseFacts {
   /** Directory that it is started for. */
   directory: string | null;
+  /** Which of the files that make it a project it has. */
+  held: string[];
   /** What else it ends with; `null`: nothing. */
   terms: Omit<LeaseTerms, keyof Origin> | null;
 }
@@ -67,14 +71,14 @@ function placeOf(stateDir: string): string {
  *
  * @throws {TombstoneError} the disk refuses
  */
-export function writeLease(dir: NodeDir, attempt: string, { directory, terms }: LeaseFacts): void {
+export function writeLease(dir: NodeDir, attempt: string, { directory, held, terms }: LeaseFacts): void {
   const place = placeOf(dirname(dirname(dir.path)));
   const landmarks = directory === null ? [] : system.files.landmarksOf(directory);
   const mount_namespace = mountNamespace();
   const { workspace, node } = dir;
   const processes = terms?.processes.map(({ pid, startTime }) => ({ pid, start_time: startTime }));
   const more = terms === null ? {} : { terms: { ...here(), ...terms, processes } };
-  const text = JSON.stringify({ workspace, node, directory, landmarks, mount_namespace, ...more }) + "\n";
+  const text = JSON.stringify({ workspace, node, directory, landmarks, held, mount_namespace, ...more }) + "\n";
   const temporary = `${place}/.${attempt}.tmp`;
   try {
     if (lstatOrNull(place)?.isDirectory === false) removeIntruder(place, "directory");
@@ -110,6 +114,7 @@ function parseLease(stateDir: string, attempt: string, text: string): LeaseEntry
     attempt,
     directory: asPath(fields!.directory),
     landmarks: asStrings(fields!.landmarks),
+    held: asStrings(fields!.held),
     view: asString(fields!.mount_namespace) === mountNamespace() ? "own" : "other",
     terms: fields!.terms === undefined ? null : readTerms(isFields(fields!.terms) ? fields!.terms : {}),
   };

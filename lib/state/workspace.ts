@@ -32,7 +32,12 @@ export function findProject(from: string): string {
 
 /** Whether a directory has one of these files itself. */
 export function isProject(dir: string): boolean {
-  return exists(`${dir}/${PROJECT_FILE}`) || exists(`${dir}/.git`);
+  return projectFilesIn(dir).length > 0;
+}
+
+/** Which of the files that make a directory a project it has itself. */
+export function projectFilesIn(dir: string): string[] {
+  return [PROJECT_FILE, ".git"].filter((name) => exists(`${dir}/${name}`));
 }
 
 /** Whether a project has a file that describes its nodes. */

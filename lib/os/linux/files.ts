@@ -60,11 +60,15 @@ export function hasWriter(path: string): boolean | null {
  * The kernel marks the working directory of a process in it as deleted; else {@linkcode isGoneByParents} decides. A
  * directory that a process works in and that was only moved is not gone.
  */
-export function isGone(path: string, { pid, view, landmarks }: Witness): boolean {
-  if (presenceOf(path) !== "missing") return false;
+export function isGone(path: string, witness: Witness): boolean {
+  const { pid, view, landmarks } = witness;
+  const presence = presenceOf(path);
+  if (presence === "unknown") return false;
+  const directory = pid === null ? null : linkOf(`/proc/${pid}/cwd`);
+  const isDeleted = directory === `${path} (deleted)`;
+  if (presence === "there") return isDeleted && view === "own" && isRemnant(path, witness);
+  if (isDeleted) return true;
   if (pid !== null) {
-    const directory = linkOf(`/proc/${pid}/cwd`);
-    if (directory?.endsWith(" (deleted)") && `${directory.slice(0, -10)}/`.startsWith(`${path}/`)) return true;
     if (directory !== null && landmarks !== null && isWithin(`/proc/${pid}/root${directory}`, landmarks[0])) {
       return false;
     }
@@ -73,6 +77,13 @@ export function isGone(path: string, { pid, view, landmarks }: Witness): boolean
     if (seenByIt === "missing") return arePlain(path, landmarks);
   }
   return isGoneByParents(path, { view, landmarks });
+}
+
+/** Whether what is at the path of a deleted directory is another directory, without what it held. */
+function isRemnant(path: string, { landmarks, held }: Witness): boolean {
+  const [mark, before] = [markOf(path), landmarks?.[0]];
+  if (mark === null || before === undefined || mark === before) return false;
+  return held.length > 0 && held.every((name) => presenceOf(`${path}/${name}`) === "missing");
 }
 
 /** Whether a directory, or one above it, has this mark. */

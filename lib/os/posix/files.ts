@@ -11,6 +11,7 @@ import type { Files, Hints, Witness } from "../files.ts";
 export function filesWith(rest: Pick<Files, "hasWriter" | "lockHolder" | "isGone" | "landmarksOf">): Files {
   return {
     ...rest,
+    markOf,
     privateFile: { mode: 0o600 },
     privateDirectory: { mode: 0o700 },
     ownerIfOther: ({ uid }) => uid === null || uid === Deno.uid() ? null : `user ${uid}, not to you (${Deno.uid()})`,
@@ -47,7 +48,7 @@ export const hints: Hints = {
  * Whether a directory has been deleted, by the files alone. A missing path is not enough: it may exist in another mount
  * namespace (sandbox, container), or its file system may not be mounted.
  */
-export function isGoneByParents(path: string, { view, landmarks }: Omit<Witness, "pid">): boolean {
+export function isGoneByParents(path: string, { view, landmarks }: Pick<Witness, "view" | "landmarks">): boolean {
   return presenceOf(path) === "missing" && view === "own" && arePlain(path, landmarks);
 }
 
