@@ -169,12 +169,14 @@ Deno.test("a start by a program ends the nodes whose lease is over, and says so;
     sandbox,
     `const told: string[] = [];
      await using node = await lib.start({ name: "api", command: serve(), port: 0, tell: (text) => told.push(text) });
-     console.log(JSON.stringify({ told, started: node.started, before: (await lib.status("web")).state }));`,
+     console.log(JSON.stringify({ told, started: node.started }));`,
   );
-  assertEquals([second.said.started, second.said.before], [true, "stopped"], second.stderr);
-  assertEquals(second.said.told.length, 1);
-  assertMatch(second.said.told[0], /^ended "web" of \S+: it was to end with pid \d+, which is gone$/);
-  assert(!isRunning(pid));
+  assertEquals([second.said.started, second.said.told.length], [true, 1], second.stderr);
+  // A busy machine may take longer than the start waits.
+  const either = /^(ended "web" of \S+|"web" of \S+ is still being ended): it was to end with pid \d+, which is gone$/;
+  assertMatch(second.said.told[0], either);
+  if (second.said.told[0].startsWith("ended")) assert(!isRunning(pid));
+  else await until("the next command has ended it", async () => (await sandbox.json(["list"])) && !isRunning(pid));
   assertEquals(sandbox.processes(), []);
 });
 

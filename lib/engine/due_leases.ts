@@ -15,8 +15,17 @@ import { isDated, relate } from "../state/origin.ts";
 import { isAtWork } from "./liveness.ts";
 import type { Reporter } from "./reporter.ts";
 
-/** How long a file system may take to answer. If its server is down, it may never do so, and nothing is known then. */
-const ANSWER_MS = 500;
+/**
+ * How long a file system may take to answer: ten times as long. If its server is down, it may never do so, and nothing is
+ * known then. A process that got no time to run has not waited, so this is several pauses, not a long one.
+ */
+const PAUSE_MS = 50;
+
+/** Resolves when an answer would be too late. */
+async function tooLate(): Promise<false> {
+  for (let pauses = 0; pauses < 10; pauses++) await expiry(PAUSE_MS);
+  return false;
+}
 
 /** The entries of which something may be over; a second look decides (see end_leases.ts). A failure is a warning. */
 export async function dueLeases(stateDir: string, reporter: Reporter): Promise<LeaseEntry[]> {
@@ -71,7 +80,7 @@ class Directories {
     let answers = this.#answers.get(mount);
     if (answers === undefined) {
       const answer = Deno.lstat(directory).then(() => true, () => true);
-      this.#late ??= expiry(ANSWER_MS).then(() => false);
+      this.#late ??= tooLate();
       this.#answers.set(mount, answers = Promise.race([answer, this.#late]));
     }
     return await answers && system.files.markOf(directory) !== (landmarks[0] ?? null);
