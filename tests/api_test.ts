@@ -1,6 +1,16 @@
 /** The library: the same engine for programs. Each program runs in a process of its own, with a sandbox's state. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { allPids, type Document, exists, fixture, freePort, isRunning, ROOT, Sandbox, until } from "./support/sandbox.ts";
+import {
+  allPids,
+  type Document,
+  exists,
+  fixture,
+  freePort,
+  isRunning,
+  ROOT,
+  Sandbox,
+  until,
+} from "./support/sandbox.ts";
 import { costly, TIER } from "./support/tier.ts";
 
 /** Where the modules come from here, as the tests themselves found them. */
