@@ -214,6 +214,12 @@ const OFFERS: [words: string[], expected: string[]][] = [
   [["status", ""], ["db", "web-one"]],
   [["start", "--port"], ["--port", "--port-file"]],
   [["completions", "f"], ["fish"]],
+  // Flags before the command, with and without a value.
+  [["--json", "st"], ["start", "stop", "status"]],
+  [["--state-dir", "/tmp", "-q", "fo"], ["forget"]],
+  [["--workspace", "shop", "stop", "--se"], ["--session"]],
+  [["--verb"], ["--verbose"]],
+  [["-q", "wait", "--fil"], ["--file"]],
 ];
 
 Deno.test({
@@ -236,6 +242,8 @@ Deno.test({
     assertEquals(await offers(["start", "--port-file", ""]), ["<-o default>"]);
     assertEquals(await offers(["start", "--", "node", "x"]), ["<-o default>"]);
     assertEquals(await offers(["start", "--port", ""]), [""]);
+    assertEquals(await offers(["--workspace", ""]), [""]);
+    assertEquals(await offers(["--workspace", "=", "shop", "lis"]), ["list"]);
   },
 });
 

@@ -24,6 +24,10 @@ function withValue(isMeant: (value: string) => boolean): string {
   return [...new Set(flags.flatMap(spellings))].join("|");
 }
 
+/** Flags that may stand before the command: all of them, and those with a value. */
+const BEFORE = [...COMMON_FLAGS.flatMap(spellings), "--version"];
+const BEFORE_WITH_VALUE = COMMON_FLAGS.filter(({ value }) => value !== undefined).flatMap(spellings);
+
 /** What may follow a command, other than flags. */
 function wordsOf({ nodes, then }: Command): string {
   const names = `$(${NODES})`;
@@ -56,18 +60,23 @@ function bash(): string[] {
     '    if ((at == COMP_CWORD - 1)); then COMPREPLY=($(compgen -c -- "$cur")); else compopt -o default; fi',
     "    return",
     "  done",
-    "  if ((COMP_CWORD == 1)); then",
-    `    COMPREPLY=($(compgen -W ${
-      single([...COMMANDS.map(({ name }) => name), "--help", "--version"].join(" "))
-    } -- "$cur"))`,
-    "    return",
-    "  fi",
+    // Readline takes `--workspace=x` apart into three words.
+    "  [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}",
+    "  local command=",
+    "  for ((at = 1; at < COMP_CWORD; at++)); do",
+    "    case ${COMP_WORDS[at]} in",
+    `    ${BEFORE_WITH_VALUE.join("|")}) ((at++)); [[ \${COMP_WORDS[at]} == = ]] && ((at++)) ;;`,
+    "    -*) ;;",
+    "    *) command=${COMP_WORDS[at]}; break ;;",
+    "    esac",
+    "  done",
     "  case $prev in",
     `  ${withValue((value) => value === "PATH")}) compopt -o default; return ;;`,
     `  ${withValue((value) => value === "DIR")}) COMPREPLY=($(compgen -d -- "$cur")); return ;;`,
     `  ${withValue((value) => value !== "PATH" && value !== "DIR")}) return ;;`,
     "  esac",
-    "  case ${COMP_WORDS[1]} in",
+    "  case $command in",
+    `  "") words=${single(COMMANDS.map(({ name }) => name).join(" "))}; flags=${single(BEFORE.join(" "))} ;;`,
     ...COMMANDS.map((command) => {
       const flags = single(flagsOf(command).flatMap(spellings).join(" "));
       return `  ${namesOf(command).join("|")}) flags=${flags}; [[ $cur == -* ]] || words="${wordsOf(command)}" ;;`;
@@ -102,17 +111,31 @@ function zsh(): string[] {
     `  local -a nodes=(\${(f)"$(${NODES})"})`,
     "  compadd -a nodes",
     "}",
-    "_tombstone() {",
+    "_tombstone_commands() {",
     "  local -a commands=(",
     ...COMMANDS.map(({ name, summary }) => `    ${single(`${name}:${text(summary)}`)}`),
     "  )",
+    "  _describe command commands",
+    "}",
+    "_tombstone() {",
     "  local dashes=${words[(i)--]}",
     "  if ((dashes < CURRENT)); then",
     "    shift $dashes words; ((CURRENT -= dashes)); _normal; return",
     "  fi",
-    "  if ((CURRENT == 2)); then _describe command commands; return; fi",
-    "  local command=$words[2]",
-    "  shift words; ((CURRENT--))",
+    "  local at=2 command=",
+    "  while ((at < CURRENT)); do",
+    "    case $words[at] in",
+    `    (${BEFORE_WITH_VALUE.join("|")}) ((at += 2)) ;;`,
+    "    (-*) ((at++)) ;;",
+    "    (*) command=$words[at]; break ;;",
+    "    esac",
+    "  done",
+    "  if [[ -z $command ]]; then",
+    `    _arguments ${[...COMMON_FLAGS.flatMap(spec), single("--version[the version]")].join(" ")} ` +
+    "'1:command:_tombstone_commands'",
+    "    return",
+    "  fi",
+    "  shift $((at - 1)) words; ((CURRENT -= at - 1))",
     "  case $command in",
     ...COMMANDS.map((command) =>
       `  ${namesOf(command).join("|")}) _arguments ${
@@ -129,11 +152,26 @@ function fish(): string[] {
   const lines = [
     "# fish completion of tombstone: tombstone completions fish | source",
     "function __tombstone_command; contains -- -- (commandline -opc); end",
-    "function __tombstone_is",
+    "function __tombstone_name",
     "  set -l words (commandline -opc)",
-    "  not __tombstone_command; and set -q words[2]; and contains -- $words[2] $argv",
+    "  set -l at 2",
+    "  while test $at -le (count $words)",
+    "    switch $words[$at]",
+    `      case ${BEFORE_WITH_VALUE.join(" ")}`,
+    "        set at (math $at + 1)",
+    "      case '-*'",
+    "      case '*'",
+    "        echo $words[$at]",
+    "        return 0",
+    "    end",
+    "    set at (math $at + 1)",
+    "  end",
+    "  return 1",
     "end",
-    "function __tombstone_none; test (count (commandline -opc)) -eq 1; end",
+    "function __tombstone_is",
+    "  not __tombstone_command; and set -l name (__tombstone_name); and contains -- $name $argv",
+    "end",
+    "function __tombstone_none; not __tombstone_command; and not __tombstone_name >/dev/null; end",
     "complete -c tombstone -f",
     "complete -c tombstone -n __tombstone_command -F -a '(__fish_complete_command)'",
   ];
@@ -146,11 +184,15 @@ function fish(): string[] {
       ? null
       : `(${NODES})`;
     if (words !== null) lines.push(`complete -c tombstone ${here} -a ${single(words)}`);
-    for (const flag of flagsOf(command)) {
-      const short = flag.short === undefined ? "" : ` -s ${flag.short}`;
-      const value = flag.value === undefined ? "" : flag.value === "PATH" || flag.value === "DIR" ? " -r -F" : " -x";
-      lines.push(`complete -c tombstone ${here} -l ${flag.name}${short}${value} -d ${single(flag.summary)}`);
-    }
+    lines.push(...flagsOf(command).map((flag) => fishFlag(here, flag)));
   }
+  lines.push(...COMMON_FLAGS.map((flag) => fishFlag("-n __tombstone_none", flag)));
+  lines.push("complete -c tombstone -n __tombstone_none -l version -d 'the version'");
   return lines;
+}
+
+function fishFlag(here: string, flag: Flag): string {
+  const short = flag.short === undefined ? "" : ` -s ${flag.short}`;
+  const value = flag.value === undefined ? "" : flag.value === "PATH" || flag.value === "DIR" ? " -r -F" : " -x";
+  return `complete -c tombstone ${here} -l ${flag.name}${short}${value} -d ${single(flag.summary)}`;
 }
