@@ -236,3 +236,13 @@ Deno.test("a file outside the state directory is not mended by --state-dir, so n
     assert(!ran.stderr.includes("--state-dir"), ran.stderr);
   }
 });
+
+Deno.test("a flag that no other one is near to gets no suggestion, but the list of all", async () => {
+  await using sandbox = await Sandbox.create();
+  const hintOf = async (args: string[]) => (await sandbox.json(args, { code: 2 })).error.hint;
+  assertEquals(await hintOf(["init", "--force"]), "all flags: tombstone init --help");
+  assertEquals(await hintOf(["stop", "--watch"]), "all flags: tombstone stop --help");
+  assertEquals(await hintOf(["logs", "-9"]), "all flags: tombstone logs --help");
+  assertEquals(await hintOf(["start", "--prot", "1"]), "did you mean --port? All flags: tombstone start --help");
+  assertEquals(await hintOf(["logs", "--log-lines", "1"]), "did you mean --lines? All flags: tombstone logs --help");
+});

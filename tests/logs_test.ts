@@ -318,3 +318,14 @@ Deno.test("invalid calls of logs fail with a hint that helps", async () => {
     assertEquals([code, said], [2, hint], args.join(" "));
   }
 });
+
+Deno.test("the tail of a failed start has the error, though its stack is longer", async () => {
+  await using sandbox = await Sandbox.create();
+  const script =
+    "echo booting; echo 'Error: listen EACCES: 0.0.0.0:80'; for at in $(seq 40); do echo \"    at f$at\"; done; exit 1";
+  const { error } = await sandbox.json(["start", "web", "--port", "0", "--", "sh", "-c", script], { code: 1 });
+  assertEquals(error.log_tail.length, 20);
+  assertEquals(error.log_tail.slice(0, 3), ["Error: listen EACCES: 0.0.0.0:80", "… 22 more lines", "    at f23"]);
+  const { log_tail } = await sandbox.json(["status", "web"], { code: 1 });
+  assertEquals([log_tail.length, log_tail[0]], [10, "Error: listen EACCES: 0.0.0.0:80"]);
+});

@@ -148,6 +148,9 @@ async function unknownFlag(command: Command, flags: Flag[], arg: string) {
   const given = arg.split("=")[0]!;
   const name = given.replace(/^-+/, "");
   const near = await nearest(name, flags.map((flag) => flag.name));
-  const hint = `did you mean --${near}? All flags: tombstone ${command.name} --help`;
+  // The nearest of some words may be no near one: nobody who types --force means --workspace.
+  const isNear = near[0] === name[0] || name.length > 2 && (near.includes(name) || name.includes(near));
+  const all = `tombstone ${command.name} --help`;
+  const hint = isNear ? `did you mean --${near}? All flags: ${all}` : `all flags: ${all}`;
   return usageError(`Cannot use ${given}: ${command.name} has no such flag`, hint);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { statOrNull } from "../os/stat.ts";
-import { lastLines } from "../state/log_reader.ts";
+import { lastLines, tailOf } from "../state/log_reader.ts";
 import { type NodeDir, projectOf } from "../state/node_dir.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 import type { Tombstone } from "../state/tombstone.ts";
@@ -110,9 +110,13 @@ function lastWriteTo(log: string): string | null {
   return at === null ? null : new Date(at).toISOString();
 }
 
+/** Most lines of a log that are searched for the beginning of a stack. */
+const SEARCHED_LINES = 2000;
+
 /** The report of a dead node, with the last lines of its log; any other as it is. */
 export function withLogTail(report: NodeReport, lines: number): NodeReport {
-  return isDead(report.state) && lines > 0 ? { ...report, log_tail: lastLines(report.log, lines) } : report;
+  if (!isDead(report.state) || lines === 0) return report;
+  return { ...report, log_tail: tailOf(lastLines(report.log, SEARCHED_LINES), lines) };
 }
 
 /** A report without anything but the state. */

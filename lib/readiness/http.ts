@@ -12,7 +12,7 @@ import type { Probe } from "../spec/probes.ts";
 import { Throttle } from "./throttle.ts";
 import type { Prober, RoundOptions, Verdict } from "./types.ts";
 import { checkTcp } from "./tcp.ts";
-import { lastLines } from "../state/log_reader.ts";
+import { lastLines, tailOf } from "../state/log_reader.ts";
 import type { Endpoint } from "../spec/settings.ts";
 import type { NodeInfo } from "../state/node_info.ts";
 
@@ -181,7 +181,7 @@ export function lastLinesOfItsOwn(log: string, probes: Probe[], count: number): 
   const paths = probes.flatMap((probe) => probe.type === "http" ? [pathOf(probe.target)] : []);
   const lines = lastLines(log, SEARCHED_LINES);
   const own = lines.filter((line) => !isAboutRequest(line, paths));
-  return (own.length > 0 ? own : lines).slice(-count);
+  return tailOf(own.length > 0 ? own : lines, count);
 }
 
 function pathOf(target: string): string {

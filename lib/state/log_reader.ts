@@ -96,6 +96,30 @@ export function lastLines(path: string, count: number): string[] {
   }
 }
 
+/**
+ * The last `count` of these lines. If they begin inside a stack, that is with an indented line, the line that it belongs to
+ * stands first: it says what went wrong.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { tailOf } from "./log_reader.ts";
+ *
+ * const stack = ["booting", "Error: no access", "  at a", "  at b", "  at c", "  at d"];
+ * assertEquals(tailOf(stack, 4), ["Error: no access", "… 2 more lines", "  at c", "  at d"]);
+ * assertEquals(tailOf(stack, 5), stack.slice(1));
+ * ```
+ */
+export function tailOf(lines: string[], count: number): string[] {
+  const tail = lines.slice(-count);
+  const isInside = (line: string) => /^(\s|$)/.test(line);
+  if (count < 3 || lines.length <= count || !isInside(tail[0]!)) return tail;
+  const head = lines.slice(0, -count).findLastIndex((line) => !isInside(line));
+  if (head < 0) return tail;
+  const kept = lines.slice(-(count - 2));
+  return [lines[head]!, `… ${lines.length - kept.length - head - 1} more lines`, ...kept];
+}
+
 // deno-lint-ignore no-control-regex
 const ESCAPE_SEQUENCE = /\x1b\[[0-9;]*[A-Za-z]/g;
 // deno-lint-ignore no-control-regex
