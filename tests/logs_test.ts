@@ -1,6 +1,7 @@
 /** The server's log: what is kept of it, and that it stays bounded while the server writes. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { exists, fixture, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
+import { Tail } from "../lib/state/log_reader.ts";
 import { costly } from "./support/tier.ts";
 
 /** Writes numbered lines of 100 bytes for ever, and between any two of them the number of the last one into a file. */
@@ -12,6 +13,39 @@ const WRITER = `let n = 0; const fs = require("fs");
   }; write();`;
 
 const numbers = (text: string) => text.trimEnd().split("\n").map((line) => Number(line.replace(/^\.+/, "")));
+
+Deno.test("logs --follow of a silent server ends when nobody reads it any more", async () => {
+  await using sandbox = await Sandbox.create();
+  await sandbox.json(["start", "web", "--port", "0", "--", ...fixture("say=hello")]);
+  const ran = await sandbox.shell(`${sandbox.commandLine(["logs", "web", "--follow"])} | head -n 1`);
+  assertEquals([ran.code, ran.stdout], [0, "hello\n"], ran.stderr);
+});
+
+Deno.test("a log that grows faster than it is copied is copied in parts, and nothing is lost at a new start's log", () => {
+  const dir = Deno.makeTempDirSync({ prefix: "tombstone-" });
+  try {
+    const path = `${dir}/server.log`;
+    Deno.writeTextFileSync(path, "a".repeat(300_000));
+    using tail = Tail.open(path, null)!;
+    let copied = "";
+    const emit = (bytes: Uint8Array) => {
+      copied += new TextDecoder().decode(bytes);
+      return "written" as const;
+    };
+    const copy = () => tail.copy(emit, { mostMs: -1, onNext: () => copied += "\n" });
+    copy();
+    const first = copied.length;
+    assert(first > 0 && first < 300_000);
+    Deno.renameSync(path, `${path}.1`);
+    Deno.writeTextFileSync(path, "b".repeat(100_000));
+    copy();
+    assert(copied.length > first && copied.length < 300_000);
+    for (let count = 0; count < 20; count++) copy();
+    assertEquals(copied, `${"a".repeat(300_000)}\n${"b".repeat(100_000)}`);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
 
 Deno.test("a log above --log-max is cut to its end by later commands, and the server goes on writing", async () => {
   await using sandbox = await Sandbox.create();

@@ -87,7 +87,7 @@ Deno.test("when a node dies, up stops the others and exits with 1 and its name",
   assertEquals(await up.end(), 1);
   assertMatch(
     up.stderr,
-    /stopped "db"\nCannot keep "web" up: its server, pid \d+, has died\nhint: tombstone logs web\n$/,
+    /stopped "db"\nCannot keep "web" up: its server, pid \d+, has died\n(.*\n)+ {2}\| last-words\nhint: tombstone logs web\n$/,
   );
   assertStringIncludes(up.stdout, "web | last-words\n");
   assertEquals(sandbox.processes(), []);
@@ -146,6 +146,41 @@ Deno.test("up ends when nobody reads its output any more", async () => {
   assertEquals(ran.stdout, "tick\ntick\n");
   assertStringIncludes(ran.stderr, "code 129\n");
   assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("up of a silent server ends, too, when nobody reads its output any more", async () => {
+  await using sandbox = await Sandbox.create();
+  const ran = await sandbox.shell(`{ ${sandbox.commandLine(["up", ...WEB])}; echo code $? >&2; } | head -n 1`);
+  assertEquals(ran.stdout, "hello\n");
+  assertStringIncludes(ran.stderr, "code 129\n");
+  assertEquals(sandbox.processes(), []);
+});
+
+Deno.test("a last line without its end comes before what is said of the node, and ends there", async () => {
+  await using sandbox = await Sandbox.create();
+  const half = (text: string) => ["sh", "-c", `printf ${text}; exec ${SERVER.join(" ")}`];
+  const one = sandbox.commandLine(["up", "web", "--port", "0", "--", ...half("half")]);
+  const line = `${one} >out 2>&1 & until grep -q started out; do sleep 0.05; done; `;
+  const restart = `${
+    sandbox.commandLine(["restart", "web", "--quiet"])
+  }; until [ "$(grep -c ^half out)" = 2 ]; do sleep 0.05; done; kill -TERM $!; wait $!`;
+  const ran = await sandbox.shell(line + restart);
+  assertEquals(ran.code, 143, ran.stderr);
+  assertMatch(Deno.readTextFileSync(`${sandbox.project}/out`), /^half\nstarted "web" .*\nhalf\nstopped "web"\n$/);
+
+  describe(sandbox, {
+    migrate: { command: "printf done", once: true },
+    web: { command: half("other"), port: 0, after: ["migrate"] },
+  });
+  const several = sandbox.commandLine(["up"]);
+  const all = await sandbox.shell(
+    `${several} >out 2>&1 & until grep -q 'started "web"' out; do sleep 0.05; done; kill -TERM $!; wait $!`,
+  );
+  assertEquals(all.code, 143, all.stderr);
+  assertMatch(
+    Deno.readTextFileSync(`${sandbox.project}/out`),
+    /^migrate \| done\nran "migrate" .*\nstarted "web" .*\nweb {5}\| other\nstopped "web"\n$/,
+  );
 });
 
 costly("a node that another command restarts stays up's; when all are stopped, up ends with 0", async () => {

@@ -11,29 +11,33 @@ import { logPrefixes } from "./render.ts";
 
 /** The log of one node. */
 interface Followed {
+  node: string;
   path: string;
   /** `null`: it does not exist yet. */
   tail: Tail | null;
   /** Writes a piece. */
   write: (bytes: Uint8Array) => "written" | "closed";
-  /** Writes a last line without an end. */
+  /** Writes or ends a last line without an end. */
   end: () => void;
 }
 
 /** Follows logs from where they end now; a log that a start makes later is shown from its beginning. */
 export class Follower implements Disposable {
+  readonly #output: Output;
   readonly #logs: Followed[];
 
   /** Follows the logs of these nodes; the lines of a single one have no name. */
   constructor(output: Output, dirs: NodeDir[]) {
-    const prefixes = dirs.length === 1 ? [""] : logPrefixes(dirs.map(({ node }) => node), output.paint);
-    this.#logs = dirs.map(({ log }, at) => {
-      const clean = output.cleaner();
+    this.#output = output;
+    const prefixes = dirs.length === 1 ? [""] : logPrefixes(dirs.map(({ node }) => node), output.logs.paint);
+    this.#logs = dirs.map(({ log, node }, at) => {
+      const clean = output.logs.cleaner();
       const stream = (bytes: Uint8Array) => output.log(clean(bytes));
       return {
+        node,
         path: log,
         tail: Tail.open(log, 0),
-        ...(dirs.length === 1 ? plain(stream) : named(stream, prefixes[at]!)),
+        ...(dirs.length === 1 ? { write: stream, end: () => output.logs.endLine() } : named(stream, prefixes[at]!)),
       };
     });
   }
@@ -42,9 +46,16 @@ export class Follower implements Disposable {
   copy(): "written" | "closed" {
     let reader: "written" | "closed" = "written";
     for (const log of this.#logs) {
-      log.tail ??= Tail.open(log.path, null);
-      if (log.tail?.copy(log.write) === "closed") reader = "closed";
+      if (copyOne(log, MOST_MS) === "closed") reader = "closed";
     }
+    return this.#output.logs.reader === "closed" ? "closed" : reader;
+  }
+
+  /** Writes all of a node that has exited, also a last line without an end. */
+  finish(node: string): "written" | "closed" {
+    const log = this.#logs.find((log) => log.node === node)!;
+    const reader = copyOne(log, Infinity);
+    log.end();
     return reader;
   }
 
@@ -57,11 +68,15 @@ export class Follower implements Disposable {
   }
 }
 
-type Stream = (bytes: Uint8Array) => "written" | "closed";
+/** Longest time for the copy of one log, in milliseconds: a server that writes without a pause must not keep signals off. */
+const MOST_MS = 50;
 
-function plain(stream: Stream): Pick<Followed, "write" | "end"> {
-  return { write: stream, end: () => {} };
+function copyOne(log: Followed, mostMs: number): "written" | "closed" {
+  log.tail ??= Tail.open(log.path, null);
+  return log.tail?.copy(log.write, { onNext: log.end, mostMs }) ?? "written";
 }
+
+type Stream = (bytes: Uint8Array) => "written" | "closed";
 
 function named(stream: Stream, prefix: string): Pick<Followed, "write" | "end"> {
   const splitter = new LineSplitter();

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { system } from "../os/system.ts";
 import { errnoOf } from "../os/errno.ts";
 import { EXIT, retold, TombstoneError } from "../errors.ts";
 import type { EndedLease } from "../engine/end_leases.ts";
@@ -12,7 +11,8 @@ import type { Checkpoint, Recovered, Reporter, Waiting } from "../engine/reporte
 import { lastLines } from "../state/log_reader.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { describeRecovery } from "./describe.ts";
-import { cleanLine, JobText, TerminalText, write } from "./write.ts";
+import { LogStream } from "./log_stream.ts";
+import { cleanLine, write } from "./write.ts";
 import { annotation, isGithub, writeOutputs } from "./github.ts";
 import { type Paint, paintFor, PLAIN } from "./render.ts";
 import { type Place, withPlace } from "./place.ts";
@@ -48,6 +48,8 @@ export class Output implements Reporter {
   readonly paint: Paint = paintFor(Deno.stdout);
   readonly #paint: Paint = paintFor(Deno.stderr);
   readonly #trace: Trace | null;
+  /** Where the output of servers goes. */
+  readonly logs: LogStream;
   #line: Line | null = null;
   /** Where the nodes of this call are, as typed: the commands in messages get it, too. */
   place: Place = [];
@@ -57,6 +59,7 @@ export class Output implements Reporter {
   /** Prints in this mode. */
   constructor(readonly mode: OutputMode) {
     this.#trace = mode.trace === "on" ? new Trace(performance.now()) : null;
+    this.logs = new LogStream(mode.form === "json" ? Deno.stderr : Deno.stdout);
   }
 
   /** Prints the result of a command; `file`: its lines are the content of a file, and are printed unchanged. */
@@ -88,24 +91,10 @@ export class Output implements Reporter {
     return cleanLine(line, this.paint === PLAIN ? "drop" : "keep");
   }
 
-  /** Where the output of servers goes; with `--json`, stdout is for the document. */
-  get #logs(): typeof Deno.stdout | typeof Deno.stderr {
-    return this.mode.form === "json" ? Deno.stderr : Deno.stdout;
-  }
-
-  /** A function that cleans pieces of server output, so that it controls neither a terminal nor a CI runner. */
-  cleaner(): (bytes: Uint8Array) => Uint8Array {
-    const isTerminal = this.#logs.isTerminal();
-    const isFile = this.#logs === Deno.stdout && system.self.isStdoutFile();
-    if (!isTerminal && (!isGithub() || isFile)) return (bytes) => bytes;
-    const text = isTerminal ? new TerminalText() : new JobText();
-    return (bytes) => text.clean(bytes);
-  }
-
   /** Writes a piece of server output; returns whether it still has a reader. */
   log(bytes: Uint8Array): "written" | "closed" {
     this.#line?.wipe();
-    return write(this.#logs, bytes);
+    return this.logs.write(bytes);
   }
 
   /** Writes a piece of a long result; returns whether stdout still has a reader. */
@@ -207,7 +196,8 @@ export class Output implements Reporter {
     if (this.mode.volume === "quiet") return SILENT;
     if (!Deno.stderr.isTerminal()) return plainLines(sentence, (line) => this.info(line));
     if (this.#line?.isOpen) return SILENT; // of several at once, the first has the line
-    return this.#line = new Line(title, log, this.#paint, (text) => write(Deno.stderr, text));
+    // A line of a server that has no end yet would be wiped with it.
+    return this.#line = new Line(title, log, this.#paint, (text) => this.logs.isLineOpen || write(Deno.stderr, text));
   }
 
   /** Reports a recovery. */
@@ -228,6 +218,7 @@ export class Output implements Reporter {
 
   #errRaw(...lines: string[]): void {
     this.#line?.wipe();
+    this.logs.endLine();
     write(Deno.stderr, `${lines.join("\n")}\n`);
   }
 

@@ -28,7 +28,7 @@ const [WIPE, NO_WRAP, WRAP] = ["\r\x1b[2K", "\x1b[?7l", "\x1b[?7h"];
 export class Line implements Waiting {
   readonly #title: string;
   readonly #log: () => string | undefined;
-  readonly #write: (text: string) => void;
+  readonly #write: (text: string) => unknown;
   readonly #paint: Paint;
   readonly #begun = performance.now();
   #states: string[] = [];
@@ -38,7 +38,7 @@ export class Line implements Waiting {
   isOpen = true;
 
   /** Shows a wait; `log` returns the last line of the log. */
-  constructor(title: string, log: () => string | undefined, paint: Paint, write: (text: string) => void) {
+  constructor(title: string, log: () => string | undefined, paint: Paint, write: (text: string) => unknown) {
     this.#title = title;
     this.#log = log;
     this.#paint = paint;

@@ -43,6 +43,11 @@ export function write(stream: Writer, text: string | Uint8Array): "written" | "c
   return "written";
 }
 
+/** Whether something may still read what is written to it: a follower ends without one, even if it has nothing to write. */
+export function readerOf(stream: Writer): "open" | "closed" {
+  return system.self.hasReader(STREAMS.get(stream)!.descriptor) ? "open" : "closed";
+}
+
 /** A blocking pause, like that of a write to a full pipe. */
 function pause(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);

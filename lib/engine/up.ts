@@ -9,6 +9,7 @@
 import { cutShort, expiry, Latch } from "../async.ts";
 import { HANG_UP, type TombstoneError, tombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
+import { isStep } from "../spec/probes.ts";
 import type { RunOwner } from "../state/node_info.ts";
 import { hasStarted, startGroup, type StartMember } from "./group.ts";
 import type { Reporter } from "./reporter.ts";
@@ -25,8 +26,11 @@ export interface UpRequest {
   members: (owner: RunOwner) => StartMember[];
   /** Where to report. */
   reporter: Reporter;
-  /** Called ten times a second: copies new output of the servers; `"closed"`: nothing reads it any more. */
-  copy: () => "written" | "closed";
+  /**
+   * Called ten times a second: copies new output of the servers, and all of a node that has exited. `"closed"`: nothing
+   * reads it any more.
+   */
+  copy: (exited: string | null) => "written" | "closed";
   /** Called for each node that is ready. */
   onReady: (node: string, started: Started) => void;
   /** Called for each node that was stopped. */
@@ -70,32 +74,42 @@ export async function up(request: UpRequest): Promise<UpResult> {
     end(endedBy(signal, "keep up", name));
   });
   let failure: { error: unknown } | null = null;
-  const copy = () => {
+  const copy = (exited: string | null = null) => {
     try {
-      if (failure === null && request.copy() === "closed") end(unread(name));
+      if (failure === null && request.copy(exited) === "closed") end(unread(name));
     } catch (error) {
       failure = { error };
       over.open();
     }
   };
-  const timer = setInterval(copy, COPY_EVERY_MS);
+  const timer = setInterval(() => copy(), COPY_EVERY_MS);
+  // What a server has written comes before what is said of it.
+  const onStarted = (node: string, started: Started) => {
+    copy(isStep(started.info) ? node : null);
+    request.onReady(node, started);
+  };
+  const onStopped = (node: string, stopped: Stopped) => {
+    copy(node);
+    request.onStopped(node, stopped);
+  };
   let servers: Server[] = [];
   try {
     const members = request.members(owner);
     const started = await startGroup(members, {
       abort: abort.signal,
       reporter,
-      onStarted: request.onReady,
-      onUndone: request.onStopped,
+      onStarted,
+      onUndone: onStopped,
     });
     servers = members.map((member) => new Server(member, started));
     const died = await watch(servers, over);
+    if (died !== null) copy(died.dir.node);
     if (died !== null && cause === null) cause = died.deathOf("up");
     const isDeath = cause !== null && cause.kind === "server-exited";
     await stopServers(servers.filter(({ begun }) => hasStarted(begun)), {
       owner,
       reporter,
-      onStopped: request.onStopped,
+      onStopped,
       hurry: hurry.signal,
     });
     copy();

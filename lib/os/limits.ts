@@ -29,6 +29,8 @@ export type Ability =
   | "signal-state"
   /** Keeps a chosen port from other starters. */
   | "claims"
+  /** Knows that nobody reads its output any more, without writing some. */
+  | "reader"
   /** Has sockets for `--notify`. */
   | "ready-channel";
 

@@ -200,6 +200,8 @@ export interface Self {
    * there is no such path.
    */
   blockingWriter(descriptor: 1 | 2): { writeSync(bytes: Uint8Array): number } | null;
+  /** Whether something may still read what is written to stdout (1) or stderr (2); `true` if unknown. */
+  hasReader(descriptor: 1 | 2): boolean;
 }
 
 /** The operating system, as far as this tool needs it. Each system has one back end, with the same contract. */

@@ -192,20 +192,42 @@ export class Tail implements Disposable {
     return lines;
   }
 
-  /** What was written since the last call. A piece holds until the next one. */
-  *pieces(): Generator<Uint8Array> {
+  /**
+   * What was written since the last call. A piece holds until the next one.
+   *
+   * @param onNext called before the first piece of another start's log: the last line of the one before has no other end
+   */
+  *pieces(onNext: () => void = () => {}): Generator<Uint8Array> {
     const next = replacementOf(this.#file, this.path);
     skipWhatWasCut(this.#file);
-    yield* piecesOf(this.#file);
+    let isAll = false;
+    try {
+      yield* piecesOf(this.#file);
+      isAll = true;
+    } finally {
+      if (!isAll) next?.close(); // the caller goes on with this file next time
+    }
     if (next === null) return;
     this.#file.close();
     this.#file = next;
+    onNext();
     yield* piecesOf(next);
   }
 
-  /** Copies what was written since the last call. */
-  copy(emit: (bytes: Uint8Array) => "written" | "closed"): "written" | "closed" {
-    for (const piece of this.pieces()) if (emit(piece) === "closed") return "closed";
+  /**
+   * Copies what was written since the last call; what comes faster than it can be copied is left for the next call.
+   *
+   * @param options `onNext`: as of {@linkcode Tail.pieces}; `mostMs`: longest time, in milliseconds
+   */
+  copy(
+    emit: (bytes: Uint8Array) => "written" | "closed",
+    options: { onNext?: () => void; mostMs?: number } = {},
+  ): "written" | "closed" {
+    const deadline = performance.now() + (options.mostMs ?? Infinity);
+    for (const piece of this.pieces(options.onNext)) {
+      if (emit(piece) === "closed") return "closed";
+      if (performance.now() > deadline) break;
+    }
     return "written";
   }
 

@@ -53,9 +53,9 @@ export async function run(call: Call): Promise<Result> {
 async function stream({ output }: Call, log: NodeLog, request: LogRequest): Promise<void> {
   const tail = log.source as Tail;
   tellLeftOut(output, log, request, { leftOut: tail.countLinesBefore(), shown: request.count ?? 0 });
-  const clean = output.cleaner();
+  const clean = output.logs.cleaner();
   const copy = () => tail.copy((bytes) => output.stream(clean(bytes))) === "written";
-  for (let isRead = copy(); isRead && request.follow; isRead = copy()) await sleep(PAUSE_MS);
+  for (let isRead = copy(); isRead && goesOn(output, request); isRead = copy()) await sleep(PAUSE_MS);
 }
 
 /** The lines of each log to show, within the limits. */
@@ -89,7 +89,7 @@ async function tellAsText(call: Call, logs: NodeLog[], request: LogRequest, node
   const prefixes = logPrefixes(logs.map(({ dir }) => dir.node), output.paint);
   const emits = prefixes.map((named): Emit => {
     const prefix = nodes === 1 ? "" : named;
-    const clean = output.cleaner();
+    const clean = output.logs.cleaner();
     return (lines) => {
       const text = lines.map((line) => `${prefix}${line}\n`).join("");
       return text === "" ? "written" : output.stream(clean(new TextEncoder().encode(text)));
@@ -115,7 +115,12 @@ async function tellAsText(call: Call, logs: NodeLog[], request: LogRequest, node
     await markRead(call, log);
   }
   if (!isUnlimited && !request.follow) return;
-  while (await copy() === "written" && request.follow) await sleep(PAUSE_MS);
+  while (await copy() === "written" && goesOn(output, request)) await sleep(PAUSE_MS);
+}
+
+/** Whether to follow on: as long as there is a reader, even if a server has nothing to say. */
+function goesOn({ logs }: Call["output"], { follow }: LogRequest): boolean {
+  return follow && logs.reader === "open";
 }
 
 /** One document for one node; `{ nodes }` for several. */

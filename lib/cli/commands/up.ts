@@ -5,7 +5,7 @@
  */
 import type { Call, Result } from "../call.ts";
 import { prepare } from "../../engine/preflight.ts";
-import { EXIT, retold, type TombstoneError, usageError } from "../../errors.ts";
+import { EXIT, retold, TombstoneError, usageError } from "../../errors.ts";
 import type { StartMember } from "../../engine/group.ts";
 import { reportOfInfo } from "../../engine/report.ts";
 import { up, type UpResult } from "../../engine/up.ts";
@@ -28,7 +28,7 @@ export async function run(call: Call): Promise<Result> {
     name: nameOf(members(null)),
     members,
     reporter: output,
-    copy: () => follower.copy(),
+    copy: (exited) => exited === null ? follower.copy() : follower.finish(exited),
     onReady(node, started) {
       for (const line of resultOf(dirs.get(node)!, started).lines) output.info(line);
       output.outputs(outputsOf(dirs.get(node)!, started), dirs.size === 1 ? undefined : node);
@@ -36,15 +36,22 @@ export async function run(call: Call): Promise<Result> {
     onStopped(node, { stopped, killed }) {
       if (stopped) output.info(`stopped "${node}"${describeKilled(killed)}`);
     },
+  }).catch((error) => {
+    throw withoutShown(output, error);
   });
   const { cause, died, nodes } = result;
-  // Its last lines have just been shown.
-  if (died !== null) throw output.mode.form === "json" ? cause! : retold(cause!, { logTail: [] });
+  if (died !== null) throw withoutShown(output, cause!);
   for (const [node, { stopped, started, left }] of nodes) {
     if (!stopped && started && left === "running") output.info(`"${node}" was started anew meanwhile, and goes on`);
   }
   if (cause === null) output.info(`other commands have stopped ${dirs.size === 1 ? "it" : "all of them"}`);
   return { exitCode: cause?.exitCode ?? EXIT.ok, document: documentOf(call, result), lines: [] };
+}
+
+/** The error without the end of the log, if that is on the same terminal already. Who ignores stdout sees it in the error. */
+function withoutShown(output: Call["output"], error: unknown): unknown {
+  const isShown = output.mode.form === "text" && output.logs.isAmongMessages;
+  return isShown && error instanceof TombstoneError ? retold(error, { logTail: [] }) : error;
 }
 
 type Members = (owner: RunOwner | null) => StartMember[];

@@ -23,6 +23,7 @@ import { hasWriter, isGone, landmarksByMounts } from "./files.ts";
 import { outlivesCommand } from "./namespace.ts";
 import { listenDatagrams } from "./notify_socket.ts";
 import { signalByHandle, untilOneEnds } from "./pidfd.ts";
+import { hasReader } from "./reader.ts";
 import { areTogether, isLedBy, killSession, membersAmong } from "../posix/members.ts";
 import { filesWith, hints } from "../posix/files.ts";
 import { launcherWith } from "../posix/launcher.ts";
@@ -154,6 +155,7 @@ const host: Host = {
 
 const self: Self = {
   ...selfByNumber,
+  hasReader,
   hasTextArguments() {
     try {
       new TextDecoder("utf-8", { fatal: true }).decode(Deno.readFileSync("/proc/self/cmdline"));

@@ -83,6 +83,7 @@ function limits(): Limits {
     "no-writer": "cannot tell that nobody writes to a file",
     "signal-state": "does not tell what a process does about signals",
     "claims": "does not keep a chosen port from others before the server listens",
+    "reader": "does not tell that nobody reads its output any more, until it writes some",
     "ready-channel": "has no channel for --notify",
   };
 }
@@ -109,6 +110,7 @@ export const posix: System = {
     hasTextArguments: () => true,
     ignoredSignals: () => [],
     blockingWriter: () => null,
+    hasReader: () => true,
   },
   processes,
   launcher: launcherWith({
