@@ -11,7 +11,7 @@ const READS_PORT = /^(next (dev|start)|nuxi? dev|nuxt dev|react-scripts start|re
 /** A port or an environment that is set already. */
 const HAS_PORT = /(^|\s)(--port\b|-p\b|PORT=)/;
 
-/** `process.env.PORT || 3000`: a program that reads `PORT`, and its own port. */
+/** A program that reads `PORT` from its environment, and its own port: `env.PORT || 3000`. */
 const OWN = /process\.env(?:\.PORT\b|\[["']PORT["']\])\s*(?:\|\||\?\?)\s*["'`]?(\d{2,5})\b/;
 
 /** The command with its port and the port to ask for; `null` where nothing is known. */
