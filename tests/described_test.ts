@@ -526,7 +526,7 @@ costly("init writes what it finds, and start starts it", async (test) => {
     Deno.writeTextFileSync(`${sandbox.project}/package.json`, '{ "scripts": { "dev": "vite" } }');
     Deno.writeTextFileSync(`${sandbox.project}/pnpm-lock.yaml`, "");
     assertEquals((await sandbox.json(["init"])).nodes, {
-      web: { command: ["pnpm", "run", "dev"] },
+      web: { command: ["pnpm", "run", "dev", "--port", "{port}", "--strictPort"], port: "5173+" },
       phoenix: { command: ["mix", "phx.server"], probes: { http: "/" } },
     });
   });

@@ -1,7 +1,7 @@
 /** The server's log: what is kept of it, and that it stays bounded while the server writes. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { exists, fixture, isRunning, kill, Sandbox, until } from "./support/sandbox.ts";
-import { Tail } from "../lib/state/log_reader.ts";
+import { Tail } from "../lib/state/log_tail.ts";
 import { costly } from "./support/tier.ts";
 
 /** Writes numbered lines of 100 bytes for ever, and between any two of them the number of the last one into a file. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { LineSplitter } from "../state/log_lines.ts";
-import { Tail } from "../state/log_reader.ts";
+import { Tail } from "../state/log_tail.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import type { Output } from "./output.ts";
 import { logPrefixes } from "./render.ts";

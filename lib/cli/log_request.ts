@@ -9,7 +9,8 @@ import { variable } from "../os/surroundings.ts";
 import { LineMatcher } from "../readiness/log.ts";
 import { parseCount, parsePattern, parseSize } from "../spec/values.ts";
 import { LineSplitter } from "../state/log_lines.ts";
-import { printable, Tail } from "../state/log_reader.ts";
+import { printable } from "../state/log_reader.ts";
+import { Tail } from "../state/log_tail.ts";
 import type { NodeDir } from "../state/node_dir.ts";
 import { Unread } from "../state/log_unread.ts";
 

@@ -10,7 +10,7 @@ import { asNumber, asString, parseObject } from "../spec/json.ts";
 import { NAME } from "../spec/names.ts";
 import { type FileContent, modifiedAtMs, readSmallFile, removeFile, replaceFile } from "./durable.ts";
 import { logsOf } from "./log.ts";
-import { openLog, piecesOf } from "./log_reader.ts";
+import { openLog, piecesOf } from "./log_tail.ts";
 import { entriesOf, type NodeDir } from "./node_dir.ts";
 
 /** Version of the format. */

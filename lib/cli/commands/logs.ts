@@ -9,7 +9,7 @@ import { lookAt } from "../../engine/state.ts";
 import { live } from "../../os/scan.ts";
 import { Selection, shareBytes } from "../../state/log_lines.ts";
 import { trimLog } from "../../state/log.ts";
-import { Tail } from "../../state/log_reader.ts";
+import { Tail } from "../../state/log_tail.ts";
 import type { NodeDir } from "../../state/node_dir.ts";
 import { readNodeInfo } from "../../state/node_info.ts";
 import { Unread } from "../../state/log_unread.ts";
