@@ -40,7 +40,7 @@ Deno.test({
       assertEquals(code, 0, stderr);
       assertEquals(JSON.parse(stdout).survives, false, line);
       assertStringIncludes(stderr, 'warning: "web" ends with this command line, because its sandbox does');
-      await until("it has ended", () => sandbox.serversOf("web").length === 0);
+      await until("the sandbox has ended", () => sandbox.processes().length === 0);
     }
     // Without --die-with-parent, bwrap's first process stays as long as any other.
     const { stdout, stderr } = await inside(sandbox, WHOLE, start);

@@ -174,11 +174,11 @@ Deno.test("a last line without its end comes before what is said of the node, an
   });
   const several = sandbox.commandLine(["up"]);
   const all = await sandbox.shell(
-    `${several} >out 2>&1 & until grep -q 'started "web"' out; do sleep 0.05; done; kill -TERM $!; wait $!`,
+    `${several} >all 2>&1 & until grep -q 'started "web"' all; do sleep 0.05; done; kill -TERM $!; wait $!`,
   );
   assertEquals(all.code, 143, all.stderr);
   assertMatch(
-    Deno.readTextFileSync(`${sandbox.project}/out`),
+    Deno.readTextFileSync(`${sandbox.project}/all`),
     /^migrate \| done\nran "migrate" .*\nstarted "web" .*\nweb {5}\| other\nstopped "web"\n$/,
   );
 });
