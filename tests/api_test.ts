@@ -164,31 +164,35 @@ Deno.test("a program that is killed: the next start of its node cleans up", asyn
   await sandbox.assertOneServer("web");
 });
 
-Deno.test("a start by a program ends the nodes whose lease is over, and says so; a program's nodes can end with it", async () => {
-  await using sandbox = await Sandbox.create();
-  const first = await program(
-    sandbox,
-    `const node = await lib.start({ name: "web", command: serve(), port: 0, whilePid: Deno.pid, session: "tests", maxAge: "4h" });
+costly(
+  "a start by a program ends the nodes whose lease is over, and says so; a program's nodes can end with it",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const first = await program(
+      sandbox,
+      `const node = await lib.start({ name: "web", command: serve(), port: 0, whilePid: Deno.pid, session: "tests", maxAge: "4h" });
      const { while_pid, max_age_ms, session } = await node.status();
      console.log(JSON.stringify({ pid: node.pid, own: while_pid === Deno.pid, max_age_ms, session }));`,
-    "--check",
-  );
-  const { pid, ...leases } = first.said;
-  assertEquals(leases, { own: true, max_age_ms: 4 * 3600 * 1000, session: "tests" });
-  const second = await program(
-    sandbox,
-    `const told: string[] = [];
+      "--check",
+    );
+    const { pid, ...leases } = first.said;
+    assertEquals(leases, { own: true, max_age_ms: 4 * 3600 * 1000, session: "tests" });
+    const second = await program(
+      sandbox,
+      `const told: string[] = [];
      await using node = await lib.start({ name: "api", command: serve(), port: 0, tell: (text) => told.push(text) });
      console.log(JSON.stringify({ told, started: node.started }));`,
-  );
-  assertEquals([second.said.started, second.said.told.length], [true, 1], second.stderr);
-  // A busy machine may take longer than the start waits.
-  const either = /^(ended "web" of \S+|"web" of \S+ is still being ended): it was to end with pid \d+, which is gone$/;
-  assertMatch(second.said.told[0], either);
-  if (second.said.told[0].startsWith("ended")) assert(!isRunning(pid));
-  else await until("the next command has ended it", async () => (await sandbox.json(["list"])) && !isRunning(pid));
-  assertEquals(sandbox.processes(), []);
-});
+    );
+    assertEquals([second.said.started, second.said.told.length], [true, 1], second.stderr);
+    // A busy machine may take longer than the start waits.
+    const either =
+      /^(ended "web" of \S+|"web" of \S+ is still being ended): it was to end with pid \d+, which is gone$/;
+    assertMatch(second.said.told[0], either);
+    if (second.said.told[0].startsWith("ended")) assert(!isRunning(pid));
+    else await until("the next command has ended it", async () => (await sandbox.json(["list"])) && !isRunning(pid));
+    assertEquals(sandbox.processes(), []);
+  },
+);
 
 Deno.test("a test with the library leaks nothing", async () => {
   await using sandbox = await Sandbox.create();

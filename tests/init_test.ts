@@ -2,6 +2,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { proposeNodes } from "../lib/spec/template.ts";
 import { exists, fixture, Sandbox } from "./support/sandbox.ts";
+import { costly } from "./support/tier.ts";
 
 /** The nodes for these files. */
 function nodesFor(files: Record<string, string>): Record<string, unknown> {
@@ -98,7 +99,7 @@ Deno.test("init knows Django, Rails, Phoenix, rebar3 and Procfiles", () => {
   assertEquals(Object.keys(nodesFor(both)), ["web", "css"]);
 });
 
-Deno.test("init --agents: every command in the instructions works when typed", async () => {
+costly("init --agents: every command in the instructions works when typed", async () => {
   await using sandbox = await Sandbox.create();
   const write = (file: string, text: string) => Deno.writeTextFileSync(`${sandbox.project}/${file}`, text);
   write("tombstone.json", JSON.stringify({ nodes: { web: { command: fixture(), port: 0 } } }));

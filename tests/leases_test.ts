@@ -4,7 +4,7 @@ import { type Document, exists, fixture, isRunning, killPid, readProcess, Sandbo
 import { elsewhere, untilEnded } from "./support/leases.ts";
 import { canUnshare, PidNamespace } from "./support/namespace.ts";
 import { installed } from "./support/servers.ts";
-import { inTurn } from "./support/tier.ts";
+import { costly, inTurn } from "./support/tier.ts";
 
 const START = ["--port", "0", "--", ...fixture()];
 
@@ -164,7 +164,7 @@ Deno.test("a start of a node whose lease is over starts it anew, and says what i
   await sandbox.assertOneServer("web");
 });
 
-Deno.test("every command that works on nodes ends what is over elsewhere; doctor, a dry run and help do not", async () => {
+costly("every command that works on nodes ends what is over elsewhere; doctor, a dry run and help do not", async () => {
   await using sandbox = await Sandbox.create();
   const other = elsewhere(sandbox);
   await sandbox.json(["start", "own", ...START], other);
@@ -289,24 +289,27 @@ Deno.test("entries of starts that were killed, or that are none, go with the nex
   assertEquals(entriesOf(sandbox).length, 1);
 });
 
-Deno.test("a server that ignores the stop signal holds up no command for long, and is killed when its stop timeout is over", async () => {
-  await using sandbox = await Sandbox.create();
-  await using owner = new Owner();
-  const ready = `${sandbox.project}/ready`;
-  const stubborn = ["sh", "-c", `trap '' TERM; touch ${ready}; while :; do sleep 0.2; done`];
-  const flags = [...owner.flags, "--stop-timeout", "6s", "--file", ready];
-  const { pid } = await sandbox.json(["start", "web", ...flags, "--", ...stubborn]);
-  await owner.end();
-  const first = await sandbox.run(["list"], elsewhere(sandbox));
-  assertEquals([first.code, isRunning(pid)], [0, true], first.stderr);
-  assertMatch(first.stderr, /^"web" of \S+ is still being ended: it was to end with pid \d+, which is gone\n$/);
-  let killed: number[] = [];
-  await until("it is killed", async () => {
-    killed = (await endedElsewhere(sandbox)).flatMap((ended) => ended.killed);
-    return !isRunning(pid);
-  });
-  assert(killed.length === 0 || killed.includes(pid), String(killed)); // [] if a call was over just after the kill
-});
+costly(
+  "a server that ignores the stop signal holds up no command for long, and is killed when its stop timeout is over",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    await using owner = new Owner();
+    const ready = `${sandbox.project}/ready`;
+    const stubborn = ["sh", "-c", `trap '' TERM; touch ${ready}; while :; do sleep 0.2; done`];
+    const flags = [...owner.flags, "--stop-timeout", "6s", "--file", ready];
+    const { pid } = await sandbox.json(["start", "web", ...flags, "--", ...stubborn]);
+    await owner.end();
+    const first = await sandbox.run(["list"], elsewhere(sandbox));
+    assertEquals([first.code, isRunning(pid)], [0, true], first.stderr);
+    assertMatch(first.stderr, /^"web" of \S+ is still being ended: it was to end with pid \d+, which is gone\n$/);
+    let killed: number[] = [];
+    await until("it is killed", async () => {
+      killed = (await endedElsewhere(sandbox)).flatMap((ended) => ended.killed);
+      return !isRunning(pid);
+    });
+    assert(killed.length === 0 || killed.includes(pid), String(killed)); // [] if a call was over just after the kill
+  },
+);
 
 Deno.test("a node that another command works on is passed over", async () => {
   await using sandbox = await Sandbox.create();
