@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml/parse";
 import { canUnshare } from "./support/namespace.ts";
-import { type Ran, ROOT, Sandbox } from "./support/sandbox.ts";
+import { freePort, type Ran, ROOT, Sandbox, until } from "./support/sandbox.ts";
 import { installed } from "./support/servers.ts";
 import { TIER } from "./support/tier.ts";
 
@@ -139,6 +139,66 @@ recipe("A coding agent", true, (sandbox) => {
     'console.log("hello"); require("http").createServer((_, response) => response.end("ok")).listen(process.env.PORT)',
   );
   return nothing();
+});
+
+/** Whether npm gets this package here. */
+const canInstall = async (name: string) => {
+  if (TIER === "fast" || !installed("npm", "npm")) return false;
+  const { success } = await new Deno.Command("npm", { args: ["view", name, "version"], stdin: "null" }).output();
+  if (!success) console.log(`skipped: ${name} is from the npm registry, which cannot be reached`);
+  return success;
+};
+
+Deno.test({
+  name:
+    "Playwright's webServer: its tests run against the server, and neither its end, Ctrl-C nor a SIGKILL leaves one",
+  ignore: !await canInstall("@playwright/test"),
+  async fn() {
+    await using sandbox = await Sandbox.create();
+    const port = freePort();
+    const [config] = blocksOf("recipes.md", "ts").get("In the foreground")!;
+    assertStringIncludes(config!, ":3000");
+    const files = {
+      "package.json": '{ "private": true, "type": "module" }',
+      "playwright.config.ts": config!.replaceAll(":3000", `:${port}`),
+      "web.spec.ts": `import { expect, test } from "@playwright/test";
+        test("it answers", async ({ request }) => {
+          expect(await (await request.get("/")).text()).toBe("hello");
+          if (process.env.HANG) { console.log("hangs"); await new Promise(() => setInterval(() => {}, 1000)); }
+        });`,
+      "server.js": `import { createServer } from "node:http";
+        createServer((_, response) => response.end("hello")).listen(process.env.PORT, "127.0.0.1");`,
+      "tombstone.json": JSON.stringify({ nodes: { web: { command: ["node", "server.js"], port } } }),
+    };
+    for (const [name, text] of Object.entries(files)) Deno.writeTextFileSync(`${sandbox.project}/${name}`, text);
+    await prepared(sandbox, "npm install --silent --no-audit --no-fund @playwright/test");
+    const env = { ...putOnPath(sandbox, tool(sandbox)), CI: "" };
+    const ran = await sandbox.shell("exec npx playwright test", { env });
+    assertEquals(ran.code, 0, ran.stdout + ran.stderr);
+    assertMatch(ran.stdout, /1 passed/);
+    assertEquals(sandbox.processes(), []);
+    for (const signal of ["INT", "KILL"]) {
+      // As in a terminal: a group of its own, which gets the signal of Ctrl-C.
+      const cli = "node_modules/@playwright/test/cli.js";
+      const target = signal === "INT" ? "-$!" : "$!";
+      const line = `set -m; node ${cli} test --timeout 0 >out 2>&1 & tries=0
+        until grep -q hangs out || [ $tries -gt 600 ]; do tries=$((tries + 1)); sleep 0.1; done
+        kill -${signal} -- ${target}; wait $!; cat out`;
+      const { stdout } = await sandbox.shell(line, { env: { ...env, HANG: "1" }, shell: "bash" });
+      assertStringIncludes(stdout, "hangs");
+      assertStringIncludes(stdout, 'started "web"');
+      if (signal === "INT") {
+        assertStringIncludes(stdout, 'stopped "web"');
+        assertEquals(sandbox.serversOf("web"), []);
+      } else {
+        await until("the next command has ended it", async () => {
+          await sandbox.json(["list"]);
+          return sandbox.serversOf("web").length === 0;
+        });
+      }
+      await until("nothing is left", () => sandbox.processes().length === 0, 60_000);
+    }
+  },
 });
 
 Deno.test("every recipe is run by a test, but those that say that they cannot be", () => {
