@@ -1,7 +1,7 @@
 /** State that somebody deletes: under the hands of a start, and behind a running server's back. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { isInstalled } from "./support/servers.ts";
-import { type Document, fixture, freePort, isRunning, Sandbox, until } from "./support/sandbox.ts";
+import { type Document, fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { costly } from "./support/tier.ts";
 
 /** A server that listens only once the gate is there. */
@@ -30,6 +30,7 @@ for (
     Deno.kill(starter_pid, "SIGSTOP");
     let second: Document;
     try {
+      await until("it sleeps", () => readProcess(starter_pid)?.state === "T");
       Deno.removeSync(sandbox.state, { recursive: true });
       meanwhile(gate, starter_pid);
       second = await sandbox.json([...args, ...fixture(`write=${declared}`)].filter((word) => word !== "--json"));
