@@ -36,6 +36,10 @@ const WRONG: [string[], number, string, string][] = [
     "for --port: it is a URL",
     "--port 3000 --http http://localhost:3000/up",
   ],
+  [["start", "--port", "http-get://localhost:8080", "--", "true"], 2, "it is a URL", "--http http://localhost:8080/"],
+  [["start", "--port", "tcp:8080", "--", "true"], 2, "for --port: it has a prefix", "hint: --port 8080"],
+  [["start", "--port", "tcp://localhost:8080", "--", "true"], 2, "for --port: it has a prefix", "hint: --port 8080"],
+  [["start", "--port", "*:80", "--", "true"], 2, "expected the port alone", "hint: --port 80"],
   [["start", "--port", "localhost:x", "--", "true"], 2, 'Cannot use "localhost:x" for --port', "--port 3000"],
   [["start", "--port", "--", "true"], 2, "Cannot use --port: its value N is missing", "--port=N"],
   [["start", "--port", "1", "--port", "2", "--", "true"], 2, "Cannot use --port twice", "tombstone start"],
@@ -115,6 +119,31 @@ Deno.test("wrong calls: one line that names the thing, one hint, the right exit 
     assert(!ran.stderr.includes("hunter2"), what);
   }));
   assertEquals([...Deno.readDirSync(sandbox.root)].map((entry) => entry.name), ["project"]);
+});
+
+Deno.test("run: npm's script of the test is looked for before a server is started", async () => {
+  await using sandbox = await Sandbox.create();
+  const scripts = { dev: "sleep 60", check: "true" };
+  Deno.writeTextFileSync(`${sandbox.project}/package.json`, JSON.stringify({ scripts }));
+  for (const test of [["npm", "test"], ["npm", "run", "chek"]]) {
+    const ran = await sandbox.run(["run", "--serve", "touch started; sleep 60", "--no-probe", "--", ...test]);
+    assertEquals(ran.code, 2, ran.stderr);
+    assertMatch(ran.stderr, /^Cannot run "npm (test|run chek)": ".*package.json" has no script "(test|chek)"\nhint: /);
+    assertStringIncludes(ran.stderr, "or run one of dev, check");
+  }
+  assertEquals([...Deno.readDirSync(sandbox.root)].map((entry) => entry.name), ["project"]);
+  assertEquals([...Deno.readDirSync(sandbox.project)].map((entry) => entry.name), ["package.json"]);
+});
+
+Deno.test("init --agents says that a directory is in the way, and how to move it", async () => {
+  await using sandbox = await Sandbox.create();
+  Deno.mkdirSync(`${sandbox.project}/AGENTS.md`);
+  const ran = await sandbox.run(["init", "--agents"]);
+  assertEquals(ran.code, 2);
+  assertMatch(
+    ran.stderr,
+    /^Cannot write ".*AGENTS.md": it is a directory\nhint: mv ".*AGENTS.md" ".*AGENTS.md.old"\n$/,
+  );
 });
 
 Deno.test("with --json an error is one document on stdout, with the same exit code", async () => {

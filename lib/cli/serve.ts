@@ -88,7 +88,10 @@ export async function membersOfServers(
 export async function testOf(call: Call, test: string[]): Promise<string[]> {
   const [word] = test;
   const here = { cwd: currentDirectory(), path: searchPath() };
-  if (word === undefined || test.length > 1) return await checked(test, here, null);
+  if (word === undefined || test.length > 1) {
+    requireScript(test, here.cwd);
+    return await checked(test, here, null);
+  }
   const scripts = scriptsOf(here.cwd);
   const script = scripts?.scripts.get(word);
   if (script !== undefined) return commandOf(call, word, script, "running");
@@ -110,6 +113,26 @@ async function checked(test: string[], here: { cwd: string; path: string }, scri
       : `did you mean the script "${await nearest(test[0]!, names)}"? Else give its full path after --`;
     throw retold(error, { hint });
   }
+}
+
+/** What npm runs without a script of that name. */
+const OF_NPM = ["start", "stop", "restart", "env"];
+
+/** `npm test` without such a script can only fail: it is said before the servers are started. */
+function requireScript(test: string[], dir: string): void {
+  const [, name] = /^npm (?:run |run-script )?([\w:.-]+)$/.exec(test.join(" ")) ?? [];
+  const isRun = test.length === 3 || name === "test";
+  if (name === undefined || !isRun || OF_NPM.includes(name)) return;
+  const scripts = scriptsOf(dir);
+  const has = (file: string) =>
+    lstatOrNull(`${scripts?.dir}/${file}`, { place: "elsewhere", unseen: "missing" }) !== null;
+  if (scripts === null || scripts.broken !== null || !has("package.json") || has(".npmrc")) return;
+  if (scripts.scripts.get(name)?.file === "package.json") return;
+  const names = [...scripts.scripts].flatMap(([name, { file }]) => file === "package.json" ? [name] : []);
+  throw usageError(
+    `Cannot run "${test.join(" ")}": "${scripts.dir}/package.json" has no script "${name}"`,
+    `npm pkg set scripts.${name}="COMMAND"${names.length === 0 ? "" : `, or run one of ${names.join(", ")}`}`,
+  );
 }
 
 /** The directory that the servers run in. */

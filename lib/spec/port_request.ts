@@ -40,11 +40,24 @@ export function parsePortRequest(place: string, value: string | number): PortReq
   const text = String(value).replace(HERE, "");
   const port = /^\d{1,5}$/.test(text) ? Number(text) : text;
   if (isPortRequest(port)) return port;
-  const url = typeof value === "string" ? URL.parse(value) : null;
+  const url = typeof value === "string" ? URL.parse(value.replace(/^(https?)-get:/i, "$1:")) : null;
   if (url?.protocol === "http:" || url?.protocol === "https:") {
     throw usageError(`Cannot use "${value}" for ${place}: it is a URL`, exampleFor(place, url));
   }
+  const other = /^([a-z][a-z-]*):(?:\/\/)?([^/]*:)?(\d{1,5})\/?$/i.exec(text);
+  if (other !== null && PREFIXES.has(other[1]!.toLowerCase()) && isPortRequest(Number(other[3]))) {
+    throw usageError(
+      `Cannot use "${value}" for ${place}: it has a prefix`,
+      place.startsWith("--") ? `${place} ${other[3]}` : `write ${other[3]} for ${place}`,
+    );
+  }
   const [, host, number] = /^([^:/]+):(\d{1,5})$/.exec(text) ?? [];
+  if (host === "*" && isPortRequest(Number(number))) {
+    throw usageError(
+      `Cannot use "${value}" for ${place}: expected the port alone`,
+      place.startsWith("--") ? `${place} ${number}` : `write ${number} for ${place}`,
+    );
+  }
   if (place.startsWith("--") && host !== undefined && isPortRequest(Number(number))) {
     throw usageError(`Cannot use "${value}" for ${place}: it names a host`, `${place} ${number} --host ${host}`);
   }
@@ -55,6 +68,9 @@ export function parsePortRequest(place: string, value: string | number): PortReq
     "3000",
   );
 }
+
+/** What other tools write before a port, as in `tcp:3000`: it is no host. */
+const PREFIXES = new Set(["tcp", "tcp4", "tcp6", "udp", "port"]);
 
 /** The flags for a URL. */
 function exampleFor(place: string, { href, port, protocol }: URL): string {
