@@ -146,6 +146,14 @@ Deno.test("init --agents says that a directory is in the way, and how to move it
   );
 });
 
+Deno.test("a directory called tombstone.json is named, and the hint moves it out of the way", async () => {
+  await using sandbox = await Sandbox.create();
+  Deno.mkdirSync(`${sandbox.project}/tombstone.json`);
+  const ran = await sandbox.run(["start"]);
+  assertEquals(ran.code, 2);
+  assertMatch(ran.stderr, /^Cannot use ".*tombstone.json": it is not a file\nhint: mv ".*json" ".*json.old"\n$/);
+});
+
 Deno.test("with --json an error is one document on stdout, with the same exit code", async () => {
   await using sandbox = await Sandbox.create();
   const ran = await sandbox.run(["start", "web", "--json", "--port", "x", "--", "true"]);

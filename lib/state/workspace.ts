@@ -57,7 +57,7 @@ export function readProjectFile(project: string): string {
   const path = `${project}/${PROJECT_FILE}`;
   try {
     const { isFile, size } = Deno.statSync(path);
-    if (!isFile) throw usageError(`Cannot use "${path}": it is not a file`, "tombstone init makes one elsewhere");
+    if (!isFile) throw usageError(`Cannot use "${path}": it is not a file`, `mv "${path}" "${path}.old"`);
     if (size > PROJECT_FILE_MAX_BYTES) {
       throw usageError(
         `Cannot use "${path}": it is ${size} bytes long`,
