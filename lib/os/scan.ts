@@ -44,9 +44,8 @@ export function scanOnce(variable: string): Scan {
   const few = new Map<number, ProcessRow | null>();
   const read = (pid: number) => {
     if (all !== null || few.size >= FEW) return list().get(pid) ?? null;
-    const row = few.get(pid) ?? live.read(pid);
-    few.set(pid, row);
-    return row;
+    if (!few.has(pid)) few.set(pid, live.read(pid));
+    return few.get(pid)!;
   };
   let table: Promise<ListenerRow[] | null> | null = null;
   const inodes = new Map<number, Set<number> | null>();
