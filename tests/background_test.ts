@@ -68,7 +68,9 @@ Deno.test("a daemon that dies before it has written its pid file is told at once
   await using sandbox = await Sandbox.create();
   const args = ["start", "web", "--pid-file", `${sandbox.project}/web.pid`, "--port", "0", "--"];
   const begun = performance.now();
-  const { error } = await sandbox.json([...args, "sh", "-c", "setsid sh -c 'sleep 0.2; exit 3' & exit 0"], { code: 1 });
+  const { error } = await sandbox.json([...args, "sh", "-c", "setsid sh -c 'sleep 0.05; exit 3' & exit 0"], {
+    code: 1,
+  });
   assertEquals(error.kind, "server-exited");
   assertStringIncludes(error.message, "exited with code 0");
   assert(performance.now() - begun < 20_000, "long before the timeout of 60 s");
@@ -188,10 +190,10 @@ Deno.test("a daemon on its way when its start is ended is ended, too: by a signa
   const mark = `${Math.random()}`.slice(2);
   // It gives up session, environment and descriptors at once, and takes its time to write its pid file.
   const daemon = `use POSIX; exit 0 if fork; POSIX::setsid(); exit 0 if fork; %ENV = (); POSIX::close($_) for 0 .. 20;
-    exec $^X, "-e", 'open(B, ">", $ARGV[1]); select undef, undef, undef, 0.3;
-      open(F, ">", $ARGV[0]); print F "$$\\n"; close F; sleep 600', $ARGV[0], $ARGV[1], $ARGV[2];`;
-  const begun = `${sandbox.project}/begun`;
-  const start = ["start", "web", "--pid-file", path, "--no-probe", "--", "perl", "-e", daemon, path, begun, mark];
+    exec $^X, "-e", 'open(B, ">", $ARGV[1]); select undef, undef, undef, 0.02 until -e $ARGV[2];
+      open(F, ">", $ARGV[0]); print F "$$\\n"; close F; sleep 600', @ARGV;`;
+  const [begun, go] = [`${sandbox.project}/begun`, `${sandbox.project}/go`];
+  const start = ["start", "web", "--pid-file", path, "--no-probe", "--", "perl", "-e", daemon, path, begun, go, mark];
   const living = () =>
     allPids().filter((pid) => {
       const words = isRunning(pid) ? commandLineOf(pid) : "";
@@ -202,11 +204,13 @@ Deno.test("a daemon on its way when its start is ended is ended, too: by a signa
     const starter = sandbox.spawn(start);
     await until("the daemon is on its way", () => exists(begun));
     kill(starter, signal);
+    Deno.writeTextFileSync(go, "");
     await starter.output();
     if (signal === "SIGKILL") await sandbox.json(["sweep", "web"]);
     await until("nobody is left", () => living().length === 0);
     assertEquals(exists(path), false, signal);
     Deno.removeSync(begun);
+    Deno.removeSync(go);
   }
 });
 

@@ -115,7 +115,8 @@ Deno.test("a deleted directory of which the server has created a part again is g
   const tree = `${sandbox.root}/tree`;
   const cache = `${tree}/.next/cache`;
   const pause = `${sandbox.root}/pause`;
-  const work = `while :; do [ -e ${pause} ] || mkdir -p ${cache}; sleep 0.05; done`;
+  const pauses = `${sandbox.root}/pauses`;
+  const work = `while :; do if [ -e ${pause} ]; then touch ${pauses}; else mkdir -p ${cache}; fi; sleep 0.02; done`;
   Deno.mkdirSync(`${tree}/.git`, { recursive: true });
   const start = ["start", "web", "--file", cache, "--", "sh", "-c", `trap 'exit 0' TERM; ${work}`];
   const { pid } = await sandbox.json(start, { cwd: tree });
@@ -124,7 +125,8 @@ Deno.test("a deleted directory of which the server has created a part again is g
   Deno.removeSync(`${tree}/.git`, { recursive: true });
   assertEquals(await ended(), undefined, "the directory itself was not deleted");
   Deno.writeTextFileSync(pause, "");
-  await until("the server pauses", () => sandbox.shell(`rm -rf ${tree}; sleep 0.2`).then(() => !exists(tree)));
+  await until("the server pauses", () => exists(pauses));
+  Deno.removeSync(tree, { recursive: true });
   Deno.mkdirSync(`${tree}/.git`, { recursive: true });
   assertEquals(await ended(), undefined, "the user has made it anew");
   Deno.removeSync(tree, { recursive: true });

@@ -109,14 +109,21 @@ costly(
     process.on("SIGTERM", () => console.log("asked by a signal"));
     process.on("SIGUSR2", () => {
       console.log("saving");
-      setTimeout(() => { console.log("saved"); process.exit(0); }, 2500);
+      setInterval(() => { if (fs.existsSync("save")) { console.log("saved"); process.exit(0); } }, 20);
     });
     setInterval(() => {}, 1000);
     console.log("up");`;
-    const ask = ["--stop-command", "sleep 0.3; kill -USR2 $TOMBSTONE_PID", "--stop-timeout", "60s"];
+    const file = (name: string) => `${sandbox.project}/${name}`;
+    const command = "echo >>asks; while [ ! -e ask ]; do sleep 0.02; done; kill -USR2 $TOMBSTONE_PID";
+    const ask = ["--stop-command", command, "--stop-timeout", "60s"];
     await sandbox.json(["start", "web", "--log", "^up$", ...ask, "--", "node", "-e", server]);
     assertEquals((await sandbox.run(["stop", "web"], { env: { TOMBSTONE_FAILPOINT: "asked" } })).code, 137);
-    await sandbox.json(["stop", "web"]);
+    const second = sandbox.run(["stop", "web"]);
+    await until("the command of the second stop runs", () => Deno.readTextFileSync(file("asks")) === "\n\n");
+    Deno.writeTextFileSync(file("ask"), "");
+    await until("the server saves", async () => (await logOf(sandbox)).includes("saving"));
+    Deno.writeTextFileSync(file("save"), "");
+    assertEquals((await second).code, 0);
     const lines = await logOf(sandbox);
     assertEquals(lines.filter((line: string) => line !== "saving"), ["up", "saved"]);
   },
@@ -131,15 +138,8 @@ costly(
     const escape =
       `while [ ! -e go ]; do sleep 0.02; done; env -i setsid sh -c 'exec 9>&-; sleep ${seconds} & exit' & wait`;
     const escaped = async () => {
-      const { pid } = await sandbox.json([
-        "start",
-        "web",
-        "--no-probe",
-        "--",
-        "sh",
-        "-c",
-        `${escape}; exec sleep ${other}`,
-      ]);
+      const script = `${escape}; exec sleep ${other}`;
+      const { pid } = await sandbox.json(["start", "web", "--no-probe", "--", "sh", "-c", script]);
       Deno.writeTextFileSync(`${sandbox.project}/go`, "");
       await until(
         "it has got away",

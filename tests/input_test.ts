@@ -170,13 +170,9 @@ Deno.test("with --json an error is one document on stdout, with the same exit co
 Deno.test("a server's own arguments are never parsed", async () => {
   await using sandbox = await Sandbox.create();
   const odd = ["--json", "--port", "x", "--", "--help", "-q", "a b", "007", "$HOME", "*", "", "new\nline", "'\""];
+  const shell = ["start", "web", "--no-probe", "--", "sh", "-c"];
   await sandbox.json([
-    "start",
-    "web",
-    "--no-probe",
-    "--",
-    "sh",
-    "-c",
+    ...shell,
     'printf "<%s>\\n" "$@"; exec sleep 600',
     "sh",
     ...odd,

@@ -295,7 +295,7 @@ costly(
     await using sandbox = await Sandbox.create();
     await using owner = new Owner();
     const ready = `${sandbox.project}/ready`;
-    const stubborn = ["sh", "-c", `trap '' TERM; touch ${ready}; while :; do sleep 0.2; done`];
+    const stubborn = ["sh", "-c", `trap '' TERM; touch ${ready}; exec sleep 600`];
     const flags = [...owner.flags, "--stop-timeout", "6s", "--file", ready];
     const { pid } = await sandbox.json(["start", "web", ...flags, "--", ...stubborn]);
     await owner.end();

@@ -182,7 +182,7 @@ Deno.test({
       const cli = "node_modules/@playwright/test/cli.js";
       const target = signal === "INT" ? "-$!" : "$!";
       const line = `set -m; node ${cli} test --timeout 0 >out 2>&1 & tries=0
-        until grep -q hangs out || [ $tries -gt 600 ]; do tries=$((tries + 1)); sleep 0.1; done
+        until grep -q hangs out || [ $tries -gt 1200 ]; do tries=$((tries + 1)); sleep 0.05; done
         kill -${signal} -- ${target}; wait $!; cat out`;
       const { stdout } = await sandbox.shell(line, { env: { ...env, HANG: "1" }, shell: "bash" });
       assertStringIncludes(stdout, "hangs");

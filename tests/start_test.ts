@@ -161,7 +161,7 @@ Deno.test("a server that exits at once is reported with its code and its last 20
 Deno.test("a server that dies by a signal during the start is reported with the signal, long before the deadline", async () => {
   await using sandbox = await Sandbox.create();
   const error = (await sandbox.json(
-    ["start", "web", "--port", String(freePort()), "--", "sh", "-c", "sleep 0.2; kill -SEGV $$"],
+    ["start", "web", "--port", String(freePort()), "--", "sh", "-c", "sleep 0.05; kill -SEGV $$"],
     { code: 1 },
   )).error;
   assertEquals(error.exit_signal, "SIGSEGV");

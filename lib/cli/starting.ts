@@ -1,5 +1,5 @@
 /**
- * Starting nodes and reporting the results, for `start`, `restart` and `run`.
+ * Starting nodes and reporting the results, for `start`, `restart`, `run` and `up`.
  *
  * @module
  */
@@ -7,9 +7,10 @@ import type { Call, Result } from "./call.ts";
 import { EXIT, usageError } from "../errors.ts";
 import { type Member, startGroup, type StartMember } from "../engine/group.ts";
 import { system } from "../os/system.ts";
-import { reportOfInfo } from "../engine/report.ts";
+import { type NodeReport, reportOfInfo } from "../engine/report.ts";
 import { listenToSignals } from "../engine/signals.ts";
 import type { Started, StartRequest } from "../engine/request.ts";
+import type { ServerResult } from "../engine/server.ts";
 import { start } from "../engine/start.ts";
 import { address, type Paint, PLAIN } from "./render.ts";
 import { isStep } from "../spec/probes.ts";
@@ -135,4 +136,11 @@ export function resultOf(
   const survives = system.host.outlivesCommand();
   const document = { ...report, ready: true, started, survives, recovered, differs, killed };
   return { exitCode: EXIT.ok, document, lines: [line] };
+}
+
+/** The document of a server of `run` or `up`. */
+export function documentOfServer(
+  { dir, info, started, recovered, differs, killed, stopped, left }: ServerResult,
+): NodeReport & { stopped: boolean } {
+  return { ...reportOfInfo(dir, info, left), started, recovered, differs, killed, stopped };
 }

@@ -9,14 +9,13 @@ import type { Call, Result } from "../call.ts";
 import { EXIT, usageError } from "../../errors.ts";
 import type { StartMember } from "../../engine/group.ts";
 import { addressOf, lastLinesOfItsOwn } from "../../readiness/http.ts";
-import { reportOfInfo } from "../../engine/report.ts";
 import type { Started } from "../../engine/request.ts";
 import { run as runTest, type RunResult } from "../../engine/run.ts";
 import { describeKilled } from "../describe.ts";
 import type { RunOwner } from "../../state/node_info.ts";
 import { FLAGS_OF_KNOWN, membersOf, orderedNames, placesOf, projectOf, refuseFlags } from "../members.ts";
 import { membersOfServers, serversOf, testOf } from "../serve.ts";
-import { nameOf, outputsOf, resultOf, runningOf } from "../starting.ts";
+import { documentOfServer, nameOf, outputsOf, resultOf, runningOf } from "../starting.ts";
 
 /**
  * Runs the command: with the servers of `--serve`, else the described ones, else the package's own. The test command has
@@ -152,19 +151,10 @@ function documentOf(
     ended: leftovers.pids,
     killed: leftovers.killed,
   };
-  const documents = Array.from(
-    nodes,
-    ([node, { dir, info, started, recovered, differs, stopped, killed, serverDied, left }]) => ({
-      ...reportOfInfo(dir, info, left),
-      node,
-      started,
-      recovered,
-      differs,
-      killed,
-      stopped,
-      server_died: serverDied,
-      log_tail: tails.get(node) ?? [],
-    }),
-  );
+  const documents = Array.from(nodes, ([node, server]) => ({
+    ...documentOfServer(server),
+    server_died: server.serverDied,
+    log_tail: tails.get(node) ?? [],
+  }));
   return isOne ? { ...documents.at(-1), test } : { nodes: documents, test };
 }

@@ -7,13 +7,12 @@ import type { Call, Result } from "../call.ts";
 import { prepare } from "../../engine/preflight.ts";
 import { EXIT, retold, TombstoneError, usageError } from "../../errors.ts";
 import type { StartMember } from "../../engine/group.ts";
-import { reportOfInfo } from "../../engine/report.ts";
 import { up, type UpResult } from "../../engine/up.ts";
 import { requireExecutable, searchPath } from "../../process/executable.ts";
 import type { RunOwner } from "../../state/node_info.ts";
 import { Follower } from "../follower.ts";
 import { describeKilled } from "../describe.ts";
-import { nameOf, outputsOf, requireOneNode, resultOf, runningOf } from "../starting.ts";
+import { documentOfServer, nameOf, outputsOf, requireOneNode, resultOf, runningOf } from "../starting.ts";
 
 /**
  * Runs the command: as `start`, but in the foreground. The servers' output goes to stdout, or with `--json` to stderr;
@@ -85,17 +84,6 @@ function noCommand(call: Call): TombstoneError {
 
 /** One document for one named node or one command; else a list. */
 function documentOf(call: Call, { nodes }: UpResult): unknown {
-  const documents = Array.from(
-    nodes,
-    ([node, { dir, info, started, recovered, differs, stopped, killed, left }]) => ({
-      ...reportOfInfo(dir, info, left),
-      node,
-      started,
-      recovered,
-      differs,
-      killed,
-      stopped,
-    }),
-  );
+  const documents = Array.from(nodes.values(), documentOfServer);
   return call.serverCommand !== null || call.nodes.length === 1 ? documents.at(-1) : { nodes: documents };
 }
