@@ -10,7 +10,7 @@ import type { Notifications } from "../readiness/notify.ts";
 import type { ProbeTarget } from "../readiness/types.ts";
 import { type Outcome, untilReady } from "../readiness/wait.ts";
 import { hasRecord, type Launched } from "../process/launcher.ts";
-import { modifiedAtMs } from "../state/durable.ts";
+import { modifiedAtMs, type PreparedFile } from "../state/durable.ts";
 import { launchRecordPath } from "../state/launch_record.ts";
 import { stateRemoved } from "../state/lock.ts";
 import type { NodeDir } from "../state/node_dir.ts";
@@ -56,8 +56,8 @@ export class Attempt {
   readonly #main: MainProcess;
   /** Modification time of the launch record, in milliseconds since 1970. */
   #sinceMs: number | null = null;
-  /** Puts the prepared file `port` in place; `null` where the port is not known beforehand. */
-  #putPort: (() => void) | null = null;
+  /** The file `port`, prepared; `null` where the port is not known beforehand. */
+  #portFile: PreparedFile | null = null;
 
   /** Follows a process that was just launched under this tombstone. */
   constructor(request: StartRequest, spawned: Spawned) {
@@ -98,11 +98,10 @@ export class Attempt {
       throw withLog(this.#dir, error, this.#settings.probes);
     }
     reached("committed", this.#request.reporter);
-    const following = this.#following;
-    info = await followHandOver(info, following);
+    info = await followHandOver(info, this.#following);
     onCommit(info);
-    await finish(info, following);
-    return await followHandOver(info, following);
+    await finish(info, this.#following);
+    return await followHandOver(info, this.#following);
   }
 
   async #untilReady(): Promise<Outcome> {
@@ -111,7 +110,8 @@ export class Attempt {
     if (this.#settings.pid_file === null) await writePid(this.#dir, this.#spawned.launched.leader.pid);
     const mayHaveNonce = this.#settings.probes.some((probe) => probe.type === "port-file");
     if (this.#spawned.port !== null && !mayHaveNonce) {
-      this.#putPort = await preparePort(this.#dir, this.#spawned.port, null);
+      this.#hold.insist();
+      this.#portFile = await preparePort(this.#dir, this.#spawned.port, null);
     }
     using waiting = this.#request.reporter.wait(this.#dir);
     const tellStray = strayReporter(this.#request, this.#spawned.port);
@@ -142,14 +142,13 @@ export class Attempt {
     const main = this.#main.find();
     if (main === null) return null;
     if (isNew) reached("waiting", this.#request.reporter, `for pid ${main.pid}`);
-    const ageMs = performance.now() - this.#spawned.launchedAt;
     const roots = this.#main.roots();
     this.#spawned.notifications?.expect(roots);
     this.#sinceMs ??= modifiedAtMs(launchRecordPath(this.#dir, this.#spawned.tombstone.attempt));
     return {
       mainPid: main.pid,
       roots,
-      ageMs,
+      ageMs: performance.now() - this.#spawned.launchedAt,
       sinceMs: this.#sinceMs,
       cwd: this.#settings.cwd,
       env: this.#request.env,
@@ -175,10 +174,11 @@ export class Attempt {
     if (main.startTime === UNKNOWN_START) throw unreadableProcess(this.#dir, main.pid);
     const info = this.#recordOf(ready, main);
     if (main !== this.#main.leader) await writePid(this.#dir, main.pid);
-    if (this.#putPort !== null) this.#putPort();
-    else if (info.port !== 0) (await preparePort(this.#dir, info.port, info.nonce))();
-    reached("port-written", this.#request.reporter);
     this.#hold.insistOnLock(); // the disk may have taken its time
+    if (info.port !== 0) this.#portFile ??= await preparePort(this.#dir, info.port, info.nonce);
+    this.#portFile?.place();
+    reached("port-written", this.#request.reporter);
+    this.#hold.insistOnLock();
     await writeNodeInfo(this.#dir, info);
     return info;
   }
@@ -230,15 +230,15 @@ export class Attempt {
    * a successor's, only its own processes are terminated.
    */
   async #abandon(error: unknown): Promise<"kept" | "removed"> {
-    const dir = this.#dir;
     await terminateAttempt(this.#following, this.#settings.stop);
+    this.#portFile?.[Symbol.dispose]();
     if (!this.#hold.isKept()) return "removed";
-    tellWriters(dir, this.#settings.exclude, this.#request.reporter);
+    tellWriters(this.#dir, this.#settings.exclude, this.#request.reporter);
     try {
       await this.#sweep();
       if (!this.#hold.isKept()) return "removed";
       const failed = error instanceof Error ? error.message : String(error);
-      await writeTombstone(dir, { ...this.#spawned.tombstone, failed, failed_at: new Date().toISOString() });
+      await writeTombstone(this.#dir, { ...this.#spawned.tombstone, failed, failed_at: new Date().toISOString() });
     } catch (second) {
       // The tombstone is unchanged: the next start takes this attempt for an interrupted one and sweeps.
       if (!(second instanceof TombstoneError)) throw second;

@@ -91,6 +91,7 @@ export async function followHandOver(info: NodeInfo, { dir, hold, main, reporter
     const followed = { ...info, pid: process.pid, start_time: process.startTime, held_log };
     hold.insistOnLock();
     await writePid(dir, process.pid);
+    hold.insistOnLock();
     await writeNodeInfo(dir, followed);
     reached("followed", reporter, `pid ${process.pid}`);
     return followed;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { TombstoneError } from "../errors.ts";
 import { system } from "../os/system.ts";
 import { basename, dirname } from "../paths.ts";
 import { errnoOf, type FilePlace, stateError } from "../os/errno.ts";
@@ -32,17 +33,27 @@ export async function syncDir(path: string): Promise<void> {
  * @throws {TombstoneError} the disk refuses; the old content is unchanged
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
-  (await prepareFile(path, text))();
+  using prepared = await prepareFile(path, text);
+  prepared.place();
+}
+
+/** A file that is written and synced, and not in place yet. Disposing of it removes it, unless it was put in place. */
+export interface PreparedFile extends Disposable {
+  /**
+   * Puts it in place.
+   *
+   * @throws {TombstoneError} the disk refuses
+   */
+  place(): void;
 }
 
 /**
  * The first half of {@linkcode replaceFile}: writes and syncs the temporary file, so that putting it in place later is
  * quick.
  *
- * @returns the second half, which puts it in place
  * @throws {TombstoneError} the disk refuses
  */
-export async function prepareFile(path: string, text: string): Promise<() => void> {
+export async function prepareFile(path: string, text: string): Promise<PreparedFile> {
   const temporary = `${dirname(path)}/.${basename(path)}.${crypto.randomUUID()}.tmp`;
   try {
     using file = Deno.openSync(temporary, { write: true, createNew: true, ...system.files.privateFile });
@@ -50,15 +61,32 @@ export async function prepareFile(path: string, text: string): Promise<() => voi
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
     await sync(file);
   } catch (error) {
-    throw notWritten(path, temporary, error);
+    discard(temporary);
+    throw stateError("write", path, error);
   }
-  return () => {
-    try {
-      moveOver(temporary, path);
-    } catch (error) {
-      throw notWritten(path, temporary, error);
-    }
+  let isPlaced = false;
+  return {
+    place() {
+      try {
+        moveOver(temporary, path);
+      } catch (error) {
+        throw stateError("write", path, error);
+      }
+      isPlaced = true;
+    },
+    [Symbol.dispose]() {
+      if (!isPlaced) discard(temporary);
+    },
   };
+}
+
+/** Removes a temporary file. Where the disk refuses, the next sweep removes it; the caller has something else to tell. */
+function discard(temporary: string): void {
+  try {
+    removeFile(temporary);
+  } catch (error) {
+    if (!(error instanceof TombstoneError)) throw error;
+  }
 }
 
 /** Renames over any entry at the target, even a directory: the state directory holds only this tool's files. */
@@ -72,11 +100,6 @@ export function moveOver(from: string, to: string): void {
     Deno.removeSync(to, { recursive: true });
     Deno.renameSync(from, to);
   }
-}
-
-function notWritten(path: string, temporary: string, error: unknown): unknown {
-  removeFile(temporary);
-  return stateError("write", path, error);
 }
 
 /**

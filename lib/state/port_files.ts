@@ -5,15 +5,11 @@
  */
 import type { NodeInfo } from "./node_info.ts";
 import { isPlausiblePid } from "../os/system.ts";
-import { type FileOwner, prepareFile, readSmallFile, replaceFile } from "./durable.ts";
+import { type FileOwner, type PreparedFile, prepareFile, readSmallFile, replaceFile } from "./durable.ts";
 import type { NodeDir } from "./node_dir.ts";
 
-/**
- * Prepares `port`: the number, and the server's nonce on a second line.
- *
- * @returns the function that puts it in place
- */
-export function preparePort(dir: NodeDir, port: number, nonce: string | null): Promise<() => void> {
+/** Prepares `port`: the number, and the server's nonce on a second line. */
+export function preparePort(dir: NodeDir, port: number, nonce: string | null): Promise<PreparedFile> {
   return prepareFile(dir.port, nonce === null ? `${port}\n` : `${port}\n${nonce}\n`);
 }
 
