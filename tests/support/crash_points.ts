@@ -66,11 +66,12 @@ export interface Scenario {
    */
   before: "stopped" | "running" | "interrupted" | "abandoned" | "over" | "interrupted and over";
   /**
-   * The command; `start` stands for the whole start of the server, `run` for one with a short test, `several` for a start
+   * The command; `start` stands for the whole start of the server, `run` for one with a short test, `up` for
+   * the server in the foreground, with a TERM once it has started; `several` for a start
    * of the nodes of a `tombstone.json`: the server, after another one; `step` for the first start of a server with a port
    * that is chosen, after a step that runs once and leaves a process in the background.
    */
-  command: "start" | "run" | "several" | "step" | string[];
+  command: "start" | "run" | "up" | "several" | "step" | string[];
   /** Named steps that it passes. */
   steps: string[];
 }
@@ -100,6 +101,12 @@ export const SCENARIOS: Scenario[] = [
     name: "run",
     before: "stopped",
     command: "run",
+    steps: [...STARTING, ...COMMITTING, "marked", "asked", "ended", "swept"],
+  },
+  {
+    name: "up",
+    before: "stopped",
+    command: "up",
     steps: [...STARTING, ...COMMITTING, "marked", "asked", "ended", "swept"],
   },
   { name: "start after a run", before: "abandoned", command: "start", steps: [...STARTING, ...COMMITTING] },
@@ -302,6 +309,7 @@ export class CrashSite implements AsyncDisposable {
 
   #command({ command }: Scenario): string[] {
     if (command === "run") return [...this.#run, "sleep 0.05"];
+    if (command === "up") return ["up", ...this.#start.slice(1)];
     if (command === "several" || command === "step") return ["start"];
     return command === "start" ? this.#start : command;
   }
@@ -309,7 +317,8 @@ export class CrashSite implements AsyncDisposable {
   async #killAt(scenario: Scenario, point: Point): Promise<Outcome["hit"]> {
     if (point.call === "step") {
       const env = { TOMBSTONE_FAILPOINT: String(point.at) };
-      const { signal } = await this.#sandbox.spawn(this.#command(scenario), { env }).output();
+      const child = this.#sandbox.spawn(this.#command(scenario), { env });
+      const { signal } = await (scenario.command === "up" ? endOnceStarted(child) : child.output());
       return signal === "SIGKILL" ? "killed" : "finished";
     }
     const inject = `inject=${point.call}:signal=KILL:when=${point.at}`;
@@ -336,7 +345,16 @@ export class CrashSite implements AsyncDisposable {
     hasBegun.delete(child.pid); // a number that an earlier one may have had
     let ended = false;
     const end = child.status.then(() => ended = true);
-    while (!ended && isTracing(child.pid)) await new Promise((resolve) => setTimeout(resolve, 3));
+    let isAsked = scenario.command !== "up";
+    while (!ended && isTracing(child.pid)) {
+      // Once the command has begun, the messages are its own, not those of the run before.
+      if (!isAsked && hasBegun.has(child.pid) && Deno.readTextFileSync(messages).includes(STARTED)) {
+        isAsked = true;
+        const command = tracedBy(child.pid);
+        if (command) Deno.kill(command.pid, "SIGTERM"); // traced, so that its pid is not free
+      }
+      await new Promise((resolve) => setTimeout(resolve, 3));
+    }
     kill(child, "SIGTERM");
     // Now and then strace waits for ever for a thread that died while it let go.
     const impatience = setTimeout(() => kill(child), 1000);
@@ -391,21 +409,43 @@ export class CrashSite implements AsyncDisposable {
   }
 }
 
+/** Sends TERM once the command says that its server has started, for it does not end by itself. */
+async function endOnceStarted(child: Deno.ChildProcess): Promise<Deno.CommandStatus> {
+  const drained = child.stdout.pipeTo(new WritableStream());
+  let said = "";
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    const before = said;
+    said += text;
+    if (!before.includes(STARTED) && said.includes(STARTED)) kill(child, "SIGTERM");
+  }
+  await drained;
+  return await child.status;
+}
+
+/** What `up` says when its server is ready. */
+const STARTED = 'started "web"';
+
 /** The lines of a file; none if it is missing. */
 function readLines(path: string): string[] {
   return exists(path) ? Deno.readTextFileSync(path).trimEnd().split("\n") : [];
 }
 
-/** Whether the command that strace started still runs, or has not begun yet. */
-function isTracing(strace: number): boolean {
+/** What strace has started; `null` if there is nothing, `undefined` if strace itself has ended. */
+function tracedBy(strace: number): ReturnType<typeof readProcess> | undefined {
   let children: string;
   try {
     children = Deno.readTextFileSync(`/proc/${strace}/task/${strace}/children`);
   } catch (error) {
-    if (error instanceof Error && !(error instanceof TypeError)) return false;
+    if (error instanceof Error && !(error instanceof TypeError)) return undefined;
     throw error;
   }
-  const command = children.split(" ").map((pid) => readProcess(Number(pid))).find((process) => process !== null);
+  return children.split(" ").map((pid) => readProcess(Number(pid))).find((process) => process !== null) ?? null;
+}
+
+/** Whether the command that strace started still runs, or has not begun yet. */
+function isTracing(strace: number): boolean {
+  const command = tracedBy(strace);
+  if (command === undefined) return false;
   // Before it runs the command, strace tries out on children of its own what the kernel can do.
   if (!command || command.name === "strace") return !hasBegun.has(strace);
   hasBegun.add(strace);
