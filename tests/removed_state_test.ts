@@ -1,7 +1,7 @@
 /** State that somebody deletes: under the hands of a start, and behind a running server's back. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { isInstalled } from "./support/servers.ts";
-import { type Document, exists, fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
+import { type Document, fixture, freePort, isRunning, readProcess, Sandbox, until } from "./support/sandbox.ts";
 import { costly } from "./support/tier.ts";
 
 /** A server that listens only once the gate is there. */
@@ -25,8 +25,8 @@ for (
     const first = sandbox.spawn([...args, ...gated(sandbox, gate)]);
     const output = first.output();
     // From then on it waits for the server, and writes nothing before it has looked whose the state is.
-    const files = () => exists(sandbox.nodeDir("web")) ? sandbox.runtimeFiles("web") : [];
-    await until("it waits", () => files().some((name) => name.startsWith(".port.")));
+    await until("it has a server", () => sandbox.serversOf("web").length > 0);
+    await until("it waits", () => sandbox.runtimeFiles("web").some((name) => name.startsWith(".port.")));
     const { starter_pid } = JSON.parse(Deno.readTextFileSync(`${sandbox.nodeDir("web")}/starting`));
     // It sleeps until its successor is ready.
     Deno.kill(starter_pid, "SIGSTOP");
